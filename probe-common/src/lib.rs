@@ -1,0 +1,250 @@
+//! What the kernel side and the user side of whydrop must agree on, and nothing else.
+//!
+//! Fixed-size `#[repr(C)]` records with explicit padding, constants instead of
+//! Rust enums on the wire, and an ABI number that the loader compares with the
+//! object's. No unsafe code, no allocation. The user side derives zerocopy's
+//! traits (feature `user`), which refuse padding at compile time.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "user")]
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Raised whenever a record, a key or a constant below changes its meaning.
+pub const ABI: u32 = 1;
+
+/// The value of an offset that the running kernel's BTF does not have.
+pub const ABSENT: u32 = u32::MAX;
+
+/// Which hook produced a record.
+pub mod hook {
+    /// Around `tcp_conn_request`: a SYN at a listener.
+    pub const CONN_REQUEST: u8 = 1;
+    /// Around `tcp_check_req`: a segment for a request.
+    pub const CHECK_REQ: u8 = 2;
+    /// Around `tcp_get_cookie_sock`: the ACK of a SYN-cookie handshake.
+    pub const COOKIE_SOCK: u8 = 3;
+    /// Around `tcp_req_err`: an ICMP error for a request.
+    pub const REQ_ERR: u8 = 4;
+    /// From `cgroup_skb/ingress` of a listener to the free of the same skb.
+    pub const INGRESS: u8 = 5;
+    /// Tracepoint `tcp:tcp_retransmit_skb`.
+    pub const RETRANSMIT_SKB: u8 = 16;
+    /// Tracepoint `tcp:tcp_retransmit_synack`.
+    pub const RETRANSMIT_SYNACK: u8 = 17;
+    /// Tracepoint `tcp:tcp_send_reset`.
+    pub const SEND_RESET: u8 = 18;
+    /// Tracepoint `tcp:tcp_receive_reset`.
+    pub const RECEIVE_RESET: u8 = 19;
+}
+
+/// Counters of `net->mib.net_statistics` that are read when a packet enters a
+/// listener and again when it leaves; a slot is a position in [`Record::moved`].
+pub mod counter {
+    /// Number of slots.
+    pub const SLOTS: usize = 8;
+    /// `LINUX_MIB_LISTENOVERFLOWS`, ListenOverflows in nstat.
+    pub const LISTEN_OVERFLOWS: usize = 0;
+    /// `LINUX_MIB_LISTENDROPS`, ListenDrops.
+    pub const LISTEN_DROPS: usize = 1;
+    /// `LINUX_MIB_TCPREQQFULLDROP`, TCPReqQFullDrop.
+    pub const REQQ_FULL_DROP: usize = 2;
+    /// `LINUX_MIB_TCPREQQFULLDOCOOKIES`, TCPReqQFullDoCookies.
+    pub const REQQ_FULL_DO_COOKIES: usize = 3;
+    /// `LINUX_MIB_SYNCOOKIESRECV`, SyncookiesRecv: tells a cookie ACK from the ACK of a request.
+    pub const SYNCOOKIES_RECV: usize = 4;
+    /// `LINUX_MIB_EMBRYONICRSTS`, EmbryonicRsts: tells abort on overflow from silence.
+    pub const EMBRYONIC_RSTS: usize = 5;
+    /// `LINUX_MIB_TCPMIGRATEREQFAILURE`, TCPMigrateReqFailure: a migrated request was refused.
+    pub const MIGRATE_REQ_FAILURE: usize = 6;
+    /// `LINUX_MIB_TCPFASTOPENPASSIVEFAIL`, TCPFastOpenPassiveFail: a fast-open child was refused.
+    pub const FASTOPEN_PASSIVE_FAIL: usize = 7;
+
+    /// How many of the leading slots mean that a connection attempt was hurt
+    /// (or answered by a cookie); the rest are evidence only.
+    pub const DECISIVE: usize = 4;
+
+    /// Slot, name in the kernel's BTF, name in /proc/net/netstat.
+    pub const NAMES: [(&str, &str); SLOTS] = [
+        ("LINUX_MIB_LISTENOVERFLOWS", "ListenOverflows"),
+        ("LINUX_MIB_LISTENDROPS", "ListenDrops"),
+        ("LINUX_MIB_TCPREQQFULLDROP", "TCPReqQFullDrop"),
+        ("LINUX_MIB_TCPREQQFULLDOCOOKIES", "TCPReqQFullDoCookies"),
+        ("LINUX_MIB_SYNCOOKIESRECV", "SyncookiesRecv"),
+        ("LINUX_MIB_EMBRYONICRSTS", "EmbryonicRsts"),
+        ("LINUX_MIB_TCPMIGRATEREQFAILURE", "TCPMigrateReqFailure"),
+        ("LINUX_MIB_TCPFASTOPENPASSIVEFAIL", "TCPFastOpenPassiveFail"),
+    ];
+}
+
+/// Bits of [`Record::flags`] and [`CountKey::flags`].
+pub mod flag {
+    /// The packet is a SYN without ACK.
+    pub const SYN: u8 = 1 << 0;
+    /// Addresses, ports, sequence numbers and TCP flags come from a packet (or request) at hand.
+    pub const PACKET: u8 = 1 << 1;
+    /// The socket is a child that no accept(2) has returned yet.
+    pub const UNACCEPTED: u8 = 1 << 2;
+    /// The change was found at the next packet, since the leaving of the one
+    /// that caused it was not seen: its client and listener are unknown.
+    pub const LATE: u8 = 1 << 3;
+    /// The tracepoint had a packet that it answers (`skb` not NULL).
+    pub const ANSWER: u8 = 1 << 4;
+}
+
+/// TCP flag bits as in byte 13 of the header.
+pub mod tcp_flag {
+    pub const FIN: u8 = 0x01;
+    pub const SYN: u8 = 0x02;
+    pub const RST: u8 = 0x04;
+    pub const ACK: u8 = 0x10;
+}
+
+/// `sk->sk_state` values, fixed by the user-space ABI (`include/net/tcp_states.h`).
+pub mod state {
+    pub const ESTABLISHED: u8 = 1;
+    pub const SYN_SENT: u8 = 2;
+    pub const SYN_RECV: u8 = 3;
+    pub const CLOSE: u8 = 7;
+    pub const LISTEN: u8 = 10;
+    pub const NEW_SYN_RECV: u8 = 12;
+}
+
+/// Address families, fixed by the user-space ABI.
+pub mod family {
+    pub const INET: u16 = 2;
+    pub const INET6: u16 = 10;
+}
+
+/// One event as the kernel side saw it. 136 bytes, no padding.
+///
+/// Addresses are in network order, IPv4 in the first four bytes; numbers are
+/// in host order.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    feature = "user",
+    derive(FromBytes, IntoBytes, Immutable, KnownLayout, PartialEq, Eq)
+)]
+#[repr(C)]
+pub struct Record {
+    /// `bpf_ktime_get_ns`, CLOCK_MONOTONIC.
+    pub mono_ns: u64,
+    /// Kernel address of the socket: its identity while `cookie` is 0.
+    pub sock: u64,
+    /// Socket cookie; 0 while nobody has asked for one.
+    pub cookie: u64,
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    pub cpu: u32,
+    /// `enum sk_rst_reason` where the kernel passes one, else 0.
+    pub reason: u32,
+    pub seq: u32,
+    pub ack_seq: u32,
+    /// `sk_ack_backlog` and `sk_max_ack_backlog` when the packet left.
+    pub accept_queue_len: u32,
+    pub accept_queue_limit: u32,
+    /// `icsk_accept_queue.qlen`.
+    pub syn_queue_len: u32,
+    /// `sk_drops` of the socket.
+    pub sk_drops: u32,
+    /// `skc_bound_dev_if`, 0 when not bound to a device.
+    pub bound_ifindex: u32,
+    /// The other end of the packet or socket.
+    pub remote_addr: [u8; 16],
+    /// This host's end of the packet or socket.
+    pub local_addr: [u8; 16],
+    /// The address that the listener is bound to.
+    pub bound_addr: [u8; 16],
+    pub remote_port: u16,
+    pub local_port: u16,
+    pub bound_port: u16,
+    /// Of the packet: [`family`].
+    pub family: u16,
+    /// Of the socket: [`family`].
+    pub sock_family: u16,
+    pub hook: u8,
+    pub flags: u8,
+    pub tcp_flags: u8,
+    /// `skc_state` of the socket, 0 without one.
+    pub sock_state: u8,
+    /// SYN-ACKs sent again for this request, or timeouts of this socket.
+    pub retransmits: u8,
+    pub reserved: u8,
+    /// How far each counter moved, [`counter`].
+    pub moved: [u8; counter::SLOTS],
+}
+
+/// Key of the exact counts: which socket, where, what.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    feature = "user",
+    derive(FromBytes, IntoBytes, Immutable, KnownLayout, PartialEq, Eq, Hash)
+)]
+#[repr(C)]
+pub struct CountKey {
+    /// Socket cookie, or the socket's kernel address where it has none yet.
+    pub listener: u64,
+    pub netns: u32,
+    pub hook: u8,
+    /// The bits of [`Record::flags`] that classification needs.
+    pub flags: u8,
+    /// Bit n: counter slot n moved.
+    pub moved: u8,
+    pub sock_state: u8,
+}
+
+/// Value of the exact counts, per CPU.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(
+    feature = "user",
+    derive(FromBytes, IntoBytes, Immutable, KnownLayout, PartialEq, Eq)
+)]
+#[repr(C)]
+pub struct CountValue {
+    /// Events seen.
+    pub events: u64,
+    /// Of these, events whose record found no room in the ring.
+    pub shed: u64,
+}
+
+/// How far each counter moved in one namespace while the hooks watched, per CPU.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(
+    feature = "user",
+    derive(FromBytes, IntoBytes, Immutable, KnownLayout, PartialEq, Eq)
+)]
+#[repr(C)]
+pub struct NetnsSums {
+    pub moved: [u64; counter::SLOTS],
+}
+
+/// What the kernel side has to say about itself, per CPU.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(
+    feature = "user",
+    derive(FromBytes, IntoBytes, Immutable, KnownLayout, PartialEq, Eq)
+)]
+#[repr(C)]
+pub struct Health {
+    /// Records that found no room in the ring.
+    pub ring_full: u64,
+    /// Events that found no room in the map of counts.
+    pub counts_full: u64,
+    /// Events that found no room in the map of namespace sums.
+    pub sums_full: u64,
+    /// Packets whose leaving was noticed at the next packet only.
+    pub late: u64,
+    /// Counter readings that failed or made no sense, and were not counted.
+    pub unreadable: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_have_the_size_the_documentation_gives() {
+        assert_eq!(size_of::<Record>(), 136);
+        assert_eq!(size_of::<CountKey>(), 16);
+    }
+}

@@ -1,0 +1,85 @@
+//! What the loader fills in before the object is loaded: offsets and counter
+//! positions of the running kernel, all from its BTF, and a few switches.
+//!
+//! The map behind these values is frozen, so the verifier takes each as a
+//! known constant and removes the branches that it makes dead.
+
+use aya_ebpf::Global;
+use probe_common::{ABI, ABSENT};
+
+macro_rules! globals {
+    ($($(#[$doc:meta])* $name:ident = $default:expr;)+) => {
+        $($(#[$doc])* #[unsafe(no_mangle)] pub static $name: Global<u32> = Global::new($default);)+
+    };
+}
+
+globals! {
+    /// Compared with the loader's own by the loader.
+    WHYDROP_ABI = ABI;
+    /// 1: retransmits and resets of every connection, 0: of attempts only.
+    EVENTS_ALL = 0;
+    /// 1: `bpf_get_socket_cookie` exists for tracing programs here.
+    HAVE_COOKIE_HELPER = 0;
+
+    BPF_ARRAY_PPTRS = ABSENT;
+    SK_ACK_BACKLOG = ABSENT;
+    SK_MAX_ACK_BACKLOG = ABSENT;
+    SK_DROPS = ABSENT;
+    SK_SOCKET = ABSENT;
+    SK_FLAGS = ABSENT;
+    SOCK_DEAD_BIT = ABSENT;
+    SKC_FAMILY = ABSENT;
+    SKC_STATE = ABSENT;
+    SKC_NUM = ABSENT;
+    SKC_DPORT = ABSENT;
+    SKC_RCV_SADDR = ABSENT;
+    SKC_DADDR = ABSENT;
+    SKC_V6_RCV_SADDR = ABSENT;
+    SKC_V6_DADDR = ABSENT;
+    SKC_NET = ABSENT;
+    SKC_COOKIE = ABSENT;
+    SKC_LISTENER = ABSENT;
+    SKC_BOUND_DEV_IF = ABSENT;
+    INET_SPORT = ABSENT;
+    ICSK_QLEN = ABSENT;
+    ICSK_RETRANSMITS = ABSENT;
+    REQ_NUM_RETRANS = ABSENT;
+    TREQ_RCV_ISN = ABSENT;
+    TREQ_SNT_ISN = ABSENT;
+    NET_INUM = ABSENT;
+    NET_STATISTICS = ABSENT;
+    SKB_HEAD = ABSENT;
+    SKB_NETWORK_HEADER = ABSENT;
+    SKB_TRANSPORT_HEADER = ABSENT;
+    SKB_PROTOCOL = ABSENT;
+    SKB_DEV = ABSENT;
+    SKB_REFDST = ABSENT;
+    DST_DEV = ABSENT;
+    DEV_NET = ABSENT;
+
+    /// Byte offsets into `struct linux_mib`, in the order of `probe_common::counter`.
+    MIB_0 = ABSENT;
+    MIB_1 = ABSENT;
+    MIB_2 = ABSENT;
+    MIB_3 = ABSENT;
+    MIB_4 = ABSENT;
+    MIB_5 = ABSENT;
+    MIB_6 = ABSENT;
+    MIB_7 = ABSENT;
+}
+
+/// The byte offset of counter `slot` in `struct linux_mib`.
+#[inline(always)]
+pub fn mib(slot: usize) -> u32 {
+    match slot {
+        0 => MIB_0.load(),
+        1 => MIB_1.load(),
+        2 => MIB_2.load(),
+        3 => MIB_3.load(),
+        4 => MIB_4.load(),
+        5 => MIB_5.load(),
+        6 => MIB_6.load(),
+        7 => MIB_7.load(),
+        _ => ABSENT,
+    }
+}

@@ -1,0 +1,156 @@
+//! The heart: what the kernel decided about one packet, read from the kernel's
+//! own counters.
+//!
+//! `NET_INC_STATS` is `this_cpu_inc(net->mib.net_statistics->mibs[i])` on
+//! 64-bit kernels (include/net/snmp.h, 5.10 to 7.2). From the moment a packet
+//! enters a listener until it leaves, bottom halves are off on this CPU, so
+//! nothing else moves this CPU's words: the difference between the two
+//! readings *is* the decision. Queue lengths illustrate it; they do not decide.
+
+use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
+use probe_common::{counter, flag};
+
+use crate::{
+    config,
+    emit::{self, Trouble, trouble},
+    kernel::{self, Ptr},
+};
+
+/// The packet that is inside a listener on this CPU.
+#[repr(C)]
+pub struct Frame {
+    /// Address of the skb (or request) that opened the frame; 0 when closed.
+    key: u64,
+    /// This CPU's `struct linux_mib` of the namespace.
+    mib: u64,
+    net: u64,
+    pub sock: u64,
+    pub skb: u64,
+    /// A request at hand instead of a packet.
+    pub request: u64,
+    pub cookie: u64,
+    before: [u64; counter::SLOTS],
+    pub netns: u32,
+    pub hook: u8,
+    reserved: [u8; 3],
+}
+
+#[btf_map]
+static FRAME: PerCpuArray<Frame, 1> = PerCpuArray::new();
+
+/// Who enters: `sock` is the listener, and either a packet or a request.
+pub struct Enter {
+    pub hook: u8,
+    pub sock: Ptr,
+    pub skb: Ptr,
+    pub request: Ptr,
+    pub cookie: u64,
+}
+
+#[inline(always)]
+fn current() -> Option<&'static mut Frame> {
+    // SAFETY: the slot is this CPU's own, and the programs that use it run
+    // with bottom halves off, one at a time.
+    FRAME.get_ptr_mut(0).map(|frame| unsafe { &mut *frame })
+}
+
+/// A packet enters a listener: remember the counters.
+#[inline(always)]
+pub fn open(enter: Enter) -> Option<()> {
+    let frame = current()?;
+    let key = if enter.skb.is_null() {
+        enter.request as u64
+    } else {
+        enter.skb as u64
+    };
+    if frame.key != 0 {
+        let late = frame.key != key;
+        close_frame(frame, late);
+    }
+    let net = kernel::net_of(enter.sock);
+    let mib = kernel::mib_of(net);
+    if mib == 0 {
+        trouble(Trouble::Unreadable);
+        return None;
+    }
+    frame.mib = mib;
+    frame.net = net as u64;
+    frame.netns = kernel::inum_of(net);
+    frame.sock = enter.sock as u64;
+    frame.skb = enter.skb as u64;
+    frame.request = enter.request as u64;
+    frame.cookie = enter.cookie;
+    frame.hook = enter.hook;
+    let mut slot = 0;
+    while slot < counter::SLOTS {
+        frame.before[slot] = kernel::read(mib as Ptr, config::mib(slot));
+        slot += 1;
+    }
+    frame.key = key;
+    Some(())
+}
+
+/// A frame that nobody closed is closed before something else is measured.
+#[inline(always)]
+pub fn flush() -> Option<()> {
+    let frame = current()?;
+    if frame.key != 0 {
+        close_frame(frame, true);
+    }
+    Some(())
+}
+
+/// The function that opened the frame returns.
+#[inline(always)]
+pub fn close_hook(hook: u8) -> Option<()> {
+    let frame = current()?;
+    if frame.key != 0 && frame.hook == hook {
+        close_frame(frame, false);
+    }
+    Some(())
+}
+
+/// A packet is freed: was it the one that opened the frame?
+#[inline(always)]
+pub fn close_packet(skb: u64) -> Option<()> {
+    let frame = current()?;
+    if frame.key != 0 && frame.key == skb {
+        close_frame(frame, false);
+    }
+    Some(())
+}
+
+#[inline(always)]
+fn close_frame(frame: &mut Frame, late: bool) {
+    frame.key = 0;
+    if late {
+        // The namespace may have gone since; its memory may be another's now.
+        let net = frame.net as Ptr;
+        if kernel::mib_of(net) != frame.mib || kernel::inum_of(net) != frame.netns {
+            return;
+        }
+    }
+    let mut moved = [0u8; counter::SLOTS];
+    let mut decisive = false;
+    let mut slot = 0;
+    while slot < counter::SLOTS {
+        let after: u64 = kernel::read(frame.mib as Ptr, config::mib(slot));
+        let difference = after.wrapping_sub(frame.before[slot]);
+        if difference != 0 {
+            if difference > 255 {
+                trouble(Trouble::Unreadable);
+                return;
+            }
+            moved[slot] = difference as u8;
+            decisive |= slot < counter::DECISIVE;
+        }
+        slot += 1;
+    }
+    if !decisive {
+        return;
+    }
+    if late {
+        trouble(Trouble::Late);
+    }
+    emit::decision(frame, &moved, if late { flag::LATE } else { 0 });
+}

@@ -1,0 +1,238 @@
+//! The one place that reads kernel memory. Every read goes through
+//! `bpf_probe_read_kernel`, which cannot fault and works in every program
+//! type, so twins (fentry and kprobe of one function) share one body.
+//! A field that this kernel does not have, or that cannot be read, is zero.
+
+use aya_ebpf::{
+    btf_maps::PerCpuArray,
+    cty::c_void,
+    helpers::{bpf_probe_read_kernel, generated},
+    macros::btf_map,
+};
+use probe_common::{ABSENT, Record, family};
+
+use crate::config::*;
+
+pub type Ptr = *const c_void;
+
+/// Reads a `T` at `base + offset`, `None` when it cannot be read.
+#[inline(always)]
+pub fn try_read<T>(base: Ptr, offset: u32) -> Option<T> {
+    if base.is_null() || offset == ABSENT {
+        return None;
+    }
+    // SAFETY: the helper checks the address itself; a wrong one is an error, not a fault.
+    unsafe { bpf_probe_read_kernel(base.byte_add(offset as usize).cast::<T>()) }.ok()
+}
+
+/// Reads a `T` at `base + offset`, its default when it cannot be read.
+#[inline(always)]
+pub fn read<T: Default>(base: Ptr, offset: u32) -> T {
+    try_read(base, offset).unwrap_or_default()
+}
+
+/// Reads a pointer at `base + offset`.
+#[inline(always)]
+pub fn read_ptr(base: Ptr, offset: u32) -> Ptr {
+    read::<u64>(base, offset) as Ptr
+}
+
+/// What is cached per CPU to turn a per-CPU pointer into this CPU's address.
+#[repr(C)]
+pub struct CpuBase {
+    /// This CPU's offset; 0 until computed.
+    offset: u64,
+    /// Addresses pass through here: the verifier allows no arithmetic with a
+    /// map pointer, but it does with a number read from memory.
+    scratch: u64,
+}
+
+#[btf_map]
+static CPU_BASE: PerCpuArray<CpuBase, 1> = PerCpuArray::new();
+
+/// This CPU's per-CPU offset (`__per_cpu_offset[cpu]`) without kallsyms: the
+/// address of this CPU's value of a per-CPU array minus the per-CPU pointer
+/// that `struct bpf_array` holds for it (kernel/bpf/arraymap.c:
+/// percpu_array_map_lookup_elem, 5.10 to 7.2).
+#[inline(always)]
+fn cpu_offset() -> Option<u64> {
+    let slot = CPU_BASE.get_ptr_mut(0)?;
+    // SAFETY: the slot belongs to this CPU, and programs here run with bottom halves off.
+    unsafe {
+        if (*slot).offset != 0 {
+            return Some((*slot).offset);
+        }
+        let scratch = &raw mut (*slot).scratch;
+        let as_number = |address: u64| {
+            core::ptr::write_volatile(scratch, address);
+            core::ptr::read_volatile(scratch)
+        };
+        let map = as_number(&raw const CPU_BASE as u64) as Ptr;
+        let pointer: u64 = try_read(map, BPF_ARRAY_PPTRS.load())?;
+        let offset = as_number(slot as u64).wrapping_sub(pointer);
+        (*slot).offset = offset;
+        Some(offset)
+    }
+}
+
+/// This CPU's `struct linux_mib` of a namespace, 0 when it cannot be had.
+#[inline(always)]
+pub fn mib_of(net: Ptr) -> u64 {
+    let percpu: u64 = read(net, NET_STATISTICS.load());
+    if percpu == 0 {
+        return 0;
+    }
+    match cpu_offset() {
+        Some(offset) => percpu.wrapping_add(offset),
+        None => 0,
+    }
+}
+
+#[inline(always)]
+pub fn net_of(sk: Ptr) -> Ptr {
+    read_ptr(sk, SKC_NET.load())
+}
+
+/// The namespace of a packet that has no socket: of its device, or of its route's.
+#[inline(always)]
+pub fn net_of_skb(skb: Ptr) -> Ptr {
+    let mut dev = read_ptr(skb, SKB_DEV.load());
+    if dev.is_null() {
+        // Bit 0 of `_skb_refdst` says that no reference is held (include/linux/skbuff.h:SKB_DST_NOREF).
+        let dst = (read::<u64>(skb, SKB_REFDST.load()) & !1) as Ptr;
+        dev = read_ptr(dst, DST_DEV.load());
+    }
+    read_ptr(dev, DEV_NET.load())
+}
+
+#[inline(always)]
+pub fn inum_of(net: Ptr) -> u32 {
+    read(net, NET_INUM.load())
+}
+
+#[inline(always)]
+pub fn state_of(sk: Ptr) -> u8 {
+    read(sk, SKC_STATE.load())
+}
+
+#[inline(always)]
+pub fn cookie_of(sk: Ptr) -> u64 {
+    read(sk, SKC_COOKIE.load())
+}
+
+/// A child that waits in an accept queue has no `struct socket` yet, and it is
+/// not orphaned (net/ipv4/inet_connection_sock.c:inet_csk_accept grafts it;
+/// inet_child_forget orphans it after the reset is sent).
+#[inline(always)]
+pub fn is_unaccepted(sk: Ptr) -> bool {
+    let dead = match SOCK_DEAD_BIT.load() {
+        ABSENT => 0,
+        bit => (read::<u64>(sk, SK_FLAGS.load()) >> (bit & 63)) & 1,
+    };
+    read::<u64>(sk, SK_SOCKET.load()) == 0 && dead == 0
+}
+
+/// Copies `N` bytes at `base + offset` to `to`, leaving it as it is when they cannot be read.
+#[inline(always)]
+pub fn copy<const N: usize>(base: Ptr, offset: u32, to: *mut [u8; N]) -> bool {
+    if base.is_null() || offset == ABSENT {
+        return false;
+    }
+    // SAFETY: `to` is a field of a record at hand; the helper checks the source itself.
+    unsafe {
+        generated::bpf_probe_read_kernel(
+            to.cast::<c_void>(),
+            N as u32,
+            base.byte_add(offset as usize),
+        ) == 0
+    }
+}
+
+const ETH_P_IP: u16 = 0x0800;
+const ETH_P_IPV6: u16 = 0x86dd;
+
+/// Where the headers of a TCP packet on its way through TCP are.
+#[derive(Clone, Copy)]
+pub struct Headers {
+    head: Ptr,
+    network: u32,
+    transport: u32,
+    pub family: u16,
+    /// Byte 13 of the TCP header.
+    pub tcp_flags: u8,
+}
+
+#[inline(always)]
+pub fn headers_of(skb: Ptr) -> Option<Headers> {
+    let head = read_ptr(skb, SKB_HEAD.load());
+    if head.is_null() {
+        return None;
+    }
+    let network = u32::from(try_read::<u16>(skb, SKB_NETWORK_HEADER.load())?);
+    let transport = u32::from(try_read::<u16>(skb, SKB_TRANSPORT_HEADER.load())?);
+    let family = match u16::from_be(read(skb, SKB_PROTOCOL.load())) {
+        ETH_P_IP => family::INET,
+        ETH_P_IPV6 => family::INET6,
+        _ => return None,
+    };
+    Some(Headers {
+        head,
+        network,
+        transport,
+        family,
+        tcp_flags: try_read(head, transport + 13)?,
+    })
+}
+
+impl Headers {
+    /// Writes what the headers say: source is the other end, destination this host.
+    #[inline(always)]
+    pub fn fill(&self, record: &mut Record) {
+        record.family = self.family;
+        record.tcp_flags = self.tcp_flags;
+        let (source, dest) = (&raw mut record.remote_addr, &raw mut record.local_addr);
+        if self.family == family::INET6 {
+            copy(self.head, self.network + 8, source);
+            copy(self.head, self.network + 24, dest);
+        } else {
+            copy(self.head, self.network + 12, source.cast::<[u8; 4]>());
+            copy(self.head, self.network + 16, dest.cast::<[u8; 4]>());
+        }
+        let tcp: [u32; 3] = read(self.head, self.transport);
+        let ports = u32::from_be(tcp[0]);
+        record.remote_port = (ports >> 16) as u16;
+        record.local_port = ports as u16;
+        record.seq = u32::from_be(tcp[1]);
+        record.ack_seq = u32::from_be(tcp[2]);
+    }
+}
+
+/// Writes both ends of a socket or request as its `sock_common` holds them.
+#[inline(always)]
+pub fn fill_ends(record: &mut Record, sk: Ptr) {
+    record.family = read(sk, SKC_FAMILY.load());
+    let (local, remote) = (&raw mut record.local_addr, &raw mut record.remote_addr);
+    if record.family == family::INET6 {
+        copy(sk, SKC_V6_RCV_SADDR.load(), local);
+        copy(sk, SKC_V6_DADDR.load(), remote);
+    } else {
+        copy(sk, SKC_RCV_SADDR.load(), local.cast::<[u8; 4]>());
+        copy(sk, SKC_DADDR.load(), remote.cast::<[u8; 4]>());
+    }
+    record.local_port = read(sk, SKC_NUM.load());
+    record.remote_port = u16::from_be(read(sk, SKC_DPORT.load()));
+}
+
+/// Writes the address that a socket is bound to.
+#[inline(always)]
+pub fn fill_bound(record: &mut Record, sk: Ptr) {
+    record.sock_family = read(sk, SKC_FAMILY.load());
+    let bound = &raw mut record.bound_addr;
+    if record.sock_family == family::INET6 {
+        copy(sk, SKC_V6_RCV_SADDR.load(), bound);
+    } else {
+        copy(sk, SKC_RCV_SADDR.load(), bound.cast::<[u8; 4]>());
+    }
+    record.bound_port = read(sk, SKC_NUM.load());
+    record.bound_ifindex = read(sk, SKC_BOUND_DEV_IF.load());
+}

@@ -1,0 +1,2 @@
+//! Empty on purpose: it lets cargo track the crate as a build dependency.
+#![no_std]

@@ -1,0 +1,22 @@
+//! The kernel side of whydrop. It measures and never judges: it reads the
+//! kernel's own counters around a decision, counts what moved, and hands the
+//! detail out through a ring buffer. The user side says what it means.
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch)]
+
+mod config;
+mod emit;
+mod frame;
+mod kernel;
+mod probes;
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

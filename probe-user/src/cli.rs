@@ -1,0 +1,59 @@
+//! The command line. `--help` teaches: what the tool sees, what a line means,
+//! what the exit status says.
+
+use clap::{Parser, Subcommand};
+
+use crate::command::{check::CheckArgs, demo::DemoArgs, watch::WatchArgs};
+
+/// Says when, where and why the kernel drops or refuses TCP connections at a listener
+///
+/// whydrop watches the kernel take the decision and writes one line per event:
+/// who connected, to which listener, whose process it is, and how full its
+/// queue was at that instant. At the end it compares what it saw with the
+/// kernel's own counters.
+#[derive(Parser, Debug)]
+#[command(name = "whydrop", version, after_help = AFTER, after_long_help = AFTER_LONG)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// Options of `watch` may be given without naming it
+    #[command(flatten)]
+    pub watch: WatchArgs,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Print each refused connection as it happens (the default)
+    Watch(WatchArgs),
+    /// Say which hooks this kernel allows, by trying each
+    Check(CheckArgs),
+    /// Show it: a listener that stops accepting, in a private namespace
+    Demo(DemoArgs),
+}
+
+const AFTER: &str = "Try: whydrop demo, then whydrop --listener :8080";
+
+const AFTER_LONG: &str = "\
+Events:
+  overflow           refused: the accept queue was full (ListenOverflows)
+  request-drop       refused: the SYN queue was full (TCPReqQFullDrop)
+  listen-drop        refused at the listener for another reason (ListenDrops)
+  cookie-sent        SYN queue full, answered by a SYN cookie: not refused
+  synack-retransmit  the client has not answered the SYN-ACK yet
+  retransmit         a SYN of this host was not answered
+  reset-sent         this host refused or reset
+  reset-received     this host was refused or reset
+Stages: syn (the first packet), ack (the last of the handshake), cookie-ack (the
+last of a SYN-cookie handshake: the client believes it is connected).
+
+A queue of 129/128 is full: a limit of 128 holds 129.
+
+Examples:
+  whydrop                              every refused connection on this host
+  whydrop --listener :8080 --for 5m    one listener, five minutes
+  whydrop --format json --output f     for machines; docs/output.md has the fields
+  whydrop --tier counters              without privileges: which listener, but not who
+
+Exit status: 0 done, 1 something failed, 2 wrong arguments, 3 this kernel cannot,
+4 a capability is missing.";

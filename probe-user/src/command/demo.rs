@@ -1,0 +1,142 @@
+//! `whydrop demo`: a listener that stops accepting in a private namespace,
+//! clients over IPv4 and IPv6, the live log of it, and a check of the sums.
+
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
+    os::fd::{AsFd, AsRawFd},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use clap::Args;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+
+use super::{
+    Failure,
+    watch::{self, Events},
+};
+use crate::{inspect::netns::Private, loader::Tier, report::Format};
+
+/// `listen_backlog` of the demo's listener: room for five.
+const LISTEN_BACKLOG: i32 = 4;
+/// Clients of each family.
+const CLIENTS: usize = 6;
+/// Long enough for the first retry of a dropped SYN, a second later.
+const DURATION: Duration = Duration::from_millis(2500);
+
+#[derive(Args, Clone, Debug)]
+pub struct DemoArgs {
+    /// How lines look
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+
+    /// Force one way of watching (see `whydrop check`)
+    #[arg(long, value_name = "TIER")]
+    pub tier: Option<Tier>,
+}
+
+/// Plays the demo; fails when what was seen differs from what the kernel counted.
+pub fn run(args: &DemoArgs) -> Result<(), Failure> {
+    let namespace = Private::new().map_err(|error| {
+        Failure::failed(format!(
+            "cannot make a private network namespace: {error}; run the demo as root"
+        ))
+    })?;
+    if args.format == Format::Text {
+        println!(
+            "demo: in a private namespace a listener with a queue of {} stops accepting, and {} clients connect\n",
+            LISTEN_BACKLOG + 1,
+            CLIENTS * 2
+        );
+    }
+    let watch_args = watch::WatchArgs {
+        format: args.format,
+        duration: Some(DURATION),
+        listeners: Vec::new(),
+        netns: format!("/proc/self/fd/{}", namespace.as_fd().as_raw_fd()),
+        tier: args.tier,
+        events: Events::Attempts,
+        output: None,
+        ring_bytes: 1 << 20,
+    };
+    let (ready, begin) = mpsc::channel();
+    let summary = thread::scope(|scope| {
+        let traffic = scope.spawn({
+            let namespace = &namespace;
+            move || play(namespace, &begin)
+        });
+        let summary = watch::run(&watch_args, || {
+            let _ = ready.send(());
+        });
+        // The traffic thread keeps its sockets until this end is gone.
+        drop(ready);
+        match traffic.join() {
+            Ok(Ok(())) => summary,
+            Ok(Err(error)) => Err(Failure::failed(format!(
+                "the demo's traffic failed: {error}"
+            ))),
+            Err(_) => Err(Failure::failed("the demo's traffic panicked")),
+        }
+    })?;
+    let refused: u64 = summary.rows.iter().filter_map(|row| row.kernel).sum();
+    if summary.tier == Tier::Counters {
+        return Ok(());
+    }
+    if refused == 0 {
+        return Err(Failure::failed(
+            "the kernel refused no connection: nothing was shown",
+        ));
+    }
+    if !summary.adds_up() {
+        return Err(Failure::failed(
+            "what was seen differs from what the kernel counted; please report this with `whydrop check`",
+        ));
+    }
+    if args.format == Format::Text {
+        println!("\ndemo: everything the kernel counted was seen");
+    }
+    Ok(())
+}
+
+/// Waits for the readiness line, then makes the listener overflow.
+fn play(namespace: &Private, begin: &mpsc::Receiver<()>) -> io::Result<()> {
+    if begin.recv().is_err() {
+        // The watch did not start; it says why.
+        return Ok(());
+    }
+    let (listener, clients) = namespace.inside(overflow)??;
+    // The second tries come a second later; the sockets must live until then.
+    let _ = begin.recv();
+    drop((listener, clients));
+    Ok(())
+}
+
+fn overflow() -> io::Result<(TcpListener, Vec<TcpStream>)> {
+    let socket = rustix::net::socket(AddressFamily::INET6, SocketType::STREAM, None)?;
+    rustix::net::sockopt::set_ipv6_v6only(&socket, false)?;
+    rustix::net::bind(&socket, &SocketAddr::from((Ipv6Addr::UNSPECIFIED, 8080)))?;
+    rustix::net::listen(&socket, LISTEN_BACKLOG)?;
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        clients.push(connect((Ipv4Addr::LOCALHOST, 8080).into())?);
+        clients.push(connect((Ipv6Addr::LOCALHOST, 8080).into())?);
+    }
+    Ok((TcpListener::from(socket), clients))
+}
+
+/// Sends a SYN and does not wait.
+fn connect(to: SocketAddr) -> io::Result<TcpStream> {
+    let family = if to.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    match rustix::net::connect(&socket, &to) {
+        Ok(()) | Err(rustix::io::Errno::INPROGRESS) => Ok(TcpStream::from(socket)),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,67 @@
+//! The commands: arguments come in, an exit status goes out. Each is thin; the
+//! rooms do the work.
+
+pub mod check;
+pub mod demo;
+pub mod watch;
+
+use std::fmt;
+
+use crate::loader::LoadError;
+
+/// Exit statuses, as `--help` lists them.
+pub mod status {
+    pub const OK: u8 = 0;
+    /// Something failed on the way, or a demo did not add up.
+    pub const FAILED: u8 = 1;
+    /// The arguments make no sense here.
+    pub const USAGE: u8 = 2;
+    /// This kernel cannot.
+    pub const KERNEL: u8 = 3;
+    /// A capability is missing.
+    pub const PRIVILEGE: u8 = 4;
+}
+
+/// Why a command ended early: one sentence and an exit status.
+#[derive(Debug)]
+pub struct Failure {
+    pub status: u8,
+    pub message: String,
+}
+
+impl Failure {
+    pub fn new(status: u8, message: impl fmt::Display) -> Self {
+        Self {
+            status,
+            message: message.to_string(),
+        }
+    }
+
+    pub fn usage(message: impl fmt::Display) -> Self {
+        Self::new(status::USAGE, message)
+    }
+
+    pub fn failed(message: impl fmt::Display) -> Self {
+        Self::new(status::FAILED, message)
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        let status = match &error {
+            LoadError::Privilege(_) => status::PRIVILEGE,
+            LoadError::Btf(_) | LoadError::Unsupported { .. } | LoadError::Object(_) => {
+                status::KERNEL
+            }
+        };
+        Self::new(status, error)
+    }
+}
+
+/// The running kernel's release, such as `6.12.0`.
+pub fn kernel_release() -> String {
+    rustix::system::uname()
+        .release()
+        .to_string_lossy()
+        .into_owned()
+}

@@ -1,0 +1,238 @@
+//! A watch without hooks: every 200 ms the kernel's counters and the LISTEN
+//! dump are read, and what moved is said of the listeners whose `sk_drops`
+//! grew. No client, no instant, and no certainty: the line says so.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{
+    Stop,
+    live::{Parts, readings},
+};
+use crate::{
+    decode::{Kind, Stage},
+    inspect::{clock::mono_ns, diag::ListenerSnapshot},
+    loader::{Tier, Totals},
+    reconcile::{LostInUserSpace, Reading, Reconciler, Sample},
+    report::{Candidate, Line, Loss, Output, Reporter, Start, Summary, Tick},
+};
+
+const PERIOD: Duration = Duration::from_millis(200);
+
+/// How often namespaces are looked for, in periods.
+const REFRESH_PERIODS: u32 = 5;
+
+struct Poller {
+    parts: Parts,
+    reconciler: Reconciler,
+    last: BTreeMap<u32, Reading>,
+    /// `sk_drops` by namespace and cookie.
+    drops: HashMap<(u32, u64), u32>,
+    counts: BTreeMap<(Kind, Option<Stage>), u64>,
+    loss: Loss,
+}
+
+/// Which counter a kind is read from here, without what a kind before it already explains.
+fn kinds(moved: Reading) -> [(Kind, u64); 4] {
+    let [overflows, drops, reqq_drops, cookies] = moved;
+    [
+        (Kind::Overflow, overflows),
+        (Kind::RequestDrop, reqq_drops),
+        (
+            Kind::ListenDrop,
+            drops.saturating_sub(overflows).saturating_sub(reqq_drops),
+        ),
+        (Kind::CookieSent, cookies),
+    ]
+}
+
+impl Poller {
+    fn new(mut parts: Parts) -> Self {
+        let last = readings(&mut parts.enricher);
+        let mut this = Self {
+            reconciler: Reconciler::new(Sample {
+                kernel: last.clone(),
+                totals: Totals::default(),
+                moving: false,
+            }),
+            last,
+            drops: HashMap::new(),
+            counts: BTreeMap::new(),
+            loss: Loss::default(),
+            parts,
+        };
+        let namespaces: Vec<u32> = this.last.keys().copied().collect();
+        for netns in namespaces {
+            this.grown(netns);
+        }
+        this
+    }
+
+    /// The listeners whose `sk_drops` grew since they were last looked at, by how much.
+    fn grown(&mut self, netns: u32) -> Vec<(ListenerSnapshot, u32)> {
+        let Ok(listeners) = self.parts.enricher.all_listeners(netns) else {
+            return Vec::new();
+        };
+        listeners
+            .into_iter()
+            .filter_map(|listener| {
+                let now = listener.drops?;
+                let before = self.drops.insert((netns, listener.cookie), now);
+                // `sk_drops` wraps at 32 bits; a listener that is new began at 0.
+                let delta = now.wrapping_sub(before.unwrap_or(0));
+                (delta > 0).then_some((listener, delta))
+            })
+            .collect()
+    }
+
+    fn poll(&mut self, text: &mut String) {
+        let now = readings(&mut self.parts.enricher);
+        self.reconciler.observe(&now);
+        for (netns, reading) in &now {
+            if self
+                .parts
+                .filter
+                .netns
+                .is_some_and(|wanted| wanted != *netns)
+            {
+                continue;
+            }
+            let before = self.last.get(netns).copied().unwrap_or_default();
+            let moved: Reading =
+                std::array::from_fn(|slot| reading[slot].saturating_sub(before[slot]));
+            // Asked each time, so that a growth is that of this period alone.
+            let grown = self.grown(*netns);
+            for (kind, count) in kinds(moved) {
+                if count > 0 {
+                    *self.counts.entry((kind, None)).or_default() += count;
+                    let tick = self.tick(*netns, kind, count, &grown);
+                    self.parts.reporter.write(&Line::Tick(&tick), text);
+                }
+            }
+        }
+        self.last = now;
+    }
+
+    fn tick(
+        &mut self,
+        netns: u32,
+        kind: Kind,
+        count: u64,
+        grown: &[(ListenerSnapshot, u32)],
+    ) -> Tick {
+        let wanted = &self.parts.filter.listeners;
+        let candidates = grown
+            .iter()
+            // A SYN answered by a cookie is no drop: nobody's sk_drops tells of it.
+            .filter(|_| kind != Kind::CookieSent)
+            .filter(|(l, _)| wanted.is_empty() || wanted.iter().any(|f| f.takes_listener(l.addr)))
+            .map(|(snapshot, drops_delta)| {
+                let (owner, cgroup) = self.parts.enricher.identity(snapshot);
+                Candidate {
+                    snapshot: snapshot.clone(),
+                    drops_delta: *drops_delta,
+                    owner: Arc::clone(&owner),
+                    cgroup,
+                }
+            })
+            .collect();
+        Tick {
+            mono_ns: mono_ns(),
+            netns,
+            netns_name: self.parts.enricher.registry.name(netns).map(str::to_owned),
+            kind,
+            count,
+            candidates,
+        }
+    }
+
+    fn send(&mut self, text: String) {
+        if !text.is_empty() && !self.parts.output.send(text) {
+            self.loss.output_full += 1;
+        }
+    }
+}
+
+pub(super) async fn watch(
+    parts: Parts,
+    start: &Start,
+    mut stop: Stop,
+    ready: impl FnOnce(),
+) -> std::io::Result<(Summary, Reporter, Output)> {
+    let mut poller = Poller::new(parts);
+    let began = Instant::now();
+    let mut line = String::new();
+    poller.parts.reporter.write(&Line::Start(start), &mut line);
+    poller.send(line);
+    ready();
+    let mut period = interval(PERIOD);
+    period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut periods = 0u32;
+    while !poller.parts.output.is_broken() {
+        tokio::select! {
+            biased;
+            () = stop.wait() => break,
+            _ = period.tick() => {
+                periods = periods.wrapping_add(1);
+                if periods.is_multiple_of(REFRESH_PERIODS) {
+                    poller.parts.enricher.registry.refresh();
+                    poller.parts.enricher.tick(Instant::now());
+                    poller.parts.reporter.tick();
+                }
+                let mut text = String::new();
+                poller.poll(&mut text);
+                poller.send(text);
+            }
+        }
+    }
+    let mut text = String::new();
+    poller.poll(&mut text);
+    poller.send(text);
+    let last = Sample {
+        kernel: poller.last.clone(),
+        ..Sample::default()
+    };
+    let always = poller
+        .parts
+        .filter
+        .netns
+        .or_else(|| crate::inspect::netns::current().ok())
+        .unwrap_or(0);
+    let mut rows = poller
+        .reconciler
+        .rows(&last, &LostInUserSpace::default(), always);
+    if let Some(netns) = poller.parts.filter.netns {
+        rows.retain(|row| row.netns == netns);
+    }
+    let summary = Summary {
+        duration: began.elapsed(),
+        tier: Tier::Counters,
+        counts: poller.counts,
+        listeners: Vec::new(),
+        loss: poller.loss,
+        health: Default::default(),
+        rows,
+        moving: false,
+    };
+    Ok((summary, poller.parts.reporter, poller.parts.output))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drop_is_explained_once() {
+        let found = kinds([3, 10, 5, 0]);
+        assert_eq!(
+            found.map(|(_, n)| n),
+            [3, 5, 2, 0],
+            "10 drops are 3 overflows, 5 request drops and 2 others"
+        );
+    }
+}

@@ -1,0 +1,328 @@
+//! The pipeline of a watch with hooks: ring → decode → filter → enrich →
+//! report, and the counts beside it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::{Duration, Instant},
+};
+
+use probe_common::{CountKey, counter};
+
+use super::filter::Filter;
+use crate::{
+    decode::{self, Kind, Stage},
+    enrich::{Enricher, Observation},
+    loader::{Probe, Totals},
+    reconcile::{LostInUserSpace, Reading, Reconciler, Sample},
+    report::{Line, ListenerTally, Loss, Output, Reporter, Summary},
+};
+
+/// A batch of lines is handed to the output when it is this long.
+const BATCH_BYTES: usize = 32 * 1024;
+
+/// Records taken out of the ring before signals and ticks get their turn.
+const DRAIN_AT_MOST: usize = 1024;
+
+/// Tries to read all counters while the hooks see nothing.
+const SAMPLE_TRIES: usize = 50;
+
+/// The state of one watch.
+pub struct Live {
+    filter: Filter,
+    reporter: Reporter,
+    output: Output,
+    enricher: Enricher,
+    reconciler: Reconciler,
+    base: Totals,
+    began: Instant,
+    batch: Batch,
+    shown: BTreeMap<(Kind, Option<Stage>), u64>,
+    listeners: HashMap<u64, ListenerTally>,
+    lost: LostInUserSpace,
+    loss: Loss,
+    told: Loss,
+}
+
+/// Lines on their way to the output, and what they stand for.
+#[derive(Default)]
+struct Batch {
+    text: String,
+    events: u64,
+    moved: HashMap<u32, Reading>,
+}
+
+/// What a watch is made of before it begins.
+pub struct Parts {
+    pub filter: Filter,
+    pub reporter: Reporter,
+    pub output: Output,
+    pub enricher: Enricher,
+}
+
+impl Live {
+    /// Takes the first sample: from here on everything is accounted for.
+    pub fn begin(mut parts: Parts, probe: &mut Probe) -> Self {
+        // Records of before (the self-test's too) belong to the base.
+        let base = sample(probe, &mut parts.enricher, |probe| {
+            while probe.next_record().is_some() {}
+        });
+        Self {
+            filter: parts.filter,
+            reporter: parts.reporter,
+            output: parts.output,
+            enricher: parts.enricher,
+            base: base.totals.clone(),
+            reconciler: Reconciler::new(base),
+            began: Instant::now(),
+            batch: Batch::default(),
+            shown: BTreeMap::new(),
+            listeners: HashMap::new(),
+            lost: LostInUserSpace::default(),
+            loss: Loss::default(),
+            told: Loss::default(),
+        }
+    }
+
+    /// Writes a line that is no event.
+    pub fn tell(&mut self, line: &Line<'_>) {
+        self.reporter.write(line, &mut self.batch.text);
+        self.flush();
+    }
+
+    /// Whether the output can still be written to.
+    pub fn is_broken(&self) -> bool {
+        self.output.is_broken()
+    }
+
+    /// Takes records until the ring is empty (`true`) or it is another's turn.
+    pub fn drain(&mut self, probe: &mut Probe) -> bool {
+        let mut empty = false;
+        let mut events = Vec::new();
+        while events.len() < DRAIN_AT_MOST {
+            let decoded = match probe.next_record() {
+                Some(record) => decode::decode(&record),
+                None => {
+                    empty = true;
+                    break;
+                }
+            };
+            match decoded {
+                Ok(event) if self.filter.takes(&event) => events.push(event),
+                Ok(_) => {}
+                Err(_) => self.loss.undecodable += 1,
+            }
+        }
+        for seen in self.enricher.observe(events) {
+            self.show(&seen);
+        }
+        self.flush();
+        empty
+    }
+
+    fn show(&mut self, seen: &Observation) {
+        let event = &seen.event;
+        *self.shown.entry((event.kind, event.stage)).or_default() += 1;
+        self.remember_listener(seen);
+        self.reporter
+            .write(&Line::Event(seen), &mut self.batch.text);
+        self.batch.events += 1;
+        let moved = self.batch.moved.entry(event.netns).or_default();
+        for (total, moved) in moved.iter_mut().zip(event.moved) {
+            *total += u64::from(moved);
+        }
+        if self.batch.text.len() >= BATCH_BYTES {
+            self.flush();
+        }
+    }
+
+    /// Address and owner of a listener, under both of the names the counts may know it by.
+    fn remember_listener(&mut self, seen: &Observation) {
+        let Some(listener) = seen.event.listener else {
+            return;
+        };
+        for name in [listener.cookie, seen.event.sock] {
+            let tally = self.listeners.entry(name).or_insert_with(|| ListenerTally {
+                cookie: listener.cookie,
+                netns: seen.event.netns,
+                addr: Some(listener.addr),
+                owner: seen.owner.clone(),
+                counts: BTreeMap::new(),
+            });
+            if !seen.owner.is_empty() {
+                tally.owner = seen.owner.clone();
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        let batch = std::mem::take(&mut self.batch);
+        if batch.text.is_empty() || self.output.send(batch.text) {
+            return;
+        }
+        self.loss.output_full += batch.events;
+        for (netns, moved) in batch.moved {
+            let lost = self.lost.0.entry(netns).or_default();
+            for (lost, moved) in lost.iter_mut().zip(moved) {
+                *lost += moved;
+            }
+        }
+    }
+
+    /// To be called every second: losses are told, namespaces that came are met.
+    pub fn tick(&mut self, probe: &Probe) {
+        self.reporter.tick();
+        self.enricher.tick(Instant::now());
+        self.enricher.registry.refresh();
+        self.reconciler.observe(&readings(&mut self.enricher));
+        let health = probe.counts().health();
+        self.loss.ring_full = health.ring_full - self.base.health.ring_full;
+        let news = Loss {
+            ring_full: self.loss.ring_full - self.told.ring_full,
+            output_full: self.loss.output_full - self.told.output_full,
+            undecodable: self.loss.undecodable - self.told.undecodable,
+        };
+        if news.total() > 0 {
+            self.told = self.loss;
+            self.tell(&Line::Loss(&news));
+        }
+    }
+
+    /// The last sample, the rest of the ring, and the summary.
+    pub fn end(mut self, probe: &mut Probe) -> (Summary, Reporter, Output) {
+        self.enricher.registry.refresh();
+        let last = sample(probe, &mut self.enricher, |_| {});
+        let duration = self.began.elapsed();
+        while !self.drain(probe) {}
+        self.loss.ring_full = last.totals.health.ring_full - self.base.health.ring_full;
+        self.reconciler.observe(&last.kernel);
+        let always = self
+            .filter
+            .netns
+            .or_else(|| crate::inspect::netns::current().ok())
+            .unwrap_or(0);
+        let mut rows = self.reconciler.rows(&last, &self.lost, always);
+        if let Some(netns) = self.filter.netns {
+            rows.retain(|row| row.netns == netns);
+        }
+        let mut health = last.totals.health;
+        health.late -= self.base.health.late;
+        health.unreadable -= self.base.health.unreadable;
+        let (counts, listeners) = self.tally(&last.totals);
+        let summary = Summary {
+            duration,
+            tier: probe.tier(),
+            counts,
+            listeners,
+            loss: self.loss,
+            health,
+            rows,
+            moving: last.moving,
+        };
+        (summary, self.reporter, self.output)
+    }
+
+    /// The exact counts of the kernel side, by kind and by listener.
+    #[expect(clippy::type_complexity, reason = "the two parts of a summary")]
+    fn tally(
+        &mut self,
+        last: &Totals,
+    ) -> (BTreeMap<(Kind, Option<Stage>), u64>, Vec<ListenerTally>) {
+        let mut all: BTreeMap<(Kind, Option<Stage>), u64> = BTreeMap::new();
+        let mut listeners: HashMap<u64, ListenerTally> = HashMap::new();
+        for (key, value) in &last.counts {
+            let before = self.base.counts.get(key).map_or(0, |value| value.events);
+            let events = value.events - before;
+            let moved = |slot: usize| key.moved >> slot & 1 == 1;
+            let Ok(what) = decode::classify(key.hook, key.flags, moved) else {
+                continue;
+            };
+            if events == 0 || !self.counts_key(key) {
+                continue;
+            }
+            *all.entry(what).or_default() += events;
+            if key.listener != 0 && what.0.is_refusal() {
+                let tally = self.listener(key);
+                let tally = listeners.entry(tally.cookie).or_insert(tally);
+                *tally.counts.entry(what).or_default() += events;
+            }
+        }
+        if !self.filter.listeners.is_empty() {
+            // Counts of retransmits and resets have no listener: what was shown is what there is.
+            let of_tracepoints = self
+                .shown
+                .iter()
+                .filter(|((kind, _), _)| !is_decision(*kind));
+            all.extend(of_tracepoints.map(|(what, n)| (*what, *n)));
+        }
+        let mut listeners: Vec<ListenerTally> = listeners.into_values().collect();
+        listeners.sort_by_key(|tally| std::cmp::Reverse(tally.counts.values().sum::<u64>()));
+        (all, listeners)
+    }
+
+    /// Whether a count passes the filter.
+    fn counts_key(&self, key: &CountKey) -> bool {
+        if self.filter.netns.is_some_and(|netns| netns != key.netns) {
+            return false;
+        }
+        self.filter.listeners.is_empty()
+            || self.listeners.get(&key.listener).is_some_and(|tally| {
+                tally.addr.is_some_and(|addr| {
+                    self.filter.listeners.iter().any(|f| f.takes_listener(addr))
+                })
+            })
+    }
+
+    fn listener(&self, key: &CountKey) -> ListenerTally {
+        self.listeners
+            .get(&key.listener)
+            .cloned()
+            .unwrap_or_else(|| ListenerTally {
+                cookie: key.listener,
+                netns: key.netns,
+                addr: None,
+                owner: std::sync::Arc::from([]),
+                counts: BTreeMap::new(),
+            })
+    }
+}
+
+const fn is_decision(kind: Kind) -> bool {
+    kind.is_refusal() || matches!(kind, Kind::CookieSent)
+}
+
+/// The decisive counters of every namespace that can be read.
+pub fn readings(enricher: &mut Enricher) -> BTreeMap<u32, Reading> {
+    let namespaces: Vec<u32> = enricher.registry.iter().collect();
+    namespaces
+        .into_iter()
+        .filter_map(|netns| {
+            let counters = crate::inspect::netstat::read(&mut enricher.registry, netns).ok()?;
+            let reading = std::array::from_fn(|slot| {
+                counters.get(counter::NAMES[slot].1).unwrap_or_default()
+            });
+            Some((netns, reading))
+        })
+        .collect()
+}
+
+/// Reads the kernel's counters and the hooks' sums so that they belong
+/// together: again while the hooks see something in between.
+fn sample(probe: &mut Probe, enricher: &mut Enricher, meanwhile: impl Fn(&mut Probe)) -> Sample {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let before = probe.counts().sums();
+        meanwhile(probe);
+        let kernel = readings(enricher);
+        let totals = probe.counts().totals();
+        let moving = totals.sums != before;
+        if !moving || tries >= SAMPLE_TRIES {
+            return Sample {
+                kernel,
+                totals,
+                moving,
+            };
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}

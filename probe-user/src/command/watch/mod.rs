@@ -1,0 +1,294 @@
+//! `whydrop watch`: from the arguments to the summary.
+
+mod counters;
+mod filter;
+mod live;
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    runtime,
+    signal::unix::{Signal, SignalKind, signal},
+    time::{MissedTickBehavior, interval, sleep, sleep_until},
+};
+
+use self::{
+    filter::{Filter, ListenerFilter},
+    live::{Live, Parts},
+};
+use super::{Failure, kernel_release, status};
+use crate::{
+    enrich::Enricher,
+    inspect::netns,
+    loader::{Probe, Request, Tier},
+    report::{Format, Line, Output, OutputError, Reporter, SelfTest, Start, Summary},
+    selftest,
+};
+
+/// After the ring was emptied its reader rests: the kernel wakes a reader that
+/// has caught up at each record, and one that rests only once a burst.
+const REST: Duration = Duration::from_millis(2);
+
+/// How long the last lines may take to be written.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+#[derive(Args, Clone, Debug)]
+pub struct WatchArgs {
+    /// How lines look: `text` for people, `json` for machines (one object a line)
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+
+    /// End by itself after this long, such as 30s, 5m or 1h
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub duration: Option<Duration>,
+
+    /// Show only this listener, as ADDR:PORT or :PORT (can be given again)
+    #[arg(long = "listener", value_name = "[ADDR]:PORT")]
+    pub listeners: Vec<ListenerFilter>,
+
+    /// Show only this network namespace: a name of `ip netns`, a PID, a path, `self` or `all`
+    #[arg(long, value_name = "NETNS", default_value = "all")]
+    pub netns: String,
+
+    /// Force one way of watching: trampoline, kprobe, cgroup or counters (see `whydrop check`)
+    #[arg(long, value_name = "TIER")]
+    pub tier: Option<Tier>,
+
+    /// Retransmits and resets: of connection attempts only, or of every connection of the host
+    #[arg(long, value_name = "WHICH", default_value = "attempts")]
+    pub events: Events,
+
+    /// Write the lines to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Size of the ring buffer in bytes: a power of two of at least 4096
+    #[arg(long, value_name = "BYTES", default_value = "1048576", value_parser = parse_ring, hide = true)]
+    pub ring_bytes: u32,
+}
+
+/// Which retransmits and resets are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Events {
+    /// SYN, SYN-ACK, and what is sent before a connection was accepted
+    Attempts,
+    /// Every one of the host
+    All,
+}
+
+/// `500ms`, `30s`, `5m` or `1h`.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no length of time; write 500ms, 30s, 5m or 1h");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    let unit_ms = match &text[digits.len()..] {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(wrong()),
+    };
+    number
+        .checked_mul(unit_ms)
+        .filter(|ms| (1..=10 * 365 * 86_400_000).contains(ms))
+        .map(Duration::from_millis)
+        .ok_or_else(wrong)
+}
+
+fn parse_ring(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|bytes: &u32| bytes.is_power_of_two() && (4096..=1 << 30).contains(bytes))
+        .ok_or_else(|| format!("`{text}` is no power of two between 4096 and 1073741824"))
+}
+
+/// Runs until a signal or the end of the time, calling `ready` once the
+/// readiness line is on its way; the summary is for callers that judge it.
+pub fn run(args: &WatchArgs, ready: impl FnOnce()) -> Result<Summary, Failure> {
+    let mut enricher = Enricher::new();
+    let filter = Filter {
+        listeners: args.listeners.clone(),
+        netns: match args.netns.as_str() {
+            "all" => None,
+            "self" => Some(netns::current().map_err(Failure::failed)?),
+            spec => Some(enricher.registry.resolve(spec).map_err(Failure::usage)?),
+        },
+    };
+    let mut probe = match args.tier {
+        Some(Tier::Counters) => None,
+        tier => Some(Probe::attach(&Request {
+            tier,
+            all_events: args.events == Events::All,
+            ring_bytes: args.ring_bytes,
+        })?),
+    };
+    let self_test = match &probe {
+        Some(probe) => {
+            selftest::run(probe).map_err(|message| Failure::new(status::KERNEL, message))?
+        }
+        None => SelfTest::Skipped("there are no hooks on this tier".into()),
+    };
+    let output = Output::open(args.output.as_deref()).map_err(Failure::usage)?;
+    let listeners = match enricher.prime() {
+        Ok(listeners) => listeners,
+        // On the counters tier sock_diag is all there is.
+        Err(error) if probe.is_none() => return Err(Failure::new(status::KERNEL, error)),
+        Err(error) => {
+            eprintln!("whydrop: no snapshots of sockets: {error}");
+            0
+        }
+    };
+    let start = Start {
+        tier: probe.as_ref().map_or(Tier::Counters, Probe::tier),
+        hooks: probe.as_ref().map_or_else(Vec::new, |p| p.hooks.clone()),
+        absent: probe.as_ref().map_or_else(Vec::new, |p| p.absent.clone()),
+        self_test,
+        kernel: kernel_release(),
+        filters: filter.in_words(),
+        listeners,
+        namespaces: enricher.registry.iter().count(),
+    };
+    let reasons = probe
+        .as_mut()
+        .map_or_else(Vec::new, |probe| std::mem::take(&mut probe.reset_reasons));
+    let own_netns = netns::current().unwrap_or(0);
+    let parts = Parts {
+        filter,
+        reporter: Reporter::new(args.format, start.tier, own_netns, reasons),
+        output,
+        enricher,
+    };
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("cannot start the event loop: {error}")))?;
+    let (summary, reporter, output) = runtime
+        .block_on(async {
+            let stop = Stop::new(args.duration)?;
+            match probe {
+                Some(probe) => watch_live(parts, probe, &start, stop, ready).await,
+                None => counters::watch(parts, &start, stop, ready).await,
+            }
+        })
+        .map_err(|error: std::io::Error| {
+            Failure::failed(format!("the event loop failed: {error}"))
+        })?;
+    finish(summary, &reporter, output)
+}
+
+fn finish(summary: Summary, reporter: &Reporter, output: Output) -> Result<Summary, Failure> {
+    let mut last = String::new();
+    reporter.write(&Line::Summary(&summary), &mut last);
+    match output.finish(last.clone(), PATIENCE) {
+        // A reader that went away has seen what it wanted.
+        Ok(_) => Ok(summary),
+        Err(error @ OutputError::Create { .. }) => Err(Failure::usage(error)),
+        Err(error) => {
+            // The lines cannot be written where they were wanted; the counts still can be told.
+            eprint!("{last}");
+            Err(Failure::failed(error))
+        }
+    }
+}
+
+/// What ends a watch.
+struct Stop {
+    signals: [Signal; 3],
+    end: Option<tokio::time::Instant>,
+}
+
+impl Stop {
+    fn new(duration: Option<Duration>) -> std::io::Result<Self> {
+        Ok(Self {
+            signals: [
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::hangup())?,
+            ],
+            end: duration.map(|duration| tokio::time::Instant::now() + duration),
+        })
+    }
+
+    async fn wait(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.signals;
+        let end = self.end;
+        let time_is_up = async move {
+            match end {
+                Some(end) => sleep_until(end).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+            () = time_is_up => {}
+        }
+    }
+}
+
+async fn watch_live(
+    parts: Parts,
+    mut probe: Probe,
+    start: &Start,
+    mut stop: Stop,
+    ready: impl FnOnce(),
+) -> std::io::Result<(Summary, Reporter, Output)> {
+    let mut live = Live::begin(parts, &mut probe);
+    live.tell(&Line::Start(start));
+    ready();
+    // SAFETY: the descriptor is the ring's, which lives in the probe and so as long as the AsyncFd.
+    let mut ring = unsafe { AsyncFd::register_with_interest(probe, Interest::READABLE)? };
+    let mut second = interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while !live.is_broken() {
+        tokio::select! {
+            biased;
+            () = stop.wait() => break,
+            _ = second.tick() => live.tick(ring.get_ref()),
+            ready = ring.readable_mut() => {
+                let mut ready = ready?;
+                if live.drain(ready.get_inner_mut()) {
+                    ready.clear_ready();
+                    sleep(REST).await;
+                }
+            }
+        }
+    }
+    let mut probe = ring.into_inner();
+    Ok(live.end(&mut probe))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time() {
+        let check = |text: &str, ms: u64| {
+            assert_eq!(
+                parse_duration(text),
+                Ok(Duration::from_millis(ms)),
+                "{text}"
+            );
+        };
+        check("500ms", 500);
+        check("30s", 30_000);
+        check("5m", 300_000);
+        check("1h", 3_600_000);
+        for text in [
+            "",
+            "s",
+            "30",
+            "-1s",
+            "1d",
+            "0s",
+            "1.5s",
+            "99999999999999999999s",
+        ] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Adds what user space knows to an event: an [`Event`] comes in, an
+//! [`Observation`] with the `sock_diag` snapshot of the same socket, its owner
+//! and its cgroup goes out. Best effort: what cannot be had is `None` with the
+//! reason, never a missing event.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use probe_common::state;
+
+use crate::{
+    decode::{Event, ListenerAt},
+    inspect::{
+        cgroup::Cgroups,
+        diag::{ConnectionSnapshot, Diag, DiagError, DiagPool, ListenerSnapshot},
+        netns::Registry,
+        owner::{Owner, Owners},
+    },
+};
+
+/// How long one LISTEN dump serves the events of a burst.
+const SHARED_FOR: Duration = Duration::from_millis(2);
+
+/// The socket of the event as `sock_diag` showed it.
+#[derive(Clone, Debug)]
+pub enum Snapshot {
+    Listener(ListenerSnapshot),
+    Connection(ConnectionSnapshot),
+}
+
+impl Snapshot {
+    pub const fn cookie(&self) -> u64 {
+        match self {
+            Self::Listener(snapshot) => snapshot.cookie,
+            Self::Connection(snapshot) => snapshot.cookie,
+        }
+    }
+
+    pub const fn taken_mono_ns(&self) -> u64 {
+        match self {
+            Self::Listener(snapshot) => snapshot.taken_mono_ns,
+            Self::Connection(snapshot) => snapshot.taken_mono_ns,
+        }
+    }
+
+    pub fn inode(&self) -> Option<u32> {
+        match self {
+            Self::Listener(snapshot) => Some(snapshot.inode),
+            Self::Connection(snapshot) => snapshot.inode,
+        }
+    }
+
+    pub const fn cgroup_id(&self) -> Option<u64> {
+        match self {
+            Self::Listener(snapshot) => snapshot.cgroup_id,
+            Self::Connection(snapshot) => snapshot.cgroup_id,
+        }
+    }
+}
+
+/// An event with everything that is known about it.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    pub event: Event,
+    pub snapshot: Result<Snapshot, String>,
+    /// Whether the snapshot was taken for another event of the same burst.
+    pub shared: bool,
+    pub owner: Arc<[Owner]>,
+    pub cgroup: Option<String>,
+    /// The name that `ip netns` gives the namespace.
+    pub netns_name: Option<String>,
+}
+
+/// Who answers the questions.
+pub struct Enricher {
+    pub registry: Registry,
+    pool: DiagPool,
+    owners: Owners,
+    cgroups: Cgroups,
+    /// The last LISTEN dump of a port in a namespace.
+    dumps: HashMap<(u32, u16), Dump>,
+    /// Cookies of listeners that the kernel side knew by their address only.
+    cookies: HashMap<u64, u64>,
+}
+
+struct Dump {
+    taken: Instant,
+    found: Result<Vec<ListenerSnapshot>, String>,
+}
+
+impl Enricher {
+    pub fn new() -> Self {
+        let mut registry = Registry::new();
+        registry.refresh();
+        Self {
+            registry,
+            pool: DiagPool::new(),
+            owners: Owners::new(),
+            cgroups: Cgroups::new(),
+            dumps: HashMap::new(),
+            cookies: HashMap::new(),
+        }
+    }
+
+    /// Lists every listener of every namespace once: gives each a cookie, and learns its owner.
+    pub fn prime(&mut self) -> Result<usize, DiagError> {
+        let now = Instant::now();
+        let mut inodes = std::collections::HashSet::new();
+        let mut first_error = None;
+        let namespaces: Vec<u32> = self.registry.iter().collect();
+        for netns in namespaces {
+            let found = self
+                .pool
+                .get(&mut self.registry, netns, now)
+                .and_then(|diag| diag.listeners(None));
+            match found {
+                Ok(listeners) => inodes.extend(listeners.iter().map(|l| l.inode)),
+                // A namespace may end meanwhile; what no namespace answers is worth telling.
+                Err(error @ DiagError::NoModule) => first_error = Some(error),
+                Err(_) => {}
+            }
+        }
+        self.owners.prime(&inodes);
+        first_error.map_or(Ok(inodes.len()), Err)
+    }
+
+    /// To be called every second or so.
+    pub fn tick(&mut self, now: Instant) {
+        self.pool.expire(now);
+        self.dumps
+            .retain(|_, dump| now.duration_since(dump.taken) < SHARED_FOR);
+        // Kernel addresses are used again; a wrong cookie would be worse than none.
+        self.cookies.clear();
+    }
+
+    /// Adds what is known to the events of one batch, whose sockets' owners are looked for together.
+    pub fn observe(&mut self, events: Vec<Event>) -> Vec<Observation> {
+        let mut seen: Vec<Observation> = events.into_iter().map(|e| self.snapshot(e)).collect();
+        self.owners.learn(seen.iter().filter_map(inode));
+        for one in &mut seen {
+            if let Some(inode) = inode(one) {
+                one.owner = self.owners.find(inode);
+            }
+            let id = one.snapshot.as_ref().ok().and_then(Snapshot::cgroup_id);
+            one.cgroup = self.cgroup(id, &one.owner);
+        }
+        seen
+    }
+
+    fn snapshot(&mut self, mut event: Event) -> Observation {
+        let (snapshot, shared) = match event.listener {
+            Some(listener) => self.listener(&mut event, listener),
+            None => (self.connection(&event), false),
+        };
+        if let (Some(listener), Ok(snapshot)) = (&mut event.listener, &snapshot)
+            && listener.cookie == 0
+        {
+            listener.cookie = snapshot.cookie();
+        }
+        Observation {
+            netns_name: self.registry.name(event.netns).map(str::to_owned),
+            event,
+            snapshot,
+            shared,
+            owner: Arc::from([]),
+            cgroup: None,
+        }
+    }
+
+    /// Every listener of a namespace.
+    pub fn all_listeners(&mut self, netns: u32) -> Result<Vec<ListenerSnapshot>, String> {
+        self.diag(netns)?
+            .listeners(None)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Whose listener it is: the processes that hold it, and the cgroup it was made in.
+    pub fn identity(&mut self, listener: &ListenerSnapshot) -> (Arc<[Owner]>, Option<String>) {
+        let owner = self.owners.find(listener.inode);
+        let cgroup = self.cgroup(listener.cgroup_id, &owner);
+        (owner, cgroup)
+    }
+
+    /// The path of a socket's cgroup; where it has none, that of the first process that holds it.
+    fn cgroup(&mut self, id: Option<u64>, owner: &[Owner]) -> Option<String> {
+        id.and_then(|id| self.cgroups.path(id)).or_else(|| {
+            owner
+                .first()
+                .and_then(|owner| self.cgroups.process(owner.pid))
+        })
+    }
+
+    fn diag(&mut self, netns: u32) -> Result<&mut Diag, String> {
+        self.pool
+            .get(&mut self.registry, netns, Instant::now())
+            .map_err(|error| error.to_string())
+    }
+
+    /// The listener by cookie, out of a LISTEN dump of its port: an exact
+    /// lookup in a SO_REUSEPORT group would be a lottery.
+    fn listener(&mut self, event: &mut Event, at: ListenerAt) -> (Result<Snapshot, String>, bool) {
+        let key = (event.netns, at.addr.port());
+        let now = Instant::now();
+        let fresh = self
+            .dumps
+            .get(&key)
+            .is_some_and(|dump| now.duration_since(dump.taken) < SHARED_FOR);
+        if !fresh {
+            let found = self
+                .diag(event.netns)
+                .and_then(|diag| diag.listeners(Some(key.1)).map_err(|e| e.to_string()));
+            self.dumps.insert(key, Dump { taken: now, found });
+        }
+        if event.cookie == 0
+            && let Some(cookie) = self.cookies.get(&event.sock)
+        {
+            event.cookie = *cookie;
+        }
+        let found = match self.dumps.get(&key).map(|dump| &dump.found) {
+            Some(Ok(found)) => pick(found, event.cookie, at.addr),
+            Some(Err(why)) => Err(why.clone()),
+            None => Err("no dump of the listeners".into()),
+        };
+        if let Ok(snapshot) = &found
+            && event.cookie == 0
+        {
+            self.cookies.insert(event.sock, snapshot.cookie);
+            event.cookie = snapshot.cookie;
+        }
+        (found.map(Snapshot::Listener), fresh)
+    }
+
+    fn connection(&mut self, event: &Event) -> Result<Snapshot, String> {
+        if event.sock == 0 {
+            return Err("the event has no socket".into());
+        }
+        if event.sock_state == state::CLOSE {
+            return Err("the socket was closed".into());
+        }
+        let (Some(local), Some(remote)) = (event.local, event.remote) else {
+            return Err("the event has no addresses".into());
+        };
+        let cookie = (event.cookie != 0).then_some(event.cookie);
+        match self.diag(event.netns)?.connection(local, remote, cookie) {
+            Ok(Some(snapshot)) => Ok(Snapshot::Connection(snapshot)),
+            Ok(None) => Err("the socket was gone when it was asked for".into()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+fn inode(seen: &Observation) -> Option<u32> {
+    seen.snapshot.as_ref().ok().and_then(Snapshot::inode)
+}
+
+impl Default for Enricher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The listener with this cookie; without a cookie, the only one bound to this address.
+fn pick(
+    found: &[ListenerSnapshot],
+    cookie: u64,
+    addr: SocketAddr,
+) -> Result<ListenerSnapshot, String> {
+    if cookie != 0 {
+        return found
+            .iter()
+            .find(|listener| listener.cookie == cookie)
+            .cloned()
+            .ok_or_else(|| "the listener was closed before it could be asked for".into());
+    }
+    let mut same = found.iter().filter(|listener| listener.addr == addr);
+    match (same.next(), same.next()) {
+        (Some(listener), None) => Ok(listener.clone()),
+        (None, _) => Err("the listener was closed before it could be asked for".into()),
+        (Some(_), Some(_)) => Err(
+            "several listeners share this address, and this kernel gave the event no socket cookie"
+                .into(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listener(cookie: u64, addr: &str) -> ListenerSnapshot {
+        ListenerSnapshot {
+            cookie,
+            addr: addr.parse().expect("an address"),
+            v6only: None,
+            ifindex: 0,
+            inode: 1,
+            uid: 0,
+            accept_queue_len: 0,
+            accept_queue_limit: 0,
+            drops: None,
+            cgroup_id: None,
+            taken_mono_ns: 0,
+        }
+    }
+
+    fn check(cookie: u64, expect: Result<u64, &str>) {
+        let group = [
+            listener(5, "0.0.0.0:80"),
+            listener(6, "0.0.0.0:80"),
+            listener(7, "10.0.0.1:80"),
+        ];
+        let addr = if cookie == 100 {
+            "10.0.0.1:80"
+        } else {
+            "0.0.0.0:80"
+        };
+        let cookie = if cookie == 100 { 0 } else { cookie };
+        let got = pick(&group, cookie, addr.parse().expect("an address"));
+        match (got, expect) {
+            (Ok(got), Ok(expect)) => assert_eq!(got.cookie, expect),
+            (Err(got), Err(expect)) => assert!(got.contains(expect), "{got}"),
+            (got, expect) => panic!("{got:?} instead of {expect:?}"),
+        }
+    }
+
+    #[test]
+    fn the_cookie_finds_the_member_of_a_group() {
+        check(6, Ok(6));
+        check(9, Err("closed before"));
+    }
+
+    #[test]
+    fn without_a_cookie_only_an_unmistakable_address_will_do() {
+        check(100, Ok(7));
+        check(0, Err("several listeners"));
+    }
+}

@@ -1,0 +1,181 @@
+//! From the payload of a `sock_diag` answer to a snapshot.
+//!
+//! In: the bytes of one `inet_diag_msg` and the time they were written. Out: a [`ListenerSnapshot`] or a [`ConnectionSnapshot`].
+//! It does no I/O; a fact that the kernel did not send is `None`, and a `tcp_info` may be of any length.
+
+use std::net::SocketAddr;
+
+use netlink_packet_core::Parseable;
+use netlink_packet_sock_diag::constants::{
+    INET_DIAG_INFO, INET_DIAG_SKMEMINFO, INET_DIAG_SKV6ONLY, TCP_LISTEN,
+};
+use netlink_packet_sock_diag::inet::{InetResponseHeader, Timer};
+
+use super::wire::{WireError, attributes, cookie_of, word};
+
+/// `sizeof(struct inet_diag_msg)`.
+const HEADER_LEN: usize = 72;
+/// Of include/uapi/linux/inet_diag.h; the crate ends at 18.
+const INET_DIAG_CGROUP_ID: u16 = 21;
+/// `sk_drops` is the last of the nine words of `SK_MEMINFO_*`.
+const SK_MEMINFO_DROPS: usize = 8 * 4;
+
+/// A listener as the kernel held it at `taken_mono_ns`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerSnapshot {
+    pub cookie: u64,
+    /// The bound address; a wildcard where it is bound to none.
+    pub addr: SocketAddr,
+    /// `None` for IPv4 listeners.
+    pub v6only: Option<bool>,
+    /// The interface it is bound to, 0 for none.
+    pub ifindex: u32,
+    pub inode: u32,
+    pub uid: u32,
+    pub accept_queue_len: u32,
+    pub accept_queue_limit: u32,
+    /// `sk_drops`: wraps at 32 bits, and counts some refusals twice.
+    pub drops: Option<u32>,
+    pub cgroup_id: Option<u64>,
+    pub taken_mono_ns: u64,
+}
+
+/// A connection (or what is left of one) as the kernel held it at `taken_mono_ns`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionSnapshot {
+    pub cookie: u64,
+    /// The kernel's name: `ESTABLISHED`, `SYN_SENT`, `SYN_RECV`…
+    pub state: &'static str,
+    /// `None` where no file belongs to it: a request, TIME_WAIT, closed by its process, or not accepted yet.
+    pub inode: Option<u32>,
+    pub uid: Option<u32>,
+    /// `None` before the first sample.
+    pub rtt_us: Option<u32>,
+    pub rttvar_us: Option<u32>,
+    pub cwnd: Option<u32>,
+    /// Timeouts in a row without an answer.
+    pub retransmits: Option<u32>,
+    /// Segments sent again since the connection began.
+    pub total_retrans: Option<u32>,
+    pub unacked: Option<u32>,
+    pub drops: Option<u32>,
+    pub cgroup_id: Option<u64>,
+    pub taken_mono_ns: u64,
+}
+
+/// `None` for a socket that is no listener.
+pub(super) fn listener(
+    payload: &[u8],
+    taken_mono_ns: u64,
+) -> Result<Option<ListenerSnapshot>, WireError> {
+    let (header, extra) = split(payload)?;
+    if header.state != TCP_LISTEN {
+        return Ok(None);
+    }
+    let id = &header.socket_id;
+    Ok(Some(ListenerSnapshot {
+        cookie: cookie_of(id.cookie),
+        addr: SocketAddr::new(id.source_address, id.source_port),
+        v6only: extra.v6only,
+        ifindex: id.interface_id,
+        inode: header.inode,
+        uid: header.uid,
+        accept_queue_len: header.recv_queue,
+        accept_queue_limit: header.send_queue,
+        drops: extra.drops,
+        cgroup_id: extra.cgroup_id,
+        taken_mono_ns,
+    }))
+}
+
+pub(super) fn connection(
+    payload: &[u8],
+    taken_mono_ns: u64,
+) -> Result<ConnectionSnapshot, WireError> {
+    let (header, extra) = split(payload)?;
+    let info = |offset| word(extra.tcp_info, offset);
+    let of_timer = match header.timer {
+        Some(Timer::Retransmit(_, times)) => Some(u32::from(times)),
+        _ => None,
+    };
+    let rtt_us = info(TCPI_RTT).filter(|rtt| *rtt != 0);
+    Ok(ConnectionSnapshot {
+        cookie: cookie_of(header.socket_id.cookie),
+        state: state_name(header.state),
+        inode: Some(header.inode).filter(|inode| *inode != 0),
+        uid: Some(header.uid).filter(|_| header.inode != 0),
+        rtt_us,
+        // Before the first sample this is the initial value of the timer, not a measurement.
+        rttvar_us: rtt_us.and_then(|_| info(TCPI_RTTVAR)),
+        cwnd: info(TCPI_SND_CWND),
+        retransmits: extra
+            .tcp_info
+            .get(TCPI_RETRANSMITS)
+            .map(|times| u32::from(*times))
+            .or(of_timer),
+        total_retrans: info(TCPI_TOTAL_RETRANS),
+        unacked: info(TCPI_UNACKED),
+        drops: extra.drops,
+        cgroup_id: extra.cgroup_id,
+        taken_mono_ns,
+    })
+}
+
+// Offsets in `struct tcp_info` of include/uapi/linux/tcp.h, which only ever grows at its end.
+const TCPI_RETRANSMITS: usize = 2;
+const TCPI_UNACKED: usize = 24;
+const TCPI_RTT: usize = 68;
+const TCPI_RTTVAR: usize = 72;
+const TCPI_SND_CWND: usize = 80;
+const TCPI_TOTAL_RETRANS: usize = 100;
+
+/// The kernel's name of a state of include/net/tcp_states.h.
+pub fn state_name(state: u8) -> &'static str {
+    const NAMES: [&str; 14] = [
+        "UNKNOWN",
+        "ESTABLISHED",
+        "SYN_SENT",
+        "SYN_RECV",
+        "FIN_WAIT1",
+        "FIN_WAIT2",
+        "TIME_WAIT",
+        "CLOSE",
+        "CLOSE_WAIT",
+        "LAST_ACK",
+        "LISTEN",
+        "CLOSING",
+        "NEW_SYN_RECV",
+        "BOUND_INACTIVE",
+    ];
+    NAMES.get(usize::from(state)).copied().unwrap_or("UNKNOWN")
+}
+
+#[derive(Default)]
+struct Extra<'a> {
+    tcp_info: &'a [u8],
+    drops: Option<u32>,
+    v6only: Option<bool>,
+    cgroup_id: Option<u64>,
+}
+
+fn split(payload: &[u8]) -> Result<(InetResponseHeader, Extra<'_>), WireError> {
+    let header =
+        InetResponseHeader::parse(payload).map_err(|error| WireError::Short(error.to_string()))?;
+    let mut extra = Extra::default();
+    for (kind, value) in attributes(payload.get(HEADER_LEN..).unwrap_or(&[])) {
+        match kind {
+            INET_DIAG_INFO => extra.tcp_info = value,
+            INET_DIAG_SKMEMINFO => extra.drops = word(value, SK_MEMINFO_DROPS),
+            INET_DIAG_SKV6ONLY => extra.v6only = value.first().map(|flag| *flag != 0),
+            INET_DIAG_CGROUP_ID => {
+                extra.cgroup_id = value.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes))
+            }
+            _ => {}
+        }
+    }
+    Ok((header, extra))
+}
+
+#[cfg(test)]
+#[path = "snapshot_tests.rs"]
+mod tests;

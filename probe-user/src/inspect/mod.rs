@@ -1,0 +1,18 @@
+//! What the kernel tells user space about sockets, namespaces, processes and cgroups.
+//!
+//! In: the names the kernel gives things (a socket cookie, a namespace inode, a cgroup id, a socket inode).
+//! Out: snapshots of `sock_diag`, counters of `/proc/net/netstat`, owners and paths, each stamped or checked where it can go stale.
+//! It never loads BPF, never changes a socket, never prints, and keeps no namespace alive longer than a question takes
+//! (the one exception is [`netns::Private`], which is ours).
+
+pub mod cgroup;
+pub mod clock;
+pub mod diag;
+pub mod mountinfo;
+pub mod netns;
+pub mod netstat;
+pub mod owner;
+mod pace;
+mod procfs;
+#[cfg(test)]
+mod tests;

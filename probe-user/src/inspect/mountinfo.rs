@@ -1,0 +1,112 @@
+//! Parser of /proc/<pid>/mountinfo.
+//!
+//! In: the file's bytes. Out: one [`Mount`] a line that can be understood. It never fails: a line of a shape not known is left out.
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// One mount: what of the file system (`root`) is visible where (`point`).
+#[derive(Debug, PartialEq, Eq, Clone)]
+pub struct Mount<'a> {
+    pub root: Cow<'a, [u8]>,
+    pub point: Cow<'a, [u8]>,
+    pub fs_type: &'a [u8],
+}
+
+impl Mount<'_> {
+    pub fn point(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.point))
+    }
+}
+
+pub fn mounts(text: &[u8]) -> impl Iterator<Item = Mount<'_>> {
+    text.split(|&b| b == b'\n').filter_map(mount)
+}
+
+/// `id parent major:minor root point options [tag…] - type source superoptions`, see proc(5).
+fn mount(line: &[u8]) -> Option<Mount<'_>> {
+    let mut fields = line.split(|&b| b == b' ');
+    let root = fields.nth(3)?;
+    let point = fields.next()?;
+    let fs_type = fields.skip_while(|field| *field != b"-").nth(1)?;
+    Some(Mount {
+        root: unescape(root),
+        point: unescape(point),
+        fs_type,
+    })
+}
+
+/// Characters that would break a line apart are written as three octal digits: a blank is `\040` (fs/proc_namespace.c:mangle).
+fn unescape(field: &[u8]) -> Cow<'_, [u8]> {
+    if !field.contains(&b'\\') {
+        return Cow::Borrowed(field);
+    }
+    let mut out = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&first, tail)) = rest.split_first() {
+        match (first, tail) {
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', tail @ ..]) => {
+                out.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+                rest = tail;
+            }
+            _ => {
+                out.push(first);
+                rest = tail;
+            }
+        }
+    }
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(line: &str, expect: Option<(&str, &str, &str)>) {
+        let got = mount(line.as_bytes());
+        let got = got.as_ref().map(|m| (&m.root[..], &m.point[..], m.fs_type));
+        assert_eq!(
+            got,
+            expect.map(|(r, p, t)| (r.as_bytes(), p.as_bytes(), t.as_bytes())),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn lines_of_all_shapes() {
+        check(
+            "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw",
+            Some(("/", "/sys/fs/cgroup/unified", "cgroup2")),
+        );
+        check(
+            "30 23 0:26 /../.. /sys/fs/cgroup rw shared:9 master:1 - cgroup2 cgroup rw",
+            Some(("/../..", "/sys/fs/cgroup", "cgroup2")),
+        );
+        check(
+            "9 1 0:4 net:[4026532290] /run/netns/a\\040b rw - nsfs nsfs rw",
+            Some(("net:[4026532290]", "/run/netns/a b", "nsfs")),
+        );
+        check(
+            "9 1 0:4 / /odd\\08x\\134 rw - tmpfs x rw",
+            Some(("/", "/odd\\08x\\", "tmpfs")),
+        );
+        check("9 1 0:4 / /x rw shared:1", None);
+        check("9 1 0:4 / /x rw -", None);
+        check("", None);
+    }
+
+    proptest! {
+        #[test]
+        fn odd_text_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = mounts(&bytes).count();
+        }
+
+        #[test]
+        fn odd_fields_never_panic(text in "[0-9 :/\\\\a-c\n-]{0,120}") {
+            let _ = mounts(text.as_bytes()).count();
+        }
+    }
+}

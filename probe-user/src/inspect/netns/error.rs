@@ -1,0 +1,69 @@
+//! What can go wrong on the way into a network namespace, in sentences.
+
+use std::io;
+use std::path::PathBuf;
+
+#[derive(Debug, thiserror::Error)]
+pub enum NetnsError {
+    #[error(
+        "no way into network namespace {inum}: no process lives in it, no file under /run/netns or other mount names it and no process holds it open; \
+         it has ended, or only sockets keep it alive"
+    )]
+    NoWay { inum: u32 },
+    #[error("network namespace {inum} was not found just now; it is looked for again in a moment")]
+    NotYet { inum: u32 },
+    #[error(
+        "network namespace {inum} exists but may not be opened: {source}; run as root or with CAP_SYS_PTRACE and CAP_SYS_ADMIN"
+    )]
+    Denied { inum: u32, source: io::Error },
+    #[error(
+        "network namespace {inum} could not be entered: {source}; entering needs CAP_SYS_ADMIN"
+    )]
+    Enter { inum: u32, source: io::Error },
+    #[error("no network namespace and no process is called `{spec}`; {known}")]
+    UnknownName { spec: String, known: KnownNames },
+    #[error("there is no process {pid} and no network namespace of that name; {known}")]
+    UnknownPid { pid: u32, known: KnownNames },
+    #[error(
+        "the network namespace of process {pid} could not be read: {source}; run as root or with CAP_SYS_PTRACE"
+    )]
+    Process { pid: u32, source: io::Error },
+    #[error("{} is no network namespace; give a file as `ip netns add` makes it, or /proc/<pid>/ns/net", path.display())]
+    NotANetns { path: PathBuf },
+    #[error("{} could not be looked at: {source}", path.display())]
+    Path { path: PathBuf, source: io::Error },
+}
+
+impl NetnsError {
+    /// The error of a failed [`super::inside`].
+    pub fn enter(inum: u32, source: io::Error) -> NetnsError {
+        NetnsError::Enter { inum, source }
+    }
+}
+
+/// The names a user could have meant.
+#[derive(Debug)]
+pub struct KnownNames(pub Vec<String>);
+
+impl std::fmt::Display for KnownNames {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.as_slice() {
+            [] => write!(
+                f,
+                "`ip netns list` knows no name here, give a process number or a path"
+            ),
+            names => {
+                write!(
+                    f,
+                    "known names: {}",
+                    names[..names.len().min(10)].join(", ")
+                )?;
+                if names.len() > 10 {
+                    write!(f, " and {} more", names.len() - 10)
+                } else {
+                    Ok(())
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Which processes hold a socket: all of them, not the one that happened to run when a packet came in.
+//!
+//! In: a socket's inode number. Out: pid and comm of each process with a descriptor of it. It remembers only sockets
+//! it was asked for, checks what it remembers against /proc before it repeats it, and leaves `comm` as the kernel has it:
+//! whoever prints it makes it safe for a terminal.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::fs::readlinkat_raw;
+
+use super::pace::Pace;
+use super::procfs::{bracketed, for_each_entry, for_each_pid, open_dir, open_proc, read_small};
+
+/// A process that holds a socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    pub pid: u32,
+    pub comm: String,
+}
+
+/// How long an answer is good without looking for further processes (a server may fork more workers).
+const FRESH: Duration = Duration::from_secs(5);
+/// How long a socket without any process is taken for such.
+const NOBODY: Duration = Duration::from_secs(1);
+
+/// Scans that may follow each other at once.
+const BURST: u32 = 4;
+
+#[derive(Debug)]
+struct Entry {
+    owners: Arc<[Owner]>,
+    /// The descriptor of each owner, relative to /proc, so that one `readlink` tells whether it still holds the socket.
+    links: Vec<String>,
+    seen: Instant,
+}
+
+#[derive(Debug)]
+pub struct Owners {
+    proc: Option<OwnedFd>,
+    known: HashMap<u32, Entry>,
+    pace: Pace,
+    unreadable: u32,
+}
+
+impl Default for Owners {
+    fn default() -> Owners {
+        Owners::new()
+    }
+}
+
+impl Owners {
+    pub fn new() -> Owners {
+        let pace = Pace::new(Duration::from_millis(20), Duration::from_secs(2), BURST);
+        Owners {
+            proc: open_proc().ok(),
+            known: HashMap::new(),
+            pace,
+            unreadable: 0,
+        }
+    }
+
+    /// The processes that hold `socket:[inode]`; none when nobody does, when they may not be looked at, or when the
+    /// last scan was a moment ago and did not know the socket yet.
+    pub fn find(&mut self, inode: u32) -> Arc<[Owner]> {
+        // 0 stands for "no file": a request, a socket in TIME_WAIT, one that was closed.
+        if inode == 0 {
+            return nobody();
+        }
+        let now = Instant::now();
+        if let Some(entry) = self.known.get(&inode) {
+            let age = now.saturating_duration_since(entry.seen);
+            let good = if entry.owners.is_empty() {
+                age < NOBODY
+            } else {
+                age < FRESH && self.all_hold(entry, inode)
+            };
+            if good {
+                return Arc::clone(&entry.owners);
+            }
+        }
+        if self.pace.due(now) {
+            self.paced_scan([inode]);
+            return self
+                .known
+                .get(&inode)
+                .map_or_else(nobody, |entry| Arc::clone(&entry.owners));
+        }
+        match self.known.get(&inode) {
+            Some(entry) => self.still_holding(entry, inode),
+            None => nobody(),
+        }
+    }
+
+    /// Looks for many sockets in one scan, at start for instance. Not limited in rate: the caller knows when.
+    pub fn prime(&mut self, inodes: &HashSet<u32>) {
+        self.scan(inodes.iter().copied().filter(|inode| *inode != 0));
+    }
+
+    /// Looks for those of `inodes` that it does not know yet, in one scan for all of them, when one is due.
+    pub fn learn(&mut self, inodes: impl IntoIterator<Item = u32>) {
+        let mut unknown: Vec<u32> = inodes
+            .into_iter()
+            .filter(|inode| *inode != 0 && !self.known.contains_key(inode))
+            .collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        if !unknown.is_empty() && self.pace.due(Instant::now()) {
+            self.paced_scan(unknown);
+        }
+    }
+
+    fn paced_scan(&mut self, inodes: impl IntoIterator<Item = u32>) {
+        let start = Instant::now();
+        self.scan(inodes);
+        self.pace.ran(start, Instant::now());
+    }
+
+    /// Processes that live but could not be looked at in the last scan: not ours and no CAP_SYS_PTRACE, or we are out of descriptors.
+    pub fn unreadable(&self) -> u32 {
+        self.unreadable
+    }
+
+    fn all_hold(&self, entry: &Entry, inode: u32) -> bool {
+        let Some(proc) = &self.proc else { return false };
+        entry
+            .links
+            .iter()
+            .all(|link| holds(proc.as_fd(), link.as_str(), inode))
+    }
+
+    fn still_holding(&self, entry: &Entry, inode: u32) -> Arc<[Owner]> {
+        let Some(proc) = &self.proc else {
+            return nobody();
+        };
+        let holding = |link: &String| holds(proc.as_fd(), link.as_str(), inode);
+        entry
+            .owners
+            .iter()
+            .zip(&entry.links)
+            .filter(|(_, link)| holding(link))
+            .map(|(owner, _)| owner.clone())
+            .collect()
+    }
+
+    fn scan(&mut self, more: impl IntoIterator<Item = u32>) {
+        let start = Instant::now();
+        // A socket that had nobody for long is closed; its number is forgotten.
+        self.known.retain(|_, entry| {
+            !entry.owners.is_empty() || start.saturating_duration_since(entry.seen) < 10 * NOBODY
+        });
+        let mut found: HashMap<u32, Vec<(Owner, String)>> = self
+            .known
+            .keys()
+            .copied()
+            .chain(more)
+            .map(|inode| (inode, Vec::new()))
+            .collect();
+        if let Some(proc) = &self.proc {
+            self.unreadable = scan_processes(proc.as_fd(), &mut found);
+        }
+        let end = Instant::now();
+        self.known.extend(found.into_iter().map(|(inode, holders)| {
+            let (owners, links): (Vec<Owner>, Vec<String>) = holders.into_iter().unzip();
+            (
+                inode,
+                Entry {
+                    owners: owners.into(),
+                    links,
+                    seen: end,
+                },
+            )
+        }));
+    }
+}
+
+/// Fills `found` with the holders of its keys; returns how many processes refused to be looked at.
+fn scan_processes(proc: BorrowedFd<'_>, found: &mut HashMap<u32, Vec<(Owner, String)>>) -> u32 {
+    let mut unreadable = 0;
+    let mut comm = Vec::with_capacity(64);
+    // The descriptor of /proc is kept, so its position has to be set back for each scan.
+    let _ = rustix::fs::seek(proc, rustix::fs::SeekFrom::Start(0));
+    let _ = for_each_pid(proc, |proc, pid| {
+        let fds = match open_dir(proc, format!("{pid}/fd")) {
+            Ok(fds) => fds,
+            Err(error) => {
+                let ended = matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH));
+                unreadable += u32::from(!ended);
+                return;
+            }
+        };
+        let _ = for_each_entry(&fds, |name, _, _| {
+            let Some(holders) =
+                socket_of(fds.as_fd(), name).and_then(|inode| found.get_mut(&inode))
+            else {
+                return;
+            };
+            // A process with two descriptors of the same socket owns it once.
+            if holders.last().is_some_and(|(owner, _)| owner.pid == pid) {
+                return;
+            }
+            if read_small(proc, format!("{pid}/comm"), &mut comm).is_ok() {
+                let link = format!("{pid}/fd/{}", name.to_string_lossy());
+                holders.push((
+                    Owner {
+                        pid,
+                        comm: comm_text(&comm),
+                    },
+                    link,
+                ));
+            }
+        });
+    });
+    unreadable
+}
+
+fn nobody() -> Arc<[Owner]> {
+    Arc::new([])
+}
+
+fn comm_text(raw: &[u8]) -> String {
+    String::from_utf8_lossy(raw.strip_suffix(b"\n").unwrap_or(raw)).into_owned()
+}
+
+fn socket_of(dir: BorrowedFd<'_>, name: &CStr) -> Option<u32> {
+    let mut link = [0u8; 32];
+    let length = readlinkat_raw(dir, name, &mut link).ok()?;
+    bracketed(link.get(..length)?, b"socket")
+}
+
+fn holds(proc: BorrowedFd<'_>, link: &str, inode: u32) -> bool {
+    std::ffi::CString::new(link).is_ok_and(|link| socket_of(proc, &link) == Some(inode))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comm_loses_its_newline_only() {
+        assert_eq!(comm_text(b"python3\n"), "python3");
+        assert_eq!(comm_text(b"a\nb\n"), "a\nb");
+        assert_eq!(comm_text(b"\xff\n"), "\u{fffd}");
+        assert_eq!(comm_text(b""), "");
+    }
+}

@@ -1,0 +1,111 @@
+//! Owners of sockets and paths of cgroups.
+
+use super::*;
+
+#[test]
+fn every_holder_of_a_socket_is_its_owner() {
+    let server = TcpListener::bind(v4(0)).unwrap();
+    let again = server.try_clone().unwrap();
+    let inode = inode_of(&server);
+    let own = std::process::id();
+    let pids = |owners: &[crate::inspect::owner::Owner]| {
+        owners.iter().map(|o| o.pid).collect::<HashSet<u32>>()
+    };
+    let mut owners = Owners::new();
+    owners.prime(&HashSet::from([inode, 0]));
+    // Other tests start processes, and between fork and exec such a child holds everything.
+    assert!(pids(&owners.find(inode)).contains(&own));
+
+    let child = Killed(
+        Command::new("sleep")
+            .arg("60")
+            .stdin(Stdio::from(OwnedFd::from(again)))
+            .spawn()
+            .unwrap(),
+    );
+    owners.prime(&HashSet::from([inode]));
+    let found = owners.find(inode);
+    assert!(
+        pids(&found).is_superset(&HashSet::from([own, child.0.id()])),
+        "{found:?}"
+    );
+    assert_eq!(
+        found.iter().find(|o| o.pid == child.0.id()).unwrap().comm,
+        "sleep"
+    );
+
+    // The cached answer is checked: who has ended is no owner any more.
+    let ended = child.0.id();
+    drop(child);
+    assert!(!pids(&owners.find(inode)).contains(&ended));
+    assert!(pids(&owners.find(inode)).contains(&own));
+    drop(server);
+    assert!(!pids(&owners.find(inode)).contains(&own));
+    assert!(owners.find(0).is_empty());
+}
+
+#[test]
+fn a_new_socket_is_found_although_scans_are_rare() {
+    let mut owners = Owners::new();
+    assert!(owners.find(u32::MAX).is_empty());
+    let server = TcpListener::bind(v4(0)).unwrap();
+    let inode = inode_of(&server);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while owners.find(inode).is_empty() {
+        assert!(Instant::now() < deadline);
+    }
+}
+
+#[test]
+fn cgroups_by_id_and_by_process() {
+    let mut cgroups = Cgroups::new();
+    assert_eq!(cgroups.path(1).as_deref(), Some("/"));
+    assert_eq!(cgroups.path(0), None);
+    assert_eq!(cgroups.path(u64::MAX), None);
+    assert!(
+        cgroups
+            .process(std::process::id())
+            .is_none_or(|path| path.starts_with('/'))
+    );
+    assert_eq!(cgroups.process(u32::MAX), None);
+
+    let Some(mount) = cgroups.mount_point() else {
+        return eprintln!("SKIPPED: no cgroup2 mount");
+    };
+    let name = format!("whydrop-test-{}", std::process::id());
+    let dir = mount.join(&name);
+    if std::fs::create_dir(&dir).is_err() {
+        return eprintln!("SKIPPED: no permission to make a cgroup");
+    }
+    let made = std::fs::create_dir(dir.join("below"))
+        .and_then(|()| Ok(rustix::fs::stat(dir.join("below"))?.st_ino));
+    let path = made.as_ref().ok().and_then(|id| Cgroups::new().path(*id));
+    let _ = std::fs::remove_dir(dir.join("below"));
+    let _ = std::fs::remove_dir(&dir);
+    assert!(path.unwrap().ends_with(&format!("/{name}/below")));
+}
+
+#[test]
+fn the_cgroup_root_can_be_opened() {
+    match cgroup::root() {
+        Ok(root) => {
+            assert!(rustix::fs::fstat(&root.fd).is_ok_and(|found| !root.whole || found.st_ino == 1))
+        }
+        Err(error) => assert!(error.to_string().contains("CAP_SYS_ADMIN"), "{error}"),
+    }
+}
+
+#[test]
+fn a_socket_tells_its_cgroup() {
+    let server = TcpListener::bind(v4(0)).unwrap();
+    let found = Diag::open()
+        .unwrap()
+        .listeners(Some(server.local_addr().unwrap().port()))
+        .unwrap()
+        .remove(0);
+    assert_eq!(found.cookie, socket_cookie(&server).unwrap());
+    let mut cgroups = Cgroups::new();
+    if let Some(id) = found.cgroup_id {
+        assert_eq!(cgroups.path(id), cgroups.process(std::process::id()));
+    }
+}

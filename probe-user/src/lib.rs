@@ -1,0 +1,16 @@
+//! whydrop: says when, where and why the kernel drops or refuses TCP
+//! connections at a listener. The rooms stand in the order in which data
+//! flows: `loader` puts the kernel side in and hands out bytes, `decode` makes
+//! events of them, `inspect` and `enrich` add what user space knows,
+//! `reconcile` compares with the kernel's own counters, `report` writes.
+
+pub mod btf;
+pub mod cli;
+pub mod command;
+pub mod decode;
+pub mod enrich;
+pub mod inspect;
+pub mod loader;
+pub mod reconcile;
+pub mod report;
+pub mod selftest;

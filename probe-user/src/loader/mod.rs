@@ -1,0 +1,198 @@
+//! Puts the kernel side into the kernel: the embedded object and this kernel's
+//! BTF come in; a [`Probe`] with its ring, its counts and a report of what is
+//! attached goes out. The only room that knows aya; it never interprets a record.
+//!
+//! Every hook is chosen by trying: what loads and attaches here is used, what
+//! does not is kept with the kernel's own words.
+
+mod attach;
+mod counts;
+mod layout;
+mod privilege;
+
+use std::{
+    fmt,
+    os::fd::{AsRawFd, RawFd},
+    str::FromStr,
+};
+
+use aya::{Ebpf, EbpfLoader, include_bytes_aligned, maps::RingBuf};
+use thiserror::Error;
+
+use self::layout::Layout;
+pub use self::{
+    attach::{HookReport, Trial},
+    counts::{Counts, Totals},
+    privilege::missing_capabilities,
+};
+use crate::btf::{Btf, BtfError};
+
+/// How the kernel's decisions are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    /// fentry and fexit.
+    Trampoline,
+    /// kprobe and kretprobe.
+    Kprobe,
+    /// cgroup_skb/ingress and the free of the same skb.
+    Cgroup,
+    /// No BPF: `sock_diag` and /proc/net/netstat.
+    Counters,
+}
+
+impl Tier {
+    pub const ALL: [Self; 4] = [Self::Trampoline, Self::Kprobe, Self::Cgroup, Self::Counters];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Trampoline => "trampoline",
+            Self::Kprobe => "kprobe",
+            Self::Cgroup => "cgroup",
+            Self::Counters => "counters",
+        }
+    }
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Tier {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|tier| tier.name() == text)
+            .ok_or_else(|| {
+                format!(
+                    "no tier is called `{text}`; there are trampoline, kprobe, cgroup and counters"
+                )
+            })
+    }
+}
+
+/// Why nothing could be attached.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    #[error(
+        "watching the kernel needs {}; run whydrop as root or with these capabilities, or use `--tier counters`, which needs none: it names the losing listener from sock_diag and /proc/net/netstat, but no client",
+        .0.join(", ")
+    )]
+    Privilege(Vec<&'static str>),
+    #[error(transparent)]
+    Btf(#[from] BtfError),
+    #[error("this kernel does not let the {tier} tier in: {why}")]
+    Unsupported { tier: String, why: String },
+    #[error("the eBPF object does not fit this kernel: {0}")]
+    Object(String),
+}
+
+/// What the kernel side is asked for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// One tier for all functions, or the best for each.
+    pub tier: Option<Tier>,
+    /// Retransmits and resets of every connection, not of attempts only.
+    pub all_events: bool,
+    /// Size of the ring, a power of two of at least a page.
+    pub ring_bytes: u32,
+}
+
+static OBJECT: &[u8] = include_bytes_aligned!(env!("WHYDROP_OBJECT"));
+
+/// The attached kernel side. Dropping it detaches everything.
+pub struct Probe {
+    ring: RingBuf<aya::maps::MapData>,
+    counts: Counts,
+    pub hooks: Vec<HookReport>,
+    pub reset_reasons: Vec<(u32, String)>,
+    /// What this kernel's BTF lacks.
+    pub absent: Vec<String>,
+    /// Owns the programs and so their links.
+    _ebpf: Ebpf,
+}
+
+impl Probe {
+    /// Loads the object and attaches what this kernel takes.
+    pub fn attach(request: &Request) -> Result<Self, LoadError> {
+        let missing = missing_capabilities();
+        if !missing.is_empty() {
+            return Err(LoadError::Privilege(missing));
+        }
+        let layout = Layout::of(&Btf::of_kernel()?)?;
+        let all_events = u32::from(request.all_events);
+        let mut loader = EbpfLoader::new();
+        loader.map_max_entries("EVENTS", request.ring_bytes);
+        for (name, value) in &layout.globals {
+            loader.override_global(*name, value, true);
+        }
+        loader.override_global("EVENTS_ALL", &all_events, true);
+        let mut ebpf = loader
+            .load(OBJECT)
+            .map_err(|error| LoadError::Object(attach::in_short(&error)))?;
+        let hooks = attach::all(&mut ebpf, request.tier)?;
+        // Every program is loaded by now; a map taken earlier would break a later load.
+        let ring = ebpf
+            .take_map("EVENTS")
+            .ok_or_else(|| LoadError::Object("it has no map EVENTS".into()))
+            .and_then(|map| RingBuf::try_from(map).map_err(|e| LoadError::Object(e.to_string())))?;
+        let counts = Counts::take(&mut ebpf).map_err(LoadError::Object)?;
+        Ok(Self {
+            ring,
+            counts,
+            hooks,
+            reset_reasons: layout.reset_reasons,
+            absent: layout.absent,
+            _ebpf: ebpf,
+        })
+    }
+
+    /// What each hook would be attached as here, tier by tier, detached again at once.
+    pub fn try_everything() -> Result<Vec<HookReport>, LoadError> {
+        let mut reports = Vec::new();
+        for tier in [Tier::Trampoline, Tier::Kprobe, Tier::Cgroup] {
+            let layout = Layout::of(&Btf::of_kernel()?)?;
+            let mut loader = EbpfLoader::new();
+            for (name, value) in &layout.globals {
+                loader.override_global(*name, value, true);
+            }
+            let mut ebpf = loader
+                .load(OBJECT)
+                .map_err(|error| LoadError::Object(attach::in_short(&error)))?;
+            reports.extend(attach::try_tier(&mut ebpf, tier));
+            if tier == Tier::Cgroup {
+                reports.extend(attach::tracepoints(&mut ebpf));
+            }
+        }
+        Ok(reports)
+    }
+
+    /// The next record, if one is there.
+    pub fn next_record(&mut self) -> Option<impl std::ops::Deref<Target = [u8]> + '_> {
+        self.ring.next()
+    }
+
+    /// The exact counts.
+    pub const fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The tier that took the decisions' hooks.
+    pub fn tier(&self) -> Tier {
+        self.hooks
+            .iter()
+            .filter(|hook| hook.decides)
+            .filter_map(|hook| hook.tier)
+            .max()
+            .unwrap_or(Tier::Counters)
+    }
+}
+
+impl AsRawFd for Probe {
+    fn as_raw_fd(&self) -> RawFd {
+        self.ring.as_raw_fd()
+    }
+}

@@ -1,0 +1,63 @@
+//! Which capabilities the kernel asks for and this process does not have.
+
+use std::fs;
+
+/// Bit numbers of include/uapi/linux/capability.h.
+const NET_ADMIN: u32 = 12;
+const SYS_ADMIN: u32 = 21;
+const PERFMON: u32 = 38;
+const BPF: u32 = 39;
+
+/// The missing capabilities, empty when the kernel side may be loaded.
+pub fn missing_capabilities() -> Vec<&'static str> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    missing(effective(&status))
+}
+
+/// The effective set; all bits where /proc does not tell, so that the kernel decides.
+fn effective(status: &str) -> u64 {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .unwrap_or(u64::MAX)
+}
+
+fn missing(effective: u64) -> Vec<&'static str> {
+    let has = |bit: u32| effective >> bit & 1 == 1;
+    if has(SYS_ADMIN) && has(NET_ADMIN) {
+        return Vec::new();
+    }
+    [
+        (BPF, "CAP_BPF"),
+        (PERFMON, "CAP_PERFMON"),
+        (NET_ADMIN, "CAP_NET_ADMIN"),
+    ]
+    .into_iter()
+    .filter(|(bit, _)| !has(*bit))
+    .map(|(_, name)| name)
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_effective_set() {
+        assert_eq!(effective("Name:\tx\nCapEff:\t00000000000000ff\n"), 0xff);
+        assert_eq!(effective(""), u64::MAX);
+    }
+
+    #[test]
+    fn root_lacks_nothing_and_nobody_lacks_three() {
+        assert!(missing(u64::MAX).is_empty());
+        assert_eq!(missing(0), ["CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN"]);
+    }
+
+    #[test]
+    fn three_capabilities_are_enough() {
+        let three = 1 << BPF | 1 << PERFMON | 1 << NET_ADMIN;
+        assert!(missing(three).is_empty());
+    }
+}

@@ -1,0 +1,37 @@
+//! The binary: parses the arguments, runs the command, says what failed.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use probe_user::{
+    cli::{Cli, Command},
+    command::{Failure, check, demo, status, watch},
+};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no failure; a closed pipe is none either.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() {
+                status::USAGE
+            } else {
+                status::OK
+            });
+        }
+    };
+    let result = match &cli.command {
+        Some(Command::Watch(args)) => watch::run(args, || {}).map(drop),
+        Some(Command::Check(args)) => check::run(args),
+        Some(Command::Demo(args)) => demo::run(args),
+        None => watch::run(&cli.watch, || {}).map(drop),
+    };
+    match result {
+        Ok(()) => ExitCode::from(status::OK),
+        Err(Failure { status, message }) => {
+            eprintln!("whydrop: {message}");
+            ExitCode::from(status)
+        }
+    }
+}

@@ -1,0 +1,457 @@
+//! JSON lines: the names here are fixed; docs/output.md describes them.
+//! A change of meaning raises [`SCHEMA`].
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use serde::{Serialize, Serializer};
+
+use super::{Candidate, Line, Reporter, SelfTest, Start, Summary, Tick};
+use crate::{
+    decode::{Kind, ListenerAt, Stage},
+    enrich::{Observation, Snapshot},
+    inspect::{diag::ListenerSnapshot, owner::Owner},
+};
+
+/// Version of the lines' meaning.
+const SCHEMA: u32 = 1;
+
+/// A socket cookie as `0x…`.
+#[derive(Clone, Copy)]
+struct Cookie(u64);
+
+impl Serialize for Cookie {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:#x}", self.0))
+    }
+}
+
+#[derive(Serialize)]
+struct Hook<'a> {
+    hook: &'a str,
+    /// How it is attached, `null` when it is not.
+    via: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<Refusal<'a>>,
+}
+
+#[derive(Serialize)]
+struct Refusal<'a> {
+    via: &'a str,
+    why: &'a str,
+}
+
+#[derive(Serialize)]
+struct Listener {
+    cookie: Cookie,
+    addr: SocketAddr,
+    accept_queue_len: u32,
+    accept_queue_limit: u32,
+    syn_queue_len: u32,
+}
+
+impl From<&ListenerAt> for Listener {
+    fn from(at: &ListenerAt) -> Self {
+        Self {
+            cookie: Cookie(at.cookie),
+            addr: at.addr,
+            accept_queue_len: at.accept_queue_len,
+            accept_queue_limit: at.accept_queue_limit,
+            syn_queue_len: at.syn_queue_len,
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum SnapshotView<'a> {
+    Listener {
+        cookie: Cookie,
+        lag_us: i64,
+        shared: bool,
+        state: &'a str,
+        accept_queue_len: u32,
+        accept_queue_limit: u32,
+        drops: Option<u32>,
+        uid: u32,
+        inode: u32,
+        cgroup_id: Option<u64>,
+    },
+    Connection {
+        cookie: Cookie,
+        lag_us: i64,
+        state: &'a str,
+        uid: Option<u32>,
+        inode: Option<u32>,
+        rtt_us: Option<u32>,
+        rttvar_us: Option<u32>,
+        cwnd: Option<u32>,
+        retransmits: Option<u32>,
+        total_retrans: Option<u32>,
+        unacked: Option<u32>,
+        drops: Option<u32>,
+    },
+}
+
+fn snapshot_view(snapshot: &Snapshot, event_ns: u64, shared: bool) -> SnapshotView<'_> {
+    let lag_us = (snapshot.taken_mono_ns() as i64 - event_ns as i64) / 1000;
+    match snapshot {
+        Snapshot::Listener(l) => SnapshotView::Listener {
+            cookie: Cookie(l.cookie),
+            lag_us,
+            shared,
+            state: "LISTEN",
+            accept_queue_len: l.accept_queue_len,
+            accept_queue_limit: l.accept_queue_limit,
+            drops: l.drops,
+            uid: l.uid,
+            inode: l.inode,
+            cgroup_id: l.cgroup_id,
+        },
+        Snapshot::Connection(c) => SnapshotView::Connection {
+            cookie: Cookie(c.cookie),
+            lag_us,
+            state: c.state,
+            uid: c.uid,
+            inode: c.inode,
+            rtt_us: c.rtt_us,
+            rttvar_us: c.rttvar_us,
+            cwnd: c.cwnd,
+            retransmits: c.retransmits,
+            total_retrans: c.total_retrans,
+            unacked: c.unacked,
+            drops: c.drops,
+        },
+    }
+}
+
+#[derive(Serialize)]
+struct OwnerView<'a> {
+    pid: u32,
+    comm: &'a str,
+}
+
+fn owners(owners: &[Owner]) -> Vec<OwnerView<'_>> {
+    owners
+        .iter()
+        .map(|owner| OwnerView {
+            pid: owner.pid,
+            comm: &owner.comm,
+        })
+        .collect()
+}
+
+#[derive(Serialize)]
+struct CandidateView<'a> {
+    cookie: Cookie,
+    addr: SocketAddr,
+    accept_queue_len: u32,
+    accept_queue_limit: u32,
+    drops_delta: u32,
+    uid: u32,
+    inode: u32,
+    owner: Vec<OwnerView<'a>>,
+    cgroup: Option<&'a str>,
+}
+
+impl<'a> From<&'a Candidate> for CandidateView<'a> {
+    fn from(candidate: &'a Candidate) -> Self {
+        let snapshot: &ListenerSnapshot = &candidate.snapshot;
+        Self {
+            cookie: Cookie(snapshot.cookie),
+            addr: snapshot.addr,
+            accept_queue_len: snapshot.accept_queue_len,
+            accept_queue_limit: snapshot.accept_queue_limit,
+            drops_delta: candidate.drops_delta,
+            uid: snapshot.uid,
+            inode: snapshot.inode,
+            owner: owners(&candidate.owner),
+            cgroup: candidate.cgroup.as_deref(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct RowView<'a> {
+    netns: u32,
+    counter: &'a str,
+    kernel: Option<u64>,
+    seen: u64,
+    lost: u64,
+    unattributed: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct TallyView<'a> {
+    cookie: Cookie,
+    netns: u32,
+    addr: Option<SocketAddr>,
+    owner: Vec<OwnerView<'a>>,
+    events: BTreeMap<&'a str, u64>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Object<'a> {
+    Start {
+        schema: u32,
+        version: &'a str,
+        ts: String,
+        kernel: &'a str,
+        tier: &'a str,
+        hooks: Vec<Hook<'a>>,
+        self_test: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        self_test_skipped: Option<&'a str>,
+        namespaces: usize,
+        listeners: usize,
+        filters: &'a [String],
+        absent: &'a [String],
+    },
+    Event {
+        ts: String,
+        mono_ns: u64,
+        kind: &'a str,
+        stage: Option<&'a str>,
+        client: Option<SocketAddr>,
+        local: Option<SocketAddr>,
+        /// The other end, where it is not the client.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        remote: Option<SocketAddr>,
+        netns: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        netns_name: Option<&'a str>,
+        cpu: u32,
+        listener: Option<Listener>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retransmits: Option<u8>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reset_reason: Option<&'a str>,
+        #[serde(skip_serializing_if = "is_false")]
+        late: bool,
+        snapshot: Option<SnapshotView<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        no_snapshot: Option<&'a str>,
+        owner: Vec<OwnerView<'a>>,
+        cgroup: Option<&'a str>,
+        tier: &'a str,
+    },
+    #[serde(rename = "event")]
+    Tick {
+        ts: String,
+        mono_ns: u64,
+        kind: &'a str,
+        stage: Option<&'a str>,
+        client: Option<SocketAddr>,
+        local: Option<SocketAddr>,
+        netns: u32,
+        count: u64,
+        listener: Option<CandidateView<'a>>,
+        candidates: Vec<CandidateView<'a>>,
+        tier: &'a str,
+    },
+    Loss {
+        ts: String,
+        ring_full: u64,
+        output_full: u64,
+        undecodable: u64,
+    },
+    Summary {
+        ts: String,
+        duration_s: f64,
+        tier: &'a str,
+        events: BTreeMap<&'a str, u64>,
+        stages: BTreeMap<String, u64>,
+        lost: u64,
+        loss: LossView,
+        listeners: Vec<TallyView<'a>>,
+        reconciliation: Vec<RowView<'a>>,
+        moving: bool,
+    },
+}
+
+#[derive(Serialize)]
+struct LossView {
+    ring_full: u64,
+    output_full: u64,
+    undecodable: u64,
+    counts_full: u64,
+    sums_full: u64,
+    late: u64,
+    unreadable: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+pub(super) fn write(reporter: &Reporter, line: &Line<'_>, to: &mut String) {
+    let object = match line {
+        Line::Start(start) => start_object(reporter, start),
+        Line::Event(observation) => event_object(reporter, observation),
+        Line::Tick(tick) => tick_object(reporter, tick),
+        Line::Loss(loss) => Object::Loss {
+            ts: now(reporter),
+            ring_full: loss.ring_full,
+            output_full: loss.output_full,
+            undecodable: loss.undecodable,
+        },
+        Line::Summary(summary) => summary_object(reporter, summary),
+    };
+    // Strings, numbers and maps with string keys only: nothing in it can fail.
+    if let Ok(text) = serde_json::to_string(&object) {
+        to.push_str(&text);
+        to.push('\n');
+    }
+}
+
+fn now(reporter: &Reporter) -> String {
+    reporter
+        .clock
+        .at(crate::inspect::clock::mono_ns())
+        .to_string()
+}
+
+fn start_object<'a>(reporter: &Reporter, start: &'a Start) -> Object<'a> {
+    let (self_test, self_test_skipped) = match &start.self_test {
+        SelfTest::Passed { .. } => ("passed", None),
+        SelfTest::Skipped(why) => ("skipped", Some(why.as_str())),
+    };
+    Object::Start {
+        schema: SCHEMA,
+        version: env!("CARGO_PKG_VERSION"),
+        ts: now(reporter),
+        kernel: &start.kernel,
+        tier: start.tier.name(),
+        hooks: start
+            .hooks
+            .iter()
+            .map(|hook| Hook {
+                hook: hook.hook,
+                via: hook.tier.and(hook.via()),
+                refused: hook
+                    .trials
+                    .iter()
+                    .filter_map(|trial| {
+                        Some(Refusal {
+                            via: trial.via,
+                            why: trial.refused.as_deref()?,
+                        })
+                    })
+                    .collect(),
+            })
+            .collect(),
+        self_test,
+        self_test_skipped,
+        namespaces: start.namespaces,
+        listeners: start.listeners,
+        filters: &start.filters,
+        absent: &start.absent,
+    }
+}
+
+fn event_object<'a>(reporter: &'a Reporter, seen: &'a Observation) -> Object<'a> {
+    let event = &seen.event;
+    let sends_again = matches!(event.kind, Kind::Retransmit | Kind::SynackRetransmit);
+    Object::Event {
+        ts: reporter.clock.at(event.mono_ns).to_string(),
+        mono_ns: event.mono_ns,
+        kind: event.kind.name(),
+        stage: event.stage.map(Stage::name),
+        client: event.client,
+        local: event.local,
+        remote: event.remote.filter(|remote| event.client != Some(*remote)),
+        netns: event.netns,
+        netns_name: seen.netns_name.as_deref(),
+        cpu: event.cpu,
+        listener: event.listener.as_ref().map(Listener::from),
+        retransmits: sends_again.then_some(event.retransmits),
+        reset_reason: reporter.reset_reason(event.reset_reason),
+        late: event.late,
+        snapshot: seen
+            .snapshot
+            .as_ref()
+            .ok()
+            .map(|snapshot| snapshot_view(snapshot, event.mono_ns, seen.shared)),
+        no_snapshot: seen.snapshot.as_ref().err().map(String::as_str),
+        owner: owners(&seen.owner),
+        cgroup: seen.cgroup.as_deref(),
+        tier: reporter.tier.name(),
+    }
+}
+
+fn tick_object<'a>(reporter: &'a Reporter, tick: &'a Tick) -> Object<'a> {
+    let only = match tick.candidates.as_slice() {
+        [only] => Some(only),
+        _ => None,
+    };
+    Object::Tick {
+        ts: reporter.clock.at(tick.mono_ns).to_string(),
+        mono_ns: tick.mono_ns,
+        kind: tick.kind.name(),
+        stage: None,
+        client: None,
+        local: None,
+        netns: tick.netns,
+        count: tick.count,
+        listener: only.map(CandidateView::from),
+        candidates: tick.candidates.iter().map(CandidateView::from).collect(),
+        tier: reporter.tier.name(),
+    }
+}
+
+fn by_kind(counts: &BTreeMap<(Kind, Option<Stage>), u64>) -> BTreeMap<&'static str, u64> {
+    let mut kinds = BTreeMap::new();
+    for ((kind, _), n) in counts {
+        *kinds.entry(kind.name()).or_default() += n;
+    }
+    kinds
+}
+
+fn summary_object<'a>(reporter: &Reporter, summary: &'a Summary) -> Object<'a> {
+    Object::Summary {
+        ts: now(reporter),
+        duration_s: summary.duration.as_secs_f64(),
+        tier: summary.tier.name(),
+        events: by_kind(&summary.counts),
+        stages: summary
+            .counts
+            .iter()
+            .filter_map(|((kind, stage), n)| Some((format!("{kind}/{}", (*stage)?.name()), *n)))
+            .collect(),
+        lost: summary.loss.total(),
+        loss: LossView {
+            ring_full: summary.loss.ring_full,
+            output_full: summary.loss.output_full,
+            undecodable: summary.loss.undecodable,
+            counts_full: summary.health.counts_full,
+            sums_full: summary.health.sums_full,
+            late: summary.health.late,
+            unreadable: summary.health.unreadable,
+        },
+        listeners: summary
+            .listeners
+            .iter()
+            .map(|tally| TallyView {
+                cookie: Cookie(tally.cookie),
+                netns: tally.netns,
+                addr: tally.addr,
+                owner: owners(&tally.owner),
+                events: by_kind(&tally.counts),
+            })
+            .collect(),
+        reconciliation: summary
+            .rows
+            .iter()
+            .map(|row| RowView {
+                netns: row.netns,
+                counter: row.counter,
+                kernel: row.kernel,
+                seen: row.seen,
+                lost: row.lost,
+                unattributed: row.unattributed,
+            })
+            .collect(),
+        moving: summary.moving,
+    }
+}

@@ -1,0 +1,196 @@
+//! Writes what happened: observations and summaries come in, lines of text or
+//! JSON go out. It never decides what an event means, and it is the only room
+//! that writes to standard output.
+
+mod json;
+mod output;
+mod text;
+mod time;
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use probe_common::Health;
+
+pub use self::{
+    output::{Output, OutputError},
+    time::Clock,
+};
+use crate::{
+    decode::{Kind, Stage},
+    enrich::Observation,
+    inspect::owner::Owner,
+    loader::{HookReport, Tier},
+    reconcile::Row,
+};
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Aligned columns for people.
+    Text,
+    /// One JSON object a line; docs/output.md describes them.
+    Json,
+}
+
+/// What the self-test at start found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SelfTest {
+    /// The kernel refused so many connections, and the hooks saw as many.
+    Passed { overflows: u64 },
+    /// It could not be made; the reason.
+    Skipped(String),
+}
+
+/// What is being watched, and how.
+#[derive(Clone, Debug)]
+pub struct Start {
+    pub tier: Tier,
+    pub hooks: Vec<HookReport>,
+    pub self_test: SelfTest,
+    pub kernel: String,
+    /// What this kernel's type information lacks.
+    pub absent: Vec<String>,
+    /// What is left out on request, in words.
+    pub filters: Vec<String>,
+    pub listeners: usize,
+    pub namespaces: usize,
+}
+
+/// One tick's worth of refusals on the counters tier.
+#[derive(Clone, Debug)]
+pub struct Tick {
+    pub mono_ns: u64,
+    pub netns: u32,
+    pub netns_name: Option<String>,
+    pub kind: Kind,
+    pub count: u64,
+    /// The listeners whose `sk_drops` grew meanwhile, with by how much.
+    pub candidates: Vec<Candidate>,
+}
+
+/// A listener that may be the one that refused.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    pub snapshot: crate::inspect::diag::ListenerSnapshot,
+    pub drops_delta: u32,
+    pub owner: Arc<[Owner]>,
+    pub cgroup: Option<String>,
+}
+
+/// Detail that was lost since the last such line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Loss {
+    /// Records that found no room in the ring.
+    pub ring_full: u64,
+    /// Lines that a slow reader of the output did not take.
+    pub output_full: u64,
+    /// Records that did not decode.
+    pub undecodable: u64,
+}
+
+impl Loss {
+    pub const fn total(&self) -> u64 {
+        self.ring_full + self.output_full + self.undecodable
+    }
+}
+
+/// Refusals by listener.
+#[derive(Clone, Debug)]
+pub struct ListenerTally {
+    pub cookie: u64,
+    pub netns: u32,
+    pub addr: Option<SocketAddr>,
+    pub owner: Arc<[Owner]>,
+    pub counts: BTreeMap<(Kind, Option<Stage>), u64>,
+}
+
+/// The end.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    pub duration: Duration,
+    pub tier: Tier,
+    pub counts: BTreeMap<(Kind, Option<Stage>), u64>,
+    pub listeners: Vec<ListenerTally>,
+    pub loss: Loss,
+    pub health: Health,
+    pub rows: Vec<Row>,
+    /// The counters were still moving while they were read for the last time.
+    pub moving: bool,
+}
+
+impl Summary {
+    /// Whether every counter is accounted for.
+    pub fn adds_up(&self) -> bool {
+        self.rows
+            .iter()
+            .all(|row| row.unattributed.is_some_and(|n| n == 0))
+    }
+}
+
+/// Everything a line may say.
+#[derive(Debug)]
+pub enum Line<'a> {
+    Start(&'a Start),
+    Event(&'a Observation),
+    Tick(&'a Tick),
+    Loss(&'a Loss),
+    Summary(&'a Summary),
+}
+
+/// Formats lines.
+pub struct Reporter {
+    format: Format,
+    clock: Clock,
+    tier: Tier,
+    reset_reasons: BTreeMap<u32, String>,
+    /// The namespace that needs no mention.
+    own_netns: u32,
+}
+
+impl Reporter {
+    pub fn new(
+        format: Format,
+        tier: Tier,
+        own_netns: u32,
+        reset_reasons: impl IntoIterator<Item = (u32, String)>,
+    ) -> Self {
+        Self {
+            format,
+            clock: Clock::now(),
+            tier,
+            own_netns,
+            reset_reasons: reset_reasons
+                .into_iter()
+                .map(|(value, name)| (value, short_reason(&name)))
+                .collect(),
+        }
+    }
+
+    /// To be called every second or so: the wall clock may be set meanwhile.
+    pub fn tick(&mut self) {
+        self.clock = Clock::now();
+    }
+
+    /// Appends the line, with its newline, to `to`.
+    pub fn write(&self, line: &Line<'_>, to: &mut String) {
+        match self.format {
+            Format::Text => text::write(self, line, to),
+            Format::Json => json::write(self, line, to),
+        }
+    }
+
+    /// The kernel's own name of a reset reason, `None` where the kernel gives none.
+    fn reset_reason(&self, value: u32) -> Option<&str> {
+        (value != 0)
+            .then(|| self.reset_reasons.get(&value))
+            .flatten()
+            .map(String::as_str)
+    }
+}
+
+/// `SK_RST_REASON_NO_SOCKET` as `no-socket`.
+fn short_reason(name: &str) -> String {
+    name.trim_start_matches("SK_RST_REASON_")
+        .to_lowercase()
+        .replace('_', "-")
+}

@@ -1,0 +1,198 @@
+//! Where lines go. A thread of its own writes them, so that a reader that is
+//! slow or gone never holds up the ring: what it does not take in time is
+//! counted as lost detail, never as a lost count.
+
+use std::{
+    fs::File,
+    io::{self, ErrorKind, Write},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use thiserror::Error;
+
+/// Batches that may wait for a slow reader.
+const BATCHES: usize = 256;
+
+#[derive(Debug, Error)]
+pub enum OutputError {
+    #[error("cannot create {path}: {source}; name a file in a folder that exists and is writable")]
+    Create { path: String, source: io::Error },
+    #[error(
+        "writing to {to} failed: {source}; the counts are complete, lines after this are missing"
+    )]
+    Write { to: String, source: io::Error },
+    #[error("the reader of {0} took nothing for so long that the last lines were given up")]
+    Stuck(String),
+}
+
+/// The writing end.
+pub struct Output {
+    name: String,
+    sender: Option<SyncSender<String>>,
+    done: Receiver<Result<(), io::Error>>,
+    thread: Option<JoinHandle<()>>,
+    broken: Arc<AtomicBool>,
+}
+
+impl Output {
+    /// Standard output, or a file that is created anew.
+    pub fn open(path: Option<&Path>) -> Result<Self, OutputError> {
+        let (name, to): (String, Box<dyn Write + Send>) = match path {
+            None => ("standard output".into(), Box::new(io::stdout())),
+            Some(path) => {
+                let file = File::create(path).map_err(|source| OutputError::Create {
+                    path: path.display().to_string(),
+                    source,
+                })?;
+                (path.display().to_string(), Box::new(file))
+            }
+        };
+        Ok(Self::start(name, to))
+    }
+
+    fn start(name: String, mut to: Box<dyn Write + Send>) -> Self {
+        let (sender, batches) = sync_channel::<String>(BATCHES);
+        let (finished, done) = sync_channel(1);
+        let broken = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&broken);
+        let thread = thread::spawn(move || {
+            let mut result = Ok(());
+            for batch in batches {
+                result = to.write_all(batch.as_bytes()).and_then(|()| to.flush());
+                if result.is_err() {
+                    flag.store(true, Ordering::Relaxed);
+                    break;
+                }
+            }
+            let _ = finished.send(result);
+        });
+        Self {
+            name,
+            sender: Some(sender),
+            done,
+            thread: Some(thread),
+            broken,
+        }
+    }
+
+    /// Hands a batch of lines over; `false` when it was not taken.
+    pub fn send(&self, batch: String) -> bool {
+        match &self.sender {
+            Some(sender) => match sender.try_send(batch) {
+                Ok(()) => true,
+                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+            },
+            None => false,
+        }
+    }
+
+    /// Whether writing has failed.
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+
+    /// Hands the last batch over and waits until everything is written, but
+    /// not for ever. A reader that went away is no error: `Ok(false)`.
+    pub fn finish(mut self, last: String, patience: Duration) -> Result<bool, OutputError> {
+        let deadline = Instant::now() + patience;
+        let mut last = Some(last);
+        if let Some(sender) = self.sender.take() {
+            while let Some(batch) = last.take() {
+                match sender.try_send(batch) {
+                    Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+                    Err(TrySendError::Full(batch)) if Instant::now() < deadline => {
+                        last = Some(batch);
+                        thread::sleep(Duration::from_millis(5));
+                    }
+                    Err(TrySendError::Full(_)) => {
+                        return Err(OutputError::Stuck(self.name.clone()));
+                    }
+                }
+            }
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        match self.done.recv_timeout(left) {
+            Ok(Ok(())) => {
+                if let Some(thread) = self.thread.take() {
+                    let _ = thread.join();
+                }
+                Ok(true)
+            }
+            Ok(Err(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+            Ok(Err(source)) => Err(OutputError::Write {
+                to: self.name.clone(),
+                source,
+            }),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                Err(OutputError::Stuck(self.name.clone()))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes nothing until it is told to.
+    struct Gate(Receiver<()>, Vec<u8>);
+
+    impl Write for Gate {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            self.1.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_takes_nothing_never_holds_up_the_sender() {
+        let (open, closed) = sync_channel(1);
+        let output = Output::start("a gate".into(), Box::new(Gate(closed, Vec::new())));
+        let taken = (0..BATCHES * 2)
+            .filter(|_| output.send("line\n".into()))
+            .count();
+        assert!((BATCHES..=BATCHES + 1).contains(&taken), "{taken}");
+        let stuck = output.finish(String::new(), Duration::from_millis(20));
+        assert!(matches!(stuck, Err(OutputError::Stuck(_))));
+        drop(open);
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_error() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let output = Output::start("a pipe".into(), Box::new(Closed));
+        assert!(output.send("line\n".into()));
+        let finished = output.finish("end\n".into(), Duration::from_secs(5));
+        assert!(matches!(finished, Ok(false)));
+    }
+
+    #[test]
+    fn a_full_disk_is_said() {
+        let full = Path::new("/dev/full");
+        let output = Output::open(Some(full)).expect("opens");
+        output.send("line\n".into());
+        let finished = output.finish(String::new(), Duration::from_secs(5));
+        let error = finished.expect_err("no room").to_string();
+        assert!(error.starts_with("writing to /dev/full failed"), "{error}");
+    }
+}

@@ -1,0 +1,349 @@
+//! Text for people: aligned, short, in the order in which a person asks.
+//! Names that others chose (a process's comm, a namespace) are sanitised.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+    net::SocketAddr,
+};
+
+use super::{Line, ListenerTally, Loss, Reporter, SelfTest, Start, Summary, Tick};
+use crate::{
+    decode::{Event, Kind, Stage},
+    enrich::{Observation, Snapshot},
+    inspect::owner::Owner,
+    loader::Tier,
+};
+
+/// Untrusted text without control characters and without the ones that turn the direction of writing.
+pub struct Clean<'a>(pub &'a str);
+
+impl fmt::Display for Clean<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            f.write_char(if c.is_control() || turns { '?' } else { c })?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn write(reporter: &Reporter, line: &Line<'_>, to: &mut String) {
+    // Writing to a String cannot fail.
+    let _ = match line {
+        Line::Start(start) => write_start(start, to),
+        Line::Event(seen) => write_event(reporter, seen, to),
+        Line::Tick(tick) => write_tick(reporter, tick, to),
+        Line::Loss(loss) => write_loss(loss, to),
+        Line::Summary(summary) => write_summary(summary, to),
+    };
+}
+
+fn write_start(start: &Start, to: &mut String) -> fmt::Result {
+    write!(
+        to,
+        "watching {} listener{} in {} namespace{} on Linux {}, tier {}",
+        start.listeners,
+        plural(start.listeners),
+        start.namespaces,
+        plural(start.namespaces),
+        Clean(&start.kernel),
+        start.tier
+    )?;
+    match &start.self_test {
+        SelfTest::Passed { .. } => to.push_str(", self-test passed"),
+        SelfTest::Skipped(why) if start.tier != Tier::Counters => {
+            write!(to, ", self-test skipped: {}", Clean(why))?;
+        }
+        SelfTest::Skipped(_) => {}
+    }
+    to.push('\n');
+    for filter in &start.filters {
+        writeln!(to, "only {}", Clean(filter))?;
+    }
+    let mut attached: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for hook in &start.hooks {
+        if let (Some(_), Some(via)) = (hook.tier, hook.via()) {
+            attached.entry(via).or_default().push(hook.hook);
+        }
+    }
+    for (via, hooks) in attached {
+        writeln!(to, "  {via}: {}", hooks.join(", "))?;
+    }
+    if start.tier == Tier::Counters {
+        to.push_str(
+            "  no BPF: counters and sock_diag only; no clients, and the listener is the one whose sk_drops grew\n",
+        );
+    }
+    writeln!(
+        to,
+        "{:<15}  {:<17} {:<10} {:<21}   {:<21}  {:<20} OWNER",
+        "TIME (UTC)", "EVENT", "STAGE", "CLIENT", "TO", "DETAIL"
+    )
+}
+
+const fn plural(n: usize) -> &'static str {
+    if n == 1 { "" } else { "s" }
+}
+
+fn show(addr: Option<SocketAddr>) -> String {
+    addr.map_or_else(|| "?".into(), |addr| addr.to_string())
+}
+
+/// The two ends, the client first where it is known.
+fn ends(event: &Event) -> (String, &'static str, String) {
+    match event.client {
+        Some(client) if Some(client) == event.local => {
+            (client.to_string(), "→", show(event.remote))
+        }
+        Some(client) => (client.to_string(), "→", show(event.local)),
+        None if event.late => ("?".into(), "→", "?".into()),
+        None => (show(event.local), "–", show(event.remote)),
+    }
+}
+
+fn detail(reporter: &Reporter, seen: &Observation) -> String {
+    let event = &seen.event;
+    match event.kind {
+        Kind::Retransmit | Kind::SynackRetransmit => format!("retry {}", event.retransmits.max(1)),
+        Kind::ResetSent | Kind::ResetReceived => reporter
+            .reset_reason(event.reset_reason)
+            .map(str::to_owned)
+            .or_else(|| match &seen.snapshot {
+                Ok(Snapshot::Connection(c)) => Some(c.state.to_owned()),
+                _ => None,
+            })
+            .unwrap_or_default(),
+        _ => event.listener.map_or_else(String::new, |listener| {
+            let mut text = format!(
+                "queue {}/{}",
+                listener.accept_queue_len, listener.accept_queue_limit
+            );
+            if listener.syn_queue_len > 0 {
+                let _ = write!(text, " syn {}", listener.syn_queue_len);
+            }
+            text
+        }),
+    }
+}
+
+fn owner(owners: &[Owner]) -> String {
+    match owners {
+        [] => "-".into(),
+        [one] => format!("{}[{}]", Clean(&one.comm), one.pid),
+        [one, more @ ..] => format!("{}[{}] +{}", Clean(&one.comm), one.pid, more.len()),
+    }
+}
+
+fn write_event(reporter: &Reporter, seen: &Observation, to: &mut String) -> fmt::Result {
+    let event = &seen.event;
+    let (from, arrow, target) = ends(event);
+    write!(
+        to,
+        "{:#}  {:<17} {:<10} {from:<21} {arrow} {target:<21}  {:<20} {}",
+        reporter.clock.at(event.mono_ns),
+        event.kind,
+        event.stage.map_or("", Stage::name),
+        detail(reporter, seen),
+        owner(&seen.owner),
+    )?;
+    if event.netns != reporter.own_netns {
+        write_netns(event.netns, seen.netns_name.as_deref(), to)?;
+    }
+    to.push('\n');
+    Ok(())
+}
+
+fn write_netns(netns: u32, name: Option<&str>, to: &mut String) -> fmt::Result {
+    match name {
+        Some(name) => write!(to, "  netns {}", Clean(name)),
+        None => write!(to, "  netns {netns}"),
+    }
+}
+
+fn write_tick(reporter: &Reporter, tick: &Tick, to: &mut String) -> fmt::Result {
+    write!(
+        to,
+        "{:#}  {:<17} {:<10} {:<21} →",
+        reporter.clock.at(tick.mono_ns),
+        tick.kind,
+        format!("×{}", tick.count),
+        "?",
+    )?;
+    if tick.candidates.is_empty() {
+        to.push_str(" ? (no listener's sk_drops grew: it may be closed by now)");
+    }
+    for (index, candidate) in tick.candidates.iter().enumerate() {
+        let listener = &candidate.snapshot;
+        write!(
+            to,
+            "{} {:<21}  {:<20} {}",
+            if index > 0 { " or" } else { "" },
+            listener.addr.to_string(),
+            format!(
+                "queue {}/{}",
+                listener.accept_queue_len, listener.accept_queue_limit
+            ),
+            owner(&candidate.owner),
+        )?;
+    }
+    if tick.netns != reporter.own_netns {
+        write_netns(tick.netns, tick.netns_name.as_deref(), to)?;
+    }
+    to.push('\n');
+    Ok(())
+}
+
+fn write_loss(loss: &Loss, to: &mut String) -> fmt::Result {
+    writeln!(
+        to,
+        "detail of {} events lost (ring full {}, output full {}, undecodable {}); they are counted",
+        loss.total(),
+        loss.ring_full,
+        loss.output_full,
+        loss.undecodable
+    )
+}
+
+fn write_summary(summary: &Summary, to: &mut String) -> fmt::Result {
+    writeln!(
+        to,
+        "\n{:.1} s on tier {}: {}",
+        summary.duration.as_secs_f64(),
+        summary.tier,
+        counts_in_words(&summary.counts)
+    )?;
+    if !summary.listeners.is_empty() {
+        writeln!(to, "\n{:<24} {:<24} EVENTS", "LISTENER", "OWNER")?;
+        for tally in &summary.listeners {
+            write_tally(tally, to)?;
+        }
+    }
+    write_rows(summary, to)?;
+    if summary.moving {
+        to.push_str("the counters were still moving: rows may be off by what happened meanwhile\n");
+    }
+    if summary.loss.total() > 0 {
+        write_loss(&summary.loss, to)?;
+    }
+    let health = summary.health;
+    if health.unreadable + health.counts_full + health.sums_full > 0 {
+        writeln!(
+            to,
+            "the kernel side could not read {} counters and had no room for {} counts and {} sums",
+            health.unreadable, health.counts_full, health.sums_full
+        )?;
+    }
+    Ok(())
+}
+
+/// `70 overflow (64 syn, 6 ack), 3 reset-sent`, or that nothing happened.
+fn counts_in_words(counts: &BTreeMap<(Kind, Option<Stage>), u64>) -> String {
+    let kinds = Kind::ALL.into_iter().filter_map(|kind| {
+        let of_kind = || {
+            counts
+                .iter()
+                .filter(move |((k, _), n)| *k == kind && **n > 0)
+        };
+        let total: u64 = of_kind().map(|(_, n)| n).sum();
+        let stages: Vec<String> = of_kind()
+            .filter_map(|((_, stage), n)| Some(format!("{n} {}", (*stage)?.name())))
+            .collect();
+        (total > 0).then(|| match stages.as_slice() {
+            [] => format!("{total} {kind}"),
+            _ => format!("{total} {kind} ({})", stages.join(", ")),
+        })
+    });
+    let words: Vec<String> = kinds.collect();
+    if words.is_empty() {
+        "nothing happened".into()
+    } else {
+        words.join(", ")
+    }
+}
+
+fn write_tally(tally: &ListenerTally, to: &mut String) -> fmt::Result {
+    let name = tally
+        .addr
+        .map_or_else(|| format!("cookie {:#x}", tally.cookie), |a| a.to_string());
+    writeln!(
+        to,
+        "{name:<24} {:<24} {}",
+        owner(&tally.owner),
+        counts_in_words(&tally.counts)
+    )
+}
+
+fn write_rows(summary: &Summary, to: &mut String) -> fmt::Result {
+    writeln!(
+        to,
+        "\n{:<22} {:>10} {:>10} {:>10} {:>13}  NETNS",
+        "COUNTER", "KERNEL", "SEEN", "LOST", "UNATTRIBUTED"
+    )?;
+    for row in &summary.rows {
+        let known = |n: Option<String>| n.unwrap_or_else(|| "?".into());
+        writeln!(
+            to,
+            "{:<22} {:>10} {:>10} {:>10} {:>13}  {}",
+            row.counter,
+            known(row.kernel.map(|n| n.to_string())),
+            row.seen,
+            row.lost,
+            known(row.unattributed.map(|n| n.to_string())),
+            row.netns
+        )?;
+    }
+    if let Some(note) = unattributed_note(summary) {
+        writeln!(to, "{note}")?;
+    }
+    Ok(())
+}
+
+/// What the hooks of a tier do not cover by design (kernel.md 1.1: S6, S7, S9, S10).
+fn unattributed_note(summary: &Summary) -> Option<String> {
+    let any = summary
+        .rows
+        .iter()
+        .any(|row| row.unattributed.is_some_and(|n| n != 0));
+    let gone = summary.rows.iter().any(|row| row.kernel.is_none());
+    if any {
+        let by_design = match summary.tier {
+            Tier::Counters => return Some("no hooks on this tier: nothing is attributed".into()),
+            Tier::Cgroup => {
+                "an ICMP error for a half-open request, a SYN cookie refused to an XDP or tc program, DCCP"
+            }
+            Tier::Trampoline | Tier::Kprobe => {
+                "a SYN to a multicast or broadcast address, a SYN cookie refused to an XDP or tc program, DCCP"
+            }
+        };
+        return Some(format!(
+            "unattributed: counted by the kernel, seen by no hook; by design that can be {by_design}"
+        ));
+    }
+    gone.then(|| "?: the namespace ended before its counters could be read".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_others_cannot_steer_a_terminal() {
+        let clean = Clean("a\u{1b}[31m\n\u{9b}b\u{202e}c").to_string();
+        assert_eq!(clean, "a?[31m??b?c");
+    }
+
+    #[test]
+    fn counts_read_like_a_sentence() {
+        let counts = BTreeMap::from([
+            ((Kind::Overflow, Some(Stage::Syn)), 64),
+            ((Kind::Overflow, Some(Stage::Ack)), 6),
+            ((Kind::ResetSent, None), 3),
+        ]);
+        assert_eq!(
+            counts_in_words(&counts),
+            "70 overflow (64 syn, 6 ack), 3 reset-sent"
+        );
+        assert_eq!(counts_in_words(&BTreeMap::new()), "nothing happened");
+    }
+}

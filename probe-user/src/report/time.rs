@@ -1,0 +1,112 @@
+//! From the kernel's monotonic nanoseconds to the wall clock's date and time.
+
+use std::{
+    fmt,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use crate::inspect::clock::mono_ns;
+
+/// How far the wall clock (UTC) is ahead of CLOCK_MONOTONIC.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    ahead_ns: i128,
+}
+
+impl Clock {
+    pub fn now() -> Self {
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_nanos() as i128);
+        Self {
+            ahead_ns: wall - i128::from(mono_ns()),
+        }
+    }
+
+    /// The date and time of a monotonic instant.
+    pub fn at(self, mono_ns: u64) -> Utc {
+        let ns = (self.ahead_ns + i128::from(mono_ns)).max(0);
+        Utc {
+            seconds: (ns / 1_000_000_000) as u64,
+            micros: (ns % 1_000_000_000 / 1000) as u32,
+        }
+    }
+}
+
+/// A point in time, to the microsecond; displayed as RFC 3339, with `{:#}` as the time of day.
+#[derive(Clone, Copy, Debug)]
+pub struct Utc {
+    seconds: u64,
+    micros: u32,
+}
+
+impl fmt::Display for Utc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (days, second) = (self.seconds / 86_400, self.seconds % 86_400);
+        if !f.alternate() {
+            let (year, month, day) = date(days);
+            write!(f, "{year:04}-{month:02}-{day:02}T")?;
+        }
+        write!(
+            f,
+            "{:02}:{:02}:{:02}.{:06}",
+            second / 3600,
+            second / 60 % 60,
+            second % 60,
+            self.micros
+        )?;
+        if f.alternate() {
+            Ok(())
+        } else {
+            f.write_str("Z")
+        }
+    }
+}
+
+/// Year, month and day of a count of days since 1970-01-01 (proleptic Gregorian calendar).
+fn date(days: u64) -> (u64, u64, u64) {
+    // Years begin in March here, so that a leap day is a year's last day; eras of 400 years repeat.
+    const DAYS_OF_ERA: u64 = 146_097;
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / DAYS_OF_ERA, shifted % DAYS_OF_ERA);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(seconds: u64, expect: &str) {
+        assert_eq!(Utc { seconds, micros: 5 }.to_string(), expect);
+    }
+
+    #[test]
+    fn dates_are_right_around_leap_days_and_years() {
+        check(0, "1970-01-01T00:00:00.000005Z");
+        check(951_782_399, "2000-02-28T23:59:59.000005Z");
+        check(951_782_400, "2000-02-29T00:00:00.000005Z");
+        check(951_868_800, "2000-03-01T00:00:00.000005Z");
+        check(1_735_689_599, "2024-12-31T23:59:59.000005Z");
+        check(4_107_542_400, "2100-03-01T00:00:00.000005Z");
+    }
+
+    #[test]
+    fn the_short_form_is_the_time_of_day() {
+        let utc = Utc {
+            seconds: 3661,
+            micros: 42,
+        };
+        assert_eq!(format!("{utc:#}"), "01:01:01.000042");
+    }
+}

@@ -1,0 +1,234 @@
+//! The first process of a test VM: prepares what a distribution's boot would, runs the scenarios, powers off.
+//!
+//! xtask puts it into the initramfs as `/init` and reads what it prints; every line meant for xtask begins with
+//! `vm-init: `. It goes on after any failure that the tests can live with, and whatever happens it says so on the
+//! console and switches the VM off: a silent PID 1 would only be found by its deadline.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use rustix::mount::{MountFlags, mount};
+use rustix::process::{Resource, Rlimit, WaitOptions, setrlimit};
+
+fn main() {
+    // What follows mounts over directories, kills every other process and switches the machine off.
+    if std::process::id() != 1 {
+        eprintln!("vm-init is the first process of a test VM; use `cargo xtask vm`");
+        std::process::exit(2);
+    }
+    // The default panic hook has printed the message by the time this returns; PID 1 must not end, or the kernel panics.
+    match std::panic::catch_unwind(run) {
+        Ok(Ok(())) => println!("vm-init: done"),
+        Ok(Err(error)) => println!("vm-init: failed: {error:#}"),
+        Err(_) => println!("vm-init: failed: panicked"),
+    }
+    power_off();
+}
+
+fn run() -> Result<()> {
+    mount_all();
+    note(
+        "hostname",
+        std::fs::write("/proc/sys/kernel/hostname", "whydrop-vm"),
+    );
+    note("loopback up", loopback_up());
+    load_modules();
+    raise_limits();
+    look_around();
+    let release = read("/proc/sys/kernel/osrelease");
+    println!("vm-init: ready {}", release.trim());
+
+    let run_list = read("/run.list");
+    if let [program, args @ ..] = run_list.lines().collect::<Vec<_>>().as_slice() {
+        let (code, seconds) = run_to_end(command(program).args(args))?;
+        println!("vm-init: run exit {code} {seconds:.1}");
+        return Ok(());
+    }
+    let cmdline = read("/proc/cmdline");
+    let option = |name: &str| -> Vec<&str> {
+        let values = cmdline
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix(name))
+            .unwrap_or_default();
+        values
+            .split(',')
+            .filter(|value| !value.is_empty())
+            .collect()
+    };
+    for tier in option("whydrop.tiers=") {
+        println!("vm-init: begin {tier}");
+        let mut scenarios = command("/bin/scenarios");
+        scenarios
+            .arg("--test-threads=1")
+            .args(option("whydrop.filter="));
+        if tier != "default" {
+            scenarios.env("WHYDROP_TIER", tier);
+        }
+        let (code, seconds) = run_to_end(&mut scenarios)?;
+        println!("vm-init: tier {tier} exit {code} {seconds:.1}");
+    }
+    Ok(())
+}
+
+fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .envs([
+            ("WHYDROP_BIN", "/bin/whydrop"),
+            ("RUST_BACKTRACE", "1"),
+            ("PATH", "/bin"),
+            ("TMPDIR", "/tmp"),
+        ])
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs a program and, as PID 1 must, reaps every orphan that ends meanwhile. What is left over afterwards is killed,
+/// so that one tier cannot disturb the next.
+fn run_to_end(command: &mut Command) -> Result<(i32, f64)> {
+    let started = Instant::now();
+    let child = command
+        .spawn()
+        .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+    let code = loop {
+        let (pid, status) =
+            rustix::process::wait(WaitOptions::empty())?.context("wait returned nothing")?;
+        if pid.as_raw_nonzero().get() as u32 == child.id() {
+            // The shell's way of naming the signal that ended a program.
+            break status
+                .exit_status()
+                .or(status.terminating_signal().map(|signal| 128 + signal))
+                .unwrap_or(-1);
+        }
+    };
+    let seconds = started.elapsed().as_secs_f64();
+    // SAFETY: kill takes no pointers; -1 means every process but ourselves. rustix has no call for that.
+    unsafe { libc::kill(-1, libc::SIGKILL) };
+    while rustix::process::wait(WaitOptions::empty()).is_ok() {}
+    Ok((code, seconds))
+}
+
+fn mount_all() {
+    // No cgroup2 here on purpose: whydrop must cope with a host that has not mounted it.
+    for (kind, at, required) in [
+        ("proc", "/proc", true),
+        ("sysfs", "/sys", true),
+        ("devtmpfs", "/dev", true),
+        ("tmpfs", "/run", true),
+        ("tmpfs", "/tmp", true),
+        ("tracefs", "/sys/kernel/tracing", false),
+    ] {
+        let made = if at.starts_with("/sys/") {
+            Ok(())
+        } else {
+            std::fs::create_dir_all(at)
+        };
+        let mounted = made.and_then(|()| Ok(mount(kind, at, kind, MountFlags::empty(), None)?));
+        if required {
+            note(&format!("mount {at}"), mounted);
+        }
+    }
+}
+
+fn loopback_up() -> std::io::Result<()> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+    // SAFETY: an all-zero ifreq is a valid one: it is plain data.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
+        *to = *from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: SIOCSIFFLAGS reads one ifreq, which outlives the call; rustix has no interface ioctls.
+    match unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+/// In the order of the list, which puts dependencies first.
+fn load_modules() {
+    for path in read("/modules.list").lines() {
+        let name = Path::new(path)
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy();
+        note(&format!("module {name}"), load_module(path));
+    }
+}
+
+fn load_module(path: &str) -> std::io::Result<()> {
+    let file = File::open(path)?;
+    // SAFETY: finit_module reads a descriptor that lives until the end of this function and a NUL-terminated string
+    // without parameters; neither std nor libc has a safe call.
+    match unsafe { libc::syscall(libc::SYS_finit_module, file.as_raw_fd(), c"".as_ptr(), 0) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+/// Up to 5.10 BPF maps count against RLIMIT_MEMLOCK, whose default is too small for any tracer.
+fn raise_limits() {
+    let unlimited = Rlimit {
+        current: None,
+        maximum: None,
+    };
+    note(
+        "RLIMIT_MEMLOCK",
+        setrlimit(Resource::Memlock, unlimited).map_err(Into::into),
+    );
+    let many = Rlimit {
+        current: Some(65_536),
+        maximum: Some(65_536),
+    };
+    note(
+        "RLIMIT_NOFILE",
+        setrlimit(Resource::Nofile, many).map_err(Into::into),
+    );
+}
+
+/// Says at once what whydrop would otherwise fail on later, with a less obvious message.
+fn look_around() {
+    if !Path::new("/sys/kernel/btf/vmlinux").exists() {
+        println!("vm-init: this kernel has no BTF (/sys/kernel/btf/vmlinux)");
+    }
+    if !read("/proc/filesystems")
+        .lines()
+        .any(|line| line.ends_with("\tcgroup2"))
+    {
+        println!("vm-init: this kernel has no cgroup2");
+    }
+    if !Path::new("/proc/sys/kernel/unprivileged_bpf_disabled").exists() {
+        println!("vm-init: this kernel has no bpf system call");
+    }
+}
+
+/// A failure the tests may survive is said and left behind.
+fn note<T>(what: &str, result: std::io::Result<T>) {
+    if let Err(error) = result {
+        println!("vm-init: {what}: {error}");
+    }
+}
+
+/// A missing file reads as empty: every caller has a sensible meaning for that.
+fn read(path: &str) -> String {
+    let mut text = String::new();
+    let _ = File::open(path).and_then(|mut file| file.read_to_string(&mut text));
+    text
+}
+
+fn power_off() -> ! {
+    // SAFETY: neither call takes a pointer. tcdrain waits until the console has written everything, which power-off
+    // would cut; it has no safe equivalent here, and neither has reboot.
+    unsafe {
+        libc::tcdrain(libc::STDOUT_FILENO);
+        libc::reboot(libc::RB_POWER_OFF);
+    }
+    // Only reached where even PID 1 may not power off, such as in a container.
+    std::process::exit(1)
+}

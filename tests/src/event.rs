@@ -1,0 +1,86 @@
+//! One line of whydrop's JSON, read by the names that are fixed in
+//! docs/output.md.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::sockaddr::unmapped;
+
+#[derive(Clone, Debug)]
+pub struct Event(pub Value);
+
+impl Event {
+    pub fn kind(&self) -> &str {
+        self.0["kind"].as_str().unwrap_or_default()
+    }
+
+    pub fn stage(&self) -> Option<&str> {
+        self.0["stage"].as_str()
+    }
+
+    pub fn is(&self, kind: &str) -> bool {
+        self.kind() == kind
+    }
+
+    pub fn netns(&self) -> Option<u64> {
+        self.0["netns"].as_u64()
+    }
+
+    pub fn tier(&self) -> &str {
+        self.0["tier"].as_str().unwrap_or_default()
+    }
+
+    /// The client; an IPv4-mapped address counts as the IPv4 one.
+    pub fn client(&self) -> Option<SocketAddr> {
+        self.address(&["client"])
+    }
+
+    pub fn local(&self) -> Option<SocketAddr> {
+        self.address(&["local"])
+    }
+
+    pub fn listener_address(&self) -> Option<SocketAddr> {
+        self.0["listener"]["addr"].as_str()?.parse().ok()
+    }
+
+    pub fn listener_cookie(&self) -> Option<u64> {
+        cookie(&self.0["listener"]["cookie"])
+    }
+
+    pub fn snapshot_cookie(&self) -> Option<u64> {
+        cookie(&self.0["snapshot"]["cookie"])
+    }
+
+    /// A number below `listener` or `snapshot`.
+    pub fn number(&self, object: &str, name: &str) -> Result<u64> {
+        self.0[object][name]
+            .as_u64()
+            .with_context(|| format!("no {object}.{name} in {self}"))
+    }
+
+    /// Process and name of everyone who holds the listener.
+    pub fn owners(&self) -> Vec<(u64, String)> {
+        let owners = self.0["owner"].as_array().into_iter().flatten();
+        owners
+            .filter_map(|owner| Some((owner["pid"].as_u64()?, owner["comm"].as_str()?.to_owned())))
+            .collect()
+    }
+
+    fn address(&self, path: &[&str]) -> Option<SocketAddr> {
+        let value = path.iter().fold(&self.0, |value, name| &value[*name]);
+        Some(unmapped(value.as_str()?.parse().ok()?))
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
+fn cookie(value: &Value) -> Option<u64> {
+    u64::from_str_radix(value.as_str()?.strip_prefix("0x")?, 16).ok()
+}

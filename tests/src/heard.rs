@@ -1,0 +1,80 @@
+//! The lines of a whydrop, collected by a thread while the test goes on.
+
+use std::io::BufRead;
+use std::sync::{Arc, Condvar, Mutex};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::event::Event;
+
+/// What it has written so far.
+#[derive(Default)]
+pub struct Heard {
+    pub events: Vec<Event>,
+    /// Everything else: readiness, losses, the summary.
+    pub others: Vec<Value>,
+    pub closed: bool,
+}
+
+pub type Shared = Arc<(Mutex<Heard>, Condvar)>;
+
+/// What is left of one that has ended.
+pub struct Stopped {
+    pub code: Option<i32>,
+    pub events: Vec<Event>,
+    /// The lines that are no events.
+    pub others: Vec<Value>,
+    pub stderr: String,
+}
+
+impl Heard {
+    pub fn start(&self) -> Option<&Value> {
+        self.others.iter().find(|line| line["type"] == "start")
+    }
+}
+
+impl Stopped {
+    pub fn summary(&self) -> Result<&Value> {
+        let summary = self.others.iter().find(|line| line["type"] == "summary");
+        summary.with_context(|| {
+            format!(
+                "no summary line; exit code {:?}, stderr: {}",
+                self.code, self.stderr
+            )
+        })
+    }
+
+    pub fn events_in(&self, netns: u64) -> impl Iterator<Item = &Event> {
+        self.events
+            .iter()
+            .filter(move |event| event.netns() == Some(netns))
+    }
+}
+
+/// Reads lines until whydrop closes its output.
+pub fn listen(output: impl BufRead, shared: &Shared) -> Result<()> {
+    let result = output.split(b'\n').try_for_each(|line| {
+        let line = line?;
+        let value: Value = serde_json::from_slice(&line)
+            .with_context(|| format!("no JSON: {}", String::from_utf8_lossy(&line)))?;
+        change(shared, |heard| {
+            if value["type"] == "event" {
+                heard.events.push(Event(value));
+            } else {
+                heard.others.push(value);
+            }
+        });
+        Ok(())
+    });
+    change(shared, |heard| heard.closed = true);
+    result
+}
+
+fn change(shared: &Shared, change: impl FnOnce(&mut Heard)) {
+    // A test that panicked while it looked has failed already.
+    if let Ok(mut heard) = shared.0.lock() {
+        change(&mut heard);
+        shared.1.notify_all();
+    }
+}

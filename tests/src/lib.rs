@@ -1,0 +1,25 @@
+//! What the scenario tests are written with: private network namespaces, TCP
+//! handshakes injected packet by packet, the kernel's own counters as the
+//! truth, and a running `whydrop` whose JSON is read with deadlines.
+//!
+//! Everything is done with system calls, so that the same static binary runs on
+//! a developer's machine and as root in a VM that has nothing else in it.
+
+pub mod bpf;
+pub mod client;
+pub mod deadline;
+pub mod event;
+pub mod family;
+pub mod heard;
+pub mod interface;
+pub mod listener;
+pub mod netns;
+pub mod netstat;
+pub mod paths;
+pub mod peer;
+pub mod ping;
+pub mod segment;
+pub mod sockaddr;
+pub mod truth;
+pub mod whydrop;
+pub mod wire;

@@ -1,0 +1,65 @@
+//! What happens to a request, the half of a connection that waits for its ACK:
+//! paths H, N, N3 and O. None of them is a listen drop, though all of them move
+//! the listener's `sk_drops`.
+
+use anyhow::Result;
+
+use super::Expected;
+use crate::family::Family;
+use crate::listener::{Listener, Options};
+use crate::segment::{ACK, SYN};
+use crate::wire::Wire;
+
+/// H: TCP_DEFER_ACCEPT drops the bare ACK and waits for data.
+pub fn deferred_accept(wire: &Wire, family: Family) -> Result<Expected> {
+    let options = Options {
+        listen_backlog: 8,
+        defer_accept: true,
+        ..Options::default()
+    };
+    let listener = Listener::with(wire.netns(), family.bind(), options)?;
+    let mut peer = wire.peer(family, listener.port());
+    peer.handshake()?;
+    peer.data(b"now")?;
+    Ok(Expected::at(listener)
+        .counts(&[("TCPDeferAcceptDrop", 1), ("PassiveOpens", 1)])
+        .drops(1))
+}
+
+/// N: the client resets the connection before it is complete.
+pub fn reset_of_request(wire: &Wire, family: Family) -> Result<Expected> {
+    let listener = Listener::new(wire.netns(), family.bind(), 8)?;
+    let mut peer = wire.peer(family, listener.port());
+    peer.open()?;
+    peer.reset()?;
+    Ok(Expected::at(listener)
+        .counts(&[("AttemptFails", 1), ("EmbryonicRsts", 1)])
+        .drops(1))
+}
+
+/// N3: an ACK with a sequence number that does not fit is answered, not taken.
+pub fn out_of_window_ack(wire: &Wire, family: Family) -> Result<Expected> {
+    let listener = Listener::new(wire.netns(), family.bind(), 8)?;
+    let mut peer = wire.peer(family, listener.port());
+    peer.open()?;
+    peer.out_of_window_ack()?;
+    wire.expect("challenge ACK", |segment| {
+        segment.to == peer.client
+            && segment.has(ACK)
+            && !segment.has(SYN)
+            && segment.ack == peer.isn.wrapping_add(1)
+    })?;
+    Ok(Expected::at(listener).drops(1))
+}
+
+/// O: the same SYN again is answered by the same SYN-ACK again.
+pub fn duplicate_syn(wire: &Wire, family: Family) -> Result<Expected> {
+    let listener = Listener::new(wire.netns(), family.bind(), 8)?;
+    let mut peer = wire.peer(family, listener.port());
+    peer.open()?;
+    peer.open()?;
+    Ok(Expected::at(listener)
+        .counts(&[("TCPSynRetrans", 1), ("RetransSegs", 1)])
+        .drops(1)
+        .event("synack-retransmit", None, peer.client))
+}

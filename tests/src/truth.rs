@@ -1,0 +1,128 @@
+//! What whydrop said against what the kernel counted, for one namespace: as
+//! many events of each kind as the counters moved, and a reconciliation that
+//! leaves nothing over.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::heard::Stopped;
+use crate::netns::Netns;
+use crate::netstat::Counters;
+
+/// The counters that the summary must account for.
+pub const RECONCILED: [&str; 3] = ["ListenOverflows", "ListenDrops", "TCPReqQFullDrop"];
+
+/// The counters of a namespace when tracing had begun.
+pub struct Truth {
+    before: Counters,
+}
+
+/// One row of the summary's reconciliation.
+#[derive(Debug, PartialEq)]
+pub struct Row {
+    pub kernel: u64,
+    pub seen: u64,
+    pub lost: u64,
+    pub unattributed: u64,
+}
+
+impl Truth {
+    /// To be called when whydrop is ready and before anything happens.
+    pub fn begin(netns: &Netns) -> Result<Self> {
+        Ok(Self {
+            before: netns.counters()?,
+        })
+    }
+
+    pub fn moved(&self, netns: &Netns) -> Result<Counters> {
+        Ok(netns.counters()?.since(&self.before))
+    }
+
+    /// All of it: every event is there, every row adds up, nothing is lost.
+    pub fn check(&self, netns: &Netns, stopped: &Stopped) -> Result<()> {
+        ensure!(
+            stopped.code == Some(0),
+            "exit code {:?}, stderr: {}",
+            stopped.code,
+            stopped.stderr
+        );
+        self.check_events(netns, stopped)?;
+        self.check_rows(netns, stopped, false)
+    }
+
+    fn check_events(&self, netns: &Netns, stopped: &Stopped) -> Result<()> {
+        let moved = self.moved(netns)?;
+        let [overflows, drops, queue_drops] = RECONCILED.map(|name| moved.get(name));
+        for (kind, counted) in [
+            ("overflow", overflows),
+            ("request-drop", queue_drops),
+            ("listen-drop", drops - overflows - queue_drops),
+        ] {
+            let seen = stopped
+                .events_in(netns.inum())
+                .filter(|event| event.is(kind))
+                .count() as u64;
+            ensure!(
+                seen == counted,
+                "{seen} events of kind {kind}, the kernel counted {counted}: {moved:?}"
+            );
+        }
+        Ok(())
+    }
+
+    /// kernel == our own reading == seen + lost, and nothing unattributed;
+    /// `may_lose` is for tests that make it lose detail.
+    pub fn check_rows(&self, netns: &Netns, stopped: &Stopped, may_lose: bool) -> Result<()> {
+        let moved = self.moved(netns)?;
+        for counter in RECONCILED {
+            let counted = moved.get(counter);
+            let Some(row) = row(stopped, netns, counter)? else {
+                ensure!(
+                    counted == 0,
+                    "no reconciliation row for {counter}, which moved by {counted}"
+                );
+                continue;
+            };
+            ensure!(
+                row.kernel == counted,
+                "{counter} moved by {counted}, but the summary says {row:?}"
+            );
+            ensure!(
+                row.unattributed == 0,
+                "{counter} has unattributed ones: {row:?}"
+            );
+            ensure!(
+                row.kernel == row.seen + row.lost,
+                "{counter} does not add up: {row:?}"
+            );
+            ensure!(
+                may_lose || row.lost == 0,
+                "{counter} has lost ones: {row:?}"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The row of the summary about this counter in this namespace.
+pub fn row(stopped: &Stopped, netns: &Netns, counter: &str) -> Result<Option<Row>> {
+    let summary = stopped.summary()?;
+    let rows = summary["reconciliation"]
+        .as_array()
+        .context("no reconciliation in the summary")?;
+    let ours = |row: &&Value| row["netns"] == netns.inum() && row["counter"] == counter;
+    let Some(row) = rows.iter().find(ours) else {
+        return Ok(None);
+    };
+    let field = |name: &str| {
+        row[name]
+            .as_u64()
+            .with_context(|| format!("no {name} in {row}"))
+    };
+    Ok(Some(Row {
+        kernel: field("kernel")?,
+        seen: field("seen")?,
+        lost: field("lost")?,
+        unattributed: field("unattributed")?,
+    }))
+}

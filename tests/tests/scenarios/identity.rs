@@ -1,0 +1,254 @@
+//! Whose socket it was: the owner, the snapshot of the same socket, and which
+//! one of several that look alike.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use anyhow::{Context, Result, ensure};
+use whydrop_tests::event::Event;
+use whydrop_tests::family::Family;
+use whydrop_tests::listener::{Listener, Options};
+use whydrop_tests::paths::{self, Expected};
+use whydrop_tests::truth::Truth;
+use whydrop_tests::whydrop::{Watch, Whydrop};
+use whydrop_tests::wire::Wire;
+
+use crate::traced::{trace_with, wait_for};
+
+#[test]
+fn owner_is_this_process() -> Result<()> {
+    let stopped = trace_with(Watch::new(), paths::syn_overflow, Family::V4)?;
+    let comm = std::fs::read_to_string("/proc/self/comm")?
+        .trim()
+        .to_owned();
+    let us = (u64::from(std::process::id()), comm);
+    let event = stopped
+        .events
+        .iter()
+        .find(|event| event.owners().contains(&us));
+    let event = event.with_context(|| format!("{us:?} owns nothing in {:?}", stopped.events))?;
+    ensure!(
+        event.0["cgroup"]
+            .as_str()
+            .is_some_and(|path| path.starts_with('/')),
+        "no cgroup path in {event}"
+    );
+    Ok(())
+}
+
+#[test]
+fn snapshot_is_of_the_same_socket() -> Result<()> {
+    let wire = Wire::new()?;
+    let whydrop = Whydrop::start()?;
+    let expected = paths::syn_overflow(&wire, Family::Mapped)?;
+    wait_for(&whydrop, &wire, &expected)?;
+    let stopped = whydrop.stop()?;
+    let listener = expected.listener.as_ref().context("no listener")?;
+    for event in stopped
+        .events_in(wire.netns().inum())
+        .filter(|event| event.is("overflow"))
+    {
+        check_snapshot(event, listener).with_context(|| format!("in {event}"))?;
+    }
+    Ok(())
+}
+
+fn check_snapshot(event: &Event, listener: &Listener) -> Result<()> {
+    ensure!(
+        event.snapshot_cookie() == Some(listener.cookie()),
+        "the cookie is {:#x}",
+        listener.cookie()
+    );
+    ensure!(
+        event.snapshot_cookie() == event.listener_cookie(),
+        "two cookies"
+    );
+    ensure!(event.0["snapshot"]["state"] == "LISTEN", "not a listener");
+    ensure!(
+        event.number("snapshot", "accept_queue_limit")? == 2,
+        "the limit is 2"
+    );
+    ensure!(
+        event.number("snapshot", "accept_queue_len")? == 3,
+        "three wait to be accepted"
+    );
+    ensure!(event.number("snapshot", "drops")? >= 1, "it has dropped");
+    ensure!(
+        event.number("snapshot", "inode")? == listener.inode()?,
+        "the inode is {}",
+        listener.inode()?
+    );
+    event.number("snapshot", "lag_us")?;
+    Ok(())
+}
+
+/// The same port in two namespaces: each event is in the right one.
+#[test]
+fn two_namespaces_with_the_same_port() -> Result<()> {
+    let wires = [Wire::new()?, Wire::new()?];
+    let whydrop = Whydrop::start()?;
+    let truths = [
+        Truth::begin(wires[0].netns())?,
+        Truth::begin(wires[1].netns())?,
+    ];
+    let mut listeners = Vec::new();
+    for (wire, clients) in wires.iter().zip([2, 5]) {
+        let options = Options {
+            port: 8080,
+            listen_backlog: 1,
+            ..Options::default()
+        };
+        let listener = Listener::with(wire.netns(), Ipv4Addr::UNSPECIFIED.into(), options)?;
+        fill(wire, &listener)?;
+        for _ in 0..clients {
+            wire.peer(Family::V4, 8080).syn()?;
+        }
+        let inum = wire.netns().inum();
+        let overflows = whydrop.wait_events(clients, "overflows", |event| {
+            event.is("overflow") && event.netns() == Some(inum)
+        })?;
+        for event in &overflows {
+            ensure!(
+                event.listener_cookie() == Some(listener.cookie()),
+                "not {:#x}: {event}",
+                listener.cookie()
+            );
+        }
+        listeners.push(listener);
+    }
+    let stopped = whydrop.stop()?;
+    for (wire, truth) in wires.iter().zip(truths) {
+        truth.check(wire.netns(), &stopped)?;
+    }
+    Ok(())
+}
+
+/// Four listeners on one port: each overflow names the member that was hit,
+/// although its siblings look the same.
+#[test]
+fn each_member_of_a_reuseport_group() -> Result<()> {
+    let wire = Wire::new()?;
+    let whydrop = Whydrop::start()?;
+    let truth = Truth::begin(wire.netns())?;
+    let first = member(&wire, 0)?;
+    let port = first.port();
+    let members = [
+        first,
+        member(&wire, port)?,
+        member(&wire, port)?,
+        member(&wire, port)?,
+    ];
+    for _ in 0..80 {
+        let mut peer = wire.peer(Family::V4, port);
+        peer.syn()?;
+        // The kernel chooses a member by the client's address; when it is full
+        // the SYN is dropped, though others may have room.
+        if peer.answered()? {
+            peer.ack()?;
+        }
+    }
+    let dropped = truth.moved(wire.netns())?.get("ListenOverflows");
+    ensure!(
+        dropped >= 60,
+        "only {dropped} of 80 were dropped by a group that holds 8"
+    );
+    whydrop.wait_events(dropped as usize, "overflows", |event| {
+        event.is("overflow") && event.netns() == Some(wire.netns().inum())
+    })?;
+    let stopped = whydrop.stop()?;
+    truth.check(wire.netns(), &stopped)?;
+
+    let mut seen = BTreeMap::new();
+    for event in stopped
+        .events_in(wire.netns().inum())
+        .filter(|event| event.is("overflow"))
+    {
+        let cookie = event.listener_cookie().context("no listener cookie")?;
+        *seen.entry(cookie).or_insert(0) += 1;
+        ensure!(
+            event.snapshot_cookie() == Some(cookie),
+            "the snapshot is of another member: {event}"
+        );
+    }
+    let mut truth = BTreeMap::new();
+    for member in &members {
+        truth.insert(member.cookie(), member.drops()?);
+    }
+    truth.retain(|_, drops| *drops > 0);
+    ensure!(
+        seen == truth,
+        "overflows by member: seen {seen:?}, kernel {truth:?}"
+    );
+    Ok(())
+}
+
+fn member(wire: &Wire, port: u16) -> Result<Listener> {
+    let options = Options {
+        port,
+        listen_backlog: 1,
+        reuse_port: true,
+        ..Options::default()
+    };
+    Listener::with(wire.netns(), Family::V4.bind(), options)
+}
+
+/// As many handshakes as a listener of backlog 1 holds.
+fn fill(wire: &Wire, listener: &Listener) -> Result<()> {
+    for _ in 0..2 {
+        wire.peer(Family::V4, listener.port()).handshake()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn only_the_asked_namespace() -> Result<()> {
+    let wires = [Wire::new()?, Wire::new()?];
+    let whydrop = Watch::new()
+        .arg("--netns")
+        .arg(wires[1].netns().pid())
+        .start()?;
+    let truth = Truth::begin(wires[1].netns())?;
+    let expected: Vec<Expected> = wires
+        .iter()
+        .map(|wire| paths::syn_overflow(wire, Family::V4))
+        .collect::<Result<_>>()?;
+    wait_for(&whydrop, &wires[1], &expected[1])?;
+    let stopped = whydrop.stop()?;
+    truth.check(wires[1].netns(), &stopped)?;
+    let other = stopped
+        .events
+        .iter()
+        .find(|event| event.netns() != Some(wires[1].netns().inum()));
+    ensure!(other.is_none(), "an event of another namespace: {other:?}");
+    Ok(())
+}
+
+#[test]
+fn only_the_asked_listener() -> Result<()> {
+    let wire = Wire::new()?;
+    let netns = wire.netns();
+    let listeners = [0, 1].map(|_| Listener::new(netns, Family::V4.bind(), 1));
+    let [asked, other] = listeners;
+    let (asked, other) = (asked?, other?);
+    let whydrop = Watch::new()
+        .arg("--listener")
+        .arg(format!(":{}", asked.port()))
+        .start()?;
+    for listener in [&other, &asked] {
+        fill(&wire, listener)?;
+        wire.peer(Family::V4, listener.port()).syn()?;
+    }
+    whydrop.wait_events(1, "overflows", |event| {
+        event.listener_cookie() == Some(asked.cookie())
+    })?;
+    let stopped = whydrop.stop()?;
+    let stranger = stopped
+        .events
+        .iter()
+        .find(|event| event.listener_cookie() != Some(asked.cookie()));
+    ensure!(
+        stranger.is_none(),
+        "an event of another listener: {stranger:?}"
+    );
+    Ok(())
+}

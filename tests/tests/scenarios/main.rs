@@ -1,0 +1,17 @@
+//! Scenarios of whydrop against the running kernel, whose own counters are the
+//! truth. Run as root: `cargo xtask test`, or `cargo xtask vm` for other kernels.
+//! `WHYDROP_BIN` names the binary, `WHYDROP_TIER` forces a tier.
+
+mod bad_input;
+mod identity;
+mod kernel;
+mod lifecycle;
+mod listen_drops;
+mod loss;
+mod privilege;
+mod quiet;
+mod resets;
+mod retransmits;
+mod stress;
+mod tiers;
+mod traced;

@@ -1,0 +1,94 @@
+//! Without privileges: which one is missing, and what works all the same.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+use whydrop_tests::deadline::{ready, wait_until};
+use whydrop_tests::family::Family;
+use whydrop_tests::paths;
+use whydrop_tests::truth::row;
+use whydrop_tests::whydrop::{Whydrop, binary};
+use whydrop_tests::wire::Wire;
+
+const NOBODY: u32 = 65534;
+const NO_PRIVILEGE: i32 = 4;
+
+#[test]
+fn says_what_is_missing() -> Result<()> {
+    let stopped = Whydrop::spawn(as_nobody(&[])?)?.finish()?;
+    ensure!(
+        stopped.code == Some(NO_PRIVILEGE),
+        "exit code {:?}, stderr: {}",
+        stopped.code,
+        stopped.stderr
+    );
+    ensure!(
+        stopped.stderr.contains("CAP_"),
+        "no capability is named: {}",
+        stopped.stderr
+    );
+    ensure!(
+        stopped.stderr.contains("--tier counters"),
+        "no way out is named: {}",
+        stopped.stderr
+    );
+    Ok(())
+}
+
+/// In the namespace that it is started in, nobody may read the counters too.
+#[test]
+fn counters_need_none() -> Result<()> {
+    let wire = Wire::new()?;
+    let command = as_nobody(&["--tier", "counters", "--netns", "self"])?;
+    let whydrop = wire.netns().run(|| Whydrop::spawn(command))??;
+    wait_until("readiness", ready(), || Ok(whydrop.readiness().is_ok()))?;
+    let expected = paths::syn_overflow(&wire, Family::V4)?;
+    let stopped = whydrop.stop()?;
+    ensure!(
+        stopped.code == Some(0),
+        "exit code {:?}, stderr: {}",
+        stopped.code,
+        stopped.stderr
+    );
+    let row = row(&stopped, wire.netns(), "ListenOverflows")?;
+    ensure!(
+        row.as_ref()
+            .is_some_and(|row| row.kernel == expected.counter("ListenOverflows")),
+        "it read {row:?}"
+    );
+    Ok(())
+}
+
+/// A command line without any tier of the environment.
+fn as_nobody(arguments: &[&str]) -> Result<Command> {
+    let mut command = Command::new(readable_by_all(binary()?)?);
+    command
+        .args(["watch", "--format", "json"])
+        .args(arguments)
+        .uid(NOBODY)
+        .gid(NOBODY);
+    Ok(command)
+}
+
+/// The binary, or a copy of it where nobody may go, when it is in somebody's
+/// private directory.
+fn readable_by_all(binary: PathBuf) -> Result<PathBuf> {
+    let open = |path: &Path| {
+        fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o005 == 0o005)
+    };
+    if binary.canonicalize()?.ancestors().all(open) {
+        return Ok(binary);
+    }
+    let copy = std::env::temp_dir().join(format!("whydrop-tests-{}-copy", std::process::id()));
+    if !copy.exists() {
+        let unfinished = copy.with_extension("new");
+        fs::copy(&binary, &unfinished)?;
+        fs::set_permissions(&unfinished, fs::Permissions::from_mode(0o755))?;
+        fs::rename(&unfinished, &copy)?;
+    }
+    Ok(copy)
+}

@@ -1,0 +1,116 @@
+//! Builds the files that leave the build directory: the static whydrop and what goes into a VM with it.
+//!
+//! Static means `+crt-static` with glibc: one file without a dynamic linker, so that an initramfs needs no libraries.
+//! An explicit `--target` keeps that flag away from build scripts and procedural macros, which cannot be static.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::proc;
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+pub fn target_dir() -> Result<PathBuf> {
+    Ok(match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => std::path::absolute(proc::root().join(dir))?,
+        None => proc::root().join("target"),
+    })
+}
+
+pub fn static_whydrop() -> Result<PathBuf> {
+    proc::run(static_cargo(&[
+        "build",
+        "--quiet",
+        "-p",
+        "probe-user",
+        "--bin",
+        "whydrop",
+    ]))?;
+    built("whydrop")
+}
+
+/// The first process of a VM.
+pub fn vm_init() -> Result<PathBuf> {
+    proc::run(static_cargo(&[
+        "build",
+        "--quiet",
+        "-p",
+        "whydrop-tests",
+        "--bin",
+        "vm-init",
+    ]))?;
+    built("vm-init")
+}
+
+/// The scenario tests as one static executable. Cargo adds a hash to its name, so cargo is asked for it.
+pub fn scenarios() -> Result<PathBuf> {
+    let mut command = static_cargo(&[
+        "test",
+        "--quiet",
+        "-p",
+        "whydrop-tests",
+        "--test",
+        "scenarios",
+        "--no-run",
+    ]);
+    command
+        .args(["--message-format", "json-render-diagnostics"])
+        .stderr(Stdio::inherit());
+    let output = command.output().context("cannot start cargo")?;
+    if !output.status.success() {
+        bail!("building the scenario tests failed ({})", output.status);
+    }
+    let messages = String::from_utf8_lossy(&output.stdout);
+    executable(&messages).context("cargo built the scenario tests but named no executable")
+}
+
+/// The same executable, run here by cargo: sharing the flags shares the build.
+pub fn run_scenarios(filter: &[String]) -> Command {
+    let mut command = static_cargo(&["test", "-p", "whydrop-tests", "--test", "scenarios"]);
+    command.args(["--", "--test-threads=1"]).args(filter);
+    command
+}
+
+fn static_cargo(args: &[&str]) -> Command {
+    let mut command = proc::cargo(args);
+    command
+        .args(["--release", "--target", TARGET])
+        .env("RUSTFLAGS", "-C target-feature=+crt-static");
+    command
+}
+
+fn built(name: &str) -> Result<PathBuf> {
+    Ok(target_dir()?.join(TARGET).join("release").join(name))
+}
+
+/// Finds `"executable":"PATH"` of the test target. One field of cargo's stable output does not justify a JSON parser.
+fn executable(messages: &str) -> Option<PathBuf> {
+    let line = messages.lines().find(|line| {
+        line.contains(r#""reason":"compiler-artifact""#)
+            && line.contains(r#""name":"scenarios""#)
+            && line.contains(r#""executable":""#)
+    })?;
+    let (_, rest) = line.split_once(r#""executable":""#)?;
+    let (path, _) = rest.split_once('"')?;
+    Some(PathBuf::from(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_executable_is_found_among_cargos_messages() {
+        let messages = concat!(
+            r#"{"reason":"compiler-artifact","target":{"kind":["lib"],"name":"whydrop_tests"},"executable":null}"#,
+            "\n",
+            r#"{"reason":"compiler-artifact","target":{"kind":["test"],"name":"scenarios"},"executable":"/t/scenarios-1f"}"#,
+            "\n",
+            r#"{"reason":"build-finished","success":true}"#,
+        );
+        assert_eq!(executable(messages), Some(PathBuf::from("/t/scenarios-1f")));
+        assert_eq!(executable(""), None);
+    }
+}

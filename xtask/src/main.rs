@@ -1,0 +1,96 @@
+//! The project's own commands, run as `cargo xtask COMMAND`.
+//!
+//! Everything a person or the CI does with this repository beyond a plain `cargo build` is here: set-up, the static
+//! binary, the whole test run, the virtual machines and the demonstration. Rust only, so that there is no second build
+//! system to learn.
+
+mod artifacts;
+mod bpf_linker;
+mod proc;
+mod setup;
+mod test;
+mod vm;
+
+use std::os::unix::process::CommandExt;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+/// Set-up, build, tests, virtual machines and demonstration of whydrop.
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what is missing to build and test (Debian, as root), or say exactly what to do elsewhere.
+    Setup,
+    /// Build the static release binary: one file that runs on any x86-64 server.
+    #[command(alias = "dist")]
+    Build,
+    /// Everything CI does: set-up, format, lints, unit tests, scenarios on this kernel, scenarios in VMs.
+    Test(test::Args),
+    /// Run the scenario tests inside QEMU on Debian's 5.10, 6.1, 6.12 and newest kernels.
+    Vm(vm::Args),
+    /// Build whydrop and trace a listener that overflows, live, in a private network namespace.
+    Demo {
+        /// Given to `whydrop demo` as they are.
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Setup => setup::run(setup::Needs::BuildAndVms)?,
+        Command::Build => {
+            setup::run(setup::Needs::Build)?;
+            let binary = artifacts::static_whydrop()?;
+            let bytes = std::fs::metadata(&binary)?.len();
+            println!(
+                "{}  {:.1} MiB, static",
+                binary.display(),
+                bytes as f64 / (1024.0 * 1024.0)
+            );
+        }
+        Command::Test(args) => test::run(&args)?,
+        Command::Vm(args) => {
+            setup::run(setup::Needs::BuildAndVms)?;
+            vm::run(&args)?;
+        }
+        Command::Demo { args } => {
+            setup::run(setup::Needs::Build)?;
+            demo(&args)?;
+        }
+    }
+    Ok(())
+}
+
+/// The demonstration takes our place: its output, its exit status and Ctrl-C are the person's and its own business.
+fn demo(args: &[String]) -> Result<()> {
+    proc::run(proc::cargo(["build", "--release", "-p", "probe-user"]))?;
+    let whydrop = artifacts::target_dir()?.join("release/whydrop");
+    let error = std::process::Command::new(&whydrop)
+        .arg("demo")
+        .args(args)
+        .exec();
+    Err(error).with_context(|| format!("cannot start {}", whydrop.display()))
+}

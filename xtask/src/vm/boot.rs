@@ -1,0 +1,220 @@
+//! One kernel from its files to its results: makes the file system, boots it, and turns console events into lines for
+//! the person and troubles for the report.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::console::{Console, Event, TierResult};
+use super::initramfs::Initramfs;
+use super::kernel::Kernel;
+use super::modules;
+use super::qemu::{End, Vm};
+
+/// What every VM of this run is for.
+pub struct Job<'a> {
+    /// Where kernels are cached and consoles are logged.
+    pub dir: &'a Path,
+    /// (place inside, file here)
+    pub files: Vec<(String, PathBuf)>,
+    pub task: Task,
+    pub deadline: Duration,
+}
+
+pub enum Task {
+    Tests {
+        tiers: Vec<String>,
+        filter: Vec<String>,
+    },
+    Run(String),
+}
+
+/// How one kernel went.
+pub struct Boot {
+    pub kernel: &'static str,
+    /// (what failed, what it said); empty when all is well.
+    pub troubles: Vec<(String, String)>,
+}
+
+/// What the console has told so far.
+#[derive(Default)]
+struct Progress {
+    ready: bool,
+    done: bool,
+    tiers: usize,
+    troubles: Vec<(String, String)>,
+}
+
+/// Boots, and boots once more if a kernel known for it died before the tests began.
+pub fn with_retry(kernel: &Kernel, job: &Job, prefix: bool) -> Boot {
+    let name = kernel.series.name;
+    let troubles = match once(kernel, job, prefix) {
+        Ok(first) if !first.ready && kernel.series.may_oops_early => {
+            println!(
+                "{name:<5} RETRY: the kernel died before the tests began, as 7.x does now and then under QEMU"
+            );
+            // The first console is the only trace of what happened.
+            let log = job.dir.join(name).join("console.log");
+            let _ = std::fs::rename(&log, log.with_extension("first.log"));
+            once(kernel, job, prefix).map(|second| second.troubles)
+        }
+        first => first.map(|first| first.troubles),
+    };
+    let troubles =
+        troubles.unwrap_or_else(|error| vec![("did not start".to_owned(), format!("{error:#}"))]);
+    if !troubles.is_empty() {
+        let what: Vec<&str> = troubles.iter().map(|(what, _)| what.as_str()).collect();
+        println!("{name:<5} FAILED: {}", what.join(", "));
+    }
+    Boot {
+        kernel: name,
+        troubles,
+    }
+}
+
+fn once(kernel: &Kernel, job: &Job, prefix: bool) -> Result<Progress> {
+    let name = kernel.series.name;
+    let dir = job.dir.join(name);
+    std::fs::create_dir_all(&dir)?;
+    let initramfs = dir.join("initramfs.cpio");
+    build_initramfs(kernel, job, &initramfs)?;
+    let log = dir.join("console.log");
+    let vm = Vm {
+        image: &kernel.image,
+        initramfs: &initramfs,
+        append: append(job),
+        log: &log,
+        deadline: job.deadline,
+    };
+
+    let (mut console, mut progress) = (Console::default(), Progress::default());
+    let show = matches!(job.task, Task::Run(_));
+    let started = Instant::now();
+    let end = vm.run(|line| match console.line(line) {
+        Some(event) => progress.event(name, event, started),
+        None if show && progress.ready && !progress.done => {
+            if prefix {
+                println!("{name:<5}| {line}");
+            } else {
+                println!("{line}");
+            }
+        }
+        None => {}
+    })?;
+    progress.end(&end, job, &console, &log, started);
+    Ok(progress)
+}
+
+impl Progress {
+    fn event(&mut self, name: &str, event: Event, started: Instant) {
+        match event {
+            Event::Ready(release) => {
+                self.ready = true;
+                println!(
+                    "{name:<5} {release} booted in {:.1} s",
+                    started.elapsed().as_secs_f64()
+                );
+            }
+            Event::Note(note) => println!("{name:<5} {note}"),
+            Event::Tier(TierResult {
+                tier,
+                passed,
+                failed,
+                skipped,
+                seconds,
+                trouble,
+            }) => {
+                self.tiers += 1;
+                let counts = match &trouble {
+                    // Zeros would say less than why there are no counts.
+                    Some(trouble) if passed + failed + skipped == 0 => {
+                        trouble.split(';').next().unwrap_or_default().to_owned()
+                    }
+                    _ => format!("{passed} passed, {failed} failed, {skipped} skipped"),
+                };
+                println!("{name:<5} {tier:<11} {counts:<34} {seconds:>5.0} s");
+                self.troubles.extend(trouble.map(|trouble| (tier, trouble)));
+            }
+            Event::RunExit(0) => {}
+            Event::RunExit(code) => self
+                .troubles
+                .push(("command".to_owned(), format!("it exited with {code}"))),
+            Event::Failed(why) => {
+                self.done = true;
+                self.troubles.push(("gave up".to_owned(), why));
+            }
+            Event::Done => self.done = true,
+        }
+    }
+
+    fn end(&mut self, end: &End, job: &Job, console: &Console, log: &Path, started: Instant) {
+        let seconds = started.elapsed().as_secs();
+        let what = match end {
+            End::Exited if self.done => {
+                // An unexpected end of the list of tiers would otherwise look like success.
+                match &job.task {
+                    Task::Tests { tiers, .. }
+                        if tiers.len() != self.tiers && self.troubles.is_empty() =>
+                    {
+                        "ran too few tiers"
+                    }
+                    _ => return,
+                }
+            }
+            End::Exited if self.ready => "died during the tests",
+            End::Exited => "died before the tests began",
+            End::Silent => "said nothing for 180 s and was killed",
+            End::Deadline => "passed its deadline and was killed",
+        };
+        let qemu = std::fs::read_to_string(Vm::complaints(log)).unwrap_or_default();
+        let details = format!(
+            "after {seconds} s; all of it is in {}; the end:\n{}\n{qemu}",
+            log.display(),
+            console.tail()
+        );
+        self.troubles.push((what.to_owned(), details));
+    }
+}
+
+fn append(job: &Job) -> String {
+    match &job.task {
+        Task::Tests { tiers, filter } => {
+            format!(
+                "whydrop.tiers={} whydrop.filter={}",
+                tiers.join(","),
+                filter.join(",")
+            )
+        }
+        Task::Run(_) => String::new(),
+    }
+}
+
+fn build_initramfs(kernel: &Kernel, job: &Job, to: &Path) -> Result<()> {
+    let chosen = modules::choose(kernel)?;
+    if !chosen.absent.is_empty() {
+        println!(
+            "{:<5} {} has no module {}",
+            kernel.series.name,
+            kernel.release(),
+            chosen.absent.join(", ")
+        );
+    }
+    let mut initramfs = Initramfs::new();
+    let mut list = String::new();
+    for module in &chosen.modules {
+        let path = format!("/lib/modules/{}.ko", module.name);
+        initramfs.file(&path, &module.bytes);
+        list += &format!("{path}\n");
+    }
+    initramfs.file("modules.list", list.as_bytes());
+    // One argument a line, so that the command needs no quoting on the kernel's command line.
+    if let Task::Run(command) = &job.task {
+        let arguments: Vec<&str> = command.split_whitespace().collect();
+        initramfs.file("run.list", arguments.join("\n").as_bytes());
+    }
+    for (name, from) in &job.files {
+        initramfs.copy(name, from)?;
+    }
+    initramfs.write(to)
+}

@@ -1,0 +1,155 @@
+//! The kernels the scenarios run on, and how each comes to lie unpacked under the build directory.
+//!
+//! A kernel is fetched once; as long as its directory exists no network is needed. Delete that directory to get the
+//! newest of its series again.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::{apt::Apt, mirror};
+use crate::proc;
+
+/// A kernel series by the Debian release that ships it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Series {
+    pub name: &'static str,
+    suite: &'static str,
+    /// Whether it is an error when Debian no longer has it. bullseye is leaving the mirrors and sid moves on.
+    pub required: bool,
+    /// QEMU's software emulation can trip over the text patching of new kernels during boot.
+    pub may_oops_early: bool,
+}
+
+pub const ALL: &[Series] = &[
+    Series {
+        name: "5.10",
+        suite: "bullseye",
+        required: false,
+        may_oops_early: false,
+    },
+    Series {
+        name: "6.1",
+        suite: "bookworm",
+        required: true,
+        may_oops_early: false,
+    },
+    Series {
+        name: "6.12",
+        suite: "trixie",
+        required: true,
+        may_oops_early: false,
+    },
+    // sid's kernel is whatever is newest; 7.2 is what it was when this was written.
+    Series {
+        name: "7.2",
+        suite: "sid",
+        required: false,
+        may_oops_early: true,
+    },
+];
+
+/// An unpacked kernel.
+pub struct Kernel {
+    pub series: &'static Series,
+    pub image: PathBuf,
+    /// `…/lib/modules/RELEASE`
+    pub modules_dir: PathBuf,
+}
+
+impl Series {
+    /// Finds a series by its name or by its Debian release.
+    pub fn find(name: &str) -> Result<&'static Self> {
+        let known = ALL
+            .iter()
+            .map(|series| series.name)
+            .collect::<Vec<_>>()
+            .join(", ");
+        ALL.iter()
+            .find(|series| series.name == name || series.suite == name)
+            .with_context(|| format!("no kernel is called \"{name}\"; there are {known}"))
+    }
+
+    pub fn get(&'static self, vm_dir: &Path) -> Result<Kernel> {
+        let dir = vm_dir.join("kernels").join(self.name);
+        if !dir.exists() {
+            self.fetch(vm_dir, &dir)?;
+        }
+        self.locate(&dir)
+            .with_context(|| format!("delete {} to fetch this kernel again", dir.display()))
+    }
+
+    fn fetch(&self, vm_dir: &Path, dir: &Path) -> Result<()> {
+        println!(
+            "{:<5} fetching the newest cloud kernel of {}",
+            self.name, self.suite
+        );
+        let apt = Apt::for_suite(
+            vm_dir.join("apt").join(self.name),
+            &mirror::of_this_machine()?,
+            self.suite,
+        )?;
+        let packages = apt.newest_kernel()?;
+        // Only a complete directory gets the final name, so an interrupted download is not taken for a kernel.
+        let partial = dir.with_extension("partial");
+        if partial.exists() {
+            std::fs::remove_dir_all(&partial)?;
+        }
+        std::fs::create_dir_all(&partial)?;
+        apt.download(&packages, &partial)?;
+        for package in entries(&partial)?
+            .iter()
+            .filter(|path| path.extension().is_some_and(|ext| ext == "deb"))
+        {
+            let mut unpack = proc::command("dpkg-deb", ["-x"]);
+            unpack.arg(package).arg(&partial);
+            proc::capture(unpack)?;
+            std::fs::remove_file(package)?;
+        }
+        std::fs::rename(&partial, dir).with_context(|| format!("cannot make {}", dir.display()))
+    }
+
+    /// The image is in `boot` up to 6.x and beside the modules since 7.x; modules moved from `lib` to `usr/lib`.
+    fn locate(&'static self, dir: &Path) -> Result<Kernel> {
+        let modules_dir = ["lib/modules", "usr/lib/modules"]
+            .iter()
+            .find_map(|sub| entries(&dir.join(sub)).ok()?.into_iter().next())
+            .with_context(|| format!("no modules under {}", dir.display()))?;
+        let is_image = |path: &PathBuf| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz"))
+        };
+        let boot = entries(&dir.join("boot")).unwrap_or_default();
+        let Some(image) = boot
+            .into_iter()
+            .chain(entries(&modules_dir)?)
+            .find(is_image)
+        else {
+            bail!("no kernel image under {}", dir.display());
+        };
+        Ok(Kernel {
+            series: self,
+            image,
+            modules_dir,
+        })
+    }
+}
+
+impl Kernel {
+    pub fn release(&self) -> String {
+        self.modules_dir
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    }
+}
+
+fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
+    let read = std::fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
+    let mut paths = read
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
+}

@@ -1,0 +1,215 @@
+//! `cargo xtask vm`: the scenario tests on other kernels than this one.
+//!
+//! Kernels and static binaries come in; for each kernel one small file system is made, booted and watched, a few VMs at
+//! a time; out go one line per kernel and tier, and at the end everything the failures said.
+
+mod apt;
+mod boot;
+mod console;
+mod initramfs;
+mod kernel;
+mod mirror;
+mod modules;
+mod qemu;
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::artifacts;
+use boot::{Boot, Job, Task};
+use kernel::{Kernel, Series};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Kernels to run on: 5.10, 6.1, 6.12, 7.2, or the Debian release that ships them [default: all].
+    kernels: Vec<String>,
+    /// Run only this tier (repeatable); "default" leaves the choice to whydrop [default: trampoline, kprobe, cgroup].
+    #[arg(long = "tier", value_name = "TIER", value_parser = ["trampoline", "kprobe", "cgroup", "counters", "default"])]
+    tiers: Vec<String>,
+    /// VMs at a time.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=16))]
+    jobs: u8,
+    /// Kill a VM that takes longer than this many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    deadline: u64,
+    /// Run this command in the VM instead of the tests, and print what it says: "/bin/whydrop check", for example.
+    #[arg(long, value_name = "COMMAND ARGS", conflicts_with_all = ["tiers", "filter"])]
+    run: Option<String>,
+    /// Put this file into the VM, at DEST or in /bin (repeatable). There is no dynamic linker: use static programs.
+    #[arg(long = "file", value_name = "PATH[:DEST]")]
+    files: Vec<String>,
+    /// Run only the scenarios whose name contains one of these.
+    #[arg(last = true)]
+    filter: Vec<String>,
+}
+
+impl Args {
+    /// All kernels and all tiers.
+    pub fn everything(filter: &[String]) -> Self {
+        Self {
+            kernels: Vec::new(),
+            tiers: Vec::new(),
+            jobs: 2,
+            deadline: 900,
+            run: None,
+            files: Vec::new(),
+            filter: filter.to_vec(),
+        }
+    }
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let series: Vec<&'static Series> = match args.kernels.as_slice() {
+        [] => kernel::ALL.iter().collect(),
+        names => names
+            .iter()
+            .map(|name| Series::find(name))
+            .collect::<Result<_>>()?,
+    };
+    let mut files = artifacts(args.run.is_none())?;
+    for file in &args.files {
+        files.push(extra_file(file)?);
+    }
+    let dir = artifacts::target_dir()?.join("vm");
+    let job = Job {
+        dir: &dir,
+        files,
+        task: task(args)?,
+        deadline: Duration::from_secs(args.deadline),
+    };
+    let (kernels, skipped) = kernels(&series, &job)?;
+    let boots = boot_all(kernels, &job, usize::from(args.jobs));
+    report(boots, &skipped)
+}
+
+/// What goes into every VM, as (place inside, file here). A command of `--run` may do without the tests.
+fn artifacts(with_tests: bool) -> Result<Vec<(String, PathBuf)>> {
+    let mut files = vec![
+        ("init".to_owned(), artifacts::vm_init()?),
+        ("bin/whydrop".to_owned(), artifacts::static_whydrop()?),
+    ];
+    if with_tests {
+        files.push(("bin/scenarios".to_owned(), artifacts::scenarios()?));
+    }
+    Ok(files)
+}
+
+fn extra_file(argument: &str) -> Result<(String, PathBuf)> {
+    let (path, dest) = match argument.split_once(':') {
+        Some((path, dest)) => (PathBuf::from(path), dest.to_owned()),
+        None => {
+            let path = PathBuf::from(argument);
+            let name = path
+                .file_name()
+                .with_context(|| format!("--file {argument} names no file"))?;
+            let dest = format!("bin/{}", name.to_string_lossy());
+            (path, dest)
+        }
+    };
+    anyhow::ensure!(
+        path.is_file(),
+        "--file {}: there is no such file",
+        path.display()
+    );
+    Ok((dest, path))
+}
+
+fn task(args: &Args) -> Result<Task> {
+    if let Some(run) = &args.run {
+        return Ok(Task::Run(run.clone()));
+    }
+    let tiers = match args.tiers.as_slice() {
+        [] => ["trampoline", "kprobe", "cgroup"]
+            .map(str::to_owned)
+            .to_vec(),
+        chosen => chosen.to_vec(),
+    };
+    // The filter travels on the kernel's command line, where a space would end it.
+    if let Some(word) = args
+        .filter
+        .iter()
+        .find(|word| word.contains([' ', ',', '"']))
+    {
+        bail!(
+            "the filter \"{word}\" has a space, comma or quote in it; name scenarios by parts of their names"
+        );
+    }
+    Ok(Task::Tests {
+        tiers,
+        filter: args.filter.clone(),
+    })
+}
+
+/// Fetches what is not there yet. The second list names what Debian no longer has and the tests can do without.
+fn kernels(series: &[&'static Series], job: &Job) -> Result<(Vec<Kernel>, Vec<&'static str>)> {
+    let (mut kernels, mut skipped) = (Vec::new(), Vec::new());
+    for series in series {
+        match series.get(job.dir) {
+            Ok(kernel) => kernels.push(kernel),
+            Err(error) if series.required => {
+                return Err(error.context(format!("the kernel {} cannot be had", series.name)));
+            }
+            Err(error) => {
+                println!(
+                    "{:<5} SKIPPED: this kernel cannot be had: {error:#}",
+                    series.name
+                );
+                skipped.push(series.name);
+            }
+        }
+    }
+    Ok((kernels, skipped))
+}
+
+fn boot_all(kernels: Vec<Kernel>, job: &Job, at_a_time: usize) -> Vec<Boot> {
+    let queue = Mutex::new(VecDeque::from(kernels));
+    let done = Mutex::new(Vec::new());
+    let prefix = queue.lock().is_ok_and(|queue| queue.len() > 1);
+    std::thread::scope(|scope| {
+        for _ in 0..at_a_time {
+            scope.spawn(|| {
+                while let Some(kernel) = queue.lock().ok().and_then(|mut queue| queue.pop_front()) {
+                    let boot = boot::with_retry(&kernel, job, prefix);
+                    if let Ok(mut done) = done.lock() {
+                        done.push(boot);
+                    }
+                }
+            });
+        }
+    });
+    let mut boots = done.into_inner().unwrap_or_default();
+    boots.sort_by_key(|boot: &Boot| {
+        kernel::ALL
+            .iter()
+            .position(|series| series.name == boot.kernel)
+    });
+    boots
+}
+
+/// Failures of all kernels come together at the end, where a person looks first.
+fn report(boots: Vec<Boot>, skipped: &[&str]) -> Result<()> {
+    let mut wrong = Vec::new();
+    for boot in &boots {
+        for (what, details) in &boot.troubles {
+            println!("\n---- {} {what}\n{details}", boot.kernel);
+            wrong.push(format!("{} {what}", boot.kernel));
+        }
+    }
+    if boots.is_empty() {
+        bail!("no kernel could be booted");
+    }
+    if !wrong.is_empty() {
+        bail!("failed in virtual machines: {}", wrong.join(", "));
+    }
+    let names: Vec<&str> = boots.iter().map(|boot| boot.kernel).collect();
+    print!("virtual machines: all good on {}", names.join(", "));
+    match skipped {
+        [] => println!(),
+        skipped => println!("; SKIPPED: {}", skipped.join(", ")),
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! Boots one VM and follows its console until it is done, dead or stuck.
+//!
+//! Software emulation only: it is there on every machine, CI included, and times inside mean nothing anyway. A VM that
+//! says nothing for three minutes, or takes longer than its deadline, is killed and reported.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+const SILENCE: Duration = Duration::from_secs(180);
+
+/// How the VM ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// QEMU ended by itself: power-off, or a kernel panic.
+    Exited,
+    Silent,
+    Deadline,
+}
+
+/// Where one VM comes from and where its console goes.
+pub struct Vm<'a> {
+    pub image: &'a Path,
+    pub initramfs: &'a Path,
+    /// Added to the kernel's command line.
+    pub append: String,
+    pub log: &'a Path,
+    pub deadline: Duration,
+}
+
+impl Vm<'_> {
+    /// Runs the VM and gives each complete line of its console to `line`.
+    pub fn run(&self, mut line: impl FnMut(&str)) -> Result<End> {
+        let mut log = File::create(self.log)
+            .with_context(|| format!("cannot write {}", self.log.display()))?;
+        let mut qemu = self.spawn()?;
+        let result = follow(
+            &mut qemu,
+            &mut log,
+            Instant::now() + self.deadline,
+            &mut line,
+        );
+        // After power-off this finds nothing to kill; in any other case the VM must not outlive us.
+        let _ = qemu.kill();
+        let _ = qemu.wait();
+        result
+    }
+
+    /// Where QEMU's own complaints go: beside what the VM said.
+    pub fn complaints(log: &Path) -> PathBuf {
+        log.with_extension("qemu.log")
+    }
+
+    fn spawn(&self) -> Result<Child> {
+        // A panic, or an oops, ends QEMU at once instead of leaving a dead VM until the silence is noticed.
+        let append = format!("console=ttyS0 quiet panic=-1 oops=panic {}", self.append);
+        let mut command = Command::new("qemu-system-x86_64");
+        command
+            .args([
+                "-M",
+                "q35",
+                "-accel",
+                "tcg,thread=multi",
+                "-cpu",
+                "max",
+                "-smp",
+                "2",
+                "-m",
+                "1G",
+            ])
+            .args([
+                "-nodefaults",
+                "-display",
+                "none",
+                "-serial",
+                "stdio",
+                "-no-reboot",
+            ])
+            .arg("-kernel")
+            .arg(self.image)
+            .arg("-initrd")
+            .arg(self.initramfs)
+            .args(["-append", &append])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(Self::complaints(self.log))?);
+        // SAFETY: the closure runs in the child between fork and exec, where only async-signal-safe calls are allowed;
+        // prctl is one, and takes no pointers here. std has no safe way to tie a child's life to its parent's.
+        unsafe {
+            command.pre_exec(|| {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                Ok(())
+            });
+        }
+        command
+            .spawn()
+            .context("cannot start qemu-system-x86_64; run `cargo xtask setup`")
+    }
+}
+
+fn follow(
+    qemu: &mut Child,
+    log: &mut File,
+    deadline: Instant,
+    line: &mut impl FnMut(&str),
+) -> Result<End> {
+    let output = chunks(qemu.stdout.take().context("QEMU has no stdout")?);
+    let mut partial = Vec::new();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(End::Deadline);
+        }
+        match output.recv_timeout(left.min(SILENCE)) {
+            Ok(chunk) => {
+                let chunk: Vec<u8> = chunk.into_iter().filter(|&byte| byte != b'\r').collect();
+                log.write_all(&chunk)?;
+                partial.extend_from_slice(&chunk);
+                while let Some(end) = partial.iter().position(|&byte| byte == b'\n') {
+                    let complete: Vec<u8> = partial.drain(..=end).collect();
+                    line(&String::from_utf8_lossy(&complete[..end]));
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                line(&String::from_utf8_lossy(&partial));
+                return Ok(End::Exited);
+            }
+            // The unfinished line is often the name of the test that hangs.
+            Err(RecvTimeoutError::Timeout) => {
+                line(&String::from_utf8_lossy(&partial));
+                return Ok(if left < SILENCE {
+                    End::Deadline
+                } else {
+                    End::Silent
+                });
+            }
+        }
+    }
+}
+
+/// Reads in a thread, because reading a pipe with a deadline needs someone to wait.
+fn chunks(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(size @ 1..) = pipe.read(&mut buffer) {
+            if sender.send(buffer[..size].to_vec()).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
