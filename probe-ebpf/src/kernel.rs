@@ -3,33 +3,55 @@
 //! type, so twins (fentry and kprobe of one function) share one body.
 //! A field that this kernel does not have, or that cannot be read, is zero.
 
-use aya_ebpf::{
-    btf_maps::PerCpuArray,
-    cty::c_void,
-    helpers::{bpf_probe_read_kernel, generated},
-    macros::btf_map,
-};
+use core::mem::MaybeUninit;
+
+use aya_ebpf::{btf_maps::PerCpuArray, cty::c_void, helpers::generated, macros::btf_map};
 use probe_common::{ABSENT, Record, family};
 
 use crate::config::*;
 
 pub type Ptr = *const c_void;
 
-/// Reads a `T` at `base + offset`, `None` when it cannot be read.
+/// Reads a `T` at `base + offset`; zero when it cannot be read.
+///
+/// Without a branch on the outcome, since each would double what an old
+/// verifier has to walk through: the helper itself clears what it could not
+/// read (kernel/trace/bpf_trace.c:bpf_probe_read_kernel_common, 5.10 to 7.2),
+/// and a null pointer is an address like any other to it.
 #[inline(always)]
-pub fn try_read<T>(base: Ptr, offset: u32) -> Option<T> {
-    if base.is_null() || offset == ABSENT {
-        return None;
+pub fn read<T: Plain>(base: Ptr, offset: u32) -> T {
+    let mut value = MaybeUninit::<T>::zeroed();
+    if offset != ABSENT {
+        // SAFETY: the helper checks the source; the destination is this value.
+        unsafe {
+            generated::bpf_probe_read_kernel(
+                value.as_mut_ptr().cast::<c_void>(),
+                size_of::<T>() as u32,
+                base.byte_add(offset as usize),
+            );
+        }
     }
-    // SAFETY: the helper checks the address itself; a wrong one is an error, not a fault.
-    unsafe { bpf_probe_read_kernel(base.byte_add(offset as usize).cast::<T>()) }.ok()
+    // SAFETY: every bit pattern is a `Plain`, and all bytes are written.
+    unsafe { value.assume_init() }
 }
 
-/// Reads a `T` at `base + offset`, its default when it cannot be read.
-#[inline(always)]
-pub fn read<T: Default>(base: Ptr, offset: u32) -> T {
-    try_read(base, offset).unwrap_or_default()
-}
+/// Types of which every bit pattern is a value.
+///
+/// # Safety
+///
+/// No padding and no invalid values.
+pub unsafe trait Plain {}
+
+// SAFETY: numbers and arrays of them.
+unsafe impl Plain for u8 {}
+// SAFETY: as above.
+unsafe impl Plain for u16 {}
+// SAFETY: as above.
+unsafe impl Plain for u32 {}
+// SAFETY: as above.
+unsafe impl Plain for u64 {}
+// SAFETY: as above.
+unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
 
 /// Reads a pointer at `base + offset`.
 #[inline(always)]
@@ -68,7 +90,10 @@ fn cpu_offset() -> Option<u64> {
             core::ptr::read_volatile(scratch)
         };
         let map = as_number(&raw const CPU_BASE as u64) as Ptr;
-        let pointer: u64 = try_read(map, BPF_ARRAY_PPTRS.load())?;
+        let pointer: u64 = read(map, BPF_ARRAY_PPTRS.load());
+        if pointer == 0 {
+            return None;
+        }
         let offset = as_number(slot as u64).wrapping_sub(pointer);
         (*slot).offset = offset;
         Some(offset)
@@ -132,19 +157,18 @@ pub fn is_unaccepted(sk: Ptr) -> bool {
     read::<u64>(sk, SK_SOCKET.load()) == 0 && dead == 0
 }
 
-/// Copies `N` bytes at `base + offset` to `to`, leaving it as it is when they cannot be read.
+/// Copies `N` bytes at `base + offset` to `to`; zeroes when they cannot be read.
 #[inline(always)]
-pub fn copy<const N: usize>(base: Ptr, offset: u32, to: *mut [u8; N]) -> bool {
-    if base.is_null() || offset == ABSENT {
-        return false;
-    }
-    // SAFETY: `to` is a field of a record at hand; the helper checks the source itself.
-    unsafe {
-        generated::bpf_probe_read_kernel(
-            to.cast::<c_void>(),
-            N as u32,
-            base.byte_add(offset as usize),
-        ) == 0
+pub fn copy<const N: usize>(base: Ptr, offset: u32, to: *mut [u8; N]) {
+    if offset != ABSENT {
+        // SAFETY: `to` is a field of a record at hand; the helper checks the source itself.
+        unsafe {
+            generated::bpf_probe_read_kernel(
+                to.cast::<c_void>(),
+                N as u32,
+                base.byte_add(offset as usize),
+            );
+        }
     }
 }
 
@@ -168,8 +192,8 @@ pub fn headers_of(skb: Ptr) -> Option<Headers> {
     if head.is_null() {
         return None;
     }
-    let network = u32::from(try_read::<u16>(skb, SKB_NETWORK_HEADER.load())?);
-    let transport = u32::from(try_read::<u16>(skb, SKB_TRANSPORT_HEADER.load())?);
+    let network = u32::from(read::<u16>(skb, SKB_NETWORK_HEADER.load()));
+    let transport = u32::from(read::<u16>(skb, SKB_TRANSPORT_HEADER.load()));
     let family = match u16::from_be(read(skb, SKB_PROTOCOL.load())) {
         ETH_P_IP => family::INET,
         ETH_P_IPV6 => family::INET6,
@@ -180,7 +204,7 @@ pub fn headers_of(skb: Ptr) -> Option<Headers> {
         network,
         transport,
         family,
-        tcp_flags: try_read(head, transport + 13)?,
+        tcp_flags: read(head, transport + 13),
     })
 }
 

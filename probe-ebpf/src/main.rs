@@ -5,6 +5,9 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+#[macro_use]
+mod debug;
+
 mod config;
 mod emit;
 mod frame;

@@ -38,6 +38,11 @@ impl Event {
         self.address(&["client"])
     }
 
+    /// The other end, where it is not the client.
+    pub fn remote(&self) -> Option<SocketAddr> {
+        self.address(&["remote"])
+    }
+
     pub fn local(&self) -> Option<SocketAddr> {
         self.address(&["local"])
     }

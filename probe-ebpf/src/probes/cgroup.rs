@@ -41,6 +41,7 @@ fn enter(ctx: &SkBuffContext) {
         return;
     }
     let sock: Ptr = sock.cast_const().cast();
+    debug_line!(ctx, "a packet of {} bytes for a listener", ctx.len());
     let mut cookie = kernel::cookie_of(sock);
     if cookie == 0 {
         // SAFETY: the helper takes the program's own context.

@@ -74,6 +74,7 @@ macro_rules! around {
         #[fentry]
         pub fn $fentry(ctx: FEntryContext) -> i32 {
             let sock: Ptr = ctx.arg($sock);
+            debug_line!(&ctx, "hook {} entered, sock {:x}", $hook, sock as u64);
             enter($hook, sock, ctx.arg($skb), typed_cookie(sock));
             0
         }
@@ -87,6 +88,7 @@ macro_rules! around {
         #[kprobe]
         pub fn $kprobe(ctx: ProbeContext) -> u32 {
             if let (Some(sock), Some(skb)) = (ctx.arg::<Ptr>($sock), ctx.arg::<Ptr>($skb)) {
+                debug_line!(&ctx, "hook {} entered, sock {:x}", $hook, sock as u64);
                 enter($hook, sock, skb, kernel::cookie_of(sock));
             }
             0

@@ -22,7 +22,7 @@ use crate::{inspect::netns::Private, loader::Tier, report::Format};
 /// `listen_backlog` of the demo's listener: room for five.
 const LISTEN_BACKLOG: i32 = 4;
 /// Clients of each family.
-const CLIENTS: usize = 6;
+const CLIENTS: usize = 4;
 /// Long enough for the first retry of a dropped SYN, a second later.
 const DURATION: Duration = Duration::from_millis(2500);
 

@@ -1,20 +1,6 @@
-//! Tries the hooks, one by one, and keeps what the kernel answered.
-//!
-//! The half that ends a measurement is attached before the half that begins
-//! it, so that no packet is measured half.
+//! Chooses the hooks by trying them, one by one, and keeps what the kernel answered.
 
-use std::{error::Error, sync::OnceLock};
-
-use aya::{
-    Btf, Ebpf,
-    programs::{
-        BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, FEntry, FExit, KProbe,
-        ProgramError, RawTracePoint,
-    },
-};
-
-use super::{LoadError, Tier};
-use crate::inspect::cgroup;
+use super::{LoadError, Tier, programs::Attacher};
 
 /// The functions in which a listener decides, and whether a tier can do without.
 const FUNCTIONS: [(&str, bool); 4] = [
@@ -62,111 +48,6 @@ impl HookReport {
     }
 }
 
-/// The kernel's BTF as aya wants it; parsed once, when a typed program is first tried.
-fn kernel_btf() -> Result<&'static Btf, String> {
-    static BTF: OnceLock<Result<Btf, String>> = OnceLock::new();
-    BTF.get_or_init(|| Btf::from_sys_fs().map_err(|error| in_short(&error)))
-        .as_ref()
-        .map_err(Clone::clone)
-}
-
-/// An error and its causes in one line: the verifier's last words instead of its whole log.
-pub(super) fn in_short(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    if let Some((head, log)) = text.split_once(". Verifier output:") {
-        let last = log
-            .lines()
-            .rev()
-            .map(str::trim)
-            .find(|line| {
-                !line.is_empty()
-                    && !["processed ", "stack depth ", "verification time "]
-                        .iter()
-                        .any(|trailer| line.starts_with(trailer))
-            })
-            .unwrap_or_default();
-        text = format!("{head}: {last}");
-    }
-    let mut cause = error.source();
-    while let Some(this) = cause {
-        let more = this.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = this.source();
-    }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, String>
-where
-    &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
-{
-    ebpf.program_mut(name)
-        .ok_or_else(|| format!("the object has no program {name}"))?
-        .try_into()
-        .map_err(|error: ProgramError| in_short(&error))
-}
-
-fn short<T>(result: Result<T, ProgramError>) -> Result<T, String> {
-    result.map_err(|error| in_short(&error))
-}
-
-fn trampoline(ebpf: &mut Ebpf, function: &str) -> Result<(), String> {
-    let btf = kernel_btf()?;
-    let exit: &mut FExit = program(ebpf, &format!("fexit_{function}"))?;
-    short(exit.load(function, btf))?;
-    let exit_link = short(exit.attach())?;
-    let entry: &mut FEntry = program(ebpf, &format!("fentry_{function}"))?;
-    let attached = short(entry.load(function, btf)).and_then(|()| short(entry.attach()));
-    if let Err(error) = attached {
-        let exit: &mut FExit = program(ebpf, &format!("fexit_{function}"))?;
-        short(exit.detach(exit_link))?;
-        return Err(error);
-    }
-    Ok(())
-}
-
-fn kprobe(ebpf: &mut Ebpf, function: &str) -> Result<(), String> {
-    let exit: &mut KProbe = program(ebpf, &format!("kretprobe_{function}"))?;
-    short(exit.load())?;
-    let exit_link = short(exit.attach(function, 0))?;
-    let entry: &mut KProbe = program(ebpf, &format!("kprobe_{function}"))?;
-    let attached = short(entry.load()).and_then(|()| short(entry.attach(function, 0)));
-    if let Err(error) = attached {
-        let exit: &mut KProbe = program(ebpf, &format!("kretprobe_{function}"))?;
-        short(exit.detach(exit_link))?;
-        return Err(error);
-    }
-    Ok(())
-}
-
-fn ingress(ebpf: &mut Ebpf) -> Result<(), String> {
-    for tracepoint in ["consume_skb", "kfree_skb"] {
-        raw(ebpf, tracepoint)?;
-    }
-    let root = cgroup::root_fd()
-        .map_err(|error| format!("cannot open or mount a cgroup2 hierarchy: {error}"))?;
-    let program: &mut CgroupSkb = program(ebpf, "listener_ingress")?;
-    short(program.load())?;
-    short(program.attach(root, CgroupSkbAttachType::Ingress, CgroupAttachMode::Single))?;
-    Ok(())
-}
-
-fn raw(ebpf: &mut Ebpf, tracepoint: &str) -> Result<(), String> {
-    let program: &mut RawTracePoint = program(ebpf, &format!("raw_{tracepoint}"))?;
-    short(program.load())?;
-    short(program.attach(tracepoint))?;
-    Ok(())
-}
-
-fn typed(ebpf: &mut Ebpf, tracepoint: &str) -> Result<(), String> {
-    let program: &mut BtfTracePoint = program(ebpf, &format!("typed_{tracepoint}"))?;
-    short(program.load(tracepoint, kernel_btf()?))?;
-    short(program.attach())?;
-    Ok(())
-}
-
 /// Tries one way in and notes the answer.
 fn note(
     report: &mut HookReport,
@@ -183,7 +64,7 @@ fn note(
     attached
 }
 
-fn function(ebpf: &mut Ebpf, name: &'static str, wanted: &[Tier]) -> HookReport {
+fn function(attacher: &mut Attacher<'_>, name: &'static str, wanted: &[Tier]) -> HookReport {
     let mut report = HookReport {
         hook: name,
         decides: true,
@@ -192,8 +73,8 @@ fn function(ebpf: &mut Ebpf, name: &'static str, wanted: &[Tier]) -> HookReport 
     };
     for tier in wanted {
         let (via, answer) = match tier {
-            Tier::Trampoline => ("fentry+fexit", trampoline(ebpf, name)),
-            Tier::Kprobe => ("kprobe+kretprobe", kprobe(ebpf, name)),
+            Tier::Trampoline => ("fentry+fexit", attacher.trampoline(name)),
+            Tier::Kprobe => ("kprobe+kretprobe", attacher.kprobe(name)),
             Tier::Cgroup | Tier::Counters => continue,
         };
         if note(&mut report, *tier, via, answer) {
@@ -203,14 +84,14 @@ fn function(ebpf: &mut Ebpf, name: &'static str, wanted: &[Tier]) -> HookReport 
     report
 }
 
-fn cgroup_tier(ebpf: &mut Ebpf) -> HookReport {
+fn cgroup_tier(attacher: &mut Attacher<'_>) -> HookReport {
     let mut report = HookReport {
         hook: "listener ingress",
         decides: true,
         tier: None,
         trials: Vec::new(),
     };
-    let answer = ingress(ebpf);
+    let answer = attacher.ingress();
     note(
         &mut report,
         Tier::Cgroup,
@@ -221,7 +102,7 @@ fn cgroup_tier(ebpf: &mut Ebpf) -> HookReport {
 }
 
 /// The tracepoints of retransmits and resets: typed where that loads, raw otherwise.
-pub(super) fn tracepoints(ebpf: &mut Ebpf) -> Vec<HookReport> {
+pub(super) fn tracepoints(attacher: &mut Attacher<'_>) -> Vec<HookReport> {
     TRACEPOINTS
         .into_iter()
         .map(|name| {
@@ -231,9 +112,9 @@ pub(super) fn tracepoints(ebpf: &mut Ebpf) -> Vec<HookReport> {
                 tier: None,
                 trials: Vec::new(),
             };
-            let answer = typed(ebpf, name);
+            let answer = attacher.typed(name);
             if !note(&mut report, Tier::Trampoline, "tp_btf", answer) {
-                let answer = raw(ebpf, name);
+                let answer = attacher.raw(name);
                 note(&mut report, Tier::Kprobe, "raw_tp", answer);
             }
             report
@@ -242,12 +123,12 @@ pub(super) fn tracepoints(ebpf: &mut Ebpf) -> Vec<HookReport> {
 }
 
 /// The hooks of one tier, whether or not they can be had.
-pub(super) fn try_tier(ebpf: &mut Ebpf, tier: Tier) -> Vec<HookReport> {
+pub(super) fn try_tier(attacher: &mut Attacher<'_>, tier: Tier) -> Vec<HookReport> {
     match tier {
-        Tier::Cgroup => vec![cgroup_tier(ebpf)],
+        Tier::Cgroup => vec![cgroup_tier(attacher)],
         _ => FUNCTIONS
             .into_iter()
-            .map(|(name, _)| function(ebpf, name, &[tier]))
+            .map(|(name, _)| function(attacher, name, &[tier]))
             .collect(),
     }
 }
@@ -274,7 +155,10 @@ fn why(reports: &[HookReport]) -> Option<String> {
 }
 
 /// Attaches the hooks of the wanted tier, or the best for each function.
-pub(super) fn all(ebpf: &mut Ebpf, wanted: Option<Tier>) -> Result<Vec<HookReport>, LoadError> {
+pub(super) fn all(
+    attacher: &mut Attacher<'_>,
+    wanted: Option<Tier>,
+) -> Result<Vec<HookReport>, LoadError> {
     let unsupported = |tier: &str, why: String| LoadError::Unsupported {
         tier: tier.into(),
         why,
@@ -287,7 +171,7 @@ pub(super) fn all(ebpf: &mut Ebpf, wanted: Option<Tier>) -> Result<Vec<HookRepor
             _ => &[Tier::Trampoline, Tier::Kprobe],
         };
         for (name, required) in FUNCTIONS {
-            let report = function(ebpf, name, tiers);
+            let report = function(attacher, name, tiers);
             let refused = report.tier.is_none();
             reports.push(report);
             if refused && required {
@@ -303,11 +187,11 @@ pub(super) fn all(ebpf: &mut Ebpf, wanted: Option<Tier>) -> Result<Vec<HookRepor
             for report in &mut reports {
                 report.tier = None;
             }
-            detach_functions(ebpf);
+            attacher.detach(FUNCTIONS.map(|(name, _)| name));
         }
     }
     if reports.iter().all(|report| report.tier.is_none()) {
-        let report = cgroup_tier(ebpf);
+        let report = cgroup_tier(attacher);
         let refused = report.tier.is_none();
         reports.push(report);
         if refused {
@@ -316,23 +200,6 @@ pub(super) fn all(ebpf: &mut Ebpf, wanted: Option<Tier>) -> Result<Vec<HookRepor
             return Err(unsupported(tried, why));
         }
     }
-    reports.extend(tracepoints(ebpf));
+    reports.extend(tracepoints(attacher));
     Ok(reports)
-}
-
-/// Takes back what was attached around the four functions.
-fn detach_functions(ebpf: &mut Ebpf) {
-    for (name, _) in FUNCTIONS {
-        if let Ok(entry) = program::<FEntry>(ebpf, &format!("fentry_{name}")) {
-            let _ = entry.unload();
-        }
-        if let Ok(exit) = program::<FExit>(ebpf, &format!("fexit_{name}")) {
-            let _ = exit.unload();
-        }
-        for half in ["kprobe", "kretprobe"] {
-            if let Ok(probe) = program::<KProbe>(ebpf, &format!("{half}_{name}")) {
-                let _ = probe.unload();
-            }
-        }
-    }
 }

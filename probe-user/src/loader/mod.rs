@@ -7,8 +7,11 @@
 
 mod attach;
 mod counts;
+#[cfg(feature = "log")]
+mod debug;
 mod layout;
 mod privilege;
+mod programs;
 
 use std::{
     fmt,
@@ -19,12 +22,12 @@ use std::{
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned, maps::RingBuf};
 use thiserror::Error;
 
-use self::layout::Layout;
 pub use self::{
     attach::{HookReport, Trial},
     counts::{Counts, Totals},
     privilege::missing_capabilities,
 };
+use self::{layout::Layout, programs::Attacher};
 use crate::btf::{Btf, BtfError};
 
 /// How the kernel's decisions are watched.
@@ -111,6 +114,8 @@ pub struct Probe {
     pub reset_reasons: Vec<(u32, String)>,
     /// What this kernel's BTF lacks.
     pub absent: Vec<String>,
+    #[cfg(feature = "log")]
+    debug_lines: debug::Lines,
     /// Owns the programs and so their links.
     _ebpf: Ebpf,
 }
@@ -127,13 +132,16 @@ impl Probe {
         let mut loader = EbpfLoader::new();
         loader.map_max_entries("EVENTS", request.ring_bytes);
         for (name, value) in &layout.globals {
-            loader.override_global(*name, value, true);
+            loader.override_global(name, value, true);
         }
         loader.override_global("EVENTS_ALL", &all_events, true);
         let mut ebpf = loader
             .load(OBJECT)
-            .map_err(|error| LoadError::Object(attach::in_short(&error)))?;
-        let hooks = attach::all(&mut ebpf, request.tier)?;
+            .map_err(|error| LoadError::Object(programs::in_short(&error)))?;
+        // Its map has to be there, and to stay, before the programs that use it are loaded.
+        #[cfg(feature = "log")]
+        let debug_lines = debug::begin(&mut ebpf).map_err(LoadError::Object)?;
+        let hooks = attach::all(&mut Attacher::new(&mut ebpf), request.tier)?;
         // Every program is loaded by now; a map taken earlier would break a later load.
         let ring = ebpf
             .take_map("EVENTS")
@@ -146,6 +154,8 @@ impl Probe {
             hooks,
             reset_reasons: layout.reset_reasons,
             absent: layout.absent,
+            #[cfg(feature = "log")]
+            debug_lines,
             _ebpf: ebpf,
         })
     }
@@ -157,14 +167,15 @@ impl Probe {
             let layout = Layout::of(&Btf::of_kernel()?)?;
             let mut loader = EbpfLoader::new();
             for (name, value) in &layout.globals {
-                loader.override_global(*name, value, true);
+                loader.override_global(name, value, true);
             }
             let mut ebpf = loader
                 .load(OBJECT)
-                .map_err(|error| LoadError::Object(attach::in_short(&error)))?;
-            reports.extend(attach::try_tier(&mut ebpf, tier));
+                .map_err(|error| LoadError::Object(programs::in_short(&error)))?;
+            let mut attacher = Attacher::new(&mut ebpf);
+            reports.extend(attach::try_tier(&mut attacher, tier));
             if tier == Tier::Cgroup {
-                reports.extend(attach::tracepoints(&mut ebpf));
+                reports.extend(attach::tracepoints(&mut attacher));
             }
         }
         Ok(reports)
@@ -172,6 +183,8 @@ impl Probe {
 
     /// The next record, if one is there.
     pub fn next_record(&mut self) -> Option<impl std::ops::Deref<Target = [u8]> + '_> {
+        #[cfg(feature = "log")]
+        self.debug_lines.flush();
         self.ring.next()
     }
 

@@ -265,6 +265,8 @@ enum Object<'a> {
         loss: LossView,
         listeners: Vec<TallyView<'a>>,
         reconciliation: Vec<RowView<'a>>,
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        unattributed_may_be: &'a [&'a str],
         moving: bool,
     },
 }
@@ -452,6 +454,7 @@ fn summary_object<'a>(reporter: &Reporter, summary: &'a Summary) -> Object<'a> {
                 unattributed: row.unattributed,
             })
             .collect(),
+        unattributed_may_be: summary.unattributed_may_be(),
         moving: summary.moving,
     }
 }

@@ -119,6 +119,31 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// What an unattributed refusal can be, given what the hooks of this tier
+    /// do not cover by design; empty when nothing is unattributed.
+    pub fn unattributed_may_be(&self) -> &'static [&'static str] {
+        if self
+            .rows
+            .iter()
+            .all(|row| row.unattributed.unwrap_or(0) == 0)
+        {
+            return &[];
+        }
+        match self.tier {
+            Tier::Counters => &["any refusal: there are no hooks on this tier"],
+            Tier::Cgroup => &[
+                "an ICMP error for a half-open request",
+                "a SYN cookie refused to an XDP or tc program",
+                "DCCP",
+            ],
+            Tier::Trampoline | Tier::Kprobe => &[
+                "a SYN to a multicast or broadcast address",
+                "a SYN cookie refused to an XDP or tc program",
+                "DCCP",
+            ],
+        }
+    }
+
     /// Whether every counter is accounted for.
     pub fn adds_up(&self) -> bool {
         self.rows

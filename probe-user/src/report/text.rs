@@ -299,28 +299,20 @@ fn write_rows(summary: &Summary, to: &mut String) -> fmt::Result {
     Ok(())
 }
 
-/// What the hooks of a tier do not cover by design (kernel.md 1.1: S6, S7, S9, S10).
+/// What a number other than 0, or none, in the last column means.
 fn unattributed_note(summary: &Summary) -> Option<String> {
-    let any = summary
-        .rows
-        .iter()
-        .any(|row| row.unattributed.is_some_and(|n| n != 0));
-    let gone = summary.rows.iter().any(|row| row.kernel.is_none());
-    if any {
-        let by_design = match summary.tier {
-            Tier::Counters => return Some("no hooks on this tier: nothing is attributed".into()),
-            Tier::Cgroup => {
-                "an ICMP error for a half-open request, a SYN cookie refused to an XDP or tc program, DCCP"
-            }
-            Tier::Trampoline | Tier::Kprobe => {
-                "a SYN to a multicast or broadcast address, a SYN cookie refused to an XDP or tc program, DCCP"
-            }
-        };
+    let may_be = summary.unattributed_may_be();
+    if !may_be.is_empty() {
         return Some(format!(
-            "unattributed: counted by the kernel, seen by no hook; by design that can be {by_design}"
+            "unattributed: counted by the kernel, seen by no hook; by design that can be: {}",
+            may_be.join("; ")
         ));
     }
-    gone.then(|| "?: the namespace ended before its counters could be read".into())
+    summary
+        .rows
+        .iter()
+        .any(|row| row.kernel.is_none())
+        .then(|| "?: the namespace ended before its counters could be read".into())
 }
 
 #[cfg(test)]

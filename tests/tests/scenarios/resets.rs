@@ -46,7 +46,8 @@ fn received_from_a_closed_port() -> Result<()> {
         whydrop.wait_events(1, "resets received", |event| {
             event.is("reset-received")
                 && event.netns() == Some(netns.inum())
-                && [event.client(), event.local()].contains(&Some(closed))
+                && event.remote() == Some(closed)
+                && event.client() == event.local()
         })?;
     }
     whydrop.stop()?.summary()?;

@@ -174,8 +174,12 @@ impl Live {
         self.enricher.tick(Instant::now());
         self.enricher.registry.refresh();
         self.reconciler.observe(&readings(&mut self.enricher));
-        let health = probe.counts().health();
-        self.loss.ring_full = health.ring_full - self.base.health.ring_full;
+        self.loss.ring_full = probe.counts().health().ring_full - self.base.health.ring_full;
+        self.tell_losses();
+    }
+
+    /// Says what was lost since this was last said.
+    fn tell_losses(&mut self) {
         let news = Loss {
             ring_full: self.loss.ring_full - self.told.ring_full,
             output_full: self.loss.output_full - self.told.output_full,
@@ -194,6 +198,7 @@ impl Live {
         let duration = self.began.elapsed();
         while !self.drain(probe) {}
         self.loss.ring_full = last.totals.health.ring_full - self.base.health.ring_full;
+        self.tell_losses();
         self.reconciler.observe(&last.kernel);
         let always = self
             .filter

@@ -153,7 +153,8 @@ pub fn run(args: &WatchArgs, ready: impl FnOnce()) -> Result<Summary, Failure> {
     let reasons = probe
         .as_mut()
         .map_or_else(Vec::new, |probe| std::mem::take(&mut probe.reset_reasons));
-    let own_netns = netns::current().unwrap_or(0);
+    // The namespace that goes without saying: the one asked for, or whydrop's own.
+    let own_netns = filter.netns.or_else(|| netns::current().ok()).unwrap_or(0);
     let parts = Parts {
         filter,
         reporter: Reporter::new(args.format, start.tier, own_netns, reasons),

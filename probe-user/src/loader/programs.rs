@@ -1,0 +1,158 @@
+//! Loads and attaches one program or one pair of them; the kernel's answer is
+//! a sentence.
+//!
+//! The half that ends a measurement is attached before the half that begins
+//! it, so that no packet is measured half.
+
+use std::{cell::OnceCell, error::Error};
+
+use aya::{
+    Btf, Ebpf,
+    programs::{
+        BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, FEntry, FExit, KProbe,
+        Program, ProgramError, RawTracePoint,
+    },
+};
+
+use crate::inspect::cgroup;
+
+/// The object on its way into the kernel, with the kernel's BTF as aya wants
+/// it: parsed when a typed program is first tried, and gone with this value,
+/// since it takes more memory than all the rest.
+pub(super) struct Attacher<'a> {
+    ebpf: &'a mut Ebpf,
+    btf: OnceCell<Result<Btf, String>>,
+}
+
+/// An error and its causes in one line: the verifier's last words instead of its whole log.
+pub(super) fn in_short(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    if let Some((head, log)) = text.split_once(". Verifier output:") {
+        let last = log
+            .lines()
+            .rev()
+            .map(str::trim)
+            .find(|line| {
+                !line.is_empty()
+                    && !["processed ", "stack depth ", "verification time "]
+                        .iter()
+                        .any(|trailer| line.starts_with(trailer))
+            })
+            .unwrap_or_default();
+        text = format!("{head}: {last}");
+    }
+    let mut cause = error.source();
+    while let Some(this) = cause {
+        let more = this.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = this.source();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, String>
+where
+    &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
+{
+    ebpf.program_mut(name)
+        .ok_or_else(|| format!("the object has no program {name}"))?
+        .try_into()
+        .map_err(|error: ProgramError| in_short(&error))
+}
+
+fn short<T>(result: Result<T, ProgramError>) -> Result<T, String> {
+    result.map_err(|error| in_short(&error))
+}
+
+impl<'a> Attacher<'a> {
+    pub(super) fn new(ebpf: &'a mut Ebpf) -> Self {
+        Self {
+            ebpf,
+            btf: OnceCell::new(),
+        }
+    }
+
+    /// fentry and fexit around a function.
+    pub(super) fn trampoline(&mut self, function: &str) -> Result<(), String> {
+        let btf = kernel_btf(&self.btf)?;
+        let exit: &mut FExit = program(self.ebpf, &format!("fexit_{function}"))?;
+        short(exit.load(function, btf))?;
+        let exit_link = short(exit.attach())?;
+        let entry: &mut FEntry = program(self.ebpf, &format!("fentry_{function}"))?;
+        let attached = short(entry.load(function, btf)).and_then(|()| short(entry.attach()));
+        if let Err(error) = attached {
+            let exit: &mut FExit = program(self.ebpf, &format!("fexit_{function}"))?;
+            short(exit.detach(exit_link))?;
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// kprobe and kretprobe at a function.
+    pub(super) fn kprobe(&mut self, function: &str) -> Result<(), String> {
+        let exit: &mut KProbe = program(self.ebpf, &format!("kretprobe_{function}"))?;
+        short(exit.load())?;
+        let exit_link = short(exit.attach(function, 0))?;
+        let entry: &mut KProbe = program(self.ebpf, &format!("kprobe_{function}"))?;
+        let attached = short(entry.load()).and_then(|()| short(entry.attach(function, 0)));
+        if let Err(error) = attached {
+            let exit: &mut KProbe = program(self.ebpf, &format!("kretprobe_{function}"))?;
+            short(exit.detach(exit_link))?;
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// `cgroup_skb/ingress` at the cgroup2 root and the two tracepoints where packets end.
+    pub(super) fn ingress(&mut self) -> Result<(), String> {
+        for tracepoint in ["consume_skb", "kfree_skb"] {
+            self.raw(tracepoint)?;
+        }
+        let root = cgroup::root_fd()
+            .map_err(|error| format!("cannot open or mount a cgroup2 hierarchy: {error}"))?;
+        let ingress: &mut CgroupSkb = program(self.ebpf, "listener_ingress")?;
+        short(ingress.load())?;
+        short(ingress.attach(root, CgroupSkbAttachType::Ingress, CgroupAttachMode::Single))?;
+        Ok(())
+    }
+
+    pub(super) fn raw(&mut self, tracepoint: &str) -> Result<(), String> {
+        let raw: &mut RawTracePoint = program(self.ebpf, &format!("raw_{tracepoint}"))?;
+        short(raw.load())?;
+        short(raw.attach(tracepoint))?;
+        Ok(())
+    }
+
+    pub(super) fn typed(&mut self, tracepoint: &str) -> Result<(), String> {
+        let btf = kernel_btf(&self.btf)?;
+        let typed: &mut BtfTracePoint = program(self.ebpf, &format!("typed_{tracepoint}"))?;
+        short(typed.load(tracepoint, btf))?;
+        short(typed.attach())?;
+        Ok(())
+    }
+
+    /// Takes back what was attached around these functions.
+    pub(super) fn detach(&mut self, functions: impl IntoIterator<Item = &'static str>) {
+        for name in functions {
+            if let Ok(entry) = program::<FEntry>(self.ebpf, &format!("fentry_{name}")) {
+                let _ = entry.unload();
+            }
+            if let Ok(exit) = program::<FExit>(self.ebpf, &format!("fexit_{name}")) {
+                let _ = exit.unload();
+            }
+            for half in ["kprobe", "kretprobe"] {
+                if let Ok(probe) = program::<KProbe>(self.ebpf, &format!("{half}_{name}")) {
+                    let _ = probe.unload();
+                }
+            }
+        }
+    }
+}
+
+fn kernel_btf(cell: &OnceCell<Result<Btf, String>>) -> Result<&Btf, String> {
+    cell.get_or_init(|| Btf::from_sys_fs().map_err(|error| in_short(&error)))
+        .as_ref()
+        .map_err(Clone::clone)
+}
