@@ -1,6 +1,7 @@
 //! Thousands of overflows from several clients against a slow acceptor, on all
 //! processors at once: not one may be left over in the reconciliation.
 
+use std::io::Write;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -70,7 +71,15 @@ fn stress(syncookies: &str) -> Result<()> {
         .events_in(wire.netns().inum())
         .filter(|event| event.is("overflow"))
         .count() as u64;
-    println!("syncookies={syncookies}: {overflows:?}, {shown} lines");
+    // Past libtest's capture, so that the figures are in every log.
+    writeln!(
+        std::io::stderr(),
+        "STRESS syncookies={syncookies} kernel={} seen={} lost={} unattributed={}",
+        overflows.kernel,
+        overflows.seen,
+        overflows.lost,
+        overflows.unattributed
+    )?;
     ensure!(shown == overflows.seen, "{shown} lines, but {overflows:?}");
     Ok(())
 }
