@@ -11,7 +11,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Raised whenever a record, a key or a constant below changes its meaning.
-pub const ABI: u32 = 1;
+pub const ABI: u32 = 2;
 
 /// The value of an offset that the running kernel's BTF does not have.
 pub const ABSENT: u32 = u32::MAX;
@@ -116,7 +116,7 @@ pub mod family {
     pub const INET6: u16 = 10;
 }
 
-/// One event as the kernel side saw it. 136 bytes, no padding.
+/// One event as the kernel side saw it. 144 bytes, no padding.
 ///
 /// Addresses are in network order, IPv4 in the first four bytes; numbers are
 /// in host order.
@@ -149,6 +149,9 @@ pub struct Record {
     pub sk_drops: u32,
     /// `skc_bound_dev_if`, 0 when not bound to a device.
     pub bound_ifindex: u32,
+    /// The namespace's `tcp_max_syn_backlog`.
+    pub max_syn_backlog: u32,
+    pub reserved: u32,
     /// The other end of the packet or socket.
     pub remote_addr: [u8; 16],
     /// This host's end of the packet or socket.
@@ -169,7 +172,8 @@ pub struct Record {
     pub sock_state: u8,
     /// SYN-ACKs sent again for this request, or timeouts of this socket.
     pub retransmits: u8,
-    pub reserved: u8,
+    /// The namespace's `tcp_syncookies`: 0, 1 or 2.
+    pub syncookies: u8,
     /// How far each counter moved, [`counter`].
     pub moved: [u8; counter::SLOTS],
 }
@@ -244,7 +248,7 @@ mod tests {
 
     #[test]
     fn records_have_the_size_the_documentation_gives() {
-        assert_eq!(size_of::<Record>(), 136);
+        assert_eq!(size_of::<Record>(), 144);
         assert_eq!(size_of::<CountKey>(), 16);
     }
 }

@@ -23,11 +23,11 @@ static EVENTS: RingBuf<Record, 1_048_576> = RingBuf::new();
 
 /// Exact counts by listener and by what happened.
 #[btf_map]
-static COUNTS: PerCpuHashMap<CountKey, CountValue, 8192> = PerCpuHashMap::new();
+static COUNTS: PerCpuHashMap<CountKey, CountValue, 4096> = PerCpuHashMap::new();
 
 /// How far the counters of each namespace moved inside the hooks.
 #[btf_map]
-static SUMS: PerCpuHashMap<u32, NetnsSums, 4096> = PerCpuHashMap::new();
+static SUMS: PerCpuHashMap<u32, NetnsSums, 1024> = PerCpuHashMap::new();
 
 #[btf_map]
 static HEALTH: PerCpuArray<Health, 1> = PerCpuArray::new();
@@ -204,6 +204,8 @@ fn start(record: &mut Record, detail: &Detail, flags: u8, sock_state: u8) {
     record.tcp_flags = 0;
     record.sock_state = sock_state;
     record.retransmits = 0;
+    record.syncookies = 0;
+    record.max_syn_backlog = 0;
     record.reserved = 0;
 }
 
@@ -234,6 +236,9 @@ fn fill(record: &mut Record, detail: &Detail, headers: Option<Headers>) {
         record.accept_queue_len = kernel::read(detail.sock, SK_ACK_BACKLOG.load());
         record.accept_queue_limit = kernel::read(detail.sock, SK_MAX_ACK_BACKLOG.load());
         record.syn_queue_len = kernel::read(detail.sock, ICSK_QLEN.load());
+        let net = kernel::net_of(detail.sock);
+        record.syncookies = kernel::read(net, NET_SYNCOOKIES.load());
+        record.max_syn_backlog = kernel::read(net, NET_MAX_SYN_BACKLOG.load());
         record.sk_drops = kernel::read(detail.sock, SK_DROPS.load());
     } else if is_full(record.sock_state) {
         record.retransmits = kernel::read(detail.sock, ICSK_RETRANSMITS.load());

@@ -97,6 +97,9 @@ pub struct ListenerAt {
     pub accept_queue_len: u32,
     pub accept_queue_limit: u32,
     pub syn_queue_len: u32,
+    /// `tcp_syncookies` and `tcp_max_syn_backlog` of its namespace.
+    pub syncookies: u8,
+    pub max_syn_backlog: u32,
 }
 
 /// One event, still without what user space knows.
@@ -210,6 +213,8 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
             accept_queue_len: record.accept_queue_len,
             accept_queue_limit: record.accept_queue_limit,
             syn_queue_len: record.syn_queue_len,
+            syncookies: record.syncookies,
+            max_syn_backlog: record.max_syn_backlog,
         });
     Ok(Event {
         mono_ns: record.mono_ns,

@@ -5,6 +5,7 @@
 //! `reconcile` compares with the kernel's own counters, `report` writes.
 
 pub mod btf;
+pub mod cause;
 pub mod cli;
 pub mod command;
 pub mod decode;

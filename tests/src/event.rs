@@ -21,6 +21,10 @@ impl Event {
         self.0["stage"].as_str()
     }
 
+    pub fn cause(&self) -> Option<&str> {
+        self.0["cause"].as_str()
+    }
+
     pub fn is(&self, kind: &str) -> bool {
         self.kind() == kind
     }

@@ -42,6 +42,8 @@ const OFFSETS: &[(&str, &str, &str)] = &[
     ("TREQ_SNT_ISN", "tcp_request_sock", "snt_isn"),
     ("NET_INUM", "net", "ns.inum"),
     ("NET_STATISTICS", "net", "mib.net_statistics"),
+    ("NET_SYNCOOKIES", "net", "ipv4.sysctl_tcp_syncookies"),
+    ("NET_MAX_SYN_BACKLOG", "net", "ipv4.sysctl_max_syn_backlog"),
     ("SKB_HEAD", "sk_buff", "head"),
     ("SKB_NETWORK_HEADER", "sk_buff", "network_header"),
     ("SKB_TRANSPORT_HEADER", "sk_buff", "transport_header"),

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Candidate, Line, Reporter, SelfTest, Start, Summary, Tick};
 use crate::{
+    cause,
     decode::{Kind, ListenerAt, Stage},
     enrich::{Observation, Snapshot},
     inspect::{diag::ListenerSnapshot, owner::Owner},
@@ -212,6 +213,11 @@ enum Object<'a> {
         mono_ns: u64,
         kind: &'a str,
         stage: Option<&'a str>,
+        /// Absent for retransmits and resets.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cause: Option<&'a str>,
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        or: &'a [&'a str],
         client: Option<SocketAddr>,
         local: Option<SocketAddr>,
         /// The other end, where it is not the client.
@@ -354,12 +360,15 @@ fn start_object<'a>(reporter: &Reporter, start: &'a Start) -> Object<'a> {
 
 fn event_object<'a>(reporter: &'a Reporter, seen: &'a Observation) -> Object<'a> {
     let event = &seen.event;
+    let cause = cause::of(event);
     let sends_again = matches!(event.kind, Kind::Retransmit | Kind::SynackRetransmit);
     Object::Event {
         ts: reporter.clock.at(event.mono_ns).to_string(),
         mono_ns: event.mono_ns,
         kind: event.kind.name(),
         stage: event.stage.map(Stage::name),
+        cause: cause.map(|cause| cause.id),
+        or: cause.map_or(&[], |cause| cause.or),
         client: event.client,
         local: event.local,
         remote: event.remote.filter(|remote| event.client != Some(*remote)),

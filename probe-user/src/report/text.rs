@@ -9,6 +9,7 @@ use std::{
 
 use super::{Line, ListenerTally, Loss, Reporter, SelfTest, Start, Summary, Tick};
 use crate::{
+    cause,
     decode::{Event, Kind, Stage},
     enrich::{Observation, Snapshot},
     inspect::owner::Owner,
@@ -121,6 +122,15 @@ fn detail(reporter: &Reporter, seen: &Observation) -> String {
             );
             if listener.syn_queue_len > 0 {
                 let _ = write!(text, " syn {}", listener.syn_queue_len);
+            }
+            // The event's name says the rest.
+            if let Some(cause) = cause::of(event)
+                && !matches!(cause.id, "accept-queue-full" | "syn-queue-full")
+            {
+                let _ = write!(text, " {}", cause.id);
+                for or in cause.or {
+                    let _ = write!(text, "|{or}");
+                }
             }
             text
         }),

@@ -79,6 +79,7 @@ pub fn abort_on_overflow(wire: &Wire, family: Family) -> Result<Expected> {
         ])
         .drops(2)
         .event("overflow", "ack", late.client)
+        .because("overflow", "abort-on-overflow")
         .event("reset-sent", None, late.client))
 }
 
@@ -112,7 +113,8 @@ pub fn cookie_ack_overflow(wire: &Wire, family: Family) -> Result<Expected> {
         ])
         .drops(2)
         .event("overflow", "cookie-ack", ghost.client)
-        .event("overflow", "cookie-ack", ghost.client))
+        .event("overflow", "cookie-ack", ghost.client)
+        .because("cookie-sent", "cookies-forced"))
 }
 
 /// A full accept queue, and a client whose SYN was taken before it was full.

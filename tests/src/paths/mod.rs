@@ -92,7 +92,20 @@ const AT_LEAST: [&str; 3] = ["TCPSynRetrans", "RetransSegs", "SyncookiesFailed"]
 pub struct ExpectedEvent {
     pub kind: &'static str,
     pub stage: Option<&'static str>,
+    /// `None` for retransmits and resets.
+    pub cause: Option<&'static str>,
     pub client: SocketAddr,
+}
+
+/// The usual cause; a path that is about another one says so with `because`.
+fn usual_cause(kind: &str, stage: Option<&str>) -> Option<&'static str> {
+    match (kind, stage) {
+        ("overflow", Some("cookie-ack")) => Some("ghost-connection"),
+        ("overflow", _) => Some("accept-queue-full"),
+        ("request-drop" | "cookie-sent", _) => Some("syn-queue-full"),
+        ("listen-drop", _) => Some("max-syn-backlog"),
+        _ => None,
+    }
 }
 
 #[derive(Default)]
@@ -131,11 +144,23 @@ impl Expected {
         stage: impl Into<Option<&'static str>>,
         client: SocketAddr,
     ) -> Self {
+        let stage = stage.into();
         self.events.push(ExpectedEvent {
             kind,
-            stage: stage.into(),
+            stage,
+            cause: usual_cause(kind, stage),
             client,
         });
+        self
+    }
+
+    /// The cause of the events of a kind so far.
+    fn because(mut self, kind: &str, cause: &'static str) -> Self {
+        for event in &mut self.events {
+            if event.kind == kind {
+                event.cause = Some(cause);
+            }
+        }
         self
     }
 

@@ -78,12 +78,14 @@ pub fn cookie_forced(wire: &Wire, family: Family) -> Result<Expected> {
         peer.handshake()?;
         expected = expected.event("cookie-sent", "syn", peer.client);
     }
-    Ok(expected.counts(&[
-        ("TCPReqQFullDoCookies", 2),
-        ("SyncookiesSent", 2),
-        ("SyncookiesRecv", 2),
-        ("PassiveOpens", 2),
-    ]))
+    Ok(expected
+        .counts(&[
+            ("TCPReqQFullDoCookies", 2),
+            ("SyncookiesSent", 2),
+            ("SyncookiesRecv", 2),
+            ("PassiveOpens", 2),
+        ])
+        .because("cookie-sent", "cookies-forced"))
 }
 
 /// F as it happens: the SYN queue is full, so the next client gets a cookie.
@@ -123,6 +125,7 @@ pub fn cookie_of_nobody(wire: &Wire, family: Family) -> Result<Expected> {
             ("OutRsts", 1),
         ])
         .event("cookie-sent", "syn", real.client)
+        .because("cookie-sent", "cookies-forced")
         .event("reset-sent", None, bogus.client))
 }
 

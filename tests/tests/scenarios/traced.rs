@@ -67,6 +67,7 @@ pub fn check_events(wire: &Wire, expected: &Expected, stopped: &Stopped) -> Resu
         let found = unexpected.iter().position(|event| {
             event.is(wanted.kind)
                 && event.stage() == wanted.stage
+                && event.cause() == wanted.cause
                 && event.client() == Some(wanted.client)
         });
         let at = found.with_context(|| format!("{wanted:?} is missing among {unexpected:?}"))?;

@@ -41,6 +41,8 @@ pub struct Live {
     lost: LostInUserSpace,
     loss: Loss,
     told: Loss,
+    /// When namespaces are looked for again.
+    meet_next: Instant,
 }
 
 /// Lines on their way to the output, and what they stand for.
@@ -80,6 +82,7 @@ impl Live {
             lost: LostInUserSpace::default(),
             loss: Loss::default(),
             told: Loss::default(),
+            meet_next: Instant::now(),
         }
     }
 
@@ -172,10 +175,21 @@ impl Live {
     pub fn tick(&mut self, probe: &Probe) {
         self.reporter.tick();
         self.enricher.tick(Instant::now());
-        self.enricher.registry.refresh();
-        self.reconciler.observe(&readings(&mut self.enricher));
+        self.meet_namespaces();
         self.loss.ring_full = probe.counts().health().ring_full - self.base.health.ring_full;
         self.tell_losses();
+    }
+
+    /// Looks for namespaces and remembers their counters, so that one that ends is not forgotten; at
+    /// most a hundredth of the time, since a host may have thousands.
+    fn meet_namespaces(&mut self) {
+        let now = Instant::now();
+        if now < self.meet_next {
+            return;
+        }
+        self.enricher.registry.refresh();
+        self.reconciler.observe(&readings(&mut self.enricher));
+        self.meet_next = now + now.elapsed() * 100;
     }
 
     /// Says what was lost since this was last said.

@@ -131,6 +131,9 @@ pub fn run(args: &WatchArgs, ready: impl FnOnce()) -> Result<Summary, Failure> {
         None => SelfTest::Skipped("there are no hooks on this tier".into()),
     };
     let output = Output::open(args.output.as_deref()).map_err(Failure::usage)?;
+    if let Some(path) = &args.output {
+        eprintln!("whydrop: writing to {}", path.display());
+    }
     let listeners = match enricher.prime() {
         Ok(listeners) => listeners,
         // On the counters tier sock_diag is all there is.
