@@ -37,6 +37,17 @@ pub struct Row {
     pub unattributed: Option<i64>,
 }
 
+/// A difference between the kernel's count and the hooks' that has grown since it was last told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Residual {
+    pub netns: u32,
+    pub counter: &'static str,
+    /// As in [`Row::unattributed`], since the start.
+    pub unattributed: i64,
+    /// Of these, since this was last told.
+    pub news: i64,
+}
+
 /// Detail that got lost in user space, by namespace and counter.
 #[derive(Clone, Debug, Default)]
 pub struct LostInUserSpace(pub HashMap<u32, Reading>);
@@ -46,13 +57,18 @@ pub struct LostInUserSpace(pub HashMap<u32, Reading>);
 pub struct Reconciler {
     base: Sample,
     newest: BTreeMap<u32, Reading>,
+    /// What was told as a residual, by namespace and counter slot.
+    told: HashMap<(u32, usize), i64>,
 }
+
+type Sums = HashMap<u32, [u64; counter::SLOTS]>;
 
 impl Reconciler {
     pub fn new(base: Sample) -> Self {
         Self {
             newest: base.kernel.clone(),
             base,
+            told: HashMap::new(),
         }
     }
 
@@ -68,9 +84,43 @@ impl Reconciler {
         }
     }
 
-    /// What was counted in `last` and not yet in the base.
-    pub fn sums_since(&self, last: &Totals, netns: u32) -> Reading {
-        let now = last.sums.get(&netns).copied().unwrap_or_default();
+    /// The differences that changed since they were last told. `before` and
+    /// `after` are the hooks' sums around the reading of `kernel`: where they
+    /// differ the two do not belong to one moment, and nothing is said yet.
+    pub fn residuals(
+        &mut self,
+        kernel: &BTreeMap<u32, Reading>,
+        before: &Sums,
+        after: &Sums,
+    ) -> Vec<Residual> {
+        let mut found = Vec::new();
+        for (netns, now) in kernel {
+            if before.get(netns) != after.get(netns) {
+                continue;
+            }
+            let base = self.base.kernel.get(netns).copied().unwrap_or_default();
+            let seen = self.sums_since(after, *netns);
+            for slot in 0..counter::DECISIVE {
+                let counted = now[slot].saturating_sub(base[slot]);
+                let unattributed = counted as i64 - seen[slot] as i64;
+                let told = self.told.entry((*netns, slot)).or_default();
+                if unattributed != *told {
+                    found.push(Residual {
+                        netns: *netns,
+                        counter: counter::NAMES[slot].1,
+                        unattributed,
+                        news: unattributed - *told,
+                    });
+                    *told = unattributed;
+                }
+            }
+        }
+        found
+    }
+
+    /// What the hooks counted since the base.
+    fn sums_since(&self, last: &Sums, netns: u32) -> Reading {
+        let now = last.get(&netns).copied().unwrap_or_default();
         let base = self
             .base
             .totals
@@ -106,8 +156,8 @@ impl Reconciler {
     }
 
     fn rows_of(&self, netns: u32, last: &Sample, user: &LostInUserSpace) -> Vec<Row> {
-        let sums = self.sums_since(&last.totals, netns);
-        let shed = shed(&last.totals, netns);
+        let sums = self.sums_since(&last.totals.sums, netns);
+        let shed = shed_of(&last.totals, netns);
         let shed_before = shed_of(&self.base.totals, netns);
         let user = user.0.get(&netns).copied().unwrap_or_default();
         let base = self.base.kernel.get(&netns).copied().unwrap_or_default();
@@ -128,10 +178,6 @@ impl Reconciler {
             })
             .collect()
     }
-}
-
-fn shed(totals: &Totals, netns: u32) -> Reading {
-    shed_of(totals, netns)
 }
 
 /// How far each counter moved with events whose record found no room in the ring.
@@ -202,6 +248,29 @@ mod tests {
     fn what_was_seen_before_the_base_does_not_count() {
         let row = overflow_row(sample(Some(5), 5, 2), sample(Some(6), 6, 2));
         assert_eq!((row.seen, row.lost, row.unattributed), (1, 0, Some(0)));
+    }
+
+    #[test]
+    fn a_growing_difference_is_told_once_per_growth() {
+        let mut reconciler = Reconciler::new(sample(Some(0), 0, 0));
+        let mut told = |kernel, sum| {
+            let now = sample(Some(kernel), sum, 0);
+            let found = reconciler.residuals(&now.kernel, &now.totals.sums, &now.totals.sums);
+            found.first().map(|r| (r.counter, r.unattributed, r.news))
+        };
+        assert_eq!(told(5, 5), None);
+        assert_eq!(told(7, 5), Some(("ListenOverflows", 2, 2)));
+        assert_eq!(told(9, 7), None);
+        assert_eq!(told(12, 7), Some(("ListenOverflows", 5, 3)));
+    }
+
+    #[test]
+    fn what_moves_meanwhile_is_not_judged() {
+        let mut reconciler = Reconciler::new(sample(Some(0), 0, 0));
+        let now = sample(Some(7), 5, 0);
+        let earlier = sample(Some(7), 4, 0).totals.sums;
+        let found = reconciler.residuals(&now.kernel, &earlier, &now.totals.sums);
+        assert!(found.is_empty(), "{found:?}");
     }
 
     #[test]

@@ -118,6 +118,14 @@ impl Whydrop {
         self.heard()?.start().cloned().context("no readiness line")
     }
 
+    /// Waits for a line that is no event.
+    pub fn wait_line(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Result<()> {
+        let limit = deadline::soon();
+        let heard = self.wait(limit, |heard| heard.others.iter().any(&fits))?;
+        ensure!(heard, "no line about {what} within {limit:?}");
+        Ok(())
+    }
+
     pub fn events(&self, fits: impl Fn(&Event) -> bool) -> Result<Vec<Event>> {
         Ok(self
             .heard()?

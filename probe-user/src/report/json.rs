@@ -261,6 +261,13 @@ enum Object<'a> {
         output_full: u64,
         undecodable: u64,
     },
+    Residual {
+        ts: String,
+        netns: u32,
+        counter: &'a str,
+        unattributed: i64,
+        news: i64,
+    },
     Summary {
         ts: String,
         duration_s: f64,
@@ -303,6 +310,13 @@ pub(super) fn write(reporter: &Reporter, line: &Line<'_>, to: &mut String) {
             ring_full: loss.ring_full,
             output_full: loss.output_full,
             undecodable: loss.undecodable,
+        },
+        Line::Residual(residual) => Object::Residual {
+            ts: now(reporter),
+            netns: residual.netns,
+            counter: residual.counter,
+            unattributed: residual.unattributed,
+            news: residual.news,
         },
         Line::Summary(summary) => summary_object(reporter, summary),
     };

@@ -20,7 +20,7 @@ use crate::{
     enrich::Observation,
     inspect::owner::Owner,
     loader::{HookReport, Tier},
-    reconcile::Row,
+    reconcile::{Residual, Row},
 };
 
 /// How lines look.
@@ -159,6 +159,7 @@ pub enum Line<'a> {
     Event(&'a Observation),
     Tick(&'a Tick),
     Loss(&'a Loss),
+    Residual(&'a Residual),
     Summary(&'a Summary),
 }
 

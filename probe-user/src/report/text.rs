@@ -14,6 +14,7 @@ use crate::{
     enrich::{Observation, Snapshot},
     inspect::owner::Owner,
     loader::Tier,
+    reconcile::Residual,
 };
 
 /// Untrusted text without control characters and without the ones that turn the direction of writing.
@@ -36,6 +37,7 @@ pub(super) fn write(reporter: &Reporter, line: &Line<'_>, to: &mut String) {
         Line::Event(seen) => write_event(reporter, seen, to),
         Line::Tick(tick) => write_tick(reporter, tick, to),
         Line::Loss(loss) => write_loss(loss, to),
+        Line::Residual(residual) => write_residual(residual, to),
         Line::Summary(summary) => write_summary(summary, to),
     };
 }
@@ -212,6 +214,24 @@ fn write_loss(loss: &Loss, to: &mut String) -> fmt::Result {
         loss.ring_full,
         loss.output_full,
         loss.undecodable
+    )
+}
+
+fn write_residual(residual: &Residual, to: &mut String) -> fmt::Result {
+    let Residual {
+        netns,
+        counter,
+        unattributed,
+        news,
+    } = residual;
+    if *news > 0 {
+        write!(to, "no hook saw {news} of the kernel's {counter}")?;
+    } else {
+        write!(to, "the hooks saw {} {counter} more", -news)?;
+    }
+    writeln!(
+        to,
+        " in netns {netns}: {unattributed} unattributed since the start"
     )
 }
 

@@ -12,6 +12,7 @@ mod measure;
 mod privilege;
 mod quiet;
 mod resets;
+mod residual;
 mod retransmits;
 mod stress;
 mod tiers;

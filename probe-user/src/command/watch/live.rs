@@ -41,8 +41,8 @@ pub struct Live {
     lost: LostInUserSpace,
     loss: Loss,
     told: Loss,
-    /// When namespaces are looked for again.
-    meet_next: Instant,
+    /// When namespaces are looked for and reconciled again.
+    reconcile_next: Instant,
 }
 
 /// Lines on their way to the output, and what they stand for.
@@ -82,7 +82,7 @@ impl Live {
             lost: LostInUserSpace::default(),
             loss: Loss::default(),
             told: Loss::default(),
-            meet_next: Instant::now(),
+            reconcile_next: Instant::now(),
         }
     }
 
@@ -175,21 +175,33 @@ impl Live {
     pub fn tick(&mut self, probe: &Probe) {
         self.reporter.tick();
         self.enricher.tick(Instant::now());
-        self.meet_namespaces();
+        self.reconcile(probe);
         self.loss.ring_full = probe.counts().health().ring_full - self.base.health.ring_full;
         self.tell_losses();
     }
 
-    /// Looks for namespaces and remembers their counters, so that one that ends is not forgotten; at
-    /// most a hundredth of the time, since a host may have thousands.
-    fn meet_namespaces(&mut self) {
-        let now = Instant::now();
-        if now < self.meet_next {
+    /// Looks for namespaces, remembers their counters (so that one that ends is not forgotten), and
+    /// tells what no hook saw; at most a hundredth of the time, since a host may have thousands.
+    fn reconcile(&mut self, probe: &Probe) {
+        let began = Instant::now();
+        if began < self.reconcile_next {
             return;
         }
         self.enricher.registry.refresh();
-        self.reconciler.observe(&readings(&mut self.enricher));
-        self.meet_next = now + now.elapsed() * 100;
+        let before = probe.counts().sums();
+        let kernel = readings(&mut self.enricher);
+        let after = probe.counts().sums();
+        self.reconciler.observe(&kernel);
+        for residual in self.reconciler.residuals(&kernel, &before, &after) {
+            if self
+                .filter
+                .netns
+                .is_none_or(|netns| netns == residual.netns)
+            {
+                self.tell(&Line::Residual(&residual));
+            }
+        }
+        self.reconcile_next = began + began.elapsed() * 100;
     }
 
     /// Says what was lost since this was last said.
