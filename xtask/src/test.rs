@@ -47,7 +47,17 @@ pub fn run(args: &Args) -> Result<()> {
             "probe-ebpf",
             "--all-targets",
         ];
-        proc::run(proc::cargo(what.iter().chain(&["--", "-D", "warnings"])))
+        proc::run(proc::cargo(what.iter().chain(&["--", "-D", "warnings"])))?;
+        // The kernel side's debug lines are built by nobody else.
+        let debug = [
+            "check",
+            "--quiet",
+            "--package",
+            "probe-user",
+            "--features",
+            "log",
+        ];
+        proc::run(proc::cargo(debug))
     })?;
     step("unit tests", || proc::run(proc::cargo(["test", "--quiet"])))?;
     let mut whydrop = None;
