@@ -23,7 +23,7 @@ static EVENTS: RingBuf<Record, 1_048_576> = RingBuf::new();
 
 /// Exact counts by listener and by what happened.
 #[btf_map]
-static COUNTS: PerCpuHashMap<CountKey, CountValue, 4096> = PerCpuHashMap::new();
+static COUNTS: PerCpuHashMap<CountKey, CountValue, 8192> = PerCpuHashMap::new();
 
 /// How far the counters of each namespace moved inside the hooks.
 #[btf_map]
@@ -309,6 +309,9 @@ pub fn tracepoint(which: u8, sock: Ptr, skb: Ptr, request: Ptr, reason: u32) {
         } else {
             attempt = sock_state != TIME_WAIT;
         }
+    } else if let Some(headers) = kernel::headers_of(skb) {
+        // A reset to what belongs to no socket: an attempt if it answers a SYN.
+        attempt = headers.tcp_flags & (tcp_flag::SYN | tcp_flag::ACK) == tcp_flag::SYN;
     }
     if !attempt && EVENTS_ALL.load() == 0 {
         return;

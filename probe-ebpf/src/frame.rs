@@ -21,6 +21,8 @@ use crate::{
 pub struct Frame {
     /// Address of the skb (or request) that opened the frame; 0 when closed.
     key: u64,
+    /// Raised at each opening.
+    generation: u64,
     /// This CPU's `struct linux_mib` of the namespace.
     mib: u64,
     net: u64,
@@ -49,26 +51,33 @@ pub struct Enter {
     pub cookie: u64,
 }
 
+/// The frame, and its generation before anything of it is looked at.
 #[inline(always)]
-fn current() -> Option<&'static mut Frame> {
-    // SAFETY: the slot is this CPU's own, and the programs that use it run
-    // with bottom halves off, one at a time.
-    FRAME.get_ptr_mut(0).map(|frame| unsafe { &mut *frame })
+fn current() -> Option<(&'static mut Frame, u64)> {
+    let frame = FRAME.get_ptr_mut(0)?;
+    // SAFETY: the slot is this CPU's own. Programs at listeners run with bottom
+    // halves off, one at a time; one at the free of a packet may be interrupted
+    // by them, which the generation tells.
+    unsafe {
+        let generation = (&raw const (*frame).generation).read_volatile();
+        Some((&mut *frame, generation))
+    }
 }
 
 /// A packet enters a listener: remember the counters.
 #[inline(always)]
 pub fn open(enter: Enter) -> Option<()> {
-    let frame = current()?;
+    let (frame, generation) = current()?;
     let key = if enter.skb.is_null() {
         enter.request as u64
     } else {
         enter.skb as u64
     };
     if frame.key != 0 {
-        let late = frame.key != key;
-        close_frame(frame, late);
+        // Also where the keys are the same: an address is no identity.
+        close_frame(frame, generation, true);
     }
+    frame.generation = generation + 1;
     let net = kernel::net_of(enter.sock);
     let mib = kernel::mib_of(net);
     if mib == 0 {
@@ -95,9 +104,9 @@ pub fn open(enter: Enter) -> Option<()> {
 /// A frame that nobody closed is closed before something else is measured.
 #[inline(always)]
 pub fn flush() -> Option<()> {
-    let frame = current()?;
+    let (frame, generation) = current()?;
     if frame.key != 0 {
-        close_frame(frame, true);
+        close_frame(frame, generation, true);
     }
     Some(())
 }
@@ -105,9 +114,9 @@ pub fn flush() -> Option<()> {
 /// The function that opened the frame returns.
 #[inline(always)]
 pub fn close_hook(hook: u8) -> Option<()> {
-    let frame = current()?;
+    let (frame, generation) = current()?;
     if frame.key != 0 && frame.hook == hook {
-        close_frame(frame, false);
+        close_frame(frame, generation, false);
     }
     Some(())
 }
@@ -115,15 +124,15 @@ pub fn close_hook(hook: u8) -> Option<()> {
 /// A packet is freed: was it the one that opened the frame?
 #[inline(always)]
 pub fn close_packet(skb: u64) -> Option<()> {
-    let frame = current()?;
+    let (frame, generation) = current()?;
     if frame.key != 0 && frame.key == skb {
-        close_frame(frame, false);
+        close_frame(frame, generation, false);
     }
     Some(())
 }
 
 #[inline(always)]
-fn close_frame(frame: &mut Frame, late: bool) {
+fn close_frame(frame: &mut Frame, generation: u64, late: bool) {
     frame.key = 0;
     if late {
         // The namespace may have gone since; its memory may be another's now.
@@ -146,6 +155,13 @@ fn close_frame(frame: &mut Frame, late: bool) {
         slot += 1;
     }
     if decisive == 0 {
+        return;
+    }
+    // Packets are also freed in process context. If a packet came to a listener
+    // between the look at the key and here, it has closed the frame that was
+    // meant and counted it, and what was read since is its own.
+    // SAFETY: a field of a map value at hand.
+    if unsafe { (&raw const frame.generation).read_volatile() } != generation {
         return;
     }
     if any > u64::from(u8::MAX) {

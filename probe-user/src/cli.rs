@@ -12,7 +12,13 @@ use crate::command::{check::CheckArgs, demo::DemoArgs, watch::WatchArgs};
 /// queue was at that instant. At the end it compares what it saw with the
 /// kernel's own counters.
 #[derive(Parser, Debug)]
-#[command(name = "whydrop", version, after_help = AFTER, after_long_help = AFTER_LONG)]
+#[command(
+    name = "whydrop",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = AFTER,
+    after_long_help = AFTER_LONG
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -41,7 +47,8 @@ Events:
   listen-drop        refused at the listener for another reason (ListenDrops)
   cookie-sent        SYN queue full, answered by a SYN cookie: not refused
   synack-retransmit  the client has not answered the SYN-ACK yet
-  retransmit         a SYN of this host was not answered
+  retransmit         this host sent again: a SYN was not answered (or, with --events
+                     all, anything else)
   reset-sent         this host refused or reset
   reset-received     this host was refused or reset
 Stages: syn (the first packet), ack (the last of the handshake), cookie-ack (the

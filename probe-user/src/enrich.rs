@@ -203,35 +203,53 @@ impl Enricher {
     /// The listener by cookie, out of a LISTEN dump of its port: an exact
     /// lookup in a SO_REUSEPORT group would be a lottery.
     fn listener(&mut self, event: &mut Event, at: ListenerAt) -> (Result<Snapshot, String>, bool) {
-        let key = (event.netns, at.addr.port());
-        let now = Instant::now();
-        let fresh = self
-            .dumps
-            .get(&key)
-            .is_some_and(|dump| now.duration_since(dump.taken) < SHARED_FOR);
-        if !fresh {
-            let found = self
-                .diag(event.netns)
-                .and_then(|diag| diag.listeners(Some(key.1)).map_err(|e| e.to_string()));
-            self.dumps.insert(key, Dump { taken: now, found });
-        }
         if event.cookie == 0
             && let Some(cookie) = self.cookies.get(&event.sock)
         {
             event.cookie = *cookie;
         }
-        let found = match self.dumps.get(&key).map(|dump| &dump.found) {
-            Some(Ok(found)) => pick(found, event.cookie, at.addr),
-            Some(Err(why)) => Err(why.clone()),
-            None => Err("no dump of the listeners".into()),
-        };
+        let shared = self.dump(event.netns, at.addr.port(), SHARED_FOR);
+        let mut found = self.look(event, at);
+        // A listener may be younger than a dump that was made for another one.
+        if shared && found.is_err() {
+            self.dump(event.netns, at.addr.port(), Duration::ZERO);
+            found = self.look(event, at);
+        }
         if let Ok(snapshot) = &found
             && event.cookie == 0
         {
             self.cookies.insert(event.sock, snapshot.cookie);
             event.cookie = snapshot.cookie;
         }
-        (found.map(Snapshot::Listener), fresh)
+        (found.map(Snapshot::Listener), shared)
+    }
+
+    /// Makes sure of a dump of this port that is not older than `age`; `true` when there was one.
+    fn dump(&mut self, netns: u32, port: u16, age: Duration) -> bool {
+        let taken = Instant::now();
+        let key = (netns, port);
+        if let Some(dump) = self.dumps.get(&key)
+            && taken.duration_since(dump.taken) < age
+        {
+            return true;
+        }
+        let found = self
+            .diag(netns)
+            .and_then(|diag| diag.listeners(Some(port)).map_err(|e| e.to_string()));
+        self.dumps.insert(key, Dump { taken, found });
+        false
+    }
+
+    fn look(&self, event: &Event, at: ListenerAt) -> Result<ListenerSnapshot, String> {
+        match self
+            .dumps
+            .get(&(event.netns, at.addr.port()))
+            .map(|dump| &dump.found)
+        {
+            Some(Ok(found)) => pick(found, event.cookie, at.addr),
+            Some(Err(why)) => Err(why.clone()),
+            None => Err("no dump of the listeners".into()),
+        }
     }
 
     fn connection(&mut self, event: &Event) -> Result<Snapshot, String> {

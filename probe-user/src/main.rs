@@ -30,7 +30,9 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::from(status::OK),
         Err(Failure { status, message }) => {
-            eprintln!("whydrop: {message}");
+            if !message.is_empty() {
+                eprintln!("whydrop: {message}");
+            }
             ExitCode::from(status)
         }
     }

@@ -3,7 +3,7 @@
 //! counter goes out. Does no I/O and reads no clock. It hides nothing: what it
 //! cannot explain is `unattributed`, what it cannot know is `None`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use probe_common::counter;
 
@@ -57,8 +57,13 @@ pub struct LostInUserSpace(pub HashMap<u32, Reading>);
 pub struct Reconciler {
     base: Sample,
     newest: BTreeMap<u32, Reading>,
-    /// What was told as a residual, by namespace and counter slot.
-    told: HashMap<(u32, usize), i64>,
+    /// Numbers of namespaces that ended: another one may get the number, and
+    /// its counts cannot be told from those of the first.
+    ended: HashSet<u32>,
+    /// Namespaces of which the kernel's count since the start is not known.
+    unknown: HashSet<u32>,
+    /// What was told as a residual, and what was found at the last look, by namespace and counter slot.
+    told: HashMap<(u32, usize), (i64, i64)>,
 }
 
 type Sums = HashMap<u32, [u64; counter::SLOTS]>;
@@ -68,19 +73,37 @@ impl Reconciler {
         Self {
             newest: base.kernel.clone(),
             base,
+            ended: HashSet::new(),
+            unknown: HashSet::new(),
             told: HashMap::new(),
         }
     }
 
-    /// Remembers the newest counters, so that a namespace that ends is not forgotten.
-    pub fn observe(&mut self, kernel: &BTreeMap<u32, Reading>) {
+    /// Namespaces that were there at the start, but could not be read.
+    pub fn unreadable(&mut self, netns: impl IntoIterator<Item = u32>) {
+        self.unknown.extend(netns);
+    }
+
+    /// Whether the counters stood still when the first sample was taken.
+    pub const fn base_was_moving(&self) -> bool {
+        self.base.moving
+    }
+
+    /// Remembers the newest counters, so that a namespace that ends is not
+    /// forgotten. `present` are all that exist, readable or not. One that was
+    /// not there at the start was made since, and began at 0.
+    pub fn observe(&mut self, present: &[u32], kernel: &BTreeMap<u32, Reading>) {
+        let present: HashSet<u32> = present.iter().copied().collect();
+        let gone = self.newest.keys().filter(|netns| !present.contains(netns));
+        self.ended.extend(gone);
         for (netns, reading) in kernel {
-            // Counters never fall: a smaller one is another namespace with the number of an ended one.
-            let base = self.base.kernel.entry(*netns).or_default();
-            if base.iter().zip(reading).any(|(base, now)| now < base) {
-                *base = Reading::default();
+            let newest = self.newest.entry(*netns).or_default();
+            // Counters never fall, and what ended does not come back.
+            let fell = newest.iter().zip(reading).any(|(newest, now)| now < newest);
+            if fell || self.ended.contains(netns) {
+                self.unknown.insert(*netns);
             }
-            self.newest.insert(*netns, *reading);
+            *newest = *reading;
         }
     }
 
@@ -95,7 +118,7 @@ impl Reconciler {
     ) -> Vec<Residual> {
         let mut found = Vec::new();
         for (netns, now) in kernel {
-            if before.get(netns) != after.get(netns) {
+            if before.get(netns) != after.get(netns) || self.unknown.contains(netns) {
                 continue;
             }
             let base = self.base.kernel.get(netns).copied().unwrap_or_default();
@@ -103,8 +126,9 @@ impl Reconciler {
             for slot in 0..counter::DECISIVE {
                 let counted = now[slot].saturating_sub(base[slot]);
                 let unattributed = counted as i64 - seen[slot] as i64;
-                let told = self.told.entry((*netns, slot)).or_default();
-                if unattributed != *told {
+                let (told, last) = self.told.entry((*netns, slot)).or_default();
+                // Twice in a row: the kernel counts a moment before the hook does.
+                if unattributed != *told && unattributed == *last {
                     found.push(Residual {
                         netns: *netns,
                         counter: counter::NAMES[slot].1,
@@ -113,6 +137,7 @@ impl Reconciler {
                     });
                     *told = unattributed;
                 }
+                *last = unattributed;
             }
         }
         found
@@ -161,7 +186,10 @@ impl Reconciler {
         let shed_before = shed_of(&self.base.totals, netns);
         let user = user.0.get(&netns).copied().unwrap_or_default();
         let base = self.base.kernel.get(&netns).copied().unwrap_or_default();
-        let now = last.kernel.get(&netns);
+        let now = last
+            .kernel
+            .get(&netns)
+            .filter(|_| !self.unknown.contains(&netns));
         (0..counter::DECISIVE)
             .map(|slot| {
                 let kernel = now.map(|now| now[slot].saturating_sub(base[slot]));
@@ -255,7 +283,9 @@ mod tests {
         let mut reconciler = Reconciler::new(sample(Some(0), 0, 0));
         let mut told = |kernel, sum| {
             let now = sample(Some(kernel), sum, 0);
-            let found = reconciler.residuals(&now.kernel, &now.totals.sums, &now.totals.sums);
+            let mut look = || reconciler.residuals(&now.kernel, &now.totals.sums, &now.totals.sums);
+            assert!(look().is_empty(), "told at the first look");
+            let found = look();
             found.first().map(|r| (r.counter, r.unattributed, r.news))
         };
         assert_eq!(told(5, 5), None);
@@ -280,12 +310,26 @@ mod tests {
     }
 
     #[test]
-    fn a_reused_number_starts_from_zero() {
-        let mut reconciler = Reconciler::new(sample(Some(100), 0, 0));
+    fn a_number_that_was_given_again_is_not_known() {
+        let check = |present: &[u32], then: u64| {
+            let mut reconciler = Reconciler::new(sample(Some(1), 0, 0));
+            reconciler.observe(present, &BTreeMap::new());
+            let last = sample(Some(then), 4, 0);
+            reconciler.observe(&[NETNS], &last.kernel);
+            let rows = reconciler.rows(&last, &LostInUserSpace::default(), 0);
+            (rows[0].kernel, rows[0].seen)
+        };
+        assert_eq!(check(&[NETNS], 5), (Some(4), 4));
+        assert_eq!(check(&[NETNS], 0), (None, 4), "counters never fall");
+        assert_eq!(check(&[], 5), (None, 4), "what ended does not come back");
+    }
+
+    #[test]
+    fn a_namespace_that_was_made_since_began_at_zero() {
+        let mut reconciler = Reconciler::new(Sample::default());
         let last = sample(Some(4), 4, 0);
-        reconciler.observe(&last.kernel);
+        reconciler.observe(&[NETNS], &last.kernel);
         let rows = reconciler.rows(&last, &LostInUserSpace::default(), 0);
-        assert_eq!(rows[0].kernel, Some(4));
-        assert_eq!(rows[0].unattributed, Some(0));
+        assert_eq!((rows[0].kernel, rows[0].unattributed), (Some(4), Some(0)));
     }
 }

@@ -18,6 +18,7 @@ use crate::{
         netstat,
     },
     loader::Probe,
+    reconcile::Reading,
     report::SelfTest,
 };
 
@@ -43,30 +44,39 @@ pub fn run(probe: &Probe) -> Result<SelfTest, String> {
             )));
         }
     };
+    // Everything decisive has to agree: one overflow is one drop and nothing else.
     let deadline = Instant::now() + PATIENCE;
-    let kernel = loop {
-        let counted = overflows(&namespace)?;
-        if counted > 0 || Instant::now() > deadline {
-            break counted;
+    let (kernel, seen) = loop {
+        let kernel = counted(&namespace)?;
+        let sums = probe.counts().sums();
+        let seen: Reading = sums
+            .get(&namespace.inum())
+            .map_or_else(Reading::default, |sums| {
+                std::array::from_fn(|slot| sums[slot])
+            });
+        let agree = kernel == seen && kernel[counter::LISTEN_OVERFLOWS] > 0;
+        if agree || Instant::now() > deadline {
+            break (kernel, seen);
         }
         std::thread::yield_now();
     };
-    let seen = probe
-        .counts()
-        .sums()
-        .get(&namespace.inum())
-        .map_or(0, |sums| sums[counter::LISTEN_OVERFLOWS]);
     drop(sockets);
-    if kernel == 0 {
+    let overflows = kernel[counter::LISTEN_OVERFLOWS];
+    if overflows == 0 {
         return Err("the self-test could not make the kernel refuse a connection".into());
     }
     if kernel != seen {
+        let names: Vec<&str> = counter::NAMES[..counter::DECISIVE]
+            .iter()
+            .map(|(_, name)| *name)
+            .collect();
         return Err(format!(
-            "the self-test failed: the kernel counted {kernel} ListenOverflows and the hooks saw {seen}; \
-             this kernel is not understood, and whydrop will not pretend; `--tier` can force another way in"
+            "the self-test failed: of {} the kernel counted {kernel:?} and the hooks saw {seen:?}; this kernel is not \
+             understood, and whydrop will not pretend; `--tier` can force another way in",
+            names.join(", ")
         ));
     }
-    Ok(SelfTest::Passed { overflows: kernel })
+    Ok(SelfTest::Passed { overflows })
 }
 
 /// A listener with room for two, and three clients.
@@ -103,13 +113,13 @@ fn begin_connect(to: SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
-fn overflows(namespace: &Private) -> Result<u64, String> {
+/// The decisive counters of the namespace.
+fn counted(namespace: &Private) -> Result<Reading, String> {
     let read = namespace
-        .inside(|| {
-            let inum = namespace.inum();
-            netstat::read(&mut Registry::new(), inum)
-        })
+        .inside(|| netstat::read(&mut Registry::new(), namespace.inum()))
         .map_err(|error| error.to_string())?
         .map_err(|error| error.to_string())?;
-    Ok(read.get("ListenOverflows").unwrap_or(0))
+    Ok(std::array::from_fn(|slot| {
+        read.get(counter::NAMES[slot].1).unwrap_or_default()
+    }))
 }

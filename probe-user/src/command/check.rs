@@ -3,7 +3,7 @@
 
 use clap::Args;
 
-use super::{Failure, kernel_release, status};
+use super::{Failure, kernel_release, say, status};
 use crate::{
     btf::Btf,
     inspect::{cgroup, diag::Diag},
@@ -17,36 +17,49 @@ pub struct CheckArgs {}
 
 /// Prints the report; exit 0 when at least one tier can watch decisions.
 pub fn run(_: &CheckArgs) -> Result<(), Failure> {
-    println!("{:<22} Linux {}", "kernel", kernel_release());
+    let fact = |name: &str, value: String| say(format_args!("{name:<22} {value}"));
+    fact("kernel", format!("Linux {}", kernel_release()))?;
     let btf = Btf::of_kernel();
-    match &btf {
-        Ok(_) => println!("{:<22} {}", "type information", crate::btf::VMLINUX),
-        Err(error) => println!("{:<22} no: {error}", "type information"),
-    }
+    fact(
+        "type information",
+        match &btf {
+            Ok(_) => crate::btf::VMLINUX.into(),
+            Err(error) => format!("no: {error}"),
+        },
+    )?;
     let missing = missing_capabilities();
-    if missing.is_empty() {
-        println!("{:<22} enough", "capabilities");
-    } else {
-        println!("{:<22} missing {}", "capabilities", missing.join(", "));
-    }
-    match Diag::open().and_then(|mut diag| diag.probe()) {
-        Ok(()) => println!("{:<22} answers", "sock_diag"),
-        Err(error) => println!("{:<22} no: {error}", "sock_diag"),
-    }
-    match cgroup::root_fd() {
-        Ok(_) => println!("{:<22} can be attached to", "cgroup2 root"),
-        Err(error) => println!("{:<22} no: {error}", "cgroup2 root"),
-    }
+    fact(
+        "capabilities",
+        if missing.is_empty() {
+            "enough".into()
+        } else {
+            format!("missing {}", missing.join(", "))
+        },
+    )?;
+    fact(
+        "sock_diag",
+        match Diag::open().and_then(|mut diag| diag.probe()) {
+            Ok(()) => "answers".into(),
+            Err(error) => format!("no: {error}"),
+        },
+    )?;
+    fact(
+        "cgroup2 root",
+        match cgroup::root() {
+            Ok(root) if root.whole => "can be attached to".into(),
+            Ok(_) => "only a part of the host is in reach from this cgroup namespace".into(),
+            Err(error) => format!("no: {error}"),
+        },
+    )?;
     if !missing.is_empty() {
         return Err(LoadError::Privilege(missing).into());
     }
     btf.map_err(LoadError::from)?;
-    println!();
-    let reports = Probe::try_everything()?;
-    for report in &reports {
-        print_hook(report);
+    say("")?;
+    for report in Probe::try_everything()? {
+        say_hook(&report)?;
     }
-    println!();
+    say("")?;
     prove()
 }
 
@@ -63,18 +76,18 @@ fn since(via: &str) -> &'static str {
     }
 }
 
-fn print_hook(report: &HookReport) {
+fn say_hook(report: &HookReport) -> Result<(), Failure> {
     for trial in &report.trials {
+        let (hook, via) = (report.hook, trial.via);
         match &trial.refused {
-            None => println!("{:<22} {:<18} attaches", report.hook, trial.via),
-            Some(why) => println!(
-                "{:<22} {:<18} no: {why} ({})",
-                report.hook,
-                trial.via,
-                since(trial.via)
-            ),
+            None => say(format_args!("{hook:<22} {via:<18} attaches"))?,
+            Some(why) => say(format_args!(
+                "{hook:<22} {via:<18} no: {why} ({})",
+                since(via)
+            ))?,
         }
     }
+    Ok(())
 }
 
 /// Attaches for real, as `watch` would, and lets the self-test decide.
@@ -87,28 +100,22 @@ fn prove() -> Result<(), Failure> {
     let probe = match Probe::attach(&request) {
         Ok(probe) => probe,
         Err(error) => {
-            println!(
+            say(format_args!(
                 "no tier can watch decisions here; `whydrop watch --tier {}` still names the losing listener",
                 Tier::Counters
-            );
+            ))?;
             return Err(error.into());
         }
     };
     for absent in &probe.absent {
-        println!("{absent}: what depends on it is left out");
+        say(absent)?;
     }
     match selftest::run(&probe) {
-        Ok(SelfTest::Passed { overflows }) => {
-            println!(
-                "self-test passed on tier {}: the kernel refused {overflows} connection, the hooks saw {overflows}",
-                probe.tier()
-            );
-            Ok(())
-        }
-        Ok(SelfTest::Skipped(why)) => {
-            println!("self-test skipped: {why}");
-            Ok(())
-        }
+        Ok(SelfTest::Passed { overflows }) => say(format_args!(
+            "self-test passed on tier {}: the kernel refused {overflows} connection, the hooks saw {overflows}",
+            probe.tier()
+        )),
+        Ok(SelfTest::Skipped(why)) => say(format_args!("self-test skipped: {why}")),
         Err(message) => Err(Failure::new(status::KERNEL, message)),
     }
 }

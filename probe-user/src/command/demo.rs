@@ -14,10 +14,14 @@ use clap::Args;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::{
-    Failure,
+    Failure, say,
     watch::{self, Events},
 };
-use crate::{inspect::netns::Private, loader::Tier, report::Format};
+use crate::{
+    inspect::netns::Private,
+    loader::{LoadError, Tier, missing_capabilities},
+    report::Format,
+};
 
 /// `listen_backlog` of the demo's listener: room for five.
 const LISTEN_BACKLOG: i32 = 4;
@@ -39,17 +43,21 @@ pub struct DemoArgs {
 
 /// Plays the demo; fails when what was seen differs from what the kernel counted.
 pub fn run(args: &DemoArgs) -> Result<(), Failure> {
+    let missing = missing_capabilities();
+    if !missing.is_empty() && args.tier != Some(Tier::Counters) {
+        return Err(LoadError::Privilege(missing).into());
+    }
     let namespace = Private::new().map_err(|error| {
         Failure::failed(format!(
             "cannot make a private network namespace: {error}; run the demo as root"
         ))
     })?;
     if args.format == Format::Text {
-        println!(
+        say(format_args!(
             "demo: in a private namespace a listener with a queue of {} stops accepting, and {} clients connect\n",
             LISTEN_BACKLOG + 1,
             CLIENTS * 2
-        );
+        ))?;
     }
     let watch_args = watch::WatchArgs {
         format: args.format,
@@ -95,7 +103,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
         ));
     }
     if args.format == Format::Text {
-        println!("\ndemo: everything the kernel counted was seen");
+        say("\ndemo: everything the kernel counted was seen")?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ pub mod check;
 pub mod demo;
 pub mod watch;
 
-use std::fmt;
+use std::{fmt, io::Write};
 
 use crate::loader::LoadError;
 
@@ -46,10 +46,19 @@ impl Failure {
     }
 }
 
+/// Writes a line to standard output. A reader that went away ends the command,
+/// and is no failure: its status is 0 and it has nothing to say.
+pub fn say(line: impl fmt::Display) -> Result<(), Failure> {
+    writeln!(std::io::stdout(), "{line}").map_err(|error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Failure::new(status::OK, ""),
+        _ => Failure::failed(format!("writing to standard output failed: {error}")),
+    })
+}
+
 impl From<LoadError> for Failure {
     fn from(error: LoadError) -> Self {
         let status = match &error {
-            LoadError::Privilege(_) => status::PRIVILEGE,
+            LoadError::Privilege(_) | LoadError::NotPermitted(_) => status::PRIVILEGE,
             LoadError::Btf(_) | LoadError::Unsupported { .. } | LoadError::Object(_) => {
                 status::KERNEL
             }

@@ -54,7 +54,7 @@ impl Default for Owners {
 
 impl Owners {
     pub fn new() -> Owners {
-        let pace = Pace::new(Duration::from_millis(20), Duration::from_secs(2), BURST);
+        let pace = Pace::new(Duration::from_millis(20), Duration::from_secs(60), BURST);
         Owners {
             proc: open_proc().ok(),
             known: HashMap::new(),

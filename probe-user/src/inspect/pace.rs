@@ -1,8 +1,11 @@
-//! How often a scan of /proc may run: at most a twentieth of the time, whatever the size of the host.
+//! How often a scan of /proc may run: about a twentieth of the time, whatever the size of the host.
 //!
 //! In: when a scan began and ended. Out: whether the next one is due. It reads no clock itself and never sleeps.
 
 use std::time::{Duration, Instant};
+
+/// A burst of dear scans is none: no scan comes earlier than this.
+const EARLY: Duration = Duration::from_millis(200);
 
 /// A limit that adapts to what the work costs: a scan of 1 ms may run again soon, one of 50 ms waits for a second.
 /// A few may follow each other at once after a rest, so that the first question of a burst is answered.
@@ -29,7 +32,7 @@ impl Pace {
     pub fn due(&self, now: Instant) -> bool {
         match self.next {
             None => true,
-            Some((next, rest)) => now + rest * self.burst >= next,
+            Some((next, rest)) => now + (rest * self.burst).min(EARLY) >= next,
         }
     }
 

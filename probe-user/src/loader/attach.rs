@@ -36,6 +36,8 @@ pub struct HookReport {
     /// The tier it is attached at, `None` when it is not.
     pub tier: Option<Tier>,
     pub trials: Vec<Trial>,
+    /// What this hook cannot see here although it is attached.
+    pub unseen: Option<String>,
 }
 
 impl HookReport {
@@ -70,6 +72,7 @@ fn function(attacher: &mut Attacher<'_>, name: &'static str, wanted: &[Tier]) ->
         decides: true,
         tier: None,
         trials: Vec::new(),
+        unseen: None,
     };
     for tier in wanted {
         let (via, answer) = match tier {
@@ -90,8 +93,9 @@ fn cgroup_tier(attacher: &mut Attacher<'_>) -> HookReport {
         decides: true,
         tier: None,
         trials: Vec::new(),
+        unseen: None,
     };
-    let answer = attacher.ingress();
+    let answer = attacher.ingress().map(|unseen| report.unseen = unseen);
     note(
         &mut report,
         Tier::Cgroup,
@@ -111,6 +115,7 @@ pub(super) fn tracepoints(attacher: &mut Attacher<'_>) -> Vec<HookReport> {
                 decides: false,
                 tier: None,
                 trials: Vec::new(),
+                unseen: None,
             };
             let answer = attacher.typed(name);
             if !note(&mut report, Tier::Trampoline, "tp_btf", answer) {

@@ -91,6 +91,11 @@ pub enum LoadError {
     Unsupported { tier: String, why: String },
     #[error("the eBPF object does not fit this kernel: {0}")]
     Object(String),
+    #[error(
+        "the kernel refuses BPF to this process although it has the capabilities ({0}); inside a user namespace or a \
+         container they do not count: run whydrop on the host, or use `--tier counters`, which needs none"
+    )]
+    NotPermitted(String),
 }
 
 /// What the kernel side is asked for.
@@ -102,6 +107,22 @@ pub struct Request {
     pub all_events: bool,
     /// Size of the ring, a power of two of at least a page.
     pub ring_bytes: u32,
+}
+
+/// A refusal for want of privilege is told apart from an object that does not fit.
+fn object_error(error: aya::EbpfError) -> LoadError {
+    let text = programs::in_short(&error);
+    let mut cause: Option<&dyn std::error::Error> = Some(&error);
+    while let Some(this) = cause {
+        let denied = this
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied);
+        if denied {
+            return LoadError::NotPermitted(text);
+        }
+        cause = this.source();
+    }
+    LoadError::Object(text)
 }
 
 static OBJECT: &[u8] = include_bytes_aligned!(env!("WHYDROP_OBJECT"));
@@ -116,8 +137,8 @@ pub struct Probe {
     pub absent: Vec<String>,
     #[cfg(feature = "log")]
     debug_lines: debug::Lines,
-    /// Owns the programs and so their links.
-    _ebpf: Ebpf,
+    /// Owns the programs and so their links; `None` once detached.
+    ebpf: Option<Ebpf>,
 }
 
 impl Probe {
@@ -135,13 +156,13 @@ impl Probe {
             loader.override_global(name, value, true);
         }
         loader.override_global("EVENTS_ALL", &all_events, true);
-        let mut ebpf = loader
-            .load(OBJECT)
-            .map_err(|error| LoadError::Object(programs::in_short(&error)))?;
+        let mut ebpf = loader.load(OBJECT).map_err(object_error)?;
         // Its map has to be there, and to stay, before the programs that use it are loaded.
         #[cfg(feature = "log")]
         let debug_lines = debug::begin(&mut ebpf).map_err(LoadError::Object)?;
         let hooks = attach::all(&mut Attacher::new(&mut ebpf), request.tier)?;
+        let mut absent = layout.absent;
+        absent.extend(hooks.iter().filter_map(|hook| hook.unseen.clone()));
         // Every program is loaded by now; a map taken earlier would break a later load.
         let ring = ebpf
             .take_map("EVENTS")
@@ -153,10 +174,10 @@ impl Probe {
             counts,
             hooks,
             reset_reasons: layout.reset_reasons,
-            absent: layout.absent,
+            absent,
             #[cfg(feature = "log")]
             debug_lines,
-            _ebpf: ebpf,
+            ebpf: Some(ebpf),
         })
     }
 
@@ -169,9 +190,7 @@ impl Probe {
             for (name, value) in &layout.globals {
                 loader.override_global(name, value, true);
             }
-            let mut ebpf = loader
-                .load(OBJECT)
-                .map_err(|error| LoadError::Object(programs::in_short(&error)))?;
+            let mut ebpf = loader.load(OBJECT).map_err(object_error)?;
             let mut attacher = Attacher::new(&mut ebpf);
             reports.extend(attach::try_tier(&mut attacher, tier));
             if tier == Tier::Cgroup {
@@ -186,6 +205,11 @@ impl Probe {
         #[cfg(feature = "log")]
         self.debug_lines.flush();
         self.ring.next()
+    }
+
+    /// Takes the programs out of the kernel. What is in the ring stays readable.
+    pub fn detach(&mut self) {
+        self.ebpf = None;
     }
 
     /// The exact counts.

@@ -39,7 +39,11 @@ pub(super) fn in_short(error: &dyn Error) -> String {
                         .any(|trailer| line.starts_with(trailer))
             })
             .unwrap_or_default();
-        text = format!("{head}: {last}");
+        text = if last.is_empty() {
+            head.to_owned()
+        } else {
+            format!("{head}: {last}")
+        };
     }
     let mut cause = error.source();
     while let Some(this) = cause {
@@ -106,16 +110,23 @@ impl<'a> Attacher<'a> {
     }
 
     /// `cgroup_skb/ingress` at the cgroup2 root and the two tracepoints where packets end.
-    pub(super) fn ingress(&mut self) -> Result<(), String> {
+    /// `Ok(Some(…))` names what part of the host is out of sight.
+    pub(super) fn ingress(&mut self) -> Result<Option<String>, String> {
         for tracepoint in ["consume_skb", "kfree_skb"] {
             self.raw(tracepoint)?;
         }
-        let root = cgroup::root_fd()
+        let root = cgroup::root()
             .map_err(|error| format!("cannot open or mount a cgroup2 hierarchy: {error}"))?;
         let ingress: &mut CgroupSkb = program(self.ebpf, "listener_ingress")?;
         short(ingress.load())?;
-        short(ingress.attach(root, CgroupSkbAttachType::Ingress, CgroupAttachMode::Single))?;
-        Ok(())
+        short(ingress.attach(
+            root.fd,
+            CgroupSkbAttachType::Ingress,
+            CgroupAttachMode::Single,
+        ))?;
+        Ok((!root.whole).then(|| {
+            "this cgroup namespace shows only a part of the host: listeners outside of it are out of sight".into()
+        }))
     }
 
     pub(super) fn raw(&mut self, tracepoint: &str) -> Result<(), String> {

@@ -125,7 +125,7 @@ impl Summary {
         if self
             .rows
             .iter()
-            .all(|row| row.unattributed.unwrap_or(0) == 0)
+            .all(|row| row.unattributed.unwrap_or(0) <= 0)
         {
             return &[];
         }

@@ -117,6 +117,7 @@ fn detail(reporter: &Reporter, seen: &Observation) -> String {
                 _ => None,
             })
             .unwrap_or_default(),
+        _ if event.late => "found late".into(),
         _ => event.listener.map_or_else(String::new, |listener| {
             let mut text = format!(
                 "queue {}/{}",
@@ -338,11 +339,21 @@ fn unattributed_note(summary: &Summary) -> Option<String> {
             may_be.join("; ")
         ));
     }
+    if summary
+        .rows
+        .iter()
+        .any(|row| row.unattributed < Some(0) && row.unattributed.is_some())
+    {
+        return Some(
+            "less than 0: seen by the hooks, and not yet counted when the counters were read"
+                .into(),
+        );
+    }
     summary
         .rows
         .iter()
         .any(|row| row.kernel.is_none())
-        .then(|| "?: the namespace ended before its counters could be read".into())
+        .then(|| "?: the namespace ended, or could not be read".into())
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ fn kinds(moved: Reading) -> [(Kind, u64); 4] {
 
 impl Poller {
     fn new(mut parts: Parts) -> Self {
-        let last = readings(&mut parts.enricher);
+        let last = readings(&mut parts.enricher, parts.filter.netns);
         let mut this = Self {
             reconciler: Reconciler::new(Sample {
                 kernel: last.clone(),
@@ -91,31 +91,27 @@ impl Poller {
     }
 
     fn poll(&mut self, text: &mut String) {
-        let now = readings(&mut self.parts.enricher);
-        self.reconciler.observe(&now);
+        let now = readings(&mut self.parts.enricher, self.parts.filter.netns);
+        let present: Vec<u32> = self.parts.enricher.registry.iter().collect();
+        self.reconciler.observe(&present, &now);
         for (netns, reading) in &now {
-            if self
-                .parts
-                .filter
-                .netns
-                .is_some_and(|wanted| wanted != *netns)
-            {
-                continue;
-            }
+            // A namespace that was made since began at 0; one that could not be read for a while did not.
             let before = self.last.get(netns).copied().unwrap_or_default();
             let moved: Reading =
                 std::array::from_fn(|slot| reading[slot].saturating_sub(before[slot]));
             // Asked each time, so that a growth is that of this period alone.
             let grown = self.grown(*netns);
             for (kind, count) in kinds(moved) {
-                if count > 0 {
+                let tick = self.tick(*netns, kind, count, &grown);
+                // With a listener asked for, what another one may have refused is not its.
+                let wanted = self.parts.filter.listeners.is_empty() || !tick.candidates.is_empty();
+                if count > 0 && wanted {
                     *self.counts.entry((kind, None)).or_default() += count;
-                    let tick = self.tick(*netns, kind, count, &grown);
                     self.parts.reporter.write(&Line::Tick(&tick), text);
                 }
             }
         }
-        self.last = now;
+        self.last.extend(now);
     }
 
     fn tick(
@@ -125,12 +121,11 @@ impl Poller {
         count: u64,
         grown: &[(ListenerSnapshot, u32)],
     ) -> Tick {
-        let wanted = &self.parts.filter.listeners;
         let candidates = grown
             .iter()
             // A SYN answered by a cookie is no drop: nobody's sk_drops tells of it.
             .filter(|_| kind != Kind::CookieSent)
-            .filter(|(l, _)| wanted.is_empty() || wanted.iter().any(|f| f.takes_listener(l.addr)))
+            .filter(|(listener, _)| self.parts.filter.takes_listener(listener.addr))
             .map(|(snapshot, drops_delta)| {
                 let (owner, cgroup) = self.parts.enricher.identity(snapshot);
                 Candidate {

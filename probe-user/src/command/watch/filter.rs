@@ -59,7 +59,7 @@ impl ListenerFilter {
     }
 
     /// Whether a listener bound to `addr` can get packets for this filter.
-    pub fn takes_listener(&self, addr: SocketAddr) -> bool {
+    fn takes_listener(&self, addr: SocketAddr) -> bool {
         self.takes(addr) || addr.ip().is_unspecified() && addr.port() == self.port
     }
 }
@@ -79,13 +79,19 @@ impl Filter {
         if self.listeners.is_empty() {
             return true;
         }
-        let bound = event.listener.map(|listener| listener.addr);
-        // A refused packet names the address it was sent to; other events
-        // belong to a listener by either end.
-        let ends = [event.local, event.remote.filter(|_| bound.is_none()), bound];
+        // Where the listener is known, it decides: so do the counts, which know nothing else.
+        if let Some(listener) = event.listener {
+            return self.takes_listener(listener.addr);
+        }
+        let ends = [event.local, event.remote];
         self.listeners
             .iter()
             .any(|filter| ends.iter().flatten().any(|addr| filter.takes(*addr)))
+    }
+
+    /// Whether a listener bound to `addr` is among those wanted, or all are.
+    pub fn takes_listener(&self, addr: SocketAddr) -> bool {
+        self.listeners.is_empty() || self.listeners.iter().any(|f| f.takes_listener(addr))
     }
 
     pub fn in_words(&self) -> Vec<String> {

@@ -6,12 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use probe_common::{CountKey, counter};
+use probe_common::{CountKey, Health, counter};
 
 use super::filter::Filter;
 use crate::{
     decode::{self, Kind, Stage},
     enrich::{Enricher, Observation},
+    inspect::clock::mono_ns,
     loader::{Probe, Totals},
     reconcile::{LostInUserSpace, Reading, Reconciler, Sample},
     report::{Line, ListenerTally, Loss, Output, Reporter, Summary},
@@ -24,7 +25,10 @@ const BATCH_BYTES: usize = 32 * 1024;
 const DRAIN_AT_MOST: usize = 1024;
 
 /// Tries to read all counters while the hooks see nothing.
-const SAMPLE_TRIES: usize = 50;
+const SAMPLE_TRIES: usize = 20;
+
+/// Longer than a packet stays inside a listener.
+const UNDER_WAY: Duration = Duration::from_micros(200);
 
 /// The state of one watch.
 pub struct Live {
@@ -65,16 +69,28 @@ impl Live {
     /// Takes the first sample: from here on everything is accounted for.
     pub fn begin(mut parts: Parts, probe: &mut Probe) -> Self {
         // Records of before (the self-test's too) belong to the base.
-        let base = sample(probe, &mut parts.enricher, |probe| {
+        parts.enricher.registry.refresh_thoroughly();
+        let only = parts.filter.netns;
+        let base = sample(probe, &mut parts.enricher, only, |probe| {
             while probe.next_record().is_some() {}
         });
+        let unreadable: Vec<u32> = parts
+            .enricher
+            .registry
+            .iter()
+            .filter(|netns| only.is_none_or(|only| only == *netns))
+            .filter(|netns| !base.kernel.contains_key(netns))
+            .collect();
+        let base_totals = base.totals.clone();
+        let mut reconciler = Reconciler::new(base);
+        reconciler.unreadable(unreadable);
         Self {
             filter: parts.filter,
             reporter: parts.reporter,
             output: parts.output,
             enricher: parts.enricher,
-            base: base.totals.clone(),
-            reconciler: Reconciler::new(base),
+            base: base_totals,
+            reconciler,
             began: Instant::now(),
             batch: Batch::default(),
             shown: BTreeMap::new(),
@@ -99,18 +115,25 @@ impl Live {
 
     /// Takes records until the ring is empty (`true`) or it is another's turn.
     pub fn drain(&mut self, probe: &mut Probe) -> bool {
-        let mut empty = false;
+        self.drain_until(probe, u64::MAX)
+    }
+
+    /// The same, leaving out what happened after `mono_ns`.
+    fn drain_until(&mut self, probe: &mut Probe, mono_ns: u64) -> bool {
+        let mut empty = true;
         let mut events = Vec::new();
-        while events.len() < DRAIN_AT_MOST {
-            let decoded = match probe.next_record() {
-                Some(record) => decode::decode(&record),
-                None => {
-                    empty = true;
-                    break;
-                }
+        for taken in 0.. {
+            if taken == DRAIN_AT_MOST {
+                empty = false;
+                break;
+            }
+            let Some(record) = probe.next_record() else {
+                break;
             };
-            match decoded {
-                Ok(event) if self.filter.takes(&event) => events.push(event),
+            match decode::decode(&record) {
+                Ok(event) if event.mono_ns <= mono_ns && self.filter.takes(&event) => {
+                    events.push(event);
+                }
                 Ok(_) => {}
                 Err(_) => self.loss.undecodable += 1,
             }
@@ -144,13 +167,21 @@ impl Live {
             return;
         };
         for name in [listener.cookie, seen.event.sock] {
+            // Without a cookie it has one name only.
+            if name == 0 {
+                continue;
+            }
             let tally = self.listeners.entry(name).or_insert_with(|| ListenerTally {
                 cookie: listener.cookie,
                 netns: seen.event.netns,
-                addr: Some(listener.addr),
+                addr: None,
                 owner: seen.owner.clone(),
                 counts: BTreeMap::new(),
             });
+            // The newest is right: a kernel address may be another listener's by now.
+            tally.cookie = listener.cookie;
+            tally.netns = seen.event.netns;
+            tally.addr = Some(listener.addr);
             if !seen.owner.is_empty() {
                 tally.owner = seen.owner.clone();
             }
@@ -176,8 +207,14 @@ impl Live {
         self.reporter.tick();
         self.enricher.tick(Instant::now());
         self.reconcile(probe);
-        self.loss.ring_full = probe.counts().health().ring_full - self.base.health.ring_full;
+        self.note_ring_losses(probe.counts().health());
         self.tell_losses();
+    }
+
+    fn note_ring_losses(&mut self, health: Health) {
+        // A reading that failed is all zeroes; what was lost stays lost.
+        let lost = health.ring_full.saturating_sub(self.base.health.ring_full);
+        self.loss.ring_full = self.loss.ring_full.max(lost);
     }
 
     /// Looks for namespaces, remembers their counters (so that one that ends is not forgotten), and
@@ -189,9 +226,10 @@ impl Live {
         }
         self.enricher.registry.refresh();
         let before = probe.counts().sums();
-        let kernel = readings(&mut self.enricher);
+        let kernel = readings(&mut self.enricher, self.filter.netns);
         let after = probe.counts().sums();
-        self.reconciler.observe(&kernel);
+        let present: Vec<u32> = self.enricher.registry.iter().collect();
+        self.reconciler.observe(&present, &kernel);
         for residual in self.reconciler.residuals(&kernel, &before, &after) {
             if self
                 .filter
@@ -220,12 +258,16 @@ impl Live {
     /// The last sample, the rest of the ring, and the summary.
     pub fn end(mut self, probe: &mut Probe) -> (Summary, Reporter, Output) {
         self.enricher.registry.refresh();
-        let last = sample(probe, &mut self.enricher, |_| {});
+        let last = sample(probe, &mut self.enricher, self.filter.netns, |_| {});
+        let sampled_ns = mono_ns();
         let duration = self.began.elapsed();
-        while !self.drain(probe) {}
-        self.loss.ring_full = last.totals.health.ring_full - self.base.health.ring_full;
+        // From here on the ring only empties, so this ends under any flood.
+        probe.detach();
+        while !self.drain_until(probe, sampled_ns) {}
+        self.note_ring_losses(last.totals.health);
         self.tell_losses();
-        self.reconciler.observe(&last.kernel);
+        let present: Vec<u32> = self.enricher.registry.iter().collect();
+        self.reconciler.observe(&present, &last.kernel);
         let always = self
             .filter
             .netns
@@ -236,8 +278,10 @@ impl Live {
             rows.retain(|row| row.netns == netns);
         }
         let mut health = last.totals.health;
-        health.late -= self.base.health.late;
-        health.unreadable -= self.base.health.unreadable;
+        health.late = health.late.saturating_sub(self.base.health.late);
+        health.unreadable = health
+            .unreadable
+            .saturating_sub(self.base.health.unreadable);
         let (counts, listeners) = self.tally(&last.totals);
         let summary = Summary {
             duration,
@@ -247,7 +291,7 @@ impl Live {
             loss: self.loss,
             health,
             rows,
-            moving: last.moving,
+            moving: last.moving || self.reconciler.base_was_moving(),
         };
         (summary, self.reporter, self.output)
     }
@@ -262,7 +306,7 @@ impl Live {
         let mut listeners: HashMap<u64, ListenerTally> = HashMap::new();
         for (key, value) in &last.counts {
             let before = self.base.counts.get(key).map_or(0, |value| value.events);
-            let events = value.events - before;
+            let events = value.events.saturating_sub(before);
             let moved = |slot: usize| key.moved >> slot & 1 == 1;
             let Ok(what) = decode::classify(key.hook, key.flags, moved) else {
                 continue;
@@ -273,7 +317,13 @@ impl Live {
             *all.entry(what).or_default() += events;
             if key.listener != 0 && what.0.is_refusal() {
                 let tally = self.listener(key);
-                let tally = listeners.entry(tally.cookie).or_insert(tally);
+                // A listener that has no cookie yet is known by the name its counts have.
+                let name = if tally.cookie == 0 {
+                    key.listener
+                } else {
+                    tally.cookie
+                };
+                let tally = listeners.entry(name).or_insert(tally);
                 *tally.counts.entry(what).or_default() += events;
             }
         }
@@ -296,11 +346,11 @@ impl Live {
             return false;
         }
         self.filter.listeners.is_empty()
-            || self.listeners.get(&key.listener).is_some_and(|tally| {
-                tally.addr.is_some_and(|addr| {
-                    self.filter.listeners.iter().any(|f| f.takes_listener(addr))
-                })
-            })
+            || self
+                .listeners
+                .get(&key.listener)
+                .and_then(|tally| tally.addr)
+                .is_some_and(|addr| self.filter.takes_listener(addr))
     }
 
     fn listener(&self, key: &CountKey) -> ListenerTally {
@@ -321,9 +371,13 @@ const fn is_decision(kind: Kind) -> bool {
     kind.is_refusal() || matches!(kind, Kind::CookieSent)
 }
 
-/// The decisive counters of every namespace that can be read.
-pub fn readings(enricher: &mut Enricher) -> BTreeMap<u32, Reading> {
-    let namespaces: Vec<u32> = enricher.registry.iter().collect();
+/// The decisive counters of every namespace that can be read, or of one.
+pub fn readings(enricher: &mut Enricher, only: Option<u32>) -> BTreeMap<u32, Reading> {
+    let namespaces: Vec<u32> = enricher
+        .registry
+        .iter()
+        .filter(|netns| only.is_none_or(|only| only == *netns))
+        .collect();
     namespaces
         .into_iter()
         .filter_map(|netns| {
@@ -338,15 +392,26 @@ pub fn readings(enricher: &mut Enricher) -> BTreeMap<u32, Reading> {
 
 /// Reads the kernel's counters and the hooks' sums so that they belong
 /// together: again while the hooks see something in between.
-fn sample(probe: &mut Probe, enricher: &mut Enricher, meanwhile: impl Fn(&mut Probe)) -> Sample {
+fn sample(
+    probe: &mut Probe,
+    enricher: &mut Enricher,
+    only: Option<u32>,
+    meanwhile: impl Fn(&mut Probe),
+) -> Sample {
     let mut tries = 0;
     loop {
         tries += 1;
         let before = probe.counts().sums();
         meanwhile(probe);
-        let kernel = readings(enricher);
+        let kernel = readings(enricher, only);
+        // The kernel counts a moment before the hook does: what was under way
+        // while the counters were read is in the sums by now.
+        std::thread::sleep(UNDER_WAY);
         let totals = probe.counts().totals();
-        let moving = totals.sums != before;
+        let moving = match only {
+            Some(netns) => totals.sums.get(&netns) != before.get(&netns),
+            None => totals.sums != before,
+        };
         if !moving || tries >= SAMPLE_TRIES {
             return Sample {
                 kernel,
@@ -354,6 +419,5 @@ fn sample(probe: &mut Probe, enricher: &mut Enricher, meanwhile: impl Fn(&mut Pr
                 moving,
             };
         }
-        std::thread::sleep(Duration::from_micros(200));
     }
 }

@@ -4,7 +4,7 @@ mod counters;
 mod filter;
 mod live;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, task::Poll, time::Duration};
 
 use clap::Args;
 use tokio::{
@@ -107,6 +107,14 @@ fn parse_ring(text: &str) -> Result<u32, String> {
 /// Runs until a signal or the end of the time, calling `ready` once the
 /// readiness line is on its way; the summary is for callers that judge it.
 pub fn run(args: &WatchArgs, ready: impl FnOnce()) -> Result<Summary, Failure> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("cannot start the event loop: {error}")))?;
+    // From here on a signal ends the watch with its summary, however early it comes.
+    let mut stop = runtime
+        .block_on(async { Stop::new() })
+        .map_err(|error| Failure::failed(format!("cannot catch signals: {error}")))?;
     let mut enricher = Enricher::new();
     let filter = Filter {
         listeners: args.listeners.clone(),
@@ -164,13 +172,9 @@ pub fn run(args: &WatchArgs, ready: impl FnOnce()) -> Result<Summary, Failure> {
         output,
         enricher,
     };
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::failed(format!("cannot start the event loop: {error}")))?;
     let (summary, reporter, output) = runtime
         .block_on(async {
-            let stop = Stop::new(args.duration)?;
+            stop.end = args.duration.map(|time| tokio::time::Instant::now() + time);
             match probe {
                 Some(probe) => watch_live(parts, probe, &start, stop, ready).await,
                 None => counters::watch(parts, &start, stop, ready).await,
@@ -199,24 +203,34 @@ fn finish(summary: Summary, reporter: &Reporter, output: Output) -> Result<Summa
 
 /// What ends a watch.
 struct Stop {
-    signals: [Signal; 3],
+    signals: Vec<Signal>,
     end: Option<tokio::time::Instant>,
 }
 
 impl Stop {
-    fn new(duration: Option<Duration>) -> std::io::Result<Self> {
-        Ok(Self {
-            signals: [
-                signal(SignalKind::interrupt())?,
-                signal(SignalKind::terminate())?,
-                signal(SignalKind::hangup())?,
-            ],
-            end: duration.map(|duration| tokio::time::Instant::now() + duration),
-        })
+    fn new() -> std::io::Result<Self> {
+        let ignored = ignored_signals();
+        let signals = [
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+        ]
+        .into_iter()
+        // Who started whydrop with a signal ignored (nohup does) wants it to live on.
+        .filter(|kind| ignored >> (kind.as_raw_value() - 1) & 1 == 0)
+        .map(signal)
+        .collect::<Result<_, _>>()?;
+        Ok(Self { signals, end: None })
     }
 
     async fn wait(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.signals;
+        let signals = &mut self.signals;
+        let any_signal = std::future::poll_fn(|context| {
+            let came = signals
+                .iter_mut()
+                .any(|signal| signal.poll_recv(context).is_ready());
+            if came { Poll::Ready(()) } else { Poll::Pending }
+        });
         let end = self.end;
         let time_is_up = async move {
             match end {
@@ -225,12 +239,20 @@ impl Stop {
             }
         };
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+            () = any_signal => {}
             () = time_is_up => {}
         }
     }
+}
+
+/// The set of signals that this process was started to ignore; bit 0 is signal 1.
+fn ignored_signals() -> u64 {
+    std::fs::read_to_string("/proc/self/status")
+        .unwrap_or_default()
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .unwrap_or(0)
 }
 
 async fn watch_live(

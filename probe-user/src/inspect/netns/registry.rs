@@ -92,6 +92,13 @@ impl Registry {
         self.pace.ran(start, Instant::now());
     }
 
+    /// As [`Registry::refresh`], and looks at every thread and every open file too, once: afterwards a namespace that
+    /// turns up is one that was made since. Costs as much as a look for all sockets' owners.
+    pub fn refresh_thoroughly(&mut self) {
+        scan::all_files_and_threads(|found, path| self.remember_held(found, path));
+        self.refresh();
+    }
+
     /// A descriptor of namespace `inum`. Drop it soon: it keeps the namespace alive.
     pub fn open(&mut self, inum: u32) -> Result<OwnedFd, NetnsError> {
         if let Some(found) = self.try_ways(inum)? {
