@@ -209,17 +209,14 @@ struct Stop {
 
 impl Stop {
     fn new() -> std::io::Result<Self> {
-        let ignored = ignored_signals();
-        let signals = [
-            SignalKind::interrupt(),
-            SignalKind::terminate(),
-            SignalKind::hangup(),
-        ]
-        .into_iter()
-        // Who started whydrop with a signal ignored (nohup does) wants it to live on.
-        .filter(|kind| ignored >> (kind.as_raw_value() - 1) & 1 == 0)
-        .map(signal)
-        .collect::<Result<_, _>>()?;
+        let mut signals = vec![
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        ];
+        // Who started whydrop with SIGHUP ignored (nohup) wants it to outlive the terminal.
+        if !is_ignored(SignalKind::hangup()) {
+            signals.push(signal(SignalKind::hangup())?);
+        }
         Ok(Self { signals, end: None })
     }
 
@@ -245,14 +242,14 @@ impl Stop {
     }
 }
 
-/// The set of signals that this process was started to ignore; bit 0 is signal 1.
-fn ignored_signals() -> u64 {
+/// Whether this process was started to ignore a signal.
+fn is_ignored(kind: SignalKind) -> bool {
     std::fs::read_to_string("/proc/self/status")
         .unwrap_or_default()
         .lines()
         .find_map(|line| line.strip_prefix("SigIgn:"))
         .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .unwrap_or(0)
+        .is_some_and(|ignored| ignored >> (kind.as_raw_value() - 1) & 1 == 1)
 }
 
 async fn watch_live(
