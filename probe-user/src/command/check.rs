@@ -63,19 +63,6 @@ pub fn run(_: &CheckArgs) -> Result<(), Failure> {
     prove()
 }
 
-/// How far back each way in was seen to work (docs/kernels.md).
-fn since(via: &str) -> &'static str {
-    match via {
-        "fentry+fexit" => {
-            "since 5.5 on x86_64, 6.0 on arm64; needs CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS"
-        }
-        "kprobe+kretprobe" => "every version; needs CONFIG_KPROBES and CONFIG_KPROBE_EVENTS",
-        "tp_btf" => "since 5.5",
-        "raw_tp" => "since 4.17",
-        _ => "seen from 5.10 on; needs CONFIG_CGROUP_BPF",
-    }
-}
-
 fn say_hook(report: &HookReport) -> Result<(), Failure> {
     for trial in &report.trials {
         let (hook, via) = (report.hook, trial.via);
@@ -83,7 +70,7 @@ fn say_hook(report: &HookReport) -> Result<(), Failure> {
             None => say(format_args!("{hook:<22} {via:<18} attaches"))?,
             Some(why) => say(format_args!(
                 "{hook:<22} {via:<18} no: {why} ({})",
-                since(via)
+                trial.needs()
             ))?,
         }
     }

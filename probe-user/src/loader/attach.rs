@@ -27,6 +27,19 @@ pub struct Trial {
     pub refused: Option<String>,
 }
 
+impl Trial {
+    /// Since which version this way in exists, and with which configuration.
+    pub fn needs(&self) -> &'static str {
+        match self.via {
+            "fentry+fexit" => "since 5.5 on x86_64; needs CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
+            "kprobe+kretprobe" => "in every version; needs CONFIG_KPROBES and CONFIG_KPROBE_EVENTS",
+            "tp_btf" => "since 5.5; needs CONFIG_DEBUG_INFO_BTF",
+            "raw_tp" => "since 4.17; needs CONFIG_BPF_EVENTS",
+            _ => "seen from 5.10 on; needs CONFIG_CGROUP_BPF and CONFIG_BPF_EVENTS",
+        }
+    }
+}
+
 /// What became of one hook.
 #[derive(Clone, Debug)]
 pub struct HookReport {
@@ -151,10 +164,11 @@ fn why(reports: &[HookReport]) -> Option<String> {
         .find_map(|report| {
             let trial = report.trials.last()?;
             Some(format!(
-                "{} at {} was refused ({})",
+                "{} at {} was refused: {} ({})",
                 trial.via,
                 report.hook,
-                trial.refused.as_deref()?
+                trial.refused.as_deref()?,
+                trial.needs()
             ))
         })
 }

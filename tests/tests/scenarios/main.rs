@@ -8,6 +8,7 @@ mod kernel;
 mod lifecycle;
 mod listen_drops;
 mod loss;
+mod manners;
 mod measure;
 mod privilege;
 mod quiet;

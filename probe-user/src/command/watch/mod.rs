@@ -190,8 +190,9 @@ fn finish(summary: Summary, reporter: &Reporter, output: Output) -> Result<Summa
     let mut last = String::new();
     reporter.write(&Line::Summary(&summary), &mut last);
     match output.finish(last.clone(), PATIENCE) {
-        // A reader that went away has seen what it wanted.
-        Ok(_) => Ok(summary),
+        Ok(true) => Ok(summary),
+        // A reader that went away has seen what it wanted: no failure, and nobody to tell more.
+        Ok(false) => Err(Failure::new(status::OK, "")),
         Err(error @ OutputError::Create { .. }) => Err(Failure::usage(error)),
         Err(error) => {
             // The lines cannot be written where they were wanted; the counts still can be told.
