@@ -3,7 +3,7 @@
 use std::io::BufRead;
 use std::sync::{Arc, Condvar, Mutex};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::event::Event;
@@ -35,6 +35,17 @@ impl Heard {
 }
 
 impl Stopped {
+    /// It ended with status 0; the error has what it said.
+    pub fn ended_well(&self) -> Result<()> {
+        ensure!(
+            self.code == Some(0),
+            "exit code {:?}, stderr: {}",
+            self.code,
+            self.stderr
+        );
+        Ok(())
+    }
+
     pub fn summary(&self) -> Result<&Value> {
         let summary = self.others.iter().find(|line| line["type"] == "summary");
         summary.with_context(|| {

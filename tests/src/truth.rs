@@ -40,12 +40,7 @@ impl Truth {
 
     /// All of it: every event is there, every row adds up, nothing is lost.
     pub fn check(&self, netns: &Netns, stopped: &Stopped) -> Result<()> {
-        ensure!(
-            stopped.code == Some(0),
-            "exit code {:?}, stderr: {}",
-            stopped.code,
-            stopped.stderr
-        );
+        stopped.ended_well()?;
         self.check_events(netns, stopped)?;
         self.check_rows(netns, stopped, false)
     }

@@ -28,12 +28,7 @@ fn ctrl_c_sums_up_and_leaves_nothing_attached() -> Result<()> {
     let programs = bpf::programs_of(whydrop.pid())?;
     ensure!(!programs.is_empty(), "whydrop runs without a BPF program");
     let stopped = whydrop.stop()?;
-    ensure!(
-        stopped.code == Some(0),
-        "exit code {:?}, stderr: {}",
-        stopped.code,
-        stopped.stderr
-    );
+    stopped.ended_well()?;
     stopped.summary()?;
     // The kernel frees programs after a grace period.
     wait_until("the end of every program", soon(), || {
@@ -57,12 +52,7 @@ fn sigterm_sums_up() -> Result<()> {
     whydrop.signal(Signal::TERM)?;
     let stopped = whydrop.finish()?;
     stopped.summary()?;
-    ensure!(
-        stopped.code == Some(0),
-        "exit code {:?}, stderr: {}",
-        stopped.code,
-        stopped.stderr
-    );
+    stopped.ended_well()?;
     Ok(())
 }
 
@@ -70,12 +60,7 @@ fn sigterm_sums_up() -> Result<()> {
 fn ends_after_the_asked_time() -> Result<()> {
     let begin = Instant::now();
     let stopped = Watch::new().args(["--for", "1s"]).start()?.finish()?;
-    ensure!(
-        stopped.code == Some(0),
-        "exit code {:?}, stderr: {}",
-        stopped.code,
-        stopped.stderr
-    );
+    stopped.ended_well()?;
     ensure!(
         begin.elapsed() >= Duration::from_secs(1),
         "it ended after {:?}",
@@ -136,12 +121,7 @@ fn output_goes_to_a_file() -> Result<()> {
         Ok(read().matches(r#""overflow""#).count() >= expected.events.len())
     })?;
     let stopped = whydrop.stop()?;
-    ensure!(
-        stopped.code == Some(0),
-        "exit code {:?}, stderr: {}",
-        stopped.code,
-        stopped.stderr
-    );
+    stopped.ended_well()?;
     ensure!(stopped.events.is_empty(), "events on stdout as well");
     let lines: Vec<Value> = read()
         .lines()
@@ -200,12 +180,7 @@ fn text_is_the_default() -> Result<()> {
         let file = Scratch::new("output.txt");
         let path = file.0.to_str().context("no UTF-8")?.to_owned();
         let stopped = run(&["--for", "1s", "--output", &path])?;
-        ensure!(
-            stopped.code == Some(0),
-            "exit code {:?}, stderr: {}",
-            stopped.code,
-            stopped.stderr
-        );
+        stopped.ended_well()?;
         fs::read_to_string(&path)?
     };
     ensure!(!stopped_text.trim().is_empty(), "no text at all");
@@ -224,12 +199,7 @@ fn demo_sees_what_the_kernel_counts() -> Result<()> {
         command
     })?
     .finish()?;
-    ensure!(
-        stopped.code == Some(0),
-        "exit code {:?}, stderr: {}",
-        stopped.code,
-        stopped.stderr
-    );
+    stopped.ended_well()?;
     Ok(())
 }
 

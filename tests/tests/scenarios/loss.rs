@@ -35,12 +35,7 @@ fn loss_is_reported() -> Result<()> {
     })?;
     let stopped = whydrop.stop()?;
 
-    ensure!(
-        stopped.code == Some(0),
-        "exit code {:?}, stderr: {}",
-        stopped.code,
-        stopped.stderr
-    );
+    stopped.ended_well()?;
     truth.check_rows(netns, &stopped, true)?;
     let overflows =
         row(&stopped, netns, "ListenOverflows")?.context("no row for ListenOverflows")?;

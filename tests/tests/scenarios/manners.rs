@@ -38,12 +38,7 @@ fn an_early_signal_still_sums_up() -> Result<()> {
     whydrop.signal(Signal::INT)?;
     let stopped = whydrop.finish()?;
     stopped.summary()?;
-    ensure!(
-        stopped.code == Some(0),
-        "exit code {:?}, stderr: {}",
-        stopped.code,
-        stopped.stderr
-    );
+    stopped.ended_well()?;
     Ok(())
 }
 

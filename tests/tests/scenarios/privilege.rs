@@ -48,12 +48,7 @@ fn counters_need_none() -> Result<()> {
     wait_until("readiness", ready(), || Ok(whydrop.readiness().is_ok()))?;
     let expected = paths::syn_overflow(&wire, Family::V4)?;
     let stopped = whydrop.stop()?;
-    ensure!(
-        stopped.code == Some(0),
-        "exit code {:?}, stderr: {}",
-        stopped.code,
-        stopped.stderr
-    );
+    stopped.ended_well()?;
     let row = row(&stopped, wire.netns(), "ListenOverflows")?;
     ensure!(
         row.as_ref()

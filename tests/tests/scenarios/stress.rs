@@ -58,12 +58,7 @@ fn stress(syncookies: &str) -> Result<()> {
     settle(&wire)?;
 
     let stopped = whydrop.stop()?;
-    ensure!(
-        stopped.code == Some(0),
-        "exit code {:?}, stderr: {}",
-        stopped.code,
-        stopped.stderr
-    );
+    stopped.ended_well()?;
     truth.check_rows(wire.netns(), &stopped, true)?;
     let overflows =
         row(&stopped, wire.netns(), "ListenOverflows")?.context("no row for ListenOverflows")?;

@@ -41,12 +41,7 @@ fn counters() -> Result<()> {
     let truth = Truth::begin(wire.netns())?;
     let expected = paths::syn_overflow(&wire, Family::V4)?;
     let stopped = whydrop.stop()?;
-    ensure!(
-        stopped.code == Some(0),
-        "exit code {:?}, stderr: {}",
-        stopped.code,
-        stopped.stderr
-    );
+    stopped.ended_well()?;
     let row =
         row(&stopped, wire.netns(), "ListenOverflows")?.context("no row for ListenOverflows")?;
     ensure!(
