@@ -25,6 +25,12 @@ use crate::{
 /// How long the kernel may take to refuse one SYN.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Between two looks at the counters.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(1);
+
+/// Clients that are tried before the kernel is taken to refuse nobody.
+const CLIENTS_AT_MOST: usize = 64;
+
 /// The outcome, or what differs: then nothing that whydrop says could be trusted.
 pub fn run(probe: &Probe) -> Result<SelfTest, String> {
     let namespace = match Private::new() {
@@ -36,7 +42,7 @@ pub fn run(probe: &Probe) -> Result<SelfTest, String> {
         }
     };
     // The clients and the listener must live until the counters are read.
-    let sockets = match namespace.inside(overflow) {
+    let (listener, mut clients) = match namespace.inside(overflow) {
         Ok(Ok(sockets)) => sockets,
         Ok(Err(error)) | Err(error) => {
             return Ok(SelfTest::Skipped(format!(
@@ -58,12 +64,19 @@ pub fn run(probe: &Probe) -> Result<SelfTest, String> {
         if agree || Instant::now() > deadline {
             break (kernel, seen);
         }
-        std::thread::yield_now();
+        if kernel[counter::LISTEN_OVERFLOWS] == 0 && clients.len() < CLIENTS_AT_MOST {
+            // On a busy machine a SYN may overtake the ACK that would have filled the queue.
+            let one_more = namespace.inside(|| begin_connect(listener.local_addr()?));
+            clients.extend(one_more.ok().and_then(Result::ok));
+        }
+        std::thread::sleep(LOOK_AGAIN_AFTER);
     };
-    drop(sockets);
+    drop((listener, clients));
     let overflows = kernel[counter::LISTEN_OVERFLOWS];
     if overflows == 0 {
-        return Err("the self-test could not make the kernel refuse a connection".into());
+        return Ok(SelfTest::Skipped(
+            "the kernel refused none of the connections that were meant to be too many".into(),
+        ));
     }
     if kernel != seen {
         let names: Vec<&str> = counter::NAMES[..counter::DECISIVE]

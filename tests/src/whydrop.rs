@@ -180,7 +180,11 @@ impl Whydrop {
     pub fn finish(mut self) -> Result<Stopped> {
         let limit = deadline::scaled(Duration::from_secs(30));
         let ended = self.wait(limit, |heard| heard.closed)?;
-        ensure!(ended, "whydrop has not ended within {limit:?}");
+        ensure!(
+            ended,
+            "whydrop has not ended within {limit:?}; its threads: {}",
+            threads(self.child.id())
+        );
         let mut status = None;
         deadline::wait_until("the end of whydrop", limit, || {
             status = self.child.try_wait()?;
@@ -246,6 +250,22 @@ pub fn run(arguments: &[&str]) -> Result<Stopped> {
     let mut command = Command::new(binary()?);
     command.args(arguments);
     Whydrop::spawn(command)?.finish()
+}
+
+/// What each thread of a process is at, for the message about one that hangs.
+fn threads(pid: u32) -> String {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+        return "none".into();
+    };
+    tasks
+        .flatten()
+        .map(|task| {
+            let read = |name: &str| std::fs::read_to_string(task.path().join(name));
+            let [comm, syscall, stack] =
+                ["comm", "syscall", "stack"].map(|name| read(name).unwrap_or_default());
+            format!("{} in {}\n{stack}", comm.trim(), syscall.trim())
+        })
+        .collect()
 }
 
 /// The tier under test, if the caller of the tests asks for one.

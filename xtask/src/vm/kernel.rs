@@ -17,8 +17,6 @@ pub struct Series {
     suite: &'static str,
     /// Whether it is an error when Debian no longer has it. bullseye is leaving the mirrors and sid moves on.
     pub required: bool,
-    /// QEMU's software emulation can trip over the text patching of new kernels during boot.
-    pub may_oops_early: bool,
 }
 
 pub const ALL: &[Series] = &[
@@ -26,26 +24,22 @@ pub const ALL: &[Series] = &[
         name: "5.10",
         suite: "bullseye",
         required: false,
-        may_oops_early: false,
     },
     Series {
         name: "6.1",
         suite: "bookworm",
         required: true,
-        may_oops_early: false,
     },
     Series {
         name: "6.12",
         suite: "trixie",
         required: true,
-        may_oops_early: false,
     },
     // sid's kernel is whatever is newest; 7.2 is what it was when this was written.
     Series {
         name: "7.2",
         suite: "sid",
         required: false,
-        may_oops_early: true,
     },
 ];
 
