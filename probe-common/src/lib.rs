@@ -11,7 +11,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Raised whenever a record, a key or a constant below changes its meaning.
-pub const ABI: u32 = 2;
+pub const ABI: u32 = 3;
 
 /// The value of an offset that the running kernel's BTF does not have.
 pub const ABSENT: u32 = u32::MAX;
@@ -28,6 +28,8 @@ pub mod hook {
     pub const REQ_ERR: u8 = 4;
     /// From `cgroup_skb/ingress` of a listener to the free of the same skb.
     pub const INGRESS: u8 = 5;
+    /// Around `reqsk_timer_handler`: a request whose SYN-ACK nobody answered.
+    pub const REQUEST_TIMER: u8 = 6;
     /// Tracepoint `tcp:tcp_retransmit_skb`.
     pub const RETRANSMIT_SKB: u8 = 16;
     /// Tracepoint `tcp:tcp_retransmit_synack`.
@@ -36,13 +38,17 @@ pub mod hook {
     pub const SEND_RESET: u8 = 18;
     /// Tracepoint `tcp:tcp_receive_reset`.
     pub const RECEIVE_RESET: u8 = 19;
+    /// Tracepoint `sock:inet_sock_set_state`, LISTEN to CLOSE.
+    pub const LISTENER_CLOSED: u8 = 20;
+    /// Tracepoint `skb:kfree_skb`, with a reason that is asked for.
+    pub const PACKET_DROP: u8 = 21;
 }
 
 /// Counters of `net->mib.net_statistics` that are read when a packet enters a
 /// listener and again when it leaves; a slot is a position in [`Record::moved`].
 pub mod counter {
     /// Number of slots.
-    pub const SLOTS: usize = 8;
+    pub const SLOTS: usize = 10;
     /// `LINUX_MIB_LISTENOVERFLOWS`, ListenOverflows in nstat.
     pub const LISTEN_OVERFLOWS: usize = 0;
     /// `LINUX_MIB_LISTENDROPS`, ListenDrops.
@@ -51,18 +57,25 @@ pub mod counter {
     pub const REQQ_FULL_DROP: usize = 2;
     /// `LINUX_MIB_TCPREQQFULLDOCOOKIES`, TCPReqQFullDoCookies.
     pub const REQQ_FULL_DO_COOKIES: usize = 3;
+    /// `LINUX_MIB_EMBRYONICRSTS`, EmbryonicRsts: a request was reset, by its client or on overflow.
+    pub const EMBRYONIC_RSTS: usize = 4;
+    /// `LINUX_MIB_TCPDEFERACCEPTDROP`, TCPDeferAcceptDrop: a bare ACK was not enough.
+    pub const DEFER_ACCEPT_DROP: usize = 5;
+    /// `LINUX_MIB_TCPFASTOPENLISTENOVERFLOW`, TCPFastOpenListenOverflow.
+    pub const FASTOPEN_LISTEN_OVERFLOW: usize = 6;
     /// `LINUX_MIB_SYNCOOKIESRECV`, SyncookiesRecv: tells a cookie ACK from the ACK of a request.
-    pub const SYNCOOKIES_RECV: usize = 4;
-    /// `LINUX_MIB_EMBRYONICRSTS`, EmbryonicRsts: tells abort on overflow from silence.
-    pub const EMBRYONIC_RSTS: usize = 5;
+    pub const SYNCOOKIES_RECV: usize = 7;
     /// `LINUX_MIB_TCPMIGRATEREQFAILURE`, TCPMigrateReqFailure: a migrated request was refused.
-    pub const MIGRATE_REQ_FAILURE: usize = 6;
+    pub const MIGRATE_REQ_FAILURE: usize = 8;
     /// `LINUX_MIB_TCPFASTOPENPASSIVEFAIL`, TCPFastOpenPassiveFail: a fast-open child was refused.
-    pub const FASTOPEN_PASSIVE_FAIL: usize = 7;
+    pub const FASTOPEN_PASSIVE_FAIL: usize = 9;
 
-    /// How many of the leading slots mean that a connection attempt was hurt
-    /// (or answered by a cookie); the rest are evidence only.
-    pub const DECISIVE: usize = 4;
+    /// How many of the leading slots are events when they move, and are
+    /// reconciled; the rest are evidence only.
+    pub const DECISIVE: usize = 7;
+
+    /// Of these, the ones every summary shows; the others only where they moved.
+    pub const ALWAYS_SHOWN: usize = 4;
 
     /// Slot, name in the kernel's BTF, name in /proc/net/netstat.
     pub const NAMES: [(&str, &str); SLOTS] = [
@@ -70,8 +83,13 @@ pub mod counter {
         ("LINUX_MIB_LISTENDROPS", "ListenDrops"),
         ("LINUX_MIB_TCPREQQFULLDROP", "TCPReqQFullDrop"),
         ("LINUX_MIB_TCPREQQFULLDOCOOKIES", "TCPReqQFullDoCookies"),
-        ("LINUX_MIB_SYNCOOKIESRECV", "SyncookiesRecv"),
         ("LINUX_MIB_EMBRYONICRSTS", "EmbryonicRsts"),
+        ("LINUX_MIB_TCPDEFERACCEPTDROP", "TCPDeferAcceptDrop"),
+        (
+            "LINUX_MIB_TCPFASTOPENLISTENOVERFLOW",
+            "TCPFastOpenListenOverflow",
+        ),
+        ("LINUX_MIB_SYNCOOKIESRECV", "SyncookiesRecv"),
         ("LINUX_MIB_TCPMIGRATEREQFAILURE", "TCPMigrateReqFailure"),
         ("LINUX_MIB_TCPFASTOPENPASSIVEFAIL", "TCPFastOpenPassiveFail"),
     ];
@@ -80,16 +98,36 @@ pub mod counter {
 /// Bits of [`Record::flags`] and [`CountKey::flags`].
 pub mod flag {
     /// The packet is a SYN without ACK.
-    pub const SYN: u8 = 1 << 0;
+    pub const SYN: u16 = 1 << 0;
     /// Addresses, ports, sequence numbers and TCP flags come from a packet (or request) at hand.
-    pub const PACKET: u8 = 1 << 1;
+    pub const PACKET: u16 = 1 << 1;
     /// The socket is a child that no accept(2) has returned yet.
-    pub const UNACCEPTED: u8 = 1 << 2;
+    pub const UNACCEPTED: u16 = 1 << 2;
     /// The change was found at the next packet, since the leaving of the one
     /// that caused it was not seen: its client and listener are unknown.
-    pub const LATE: u8 = 1 << 3;
+    pub const LATE: u16 = 1 << 3;
     /// The tracepoint had a packet that it answers (`skb` not NULL).
-    pub const ANSWER: u8 = 1 << 4;
+    pub const ANSWER: u16 = 1 << 4;
+    /// The namespace's `tcp_syncookies` is 2: cookies are sent without need.
+    pub const COOKIES_FORCED: u16 = 1 << 5;
+    /// Cookies are off and less than a quarter of `tcp_max_syn_backlog` is left
+    /// (net/ipv4/tcp_input.c:tcp_conn_request, 5.10 to 7.2).
+    pub const NEARLY_FULL: u16 = 1 << 6;
+    /// The accept queue of a listener that closes is not empty.
+    pub const QUEUED: u16 = 1 << 7;
+    /// The listener was there no more, or listened no more.
+    pub const LISTENER_GONE: u16 = 1 << 8;
+
+    /// The accept queue had just been found full for the packet that is answered.
+    pub const OVERFLOWN: u16 = 1 << 9;
+    /// The packet is a reset.
+    pub const RST: u16 = 1 << 10;
+    /// The queue of a listener that closes may go to other members of its
+    /// SO_REUSEPORT group (net/core/sock_reuseport.c:reuseport_stop_listen_sock, 5.14 to 7.2).
+    pub const MIGRATES: u16 = 1 << 11;
+
+    /// Those that a count is kept apart by.
+    pub const COUNTED_APART: u16 = !PACKET;
 }
 
 /// TCP flag bits as in byte 13 of the header.
@@ -136,7 +174,8 @@ pub struct Record {
     /// Inode number of the network namespace.
     pub netns: u32,
     pub cpu: u32,
-    /// `enum sk_rst_reason` where the kernel passes one, else 0.
+    /// `enum sk_rst_reason` of a reset or `enum skb_drop_reason` of a dropped
+    /// packet, where the kernel passes one, else 0.
     pub reason: u32,
     pub seq: u32,
     pub ack_seq: u32,
@@ -151,8 +190,8 @@ pub struct Record {
     pub bound_ifindex: u32,
     /// The namespace's `tcp_max_syn_backlog`.
     pub max_syn_backlog: u32,
-    pub reserved: u32,
-    /// The other end of the packet or socket.
+    /// The other end of the packet or socket. Of [`hook::LISTENER_CLOSED`]: the
+    /// comm of the task that closed it, whose process id is in `seq`.
     pub remote_addr: [u8; 16],
     /// This host's end of the packet or socket.
     pub local_addr: [u8; 16],
@@ -165,8 +204,8 @@ pub struct Record {
     pub family: u16,
     /// Of the socket: [`family`].
     pub sock_family: u16,
+    pub flags: u16,
     pub hook: u8,
-    pub flags: u8,
     pub tcp_flags: u8,
     /// `skc_state` of the socket, 0 without one.
     pub sock_state: u8,
@@ -176,6 +215,7 @@ pub struct Record {
     pub syncookies: u8,
     /// How far each counter moved, [`counter`].
     pub moved: [u8; counter::SLOTS],
+    pub reserved: u8,
 }
 
 /// Key of the exact counts: which socket, where, what.
@@ -189,12 +229,15 @@ pub struct CountKey {
     /// Socket cookie, or the socket's kernel address where it has none yet.
     pub listener: u64,
     pub netns: u32,
-    pub hook: u8,
-    /// The bits of [`Record::flags`] that classification needs.
-    pub flags: u8,
     /// Bit n: counter slot n moved.
-    pub moved: u8,
+    pub moved: u16,
+    /// [`flag::COUNTED_APART`] of [`Record::flags`].
+    pub flags: u16,
+    /// Of a dropped packet: the kernel's reason.
+    pub reason: u16,
+    pub hook: u8,
     pub sock_state: u8,
+    pub reserved: u32,
 }
 
 /// Value of the exact counts, per CPU.
@@ -209,6 +252,21 @@ pub struct CountValue {
     pub events: u64,
     /// Of these, events whose record found no room in the ring.
     pub shed: u64,
+    /// Of these, events whose record was left out on purpose.
+    pub sampled: u64,
+}
+
+/// Who is left out of the detail: one client address of one count.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    feature = "user",
+    derive(FromBytes, IntoBytes, Immutable, KnownLayout, PartialEq, Eq, Hash)
+)]
+#[repr(C)]
+pub struct ClientKey {
+    pub count: CountKey,
+    /// As [`Record::remote_addr`].
+    pub addr: [u8; 16],
 }
 
 /// How far each counter moved in one namespace while the hooks watched, per CPU.
@@ -240,6 +298,8 @@ pub struct Health {
     pub late: u64,
     /// Counter readings that failed or made no sense, and were not counted.
     pub unreadable: u64,
+    /// Clients that found no room in the map of clients while detail was sampled.
+    pub clients_full: u64,
 }
 
 #[cfg(test)]
@@ -249,6 +309,7 @@ mod tests {
     #[test]
     fn records_have_the_size_the_documentation_gives() {
         assert_eq!(size_of::<Record>(), 144);
-        assert_eq!(size_of::<CountKey>(), 16);
+        assert_eq!(size_of::<CountKey>(), 24);
+        assert_eq!(size_of::<ClientKey>(), 40);
     }
 }

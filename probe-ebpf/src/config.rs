@@ -18,6 +18,8 @@ globals! {
     WHYDROP_ABI = ABI;
     /// 1: retransmits and resets of every connection, 0: of attempts only.
     EVENTS_ALL = 0;
+    /// Records a second for each count; what is beyond is sampled. 0: no limit.
+    DETAIL_PER_SECOND = 0;
     /// 1: `bpf_get_socket_cookie` exists for tracing programs here.
     HAVE_COOKIE_HELPER = 0;
 
@@ -27,6 +29,8 @@ globals! {
     SK_DROPS = ABSENT;
     SK_SOCKET = ABSENT;
     SK_FLAGS = ABSENT;
+    SK_PROTOCOL = ABSENT;
+    SK_REUSEPORT_CB = ABSENT;
     SOCK_DEAD_BIT = ABSENT;
     SKC_FAMILY = ABSENT;
     SKC_STATE = ABSENT;
@@ -40,10 +44,14 @@ globals! {
     SKC_COOKIE = ABSENT;
     SKC_LISTENER = ABSENT;
     SKC_BOUND_DEV_IF = ABSENT;
+    SKC_NULLS_PPREV = ABSENT;
     INET_SPORT = ABSENT;
     ICSK_QLEN = ABSENT;
     ICSK_RETRANSMITS = ABSENT;
     REQ_NUM_RETRANS = ABSENT;
+    /// The byte that holds `num_timeout`.
+    REQ_NUM_TIMEOUT = ABSENT;
+    REQ_TIMER = ABSENT;
     TREQ_RCV_ISN = ABSENT;
     TREQ_SNT_ISN = ABSENT;
     NET_INUM = ABSENT;
@@ -51,6 +59,7 @@ globals! {
     NET_SYNCOOKIES = ABSENT;
     NET_MAX_SYN_BACKLOG = ABSENT;
     SKB_HEAD = ABSENT;
+    SKB_SK = ABSENT;
     SKB_NETWORK_HEADER = ABSENT;
     SKB_TRANSPORT_HEADER = ABSENT;
     SKB_PROTOCOL = ABSENT;
@@ -68,6 +77,20 @@ globals! {
     MIB_5 = ABSENT;
     MIB_6 = ABSENT;
     MIB_7 = ABSENT;
+    MIB_8 = ABSENT;
+    MIB_9 = ABSENT;
+
+    /// Bit n of the four: a packet freed for reason n (`enum skb_drop_reason`) is told of.
+    REASONS_0 = 0;
+    REASONS_1 = 0;
+    REASONS_2 = 0;
+    REASONS_3 = 0;
+    /// `SKB_DROP_REASON_NO_SOCKET`.
+    REASON_NO_SOCKET = ABSENT;
+    /// How many arguments the tracepoint `kfree_skb` has: the fourth is the socket.
+    KFREE_SKB_ARGS = 0;
+    /// How many arguments the tracepoint `tcp_send_reset` has: the third is the reason.
+    SEND_RESET_ARGS = 2;
 }
 
 /// The byte offset of counter `slot` in `struct linux_mib`.
@@ -82,6 +105,21 @@ pub fn mib(slot: usize) -> u32 {
         5 => MIB_5.load(),
         6 => MIB_6.load(),
         7 => MIB_7.load(),
+        8 => MIB_8.load(),
+        9 => MIB_9.load(),
         _ => ABSENT,
     }
+}
+
+/// Whether packets freed for this reason are told of.
+#[inline(always)]
+pub fn is_told(reason: u32) -> bool {
+    let bits = match reason >> 5 {
+        0 => REASONS_0.load(),
+        1 => REASONS_1.load(),
+        2 => REASONS_2.load(),
+        3 => REASONS_3.load(),
+        _ => 0,
+    };
+    bits >> (reason & 31) & 1 == 1
 }

@@ -5,7 +5,8 @@ use core::arch::asm;
 
 use aya_ebpf::{
     btf_maps::{PerCpuArray, PerCpuHashMap, RingBuf},
-    helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns},
+    cty::c_void,
+    helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id, bpf_ktime_get_ns, generated},
     macros::btf_map,
 };
 use probe_common::{
@@ -16,6 +17,7 @@ use crate::{
     config::*,
     frame::Frame,
     kernel::{self, Headers, Ptr},
+    sample,
 };
 
 #[btf_map]
@@ -42,12 +44,13 @@ pub enum Trouble {
     SumsFull,
     Late,
     Unreadable,
+    ClientsFull,
 }
 
 /// Adds to a counter of this CPU. Atomically: a program in process context can
 /// be interrupted by one in softirq that adds to the same word.
 #[inline(always)]
-fn add(word: *mut u64, n: u64) {
+pub fn add(word: *mut u64, n: u64) {
     // The core library has no fetch_add for BPF, since 5.10 has no atomic that
     // returns a value; the plain atomic add has been there from the start.
     // SAFETY: `word` points into a map value of this CPU, aligned to eight bytes.
@@ -68,6 +71,7 @@ pub fn trouble(what: Trouble) {
             Trouble::SumsFull => &raw mut (*health).sums_full,
             Trouble::Late => &raw mut (*health).late,
             Trouble::Unreadable => &raw mut (*health).unreadable,
+            Trouble::ClientsFull => &raw mut (*health).clients_full,
         }
     };
     add(word, 1);
@@ -97,12 +101,17 @@ fn add_sums(netns: u32, moved: &[u8; counter::SLOTS]) {
     }
 }
 
-/// Counts an event and returns its count, so that a shed record can be noted there.
+/// Counts an event and returns its count, so that a record that was left out can be noted there.
 #[inline(always)]
 fn count(key: &CountKey) -> Option<*mut CountValue> {
     let mut value = COUNTS.get_ptr_mut(key);
     if value.is_none() {
-        let _ = COUNTS.insert(key, CountValue { events: 0, shed: 0 }, BPF_NOEXIST);
+        let zero = CountValue {
+            events: 0,
+            shed: 0,
+            sampled: 0,
+        };
+        let _ = COUNTS.insert(key, zero, BPF_NOEXIST);
         value = COUNTS.get_ptr_mut(key);
     }
     match value {
@@ -114,39 +123,78 @@ fn count(key: &CountKey) -> Option<*mut CountValue> {
 }
 
 /// Everything of a record that does not depend on the socket being there.
-struct Detail {
-    hook: u8,
-    flags: u8,
-    netns: u32,
-    sock: Ptr,
-    cookie: u64,
-    skb: Ptr,
-    request: Ptr,
-    reason: u32,
+pub struct Detail {
+    pub hook: u8,
+    pub flags: u16,
+    pub netns: u32,
+    pub sock: Ptr,
+    pub cookie: u64,
+    /// The packet that it is about.
+    pub headers: Option<Headers>,
+    /// The request that it is about, where there is no packet.
+    pub request: Ptr,
+    pub reason: u32,
 }
 
+/// The bits of the decisive slots.
+const DECISIVE: u16 = (1 << counter::DECISIVE) - 1;
+
+/// What a listener's state says about why; zeroes of anything else.
+struct Pressure {
+    syn_queue_len: u32,
+    max_syn_backlog: u32,
+    syncookies: u8,
+}
+
+impl Pressure {
+    #[inline(always)]
+    fn of(sock: Ptr, sock_state: u8) -> Self {
+        if sock_state != state::LISTEN {
+            return Self {
+                syn_queue_len: 0,
+                max_syn_backlog: 0,
+                syncookies: 0,
+            };
+        }
+        let net = kernel::net_of(sock);
+        Self {
+            syn_queue_len: kernel::read(sock, ICSK_QLEN.load()),
+            max_syn_backlog: kernel::read(net, NET_MAX_SYN_BACKLOG.load()),
+            syncookies: kernel::read(net, NET_SYNCOOKIES.load()),
+        }
+    }
+
+    /// As flags, without a branch.
+    #[inline(always)]
+    fn flags(&self) -> u16 {
+        let forced = u16::from(self.syncookies == 2) * flag::COOKIES_FORCED;
+        let left = i64::from(self.max_syn_backlog) - i64::from(self.syn_queue_len);
+        let nearly = (self.syncookies == 0) & (left < i64::from(self.max_syn_backlog >> 2));
+        forced | u16::from(nearly) * flag::NEARLY_FULL
+    }
+}
+
+/// Counts an event, and hands its record out unless there is no room or enough of its kind already.
 #[inline(always)]
-fn emit(detail: &Detail, moved: &[u8; counter::SLOTS]) {
-    let headers = if detail.skb.is_null() {
-        None
-    } else {
-        kernel::headers_of(detail.skb)
-    };
+pub fn emit(detail: &Detail, moved: &[u8; counter::SLOTS]) {
     let mut flags = detail.flags;
-    if let Some(headers) = &headers
-        && headers.tcp_flags & (tcp_flag::SYN | tcp_flag::ACK) == tcp_flag::SYN
-    {
-        flags |= flag::SYN;
+    if let Some(headers) = &detail.headers {
+        flags |= u16::from(headers.is_syn()) * flag::SYN;
+        flags |= u16::from(headers.tcp_flags & tcp_flag::RST != 0) * flag::RST;
     }
     let sock_state = kernel::state_of(detail.sock);
-    let mut mask = 0u8;
+    let pressure = Pressure::of(detail.sock, sock_state);
+    if sock_state == state::LISTEN {
+        flags |= pressure.flags();
+    }
+    let mut mask = 0u16;
     let mut slot = 0;
     while slot < counter::SLOTS {
         // 1 for 1 to 255, without a branch.
-        mask |= (((u16::from(moved[slot]) + 255) >> 8) as u8) << slot;
+        mask |= ((u16::from(moved[slot]) + 255) >> 8) << slot;
         slot += 1;
     }
-    let counted = count(&CountKey {
+    let key = CountKey {
         // A key for each connection would fill the map; only listeners have their own.
         listener: match (sock_state, detail.cookie) {
             (state::LISTEN, 0) => detail.sock as u64,
@@ -154,11 +202,29 @@ fn emit(detail: &Detail, moved: &[u8; counter::SLOTS]) {
             _ => 0,
         },
         netns: detail.netns,
-        hook: detail.hook,
-        flags: flags & (flag::SYN | flag::UNACCEPTED | flag::LATE | flag::ANSWER),
         moved: mask,
+        flags: flags & flag::COUNTED_APART,
+        reason: if detail.hook == hook::PACKET_DROP {
+            detail.reason as u16
+        } else {
+            0
+        },
+        hook: detail.hook,
         sock_state,
-    });
+        reserved: 0,
+    };
+    let counted = count(&key);
+    if EVENTS_ALL.load() == 0 && mask & DECISIVE == 1 << counter::DEFER_ACCEPT_DROP {
+        // A bare ACK where data is waited for is no news: every connection there begins with one.
+        return;
+    }
+    if sample::leaves_out(&key, detail) {
+        if let Some(value) = counted {
+            // SAFETY: as in `count`.
+            add(unsafe { &raw mut (*value).sampled }, 1);
+        }
+        return;
+    }
     let Some(mut entry) = EVENTS.reserve(0) else {
         trouble(Trouble::RingFull);
         if let Some(value) = counted {
@@ -171,13 +237,16 @@ fn emit(detail: &Detail, moved: &[u8; counter::SLOTS]) {
     let record = unsafe { &mut *entry.as_mut_ptr() };
     start(record, detail, flags, sock_state);
     record.moved = *moved;
-    fill(record, detail, headers);
+    record.syn_queue_len = pressure.syn_queue_len;
+    record.max_syn_backlog = pressure.max_syn_backlog;
+    record.syncookies = pressure.syncookies;
+    fill(record, detail);
     entry.submit(0);
 }
 
 /// Writes every field once, with what is known without reading further.
 #[inline(always)]
-fn start(record: &mut Record, detail: &Detail, flags: u8, sock_state: u8) {
+fn start(record: &mut Record, detail: &Detail, flags: u16, sock_state: u8) {
     // SAFETY: the helpers have no preconditions.
     (record.mono_ns, record.cpu) = unsafe { (bpf_ktime_get_ns(), bpf_get_smp_processor_id()) };
     record.sock = detail.sock as u64;
@@ -211,8 +280,8 @@ fn start(record: &mut Record, detail: &Detail, flags: u8, sock_state: u8) {
 
 /// The two ends (from the packet, else from the request, else from the socket) and the socket itself.
 #[inline(always)]
-fn fill(record: &mut Record, detail: &Detail, headers: Option<Headers>) {
-    if let Some(headers) = headers {
+fn fill(record: &mut Record, detail: &Detail) {
+    if let Some(headers) = &detail.headers {
         record.flags |= flag::PACKET;
         headers.fill(record);
     } else if !detail.request.is_null() {
@@ -223,9 +292,8 @@ fn fill(record: &mut Record, detail: &Detail, headers: Option<Headers>) {
         record.retransmits = kernel::read(detail.request, REQ_NUM_RETRANS.load());
     } else if !detail.sock.is_null() {
         kernel::fill_ends(record, detail.sock);
-        // A child that is being closed has given its port back; what it sent from is still there.
-        if record.local_port == 0 && is_full(record.sock_state) {
-            record.local_port = u16::from_be(kernel::read(detail.sock, INET_SPORT.load()));
+        if is_full(record.sock_state) {
+            record.local_port = kernel::port_of(detail.sock);
         }
     }
     if detail.sock.is_null() {
@@ -235,10 +303,6 @@ fn fill(record: &mut Record, detail: &Detail, headers: Option<Headers>) {
     if record.sock_state == state::LISTEN {
         record.accept_queue_len = kernel::read(detail.sock, SK_ACK_BACKLOG.load());
         record.accept_queue_limit = kernel::read(detail.sock, SK_MAX_ACK_BACKLOG.load());
-        record.syn_queue_len = kernel::read(detail.sock, ICSK_QLEN.load());
-        let net = kernel::net_of(detail.sock);
-        record.syncookies = kernel::read(net, NET_SYNCOOKIES.load());
-        record.max_syn_backlog = kernel::read(net, NET_MAX_SYN_BACKLOG.load());
         record.sk_drops = kernel::read(detail.sock, SK_DROPS.load());
     } else if is_full(record.sock_state) {
         record.retransmits = kernel::read(detail.sock, ICSK_RETRANSMITS.load());
@@ -246,101 +310,88 @@ fn fill(record: &mut Record, detail: &Detail, headers: Option<Headers>) {
 }
 
 /// `TCP_TIME_WAIT`: like a request, it is no full `struct sock`.
-const TIME_WAIT: u8 = 6;
+pub const TIME_WAIT: u8 = 6;
+
+/// A socket of any state: `true` when reading beyond `sock_common` is sound.
+#[inline(always)]
+pub fn is_full(sock_state: u8) -> bool {
+    sock_state != state::NEW_SYN_RECV && sock_state != TIME_WAIT
+}
 
 /// A packet left a listener and at least one decisive counter moved.
 #[inline(always)]
-pub fn decision(frame: &Frame, flags: u8) {
+pub fn decision(frame: &Frame, flags: u16) {
     add_sums(frame.netns, &frame.moved);
     // The packet and the listener of a late frame may be freed memory by now.
     let known = flags & flag::LATE == 0;
+    let only_if_known = |address: u64| if known { address } else { 0 };
     emit(
         &Detail {
             hook: frame.hook,
             flags,
             netns: frame.netns,
-            sock: if known {
-                frame.sock as Ptr
-            } else {
-                core::ptr::null()
-            },
-            cookie: if known { frame.cookie } else { 0 },
-            skb: if known {
-                frame.skb as Ptr
-            } else {
-                core::ptr::null()
-            },
-            request: if known {
-                frame.request as Ptr
-            } else {
-                core::ptr::null()
-            },
+            sock: only_if_known(frame.sock) as Ptr,
+            cookie: only_if_known(frame.cookie),
+            headers: kernel::headers_of(only_if_known(frame.skb) as Ptr),
+            request: only_if_known(frame.request) as Ptr,
             reason: 0,
         },
         &frame.moved,
     );
 }
 
-const NOTHING_MOVED: [u8; counter::SLOTS] = [0; counter::SLOTS];
-
-/// A socket of any state: `true` when reading beyond `sock_common` is sound.
+/// A listener was closed by the running task: always in the ring, since what is refused
+/// from now on is told by it.
 #[inline(always)]
-fn is_full(sock_state: u8) -> bool {
-    sock_state != state::NEW_SYN_RECV && sock_state != TIME_WAIT
-}
-
-/// A tracepoint about a socket, a packet, or both. Unless every event of the
-/// host is wanted, only those of connection attempts pass.
-#[inline(always)]
-pub fn tracepoint(which: u8, sock: Ptr, skb: Ptr, request: Ptr, reason: u32) {
-    let mut flags = 0;
-    let mut attempt = true;
-    if !skb.is_null() {
-        flags |= flag::ANSWER;
-    }
-    if !sock.is_null() {
-        let sock_state = kernel::state_of(sock);
-        if is_full(sock_state) && sock_state != state::LISTEN {
-            if kernel::is_unaccepted(sock) {
-                flags |= flag::UNACCEPTED;
-            }
-            attempt = matches!(sock_state, state::SYN_SENT | state::SYN_RECV)
-                || flags & flag::UNACCEPTED != 0;
-        } else {
-            attempt = sock_state != TIME_WAIT;
+pub fn listener_closed(sock: Ptr, netns: u32, cookie: u64) {
+    let accept_queue_len: u32 = kernel::read(sock, SK_ACK_BACKLOG.load());
+    let group: u64 = kernel::read(sock, SK_REUSEPORT_CB.load());
+    let flags =
+        u16::from(accept_queue_len != 0) * flag::QUEUED | u16::from(group != 0) * flag::MIGRATES;
+    let counted = count(&CountKey {
+        listener: 0,
+        netns,
+        moved: 0,
+        flags,
+        reason: 0,
+        hook: hook::LISTENER_CLOSED,
+        sock_state: state::LISTEN,
+        reserved: 0,
+    });
+    let Some(mut entry) = EVENTS.reserve(0) else {
+        trouble(Trouble::RingFull);
+        if let Some(value) = counted {
+            // SAFETY: as in `count`.
+            add(unsafe { &raw mut (*value).shed }, 1);
         }
-    } else if let Some(headers) = kernel::headers_of(skb) {
-        // A reset to what belongs to no socket: an attempt if it answers a SYN.
-        attempt = headers.tcp_flags & (tcp_flag::SYN | tcp_flag::ACK) == tcp_flag::SYN;
-    }
-    if !attempt && EVENTS_ALL.load() == 0 {
         return;
-    }
-    let net = if sock.is_null() {
-        kernel::net_of_skb(skb)
-    } else {
-        kernel::net_of(sock)
     };
-    let packet = match which {
-        hook::SEND_RESET => skb,
-        // What is retransmitted is this host's own packet: its source is not the client.
-        _ => core::ptr::null(),
+    // SAFETY: as in `emit`.
+    let record = unsafe { &mut *entry.as_mut_ptr() };
+    let detail = Detail {
+        hook: hook::LISTENER_CLOSED,
+        flags,
+        netns,
+        sock,
+        cookie,
+        headers: None,
+        request: core::ptr::null(),
+        reason: 0,
     };
-    emit(
-        &Detail {
-            hook: which,
-            flags,
-            netns: kernel::inum_of(net),
-            sock,
-            cookie: if sock.is_null() {
-                0
-            } else {
-                kernel::cookie_of(sock)
-            },
-            skb: packet,
-            request,
-            reason,
-        },
-        &NOTHING_MOVED,
-    );
+    start(record, &detail, flags, state::LISTEN);
+    record.moved = NOTHING_MOVED;
+    kernel::fill_bound(record, sock);
+    record.bound_port = kernel::port_of(sock);
+    record.accept_queue_len = accept_queue_len;
+    record.accept_queue_limit = kernel::read(sock, SK_MAX_ACK_BACKLOG.load());
+    record.syn_queue_len = kernel::read(sock, ICSK_QLEN.load());
+    record.sk_drops = kernel::read(sock, SK_DROPS.load());
+    record.seq = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let comm = (&raw mut record.remote_addr).cast::<c_void>();
+    // SAFETY: the field is 16 bytes long, as a comm is.
+    unsafe { generated::bpf_get_current_comm(comm, 16) };
+    entry.submit(0);
 }
+
+/// Of an event that no counter decides.
+pub const NOTHING_MOVED: [u8; counter::SLOTS] = [0; counter::SLOTS];

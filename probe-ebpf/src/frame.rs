@@ -36,7 +36,6 @@ pub struct Frame {
     pub moved: [u8; counter::SLOTS],
     pub netns: u32,
     pub hook: u8,
-    reserved: [u8; 3],
 }
 
 #[btf_map]
@@ -129,6 +128,17 @@ pub fn close_packet(skb: u64) -> Option<()> {
         close_frame(frame, generation, false);
     }
     Some(())
+}
+
+/// Whether the packet is inside a listener that has just found its accept queue full.
+#[inline(always)]
+pub fn has_overflown(skb: Ptr) -> bool {
+    let Some((frame, _)) = current() else {
+        return false;
+    };
+    let slot = counter::LISTEN_OVERFLOWS;
+    let now: u64 = kernel::read(frame.mib as Ptr, config::mib(slot));
+    !skb.is_null() && frame.key == skb as u64 && now != frame.before[slot]
 }
 
 #[inline(always)]

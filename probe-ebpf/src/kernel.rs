@@ -6,7 +6,7 @@
 use core::mem::MaybeUninit;
 
 use aya_ebpf::{btf_maps::PerCpuArray, cty::c_void, helpers::generated, macros::btf_map};
-use probe_common::{ABSENT, Record, family};
+use probe_common::{ABSENT, Record, family, tcp_flag};
 
 use crate::config::*;
 
@@ -186,6 +186,38 @@ pub struct Headers {
     pub tcp_flags: u8,
 }
 
+const IPPROTO_TCP: u8 = 6;
+
+/// Whether it is a TCP socket: MPTCP, SCTP and DCCP pass the same places.
+#[inline(always)]
+pub fn is_tcp(sk: Ptr) -> bool {
+    read::<u8>(sk, SK_PROTOCOL.load()) == IPPROTO_TCP && read::<u8>(sk, SK_PROTOCOL.load() + 1) == 0
+}
+
+/// The headers of a packet that may have ended anywhere on its way in, if it
+/// is TCP without IPv6 extension headers: only its network header is relied upon.
+#[inline(always)]
+pub fn tcp_headers_of(skb: Ptr) -> Option<Headers> {
+    let headers = headers_of(skb)?;
+    let (head, network) = (headers.head, headers.network);
+    let (protocol, length): (u8, u32) = if headers.family == family::INET6 {
+        (read(head, network + 6), 40)
+    } else {
+        let first: u8 = read(head, network);
+        (read(head, network + 9), u32::from(first & 0x0f) * 4)
+    };
+    if protocol != IPPROTO_TCP {
+        return None;
+    }
+    let transport = network + length;
+    Some(Headers {
+        transport,
+        tcp_flags: read(head, transport + 13),
+        ..headers
+    })
+}
+
+/// Where the headers of a packet are that has come as far as TCP.
 #[inline(always)]
 pub fn headers_of(skb: Ptr) -> Option<Headers> {
     let head = read_ptr(skb, SKB_HEAD.load());
@@ -209,17 +241,38 @@ pub fn headers_of(skb: Ptr) -> Option<Headers> {
 }
 
 impl Headers {
+    /// Whether it is a SYN without ACK.
+    #[inline(always)]
+    pub fn is_syn(&self) -> bool {
+        self.tcp_flags & (tcp_flag::SYN | tcp_flag::ACK) == tcp_flag::SYN
+    }
+
+    /// The port it was sent to.
+    #[inline(always)]
+    pub fn local_port(&self) -> u16 {
+        u16::from_be(read(self.head, self.transport + 2))
+    }
+
+    /// The address it was sent from, as [`Record::remote_addr`].
+    #[inline(always)]
+    pub fn copy_remote(&self, to: *mut [u8; 16]) {
+        if self.family == family::INET6 {
+            copy(self.head, self.network + 8, to);
+        } else {
+            copy(self.head, self.network + 12, to.cast::<[u8; 4]>());
+        }
+    }
+
     /// Writes what the headers say: source is the other end, destination this host.
     #[inline(always)]
     pub fn fill(&self, record: &mut Record) {
         record.family = self.family;
         record.tcp_flags = self.tcp_flags;
-        let (source, dest) = (&raw mut record.remote_addr, &raw mut record.local_addr);
+        self.copy_remote(&raw mut record.remote_addr);
+        let dest = &raw mut record.local_addr;
         if self.family == family::INET6 {
-            copy(self.head, self.network + 8, source);
             copy(self.head, self.network + 24, dest);
         } else {
-            copy(self.head, self.network + 12, source.cast::<[u8; 4]>());
             copy(self.head, self.network + 16, dest.cast::<[u8; 4]>());
         }
         let tcp: [u32; 3] = read(self.head, self.transport);
@@ -228,6 +281,26 @@ impl Headers {
         record.local_port = ports as u16;
         record.seq = u32::from_be(tcp[1]);
         record.ack_seq = u32::from_be(tcp[2]);
+    }
+}
+
+/// The port of a full socket. One that is being closed has given its port
+/// back; what it sent from is still there.
+#[inline(always)]
+pub fn port_of(sk: Ptr) -> u16 {
+    match read::<u16>(sk, SKC_NUM.load()) {
+        0 => u16::from_be(read(sk, INET_SPORT.load())),
+        port => port,
+    }
+}
+
+/// The other end's address of a socket or request, as [`Record::remote_addr`].
+#[inline(always)]
+pub fn copy_remote(sk: Ptr, to: *mut [u8; 16]) {
+    if read::<u16>(sk, SKC_FAMILY.load()) == family::INET6 {
+        copy(sk, SKC_V6_DADDR.load(), to);
+    } else {
+        copy(sk, SKC_DADDR.load(), to.cast::<[u8; 4]>());
     }
 }
 

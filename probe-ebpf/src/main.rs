@@ -12,7 +12,9 @@ mod config;
 mod emit;
 mod frame;
 mod kernel;
+mod notice;
 mod probes;
+mod sample;
 
 #[cfg(not(test))]
 #[panic_handler]

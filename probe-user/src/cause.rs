@@ -1,169 +1,299 @@
-//! Why the kernel did it, as far as the event itself can tell: an event comes
-//! in, a cause goes out. Where two causes cannot be told apart the others
-//! stand beside it; nothing is guessed. Does no I/O and reads no clock.
+//! Why the kernel did it, as far as the evidence of the event itself can tell:
+//! evidence comes in, a cause goes out. Where two causes cannot be told apart
+//! the others stand beside it; nothing is guessed. Does no I/O and reads no
+//! clock. What nobody listening means is found out in [`crate::enrich`].
 //!
 //! docs/causes.md describes each; the names are stable.
 
-use probe_common::counter;
+use std::{borrow::Cow, collections::HashMap};
 
-use crate::decode::{Event, Kind, ListenerAt, Stage};
+use probe_common::{counter, flag, hook, state};
+
+use crate::decode::{Evidence, Kind, Stage};
 
 /// A cause, and what else it may have been.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
-    pub id: &'static str,
+    pub id: Cow<'static, str>,
     /// The causes that this event cannot be told apart from; empty when it is certain.
     pub or: &'static [&'static str],
 }
 
-const fn certain(id: &'static str) -> Option<Cause> {
-    Some(Cause { id, or: &[] })
-}
+impl Cause {
+    pub const fn certain(id: &'static str) -> Self {
+        Self::among(id, &[])
+    }
 
-/// The cause of a refusal or of a SYN cookie; `None` for retransmits and resets.
-pub fn of(event: &Event) -> Option<Cause> {
-    let moved = |slot: usize| event.moved[slot] > 0;
-    match (event.kind, event.stage) {
-        (Kind::Overflow, Some(Stage::Syn)) if moved(counter::FASTOPEN_PASSIVE_FAIL) => {
-            certain("fast-open-child-refused")
-        }
-        // net/ipv4/tcp_minisocks.c:tcp_check_req resets the request that it unlinks.
-        (Kind::Overflow, Some(Stage::Ack)) if moved(counter::EMBRYONIC_RSTS) => {
-            certain("abort-on-overflow")
-        }
-        (Kind::Overflow, Some(Stage::Ack)) if moved(counter::MIGRATE_REQ_FAILURE) => {
-            certain("migration-target-full")
-        }
-        (Kind::Overflow, Some(Stage::CookieAck)) => certain("ghost-connection"),
-        (Kind::Overflow, _) => certain("accept-queue-full"),
-        (Kind::RequestDrop, _) => certain("syn-queue-full"),
-        (Kind::CookieSent, _) => match event.listener {
-            Some(listener) if listener.syncookies == 2 => certain("cookies-forced"),
-            Some(_) => certain("syn-queue-full"),
-            None => Some(Cause {
-                id: "syn-queue-full",
-                or: &["cookies-forced"],
-            }),
-        },
-        (Kind::ListenDrop, Some(Stage::Syn)) if event.listener.is_some_and(is_nearly_full) => {
-            Some(Cause {
-                id: "max-syn-backlog",
-                or: &["no-route", "security-module", "no-memory"],
-            })
-        }
-        (Kind::ListenDrop, Some(Stage::Syn)) => Some(Cause {
-            id: "no-route",
-            or: &["security-module", "no-memory", "not-unicast"],
-        }),
-        (Kind::ListenDrop, Some(Stage::Icmp)) => certain("icmp-error"),
-        (Kind::ListenDrop, _) => Some(Cause {
-            id: "no-memory",
-            or: &["no-route"],
-        }),
-        (Kind::SynackRetransmit | Kind::Retransmit | Kind::ResetSent | Kind::ResetReceived, _) => {
-            None
+    pub const fn among(id: &'static str, or: &'static [&'static str]) -> Self {
+        Self {
+            id: Cow::Borrowed(id),
+            or,
         }
     }
 }
 
-/// Whether less than a quarter of `tcp_max_syn_backlog` is left while cookies
-/// are off (net/ipv4/tcp_input.c:tcp_conn_request, 5.10 to 7.2).
-fn is_nearly_full(listener: ListenerAt) -> bool {
-    let left = i64::from(listener.max_syn_backlog) - i64::from(listener.syn_queue_len);
-    listener.syncookies == 0 && left < i64::from(listener.max_syn_backlog >> 2)
+/// The running kernel's own names of its reasons, in the field's spelling.
+#[derive(Clone, Debug, Default)]
+pub struct Reasons {
+    /// `enum sk_rst_reason`, where the kernel has it.
+    pub reset: HashMap<u32, String>,
+    /// `enum skb_drop_reason`, likewise.
+    pub drop: HashMap<u32, String>,
+}
+
+/// `SK_RST_REASON_NO_SOCKET` without its prefix as `no-socket`.
+pub fn kebab(name: &str, prefix: &str) -> String {
+    name.trim_start_matches(prefix)
+        .to_lowercase()
+        .replace('_', "-")
+}
+
+impl Reasons {
+    /// The kernel's own name of a reset's reason, `None` where the kernel gives none.
+    pub fn of_reset(&self, evidence: &Evidence) -> Option<&str> {
+        let is_reset = evidence.hook == hook::SEND_RESET && evidence.reason != 0;
+        is_reset
+            .then(|| self.reset.get(&evidence.reason))
+            .flatten()
+            .map(String::as_str)
+    }
+}
+
+/// The cause; `None` where the event's kind says all there is, or where only a
+/// look at who listens can tell.
+pub fn of(
+    kind: Kind,
+    stage: Option<Stage>,
+    evidence: &Evidence,
+    reasons: &Reasons,
+) -> Option<Cause> {
+    let certain = |id| Some(Cause::certain(id));
+    match kind {
+        Kind::Overflow => Some(Cause::certain(of_overflow(stage, evidence))),
+        Kind::RequestDrop => certain("syn-queue-full"),
+        Kind::CookieSent if evidence.has(flag::COOKIES_FORCED) => certain("cookies-forced"),
+        Kind::CookieSent if evidence.has(flag::LATE) => {
+            Some(Cause::among("syn-queue-full", &["cookies-forced"]))
+        }
+        Kind::CookieSent => certain("syn-queue-full"),
+        Kind::ListenDrop => Some(of_listen_drop(stage, evidence)),
+        Kind::FastOpenFull => certain("fast-open-queue-full"),
+        Kind::DeferredAccept => certain("defer-accept"),
+        Kind::PacketDrop => reasons.drop.get(&evidence.reason).map(|name| Cause {
+            id: Cow::Owned(name.clone()),
+            or: &[],
+        }),
+        Kind::ListenerClosed => Some(if evidence.has(flag::MIGRATES) {
+            Cause::among("queued-connections-migrated", &["queued-connections-reset"])
+        } else {
+            Cause::certain("queued-connections-reset")
+        }),
+        // What was moved to another listener has left the table in the same way.
+        Kind::RequestExpired if evidence.has(flag::LISTENER_GONE) => {
+            Some(Cause::among("listener-closed", &["migrated"]))
+        }
+        Kind::RequestExpired => certain("no-ack"),
+        Kind::ResetSent => of_reset_sent(evidence, reasons),
+        Kind::ResetReceived => of_reset_received(evidence),
+        Kind::Refused | Kind::SynackRetransmit | Kind::Retransmit => None,
+    }
+}
+
+fn of_overflow(stage: Option<Stage>, evidence: &Evidence) -> &'static str {
+    match stage {
+        Some(Stage::Syn) if evidence.moved(counter::FASTOPEN_PASSIVE_FAIL) => {
+            "fast-open-child-refused"
+        }
+        // net/ipv4/tcp_minisocks.c:tcp_check_req resets the request that it unlinks.
+        Some(Stage::Ack) if evidence.moved(counter::EMBRYONIC_RSTS) => "abort-on-overflow",
+        Some(Stage::Ack) if evidence.moved(counter::MIGRATE_REQ_FAILURE) => "migration-target-full",
+        Some(Stage::CookieAck) => "ghost-connection",
+        _ => "accept-queue-full",
+    }
+}
+
+fn of_listen_drop(stage: Option<Stage>, evidence: &Evidence) -> Cause {
+    match stage {
+        Some(Stage::Syn) if evidence.has(flag::NEARLY_FULL) => Cause::among(
+            "max-syn-backlog",
+            &["no-route", "security-module", "no-memory"],
+        ),
+        Some(Stage::Syn) => {
+            Cause::among("no-route", &["security-module", "no-memory", "not-unicast"])
+        }
+        Some(Stage::Icmp) => Cause::certain("icmp-error"),
+        _ => Cause::among("no-memory", &["no-route"]),
+    }
+}
+
+fn of_reset_sent(evidence: &Evidence, reasons: &Reasons) -> Option<Cause> {
+    const ACTIVE: [&str; 3] = [
+        "tcp-abort-on-close",
+        "tcp-abort-on-linger",
+        "tcp-disconnect-with-data",
+    ];
+    const TIME_WAIT: u8 = 6;
+    let is_answer = evidence.has(flag::ANSWER);
+    match evidence.sock_state {
+        // net/ipv4/tcp_minisocks.c:tcp_check_req: from 6.12 on the kernel calls it `invalid-syn`.
+        state::LISTEN if evidence.has(flag::OVERFLOWN) => Some(Cause::certain("abort-on-overflow")),
+        state::LISTEN => Some(Cause::among(
+            "unknown-ack",
+            &[
+                "request-expired",
+                "bad-ack",
+                "invalid-cookie",
+                "syn-in-window",
+            ],
+        )),
+        0 => Some(Cause::certain("no-socket")),
+        TIME_WAIT => Some(Cause::certain("time-wait")),
+        // net/ipv4/inet_connection_sock.c:inet_child_forget closes a child before it resets it.
+        state::CLOSE if evidence.has(flag::UNACCEPTED) && !is_answer => {
+            Some(Cause::certain("listener-closed"))
+        }
+        _ if is_answer || evidence.has(flag::UNACCEPTED) => None,
+        _ if reasons
+            .of_reset(evidence)
+            .is_some_and(|reason| ACTIVE.contains(&reason)) =>
+        {
+            Some(Cause::certain("application"))
+        }
+        _ => Some(Cause::among("application", &["timeout"])),
+    }
+}
+
+fn of_reset_received(evidence: &Evidence) -> Option<Cause> {
+    let certain = |id| Some(Cause::certain(id));
+    match evidence.hook {
+        hook::RECEIVE_RESET if evidence.sock_state == state::SYN_SENT => certain("refused-by-peer"),
+        hook::RECEIVE_RESET if evidence.has(flag::UNACCEPTED) => certain("reset-by-client"),
+        hook::RECEIVE_RESET => None,
+        _ if evidence.has(flag::LATE) => Some(Cause::among("reset-by-client", &["syn-in-window"])),
+        _ if evidence.has(flag::RST) => certain("reset-by-client"),
+        _ => certain("syn-in-window"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn event(kind: Kind, stage: Stage, slots: &[usize]) -> Event {
-        let mut moved = [0; counter::SLOTS];
-        for slot in slots {
-            moved[*slot] = 1;
-        }
-        Event {
-            mono_ns: 0,
-            kind,
-            stage: Some(stage),
-            client: None,
-            local: None,
-            remote: None,
-            netns: 1,
-            cpu: 0,
-            listener: Some(ListenerAt {
-                cookie: 1,
-                addr: ([0, 0, 0, 0], 80).into(),
-                accept_queue_len: 0,
-                accept_queue_limit: 0,
-                syn_queue_len: 100,
-                syncookies: 1,
-                max_syn_backlog: 128,
-            }),
-            sock: 0,
-            cookie: 0,
-            sock_state: 10,
-            retransmits: 0,
-            reset_reason: 0,
-            moved,
-            late: false,
-            raw_flags: 0,
-            hook: 1,
-            seq: 0,
-            ack_seq: 0,
+    fn evidence(flags: u16, slots: &[usize]) -> Evidence {
+        Evidence {
+            hook: hook::CONN_REQUEST,
+            flags,
+            sock_state: state::LISTEN,
+            reason: 0,
+            moved: slots.iter().map(|slot| 1 << slot).sum(),
         }
     }
 
-    fn check(kind: Kind, stage: Stage, slots: &[usize], id: &str, or: usize) {
-        let cause = of(&event(kind, stage, slots)).expect("a cause");
-        assert_eq!((cause.id, cause.or.len()), (id, or));
+    fn check(kind: Kind, stage: Stage, evidence: Evidence, id: &str, or: usize) {
+        let cause = of(kind, Some(stage), &evidence, &Reasons::default()).expect("a cause");
+        assert_eq!((&*cause.id, cause.or.len()), (id, or));
     }
 
     #[test]
     fn overflows_are_told_apart_by_what_else_moved() {
         use counter::*;
-        check(Kind::Overflow, Stage::Syn, &[], "accept-queue-full", 0);
-        check(Kind::Overflow, Stage::Ack, &[], "accept-queue-full", 0);
-        check(
-            Kind::Overflow,
-            Stage::Ack,
-            &[EMBRYONIC_RSTS],
-            "abort-on-overflow",
-            0,
-        );
-        check(
-            Kind::Overflow,
-            Stage::Ack,
-            &[MIGRATE_REQ_FAILURE],
-            "migration-target-full",
-            0,
-        );
-        check(
-            Kind::Overflow,
-            Stage::Syn,
-            &[FASTOPEN_PASSIVE_FAIL],
-            "fast-open-child-refused",
-            0,
-        );
-        check(Kind::Overflow, Stage::CookieAck, &[], "ghost-connection", 0);
+        let cases: [(Stage, &[usize], &str); 6] = [
+            (Stage::Syn, &[], "accept-queue-full"),
+            (Stage::Ack, &[], "accept-queue-full"),
+            (Stage::Ack, &[EMBRYONIC_RSTS], "abort-on-overflow"),
+            (Stage::Ack, &[MIGRATE_REQ_FAILURE], "migration-target-full"),
+            (
+                Stage::Syn,
+                &[FASTOPEN_PASSIVE_FAIL],
+                "fast-open-child-refused",
+            ),
+            (Stage::CookieAck, &[], "ghost-connection"),
+        ];
+        for (stage, slots, id) in cases {
+            check(Kind::Overflow, stage, evidence(0, slots), id, 0);
+        }
     }
 
     #[test]
     fn the_sysctls_tell_forced_cookies_and_the_last_quarter() {
-        let mut forced = event(Kind::CookieSent, Stage::Syn, &[]);
-        assert_eq!(of(&forced).map(|c| c.id), Some("syn-queue-full"));
-        forced.listener = forced.listener.map(|l| ListenerAt { syncookies: 2, ..l });
-        assert_eq!(of(&forced).map(|c| c.id), Some("cookies-forced"));
-
-        let mut quarter = event(Kind::ListenDrop, Stage::Syn, &[]);
-        assert_eq!(of(&quarter).map(|c| c.id), Some("no-route"));
-        quarter.listener = quarter.listener.map(|l| ListenerAt { syncookies: 0, ..l });
-        assert_eq!(of(&quarter).map(|c| c.id), Some("max-syn-backlog"));
+        let forced = evidence(flag::COOKIES_FORCED, &[]);
+        check(Kind::CookieSent, Stage::Syn, forced, "cookies-forced", 0);
+        check(
+            Kind::CookieSent,
+            Stage::Syn,
+            evidence(0, &[]),
+            "syn-queue-full",
+            0,
+        );
+        let quarter = evidence(flag::NEARLY_FULL, &[]);
+        check(Kind::ListenDrop, Stage::Syn, quarter, "max-syn-backlog", 3);
+        check(
+            Kind::ListenDrop,
+            Stage::Syn,
+            evidence(0, &[]),
+            "no-route",
+            3,
+        );
     }
 
     #[test]
     fn what_cannot_be_told_apart_says_so() {
-        check(Kind::ListenDrop, Stage::Ack, &[], "no-memory", 1);
-        check(Kind::ListenDrop, Stage::Icmp, &[], "icmp-error", 0);
+        check(
+            Kind::ListenDrop,
+            Stage::Ack,
+            evidence(0, &[]),
+            "no-memory",
+            1,
+        );
+        check(
+            Kind::ListenDrop,
+            Stage::Icmp,
+            evidence(0, &[]),
+            "icmp-error",
+            0,
+        );
+        let late = evidence(flag::LATE, &[]);
+        check(Kind::CookieSent, Stage::Syn, late, "syn-queue-full", 1);
+    }
+
+    fn reset(flags: u16, sock_state: u8, reason: u32) -> Option<(String, usize)> {
+        let evidence = Evidence {
+            hook: hook::SEND_RESET,
+            flags,
+            sock_state,
+            reason,
+            moved: 0,
+        };
+        let reasons = Reasons {
+            reset: HashMap::from([(9, "tcp-abort-on-close".to_owned())]),
+            ..Reasons::default()
+        };
+        of(Kind::ResetSent, None, &evidence, &reasons).map(|c| (c.id.into_owned(), c.or.len()))
+    }
+
+    #[test]
+    fn resets_are_told_apart_by_the_socket_that_sends_them() {
+        let case = |id: &str, or| Some((id.to_owned(), or));
+        let listen = state::LISTEN;
+        assert_eq!(reset(flag::ANSWER, listen, 0), case("unknown-ack", 4));
+        assert_eq!(
+            reset(flag::ANSWER | flag::OVERFLOWN, listen, 0),
+            case("abort-on-overflow", 0)
+        );
+        assert_eq!(
+            reset(flag::UNACCEPTED, state::CLOSE, 0),
+            case("listener-closed", 0)
+        );
+        assert_eq!(reset(0, state::CLOSE, 0), case("application", 1));
+        assert_eq!(reset(0, state::CLOSE, 9), case("application", 0));
+        assert_eq!(reset(flag::ANSWER, state::ESTABLISHED, 0), None);
+    }
+
+    #[test]
+    fn reasons_are_spelled_as_the_field_spells_them() {
+        assert_eq!(
+            kebab("SKB_DROP_REASON_TCP_MD5NOTFOUND", "SKB_DROP_REASON_"),
+            "tcp-md5notfound"
+        );
     }
 }

@@ -7,7 +7,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use probe_common::{Record, counter, family, flag, hook, state, tcp_flag};
+use probe_common::{CountKey, Record, counter, family, flag, hook, state, tcp_flag};
 use thiserror::Error;
 use zerocopy::FromBytes;
 
@@ -20,8 +20,20 @@ pub enum Kind {
     RequestDrop,
     /// Any other refusal at a listener (ListenDrops).
     ListenDrop,
+    /// Answered by a reset, since nobody listens there (OutRsts).
+    Refused,
+    /// Dropped before a listener decided, with a reason of the kernel's.
+    PacketDrop,
+    /// A listener was closed; what was in its accept queue is reset.
+    ListenerClosed,
+    /// A request ended since its SYN-ACK was not acknowledged.
+    RequestExpired,
     /// SYN queue full, answered by a SYN cookie (TCPReqQFullDoCookies): no refusal.
     CookieSent,
+    /// Too many fast-open requests (TCPFastOpenListenOverflow): an ordinary handshake goes on.
+    FastOpenFull,
+    /// A bare ACK where data is waited for (TCPDeferAcceptDrop): no refusal.
+    DeferredAccept,
     SynackRetransmit,
     Retransmit,
     ResetSent,
@@ -29,11 +41,17 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 14] = [
         Self::Overflow,
         Self::RequestDrop,
         Self::ListenDrop,
+        Self::Refused,
+        Self::PacketDrop,
+        Self::ListenerClosed,
+        Self::RequestExpired,
         Self::CookieSent,
+        Self::FastOpenFull,
+        Self::DeferredAccept,
         Self::SynackRetransmit,
         Self::Retransmit,
         Self::ResetSent,
@@ -45,7 +63,13 @@ impl Kind {
             Self::Overflow => "overflow",
             Self::RequestDrop => "request-drop",
             Self::ListenDrop => "listen-drop",
+            Self::Refused => "refused",
+            Self::PacketDrop => "packet-drop",
+            Self::ListenerClosed => "listener-closed",
+            Self::RequestExpired => "request-expired",
             Self::CookieSent => "cookie-sent",
+            Self::FastOpenFull => "fast-open-full",
+            Self::DeferredAccept => "deferred-accept",
             Self::SynackRetransmit => "synack-retransmit",
             Self::Retransmit => "retransmit",
             Self::ResetSent => "reset-sent",
@@ -53,9 +77,18 @@ impl Kind {
         }
     }
 
-    /// Whether a connection attempt was refused at a listener.
+    /// Whether a listener refused a connection attempt.
     pub const fn is_refusal(self) -> bool {
         matches!(self, Self::Overflow | Self::RequestDrop | Self::ListenDrop)
+    }
+
+    /// Whether the kernel's own counters say it: all are counted by listener, exactly.
+    pub const fn is_decision(self) -> bool {
+        self.is_refusal()
+            || matches!(
+                self,
+                Self::CookieSent | Self::FastOpenFull | Self::DeferredAccept
+            )
     }
 }
 
@@ -69,6 +102,8 @@ impl fmt::Display for Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
     Syn,
+    /// The SYN-ACK that nobody acknowledged.
+    SynAck,
     /// A segment for a half-open request, usually the final ACK.
     Ack,
     /// The ACK that brings back a SYN cookie.
@@ -81,9 +116,59 @@ impl Stage {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Syn => "syn",
+            Self::SynAck => "syn-ack",
             Self::Ack => "ack",
             Self::CookieAck => "cookie-ack",
             Self::Icmp => "icmp",
+        }
+    }
+}
+
+/// What a record and a count have in common: all that decides what an event is, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Evidence {
+    pub hook: u8,
+    /// [`flag`]
+    pub flags: u16,
+    /// 0 without a socket.
+    pub sock_state: u8,
+    /// `enum sk_rst_reason` or `enum skb_drop_reason` of this kernel, 0 where it gives none.
+    pub reason: u32,
+    /// Bit n: counter slot n moved.
+    pub moved: u16,
+}
+
+impl Evidence {
+    pub const fn moved(&self, slot: usize) -> bool {
+        self.moved >> slot & 1 == 1
+    }
+
+    pub const fn has(&self, flag: u16) -> bool {
+        self.flags & flag != 0
+    }
+}
+
+impl From<&Record> for Evidence {
+    fn from(record: &Record) -> Self {
+        let bit = |(slot, moved): (usize, &u8)| u16::from(*moved != 0) << slot;
+        Self {
+            hook: record.hook,
+            flags: record.flags,
+            sock_state: record.sock_state,
+            reason: record.reason,
+            moved: record.moved.iter().enumerate().map(bit).sum(),
+        }
+    }
+}
+
+impl From<&CountKey> for Evidence {
+    fn from(key: &CountKey) -> Self {
+        Self {
+            hook: key.hook,
+            flags: key.flags,
+            sock_state: key.sock_state,
+            reason: u32::from(key.reason),
+            moved: key.moved,
         }
     }
 }
@@ -120,18 +205,23 @@ pub struct Event {
     /// Kernel address and cookie of the socket, the listener's or the connection's.
     pub sock: u64,
     pub cookie: u64,
-    pub sock_state: u8,
     /// Timeouts or SYN-ACKs sent again so far.
     pub retransmits: u8,
-    /// `enum sk_rst_reason` of this kernel, 0 where it gives none.
-    pub reset_reason: u32,
+    pub evidence: Evidence,
     pub moved: [u8; counter::SLOTS],
     /// Noticed at the next packet only: client and listener are not known.
     pub late: bool,
-    pub raw_flags: u8,
-    pub hook: u8,
     pub seq: u32,
     pub ack_seq: u32,
+    /// Of a listener that was closed: the process that closed it.
+    pub closed_by: Option<Task>,
+}
+
+/// A process as the kernel side saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    pub pid: u32,
+    pub comm: String,
 }
 
 /// A record that is none.
@@ -146,39 +236,64 @@ pub enum DecodeError {
 }
 
 /// Kind and stage from what the kernel side measured; the same for a record and for a count.
-pub fn classify(
-    which: u8,
-    flags: u8,
-    moved: impl Fn(usize) -> bool,
-) -> Result<(Kind, Option<Stage>), DecodeError> {
-    let stage = match which {
+pub fn classify(evidence: &Evidence) -> Result<(Kind, Option<Stage>), DecodeError> {
+    let stage = match evidence.hook {
         hook::CONN_REQUEST => Stage::Syn,
         hook::CHECK_REQ => Stage::Ack,
         hook::COOKIE_SOCK => Stage::CookieAck,
         hook::REQ_ERR => Stage::Icmp,
         // One hook for all stages: the packet and the cookie counter tell.
-        hook::INGRESS if flags & flag::SYN != 0 => Stage::Syn,
-        hook::INGRESS if moved(counter::SYNCOOKIES_RECV) => Stage::CookieAck,
+        hook::INGRESS if evidence.has(flag::SYN) => Stage::Syn,
+        hook::INGRESS if evidence.moved(counter::SYNCOOKIES_RECV) => Stage::CookieAck,
         hook::INGRESS => Stage::Ack,
-        hook::RETRANSMIT_SKB => return Ok((Kind::Retransmit, None)),
-        hook::RETRANSMIT_SYNACK => return Ok((Kind::SynackRetransmit, None)),
-        hook::SEND_RESET => return Ok((Kind::ResetSent, None)),
-        hook::RECEIVE_RESET => return Ok((Kind::ResetReceived, None)),
-        other => return Err(DecodeError::Hook(other)),
+        _ => return classify_notice(evidence),
     };
-    let kind = if moved(counter::LISTEN_OVERFLOWS) {
-        Kind::Overflow
-    } else if moved(counter::REQQ_FULL_DROP) {
-        Kind::RequestDrop
-    } else if moved(counter::LISTEN_DROPS) {
-        Kind::ListenDrop
-    } else if moved(counter::REQQ_FULL_DO_COOKIES) {
-        Kind::CookieSent
+    let kind = decided(evidence)?;
+    // The SYN that resets a request belongs to its stage.
+    let stage = match kind {
+        Kind::ResetReceived => Stage::Ack,
+        _ => stage,
+    };
+    Ok((kind, (!evidence.has(flag::LATE)).then_some(stage)))
+}
+
+/// What the kernel's counters say.
+fn decided(evidence: &Evidence) -> Result<Kind, DecodeError> {
+    let kinds = [
+        (counter::LISTEN_OVERFLOWS, Kind::Overflow),
+        (counter::REQQ_FULL_DROP, Kind::RequestDrop),
+        (counter::LISTEN_DROPS, Kind::ListenDrop),
+        (counter::REQQ_FULL_DO_COOKIES, Kind::CookieSent),
+        (counter::FASTOPEN_LISTEN_OVERFLOW, Kind::FastOpenFull),
+        (counter::DEFER_ACCEPT_DROP, Kind::DeferredAccept),
+        (counter::EMBRYONIC_RSTS, Kind::ResetReceived),
+    ];
+    let found = kinds.into_iter().find(|(slot, _)| evidence.moved(*slot));
+    found.map(|(_, kind)| kind).ok_or(DecodeError::Nothing)
+}
+
+/// What no counter decides.
+fn classify_notice(evidence: &Evidence) -> Result<(Kind, Option<Stage>), DecodeError> {
+    let by_packet = if evidence.has(flag::SYN) {
+        Stage::Syn
     } else {
-        return Err(DecodeError::Nothing);
+        Stage::Ack
     };
-    let stage = (flags & flag::LATE == 0).then_some(stage);
-    Ok((kind, stage))
+    Ok(match evidence.hook {
+        hook::RETRANSMIT_SKB => (Kind::Retransmit, None),
+        hook::RETRANSMIT_SYNACK => (Kind::SynackRetransmit, None),
+        hook::SEND_RESET
+            if evidence.sock_state == 0 && evidence.has(flag::SYN | flag::LISTENER_GONE) =>
+        {
+            (Kind::Refused, Some(by_packet))
+        }
+        hook::SEND_RESET => (Kind::ResetSent, None),
+        hook::RECEIVE_RESET => (Kind::ResetReceived, None),
+        hook::LISTENER_CLOSED => (Kind::ListenerClosed, None),
+        hook::PACKET_DROP => (Kind::PacketDrop, Some(by_packet)),
+        hook::REQUEST_TIMER => (Kind::RequestExpired, Some(Stage::SynAck)),
+        other => return Err(DecodeError::Hook(other)),
+    })
 }
 
 fn address(family: u16, bytes: [u8; 16], port: u16) -> Option<SocketAddr> {
@@ -201,7 +316,9 @@ fn end(family: u16, bytes: [u8; 16], port: u16) -> Option<SocketAddr> {
 /// Decodes one record.
 pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
     let record = Record::ref_from_bytes(bytes).map_err(|_| DecodeError::Length(bytes.len()))?;
-    let (kind, stage) = classify(record.hook, record.flags, |slot| record.moved[slot] != 0)?;
+    let evidence = Evidence::from(record);
+    let (kind, stage) = classify(&evidence)?;
+    let closed_by = (kind == Kind::ListenerClosed).then(|| closer(record));
     let remote = end(record.family, record.remote_addr, record.remote_port);
     let local = end(record.family, record.local_addr, record.local_port);
     let listener = (record.sock_state == state::LISTEN)
@@ -228,16 +345,23 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         listener,
         sock: record.sock,
         cookie: record.cookie,
-        sock_state: record.sock_state,
         retransmits: record.retransmits,
-        reset_reason: record.reason,
+        evidence,
         moved: record.moved,
-        late: record.flags & flag::LATE != 0,
-        raw_flags: record.flags,
-        hook: record.hook,
+        late: evidence.has(flag::LATE),
         seq: record.seq,
         ack_seq: record.ack_seq,
+        closed_by,
     })
+}
+
+/// The task that closed a listener.
+fn closer(record: &Record) -> Task {
+    let comm = record.remote_addr.split(|byte| *byte == 0).next();
+    Task {
+        pid: record.seq,
+        comm: String::from_utf8_lossy(comm.unwrap_or_default()).into_owned(),
+    }
 }
 
 /// Who attempted the connection, where the record can tell.
@@ -251,6 +375,7 @@ fn client(
         state::SYN_SENT => local,
         state::LISTEN | state::NEW_SYN_RECV | state::SYN_RECV => remote,
         _ if record.flags & flag::UNACCEPTED != 0 || syn => remote,
+        _ if record.flags & flag::LISTENER_GONE != 0 => remote,
         _ if record.hook < hook::RETRANSMIT_SKB => remote,
         _ => None,
     }

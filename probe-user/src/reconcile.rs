@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use probe_common::counter;
+use probe_common::{CountValue, counter};
 
 use crate::loader::Totals;
 
@@ -31,10 +31,18 @@ pub struct Row {
     pub kernel: Option<u64>,
     /// What was seen and shown.
     pub seen: u64,
+    /// What was counted, and whose detail was left out on purpose.
+    pub sampled: u64,
     /// What was counted, but whose detail was lost.
     pub lost: u64,
     /// What the kernel counted and no hook saw. Negative: seen, but not counted.
     pub unattributed: Option<i64>,
+}
+
+impl Row {
+    fn moved(&self) -> bool {
+        self.kernel.is_some_and(|kernel| kernel > 0) || self.seen + self.sampled + self.lost > 0
+    }
 }
 
 /// A difference between the kernel's count and the hooks' that has grown since it was last told.
@@ -169,21 +177,27 @@ impl Reconciler {
         netns
             .into_iter()
             .flat_map(|netns| {
-                let rows = self.rows_of(netns, last, user);
-                let moved = rows.iter().any(|row| {
-                    row.kernel.is_none_or(|kernel| kernel > 0) && row.seen + row.lost > 0
-                        || row.kernel.is_some_and(|k| k > 0)
-                });
-                (moved || netns == always).then_some(rows)
+                let mut rows = self.rows_of(netns, last, user);
+                if !rows.iter().any(Row::moved) && netns != always {
+                    rows.clear();
+                }
+                // The first ones belong together; of the others only what moved is news.
+                let rows = rows.into_iter().enumerate();
+                rows.filter(|(slot, row)| *slot < counter::ALWAYS_SHOWN || row.moved())
             })
-            .flatten()
+            .map(|(_, row)| row)
             .collect()
     }
 
     fn rows_of(&self, netns: u32, last: &Sample, user: &LostInUserSpace) -> Vec<Row> {
         let sums = self.sums_since(&last.totals.sums, netns);
-        let shed = shed_of(&last.totals, netns);
-        let shed_before = shed_of(&self.base.totals, netns);
+        let since = |part: Part| {
+            let now = part_of(&last.totals, netns, part);
+            let before = part_of(&self.base.totals, netns, part);
+            move |slot: usize| now[slot].saturating_sub(before[slot])
+        };
+        let shed = since(|value| value.shed);
+        let left_out = since(|value| value.sampled);
         let user = user.0.get(&netns).copied().unwrap_or_default();
         let base = self.base.kernel.get(&netns).copied().unwrap_or_default();
         let now = last
@@ -193,13 +207,14 @@ impl Reconciler {
         (0..counter::DECISIVE)
             .map(|slot| {
                 let kernel = now.map(|now| now[slot].saturating_sub(base[slot]));
-                let lost =
-                    (shed[slot].saturating_sub(shed_before[slot]) + user[slot]).min(sums[slot]);
+                let sampled = left_out(slot).min(sums[slot]);
+                let lost = (shed(slot) + user[slot]).min(sums[slot] - sampled);
                 Row {
                     netns,
                     counter: counter::NAMES[slot].1,
                     kernel,
-                    seen: sums[slot] - lost,
+                    seen: sums[slot] - sampled - lost,
+                    sampled,
                     lost,
                     unattributed: kernel.map(|kernel| kernel as i64 - sums[slot] as i64),
                 }
@@ -208,22 +223,24 @@ impl Reconciler {
     }
 }
 
-/// How far each counter moved with events whose record found no room in the ring.
-fn shed_of(totals: &Totals, netns: u32) -> Reading {
-    let mut shed = Reading::default();
+type Part = fn(&CountValue) -> u64;
+
+/// How far each counter moved with a part of the events: those that found no room in the ring, say.
+fn part_of(totals: &Totals, netns: u32, part: Part) -> Reading {
+    let mut sum = Reading::default();
     for (key, value) in &totals.counts {
         if key.netns == netns {
-            for (slot, lost) in shed.iter_mut().enumerate() {
-                *lost += value.shed * u64::from(key.moved >> slot & 1);
+            for (slot, sum) in sum.iter_mut().enumerate() {
+                *sum += part(value) * u64::from(key.moved >> slot & 1);
             }
         }
     }
-    shed
+    sum
 }
 
 #[cfg(test)]
 mod tests {
-    use probe_common::{CountKey, CountValue};
+    use probe_common::CountKey;
 
     use super::*;
 
@@ -233,21 +250,33 @@ mod tests {
         let key = CountKey {
             listener: 1,
             netns: NETNS,
-            hook: 1,
-            flags: 0,
             moved: 0b11,
+            flags: 0,
+            reason: 0,
+            hook: 1,
             sock_state: 10,
+            reserved: 0,
         };
+        let value = CountValue {
+            events: sum,
+            shed,
+            sampled: 0,
+        };
+        let mut sums = [0; counter::SLOTS];
+        sums[..2].fill(sum);
         Totals {
-            counts: HashMap::from([(key, CountValue { events: sum, shed })]),
-            sums: HashMap::from([(NETNS, [sum, sum, 0, 0, 0, 0, 0, 0])]),
+            counts: HashMap::from([(key, value)]),
+            sums: HashMap::from([(NETNS, sums)]),
             ..Totals::default()
         }
     }
 
     fn sample(kernel: Option<u64>, sum: u64, shed: u64) -> Sample {
         Sample {
-            kernel: kernel.map(|n| (NETNS, [n, n, 0, 0])).into_iter().collect(),
+            kernel: kernel
+                .map(|n| (NETNS, [n, n, 0, 0, 0, 0, 0]))
+                .into_iter()
+                .collect(),
             totals: totals(sum, shed),
             moving: false,
         }

@@ -1,51 +1,41 @@
-//! Tracepoints of retransmits and resets (include/trace/events/tcp.h), as
-//! typed (`tp_btf`) or raw tracepoints; both get the same arguments:
+//! Tracepoints of retransmits, resets and closed listeners
+//! (include/trace/events/tcp.h, sock.h), as typed (`tp_btf`) or raw
+//! tracepoints:
 //!
 //! - `tcp_retransmit_skb(sk, skb, …)`: 5.10 to 7.2;
 //! - `tcp_retransmit_synack(sk, req)`: 5.10 to 7.2, `sk` is the listener;
 //! - `tcp_send_reset(sk, skb, reason)`: 5.10 and 6.1 without a reason and never
 //!   without a full socket; 6.12 to 7.2 always;
-//! - `tcp_receive_reset(sk)`: 5.10 to 7.2.
+//! - `tcp_receive_reset(sk)`: 5.10 to 7.2;
+//! - `inet_sock_set_state(sk, oldstate, newstate)`: 5.10 to 7.2, before the
+//!   accept queue of a closed listener is emptied.
+//!
+//! Where the third does not tell of resets without a socket, the functions
+//! that send them do: `tcp_v{4,6}_send_reset(sk, skb)`, 5.10 and 6.1.
 
 use aya_ebpf::{
-    Global,
-    macros::{btf_tracepoint, raw_tracepoint},
-    programs::{BtfTracePointContext, RawTracePointContext},
+    macros::{fentry, kprobe},
+    programs::{FEntryContext, ProbeContext},
 };
 use probe_common::hook;
 
-use crate::{emit, kernel::Ptr};
-
-/// How many arguments `tcp_send_reset` has on this kernel.
-#[unsafe(no_mangle)]
-static SEND_RESET_ARGS: Global<u32> = Global::new(2);
+use crate::{
+    config::SEND_RESET_ARGS,
+    kernel::{self, Ptr},
+    notice,
+};
 
 const NULL: Ptr = core::ptr::null();
 
-macro_rules! twins {
-    ($typed:ident, $raw:ident, |$ctx:ident| $body:expr) => {
-        #[btf_tracepoint]
-        pub fn $typed($ctx: BtfTracePointContext) -> i32 {
-            $body;
-            0
-        }
-
-        #[raw_tracepoint]
-        pub fn $raw($ctx: RawTracePointContext) -> i32 {
-            $body;
-            0
-        }
-    };
-}
-
 twins!(typed_tcp_retransmit_skb, raw_tcp_retransmit_skb, |ctx| {
-    emit::tracepoint(hook::RETRANSMIT_SKB, ctx.arg(0), NULL, NULL, 0)
+    // What is sent again is this host's own packet: its source is not the client.
+    notice::of_socket(hook::RETRANSMIT_SKB, ctx.arg(0), NULL, NULL, 0)
 });
 
 twins!(
     typed_tcp_retransmit_synack,
     raw_tcp_retransmit_synack,
-    |ctx| emit::tracepoint(hook::RETRANSMIT_SYNACK, ctx.arg(0), NULL, ctx.arg(1), 0)
+    |ctx| notice::of_socket(hook::RETRANSMIT_SYNACK, ctx.arg(0), NULL, ctx.arg(1), 0)
 );
 
 twins!(typed_tcp_send_reset, raw_tcp_send_reset, |ctx| {
@@ -54,9 +44,44 @@ twins!(typed_tcp_send_reset, raw_tcp_send_reset, |ctx| {
     } else {
         0
     };
-    emit::tracepoint(hook::SEND_RESET, ctx.arg(0), ctx.arg(1), NULL, reason)
+    notice::reset(ctx.arg(0), ctx.arg(1), reason)
 });
 
 twins!(typed_tcp_receive_reset, raw_tcp_receive_reset, |ctx| {
-    emit::tracepoint(hook::RECEIVE_RESET, ctx.arg(0), NULL, NULL, 0)
+    notice::of_socket(hook::RECEIVE_RESET, ctx.arg(0), NULL, NULL, 0)
 });
+
+twins!(typed_inet_sock_set_state, raw_inet_sock_set_state, |ctx| {
+    notice::state_changes(ctx.arg(0), ctx.arg(1), ctx.arg(2))
+});
+
+/// Only what the tracepoint does not tell.
+#[inline(always)]
+fn reset_without_socket(sock: Ptr, skb: Ptr) {
+    if sock.is_null()
+        && let Some(headers) = kernel::headers_of(skb)
+    {
+        notice::refused(skb, headers, 0);
+    }
+}
+
+macro_rules! send_reset {
+    ($fentry:ident, $kprobe:ident) => {
+        #[fentry]
+        pub fn $fentry(ctx: FEntryContext) -> i32 {
+            reset_without_socket(ctx.arg(0), ctx.arg(1));
+            0
+        }
+
+        #[kprobe]
+        pub fn $kprobe(ctx: ProbeContext) -> u32 {
+            if let (Some(sock), Some(skb)) = (ctx.arg::<Ptr>(0), ctx.arg::<Ptr>(1)) {
+                reset_without_socket(sock, skb);
+            }
+            0
+        }
+    };
+}
+
+send_reset!(fentry_tcp_v4_send_reset, kprobe_tcp_v4_send_reset);
+send_reset!(fentry_tcp_v6_send_reset, kprobe_tcp_v6_send_reset);

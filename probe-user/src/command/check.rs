@@ -83,6 +83,7 @@ fn prove() -> Result<(), Failure> {
         tier: None,
         all_events: false,
         ring_bytes: 1 << 16,
+        detail_per_second: None,
     };
     let probe = match Probe::attach(&request) {
         Ok(probe) => probe,

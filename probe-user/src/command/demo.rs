@@ -68,6 +68,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
         events: Events::Attempts,
         output: None,
         ring_bytes: 1 << 20,
+        detail: watch::Detail(None),
     };
     let (ready, begin) = mpsc::channel();
     let summary = thread::scope(|scope| {

@@ -12,7 +12,7 @@ pub mod mountinfo;
 pub mod netns;
 pub mod netstat;
 pub mod owner;
-mod pace;
+pub mod pace;
 mod procfs;
 #[cfg(test)]
 mod tests;

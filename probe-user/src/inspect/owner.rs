@@ -95,6 +95,13 @@ impl Owners {
         }
     }
 
+    /// What is remembered of the socket, without a look.
+    pub fn known(&self, inode: u32) -> Arc<[Owner]> {
+        self.known
+            .get(&inode)
+            .map_or_else(nobody, |entry| Arc::clone(&entry.owners))
+    }
+
     /// Looks for many sockets in one scan, at start for instance. Not limited in rate: the caller knows when.
     pub fn prime(&mut self, inodes: &HashSet<u32>) {
         self.scan(inodes.iter().copied().filter(|inode| *inode != 0));

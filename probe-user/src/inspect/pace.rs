@@ -10,7 +10,7 @@ const EARLY: Duration = Duration::from_millis(200);
 /// A limit that adapts to what the work costs: a scan of 1 ms may run again soon, one of 50 ms waits for a second.
 /// A few may follow each other at once after a rest, so that the first question of a burst is answered.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub struct Pace {
     least: Duration,
     most: Duration,
     burst: u32,

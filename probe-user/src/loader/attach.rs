@@ -1,6 +1,6 @@
 //! Chooses the hooks by trying them, one by one, and keeps what the kernel answered.
 
-use super::{LoadError, Tier, programs::Attacher};
+use super::{LoadError, Tier, layout::Layout, programs::Attacher};
 
 /// The functions in which a listener decides, and whether a tier can do without.
 const FUNCTIONS: [(&str, bool); 4] = [
@@ -11,12 +11,23 @@ const FUNCTIONS: [(&str, bool); 4] = [
     ("tcp_req_err", false),
 ];
 
-const TRACEPOINTS: [&str; 4] = [
+const TRACEPOINTS: [&str; 5] = [
     "tcp_retransmit_skb",
     "tcp_retransmit_synack",
     "tcp_send_reset",
     "tcp_receive_reset",
+    "inet_sock_set_state",
 ];
+
+/// Ends requests that nobody acknowledged.
+const REQUEST_TIMER: &str = "reqsk_timer_handler";
+
+/// Sends resets of which the tracepoint does not tell up to 6.1: those without a socket.
+const SEND_RESET: [&str; 2] = ["tcp_v4_send_reset", "tcp_v6_send_reset"];
+
+/// As hooks are called in reports: packets freed with a reason, and for want of a socket.
+const DROPS: &str = "kfree_skb";
+const NO_SOCKET: &str = "kfree_skb (no socket)";
 
 /// One way in that was tried.
 #[derive(Clone, Debug)]
@@ -31,8 +42,12 @@ impl Trial {
     /// Since which version this way in exists, and with which configuration.
     pub fn needs(&self) -> &'static str {
         match self.via {
-            "fentry+fexit" => "since 5.5 on x86_64; needs CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
-            "kprobe+kretprobe" => "in every version; needs CONFIG_KPROBES and CONFIG_KPROBE_EVENTS",
+            "fentry" | "fentry+fexit" => {
+                "since 5.5 on x86_64; needs CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS"
+            }
+            "kprobe" | "kprobe+kretprobe" => {
+                "in every version; needs CONFIG_KPROBES and CONFIG_KPROBE_EVENTS"
+            }
             "tp_btf" => "since 5.5; needs CONFIG_DEBUG_INFO_BTF",
             "raw_tp" => "since 4.17; needs CONFIG_BPF_EVENTS",
             _ => "seen from 5.10 on; needs CONFIG_CGROUP_BPF and CONFIG_BPF_EVENTS",
@@ -44,7 +59,7 @@ impl Trial {
 #[derive(Clone, Debug)]
 pub struct HookReport {
     pub hook: &'static str,
-    /// Whether decisions are measured here (the tracepoints only tell of retransmits and resets).
+    /// Whether decisions are measured here; the others tell of what no counter decides.
     pub decides: bool,
     /// The tier it is attached at, `None` when it is not.
     pub tier: Option<Tier>,
@@ -79,14 +94,25 @@ fn note(
     attached
 }
 
-fn function(attacher: &mut Attacher<'_>, name: &'static str, wanted: &[Tier]) -> HookReport {
-    let mut report = HookReport {
-        hook: name,
-        decides: true,
-        tier: None,
-        trials: Vec::new(),
-        unseen: None,
-    };
+impl HookReport {
+    fn of(hook: &'static str, decides: bool) -> Self {
+        Self {
+            hook,
+            decides,
+            tier: None,
+            trials: Vec::new(),
+            unseen: None,
+        }
+    }
+}
+
+fn function(
+    attacher: &mut Attacher<'_>,
+    name: &'static str,
+    decides: bool,
+    wanted: &[Tier],
+) -> HookReport {
+    let mut report = HookReport::of(name, decides);
     for tier in wanted {
         let (via, answer) = match tier {
             Tier::Trampoline => ("fentry+fexit", attacher.trampoline(name)),
@@ -101,13 +127,7 @@ fn function(attacher: &mut Attacher<'_>, name: &'static str, wanted: &[Tier]) ->
 }
 
 fn cgroup_tier(attacher: &mut Attacher<'_>) -> HookReport {
-    let mut report = HookReport {
-        hook: "listener ingress",
-        decides: true,
-        tier: None,
-        trials: Vec::new(),
-        unseen: None,
-    };
+    let mut report = HookReport::of("listener ingress", true);
     let answer = attacher.ingress().map(|unseen| report.unseen = unseen);
     note(
         &mut report,
@@ -118,26 +138,102 @@ fn cgroup_tier(attacher: &mut Attacher<'_>) -> HookReport {
     report
 }
 
-/// The tracepoints of retransmits and resets: typed where that loads, raw otherwise.
-pub(super) fn tracepoints(attacher: &mut Attacher<'_>) -> Vec<HookReport> {
-    TRACEPOINTS
+/// A tracepoint: typed where that loads, raw otherwise.
+fn tracepoint(
+    attacher: &mut Attacher<'_>,
+    hook: &'static str,
+    program: &str,
+    tracepoint: &str,
+) -> HookReport {
+    let mut report = HookReport::of(hook, false);
+    let answer = attacher.typed(program, tracepoint);
+    if !note(&mut report, Tier::Trampoline, "tp_btf", answer) {
+        let answer = attacher.raw(program, tracepoint);
+        note(&mut report, Tier::Kprobe, "raw_tp", answer);
+    }
+    report
+}
+
+/// The entry of a function, by what is left of trampolines and kprobes.
+fn entry(attacher: &mut Attacher<'_>, name: &'static str, wanted: &[Tier]) -> HookReport {
+    let mut report = HookReport::of(name, false);
+    for tier in wanted {
+        let (via, answer) = match tier {
+            Tier::Trampoline => ("fentry", attacher.fentry(name)),
+            _ => ("kprobe", attacher.kprobe_entry(name)),
+        };
+        if note(&mut report, *tier, via, answer) {
+            break;
+        }
+    }
+    report
+}
+
+/// The ways into a function that a forced tier leaves.
+fn ways(wanted: Option<Tier>) -> &'static [Tier] {
+    match wanted {
+        None => &[Tier::Trampoline, Tier::Kprobe],
+        Some(Tier::Trampoline) => &[Tier::Trampoline],
+        Some(Tier::Kprobe) => &[Tier::Kprobe],
+        Some(_) => &[],
+    }
+}
+
+/// The hooks of what no counter decides; none of them is needed for the rest.
+pub(super) fn notices(
+    attacher: &mut Attacher<'_>,
+    wanted: Option<Tier>,
+    layout: &Layout,
+) -> Vec<HookReport> {
+    let mut reports: Vec<HookReport> = TRACEPOINTS
         .into_iter()
-        .map(|name| {
-            let mut report = HookReport {
-                hook: name,
-                decides: false,
-                tier: None,
-                trials: Vec::new(),
-                unseen: None,
-            };
-            let answer = attacher.typed(name);
-            if !note(&mut report, Tier::Trampoline, "tp_btf", answer) {
-                let answer = attacher.raw(name);
-                note(&mut report, Tier::Kprobe, "raw_tp", answer);
-            }
-            report
-        })
-        .collect()
+        .map(|name| tracepoint(attacher, name, name, name))
+        .collect();
+    let has_reasons = layout.kfree_skb_args >= 3;
+    if has_reasons {
+        reports.push(tracepoint(attacher, DROPS, "skb_drop", "kfree_skb"));
+    }
+    if !ways(wanted).is_empty() {
+        reports.push(function(attacher, REQUEST_TIMER, false, ways(wanted)));
+    }
+    if layout.send_reset_args < 3 {
+        let of_functions: Vec<HookReport> = SEND_RESET
+            .into_iter()
+            .filter(|_| !ways(wanted).is_empty())
+            .map(|name| entry(attacher, name, ways(wanted)))
+            .collect();
+        let is_complete = !of_functions.is_empty() && of_functions.iter().all(|r| r.tier.is_some());
+        reports.extend(of_functions);
+        // One or the other: a reset that both tell of would be two.
+        if !is_complete && has_reasons {
+            attacher.detach(SEND_RESET);
+            reports.retain(|report| !SEND_RESET.contains(&report.hook));
+            reports.push(tracepoint(attacher, NO_SOCKET, "no_socket", "kfree_skb"));
+        }
+    }
+    reports
+}
+
+/// Kinds and causes that these hooks cannot see.
+pub(super) fn blind(reports: &[HookReport], layout: &Layout) -> Vec<&'static str> {
+    let has = |hook: &str| {
+        reports
+            .iter()
+            .any(|report| report.hook == hook && report.tier.is_some())
+    };
+    let sees_refused = layout.send_reset_args >= 3 && has("tcp_send_reset")
+        || SEND_RESET.iter().all(|name| has(name))
+        || has(NO_SOCKET);
+    let hidden = [
+        ("refused", sees_refused),
+        ("listener-closed", has("inet_sock_set_state")),
+        ("packet-drop", has(DROPS)),
+        ("request-expired", has(REQUEST_TIMER)),
+        ("icmp-error", has("tcp_req_err")),
+        ("not-unicast", has("listener ingress")),
+    ];
+    let hidden = hidden.into_iter().filter(|(_, is_seen)| !is_seen);
+    hidden.map(|(what, _)| what).collect()
 }
 
 /// The hooks of one tier, whether or not they can be had.
@@ -146,7 +242,7 @@ pub(super) fn try_tier(attacher: &mut Attacher<'_>, tier: Tier) -> Vec<HookRepor
         Tier::Cgroup => vec![cgroup_tier(attacher)],
         _ => FUNCTIONS
             .into_iter()
-            .map(|(name, _)| function(attacher, name, &[tier]))
+            .map(|(name, _)| function(attacher, name, true, &[tier]))
             .collect(),
     }
 }
@@ -177,6 +273,7 @@ fn why(reports: &[HookReport]) -> Option<String> {
 pub(super) fn all(
     attacher: &mut Attacher<'_>,
     wanted: Option<Tier>,
+    layout: &Layout,
 ) -> Result<Vec<HookReport>, LoadError> {
     let unsupported = |tier: &str, why: String| LoadError::Unsupported {
         tier: tier.into(),
@@ -184,13 +281,8 @@ pub(super) fn all(
     };
     let mut reports = Vec::new();
     if wanted != Some(Tier::Cgroup) {
-        let tiers: &[Tier] = match wanted {
-            Some(Tier::Trampoline) => &[Tier::Trampoline],
-            Some(Tier::Kprobe) => &[Tier::Kprobe],
-            _ => &[Tier::Trampoline, Tier::Kprobe],
-        };
         for (name, required) in FUNCTIONS {
-            let report = function(attacher, name, tiers);
+            let report = function(attacher, name, true, ways(wanted));
             let refused = report.tier.is_none();
             reports.push(report);
             if refused && required {
@@ -219,6 +311,6 @@ pub(super) fn all(
             return Err(unsupported(tried, why));
         }
     }
-    reports.extend(tracepoints(attacher));
+    reports.extend(notices(attacher, wanted, layout));
     Ok(reports)
 }

@@ -4,21 +4,23 @@ use std::collections::HashMap;
 
 use aya::{
     Ebpf,
-    maps::{MapData, PerCpuArray, PerCpuHashMap},
+    maps::{HashMap as AyaHashMap, MapData, PerCpuArray, PerCpuHashMap},
 };
-use probe_common::{CountKey, CountValue, Health, NetnsSums, counter};
+use probe_common::{ClientKey, CountKey, CountValue, Health, NetnsSums, counter};
 use zerocopy::{FromBytes, IntoBytes};
 
 const KEY: usize = size_of::<CountKey>();
 const VALUE: usize = size_of::<CountValue>();
 const SUMS: usize = size_of::<NetnsSums>();
 const HEALTH: usize = size_of::<Health>();
+const CLIENT: usize = size_of::<ClientKey>();
 
 /// The maps of exact counts. Byte arrays, since aya's `Pod` cannot be given to another crate's types.
 pub struct Counts {
     counts: PerCpuHashMap<MapData, [u8; KEY], [u8; VALUE]>,
     sums: PerCpuHashMap<MapData, u32, [u8; SUMS]>,
     health: PerCpuArray<MapData, [u8; HEALTH]>,
+    clients: AyaHashMap<MapData, [u8; CLIENT], [u64; 2]>,
 }
 
 /// Everything counted so far, all CPUs added up.
@@ -30,6 +32,15 @@ pub struct Totals {
     pub health: Health,
 }
 
+/// What is known of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientSeen {
+    /// CLOCK_MONOTONIC.
+    pub last_ns: u64,
+    /// How many of its events were left out of the detail.
+    pub sampled: u64,
+}
+
 impl Counts {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, String> {
         let mut map = |name: &str| ebpf.take_map(name).ok_or(format!("it has no map {name}"));
@@ -38,6 +49,7 @@ impl Counts {
             counts: map("COUNTS")?.try_into().map_err(bad)?,
             sums: map("SUMS")?.try_into().map_err(bad)?,
             health: map("HEALTH")?.try_into().map_err(bad)?,
+            clients: map("CLIENTS")?.try_into().map_err(bad)?,
         })
     }
 
@@ -60,25 +72,48 @@ impl Counts {
 
     /// Everything, for the summary.
     pub fn totals(&self) -> Totals {
-        let mut totals = Totals {
+        Totals {
             sums: self.sums(),
-            ..Totals::default()
-        };
+            counts: self.counts(),
+            health: self.health(),
+        }
+    }
+
+    /// By listener and by what happened.
+    pub fn counts(&self) -> HashMap<CountKey, CountValue> {
+        let mut counts: HashMap<CountKey, CountValue> = HashMap::new();
         for (key, cpus) in self.counts.iter().flatten() {
             let Ok(key) = CountKey::read_from_bytes(key.as_bytes()) else {
                 continue;
             };
-            let total = totals.counts.entry(key).or_default();
+            let total = counts.entry(key).or_default();
             for one in cpus
                 .iter()
                 .filter_map(|b| CountValue::read_from_bytes(b).ok())
             {
                 total.events += one.events;
                 total.shed += one.shed;
+                total.sampled += one.sampled;
             }
         }
-        totals.health = self.health();
-        totals
+        counts
+    }
+
+    /// Every client that is known, when it was last seen and how many of its events were left out.
+    pub fn clients(&self) -> Vec<(ClientKey, ClientSeen)> {
+        let read = |(key, [last_ns, sampled]): ([u8; CLIENT], [u64; 2])| {
+            let key = ClientKey::read_from_bytes(key.as_bytes()).ok()?;
+            Some((key, ClientSeen { last_ns, sampled }))
+        };
+        self.clients.iter().flatten().filter_map(read).collect()
+    }
+
+    /// Makes room for others.
+    pub fn forget_client(&mut self, key: &ClientKey) {
+        if let Ok(bytes) = <[u8; CLIENT]>::try_from(key.as_bytes()) {
+            // One that is gone already is forgotten.
+            let _ = self.clients.remove(&bytes);
+        }
     }
 
     /// What the kernel side says of itself.
@@ -93,6 +128,7 @@ impl Counts {
             total.sums_full += one.sums_full;
             total.late += one.late;
             total.unreadable += one.unreadable;
+            total.clients_full += one.clients_full;
         }
         total
     }

@@ -2,9 +2,14 @@
 //! found by name in the BTF. A row that this kernel does not have stays absent;
 //! only those without which nothing can be measured are an error.
 
+use std::collections::HashMap;
+
 use probe_common::{ABI, ABSENT, counter};
 
-use crate::btf::{Btf, BtfError};
+use crate::{
+    btf::{Btf, BtfError},
+    cause::{Reasons, kebab},
+};
 
 /// Global of the eBPF object, struct, path of the member.
 const OFFSETS: &[(&str, &str, &str)] = &[
@@ -14,6 +19,8 @@ const OFFSETS: &[(&str, &str, &str)] = &[
     ("SK_DROPS", "sock", "sk_drops"),
     ("SK_SOCKET", "sock", "sk_socket"),
     ("SK_FLAGS", "sock", "__sk_common.skc_flags"),
+    ("SK_PROTOCOL", "sock", "sk_protocol"),
+    ("SK_REUSEPORT_CB", "sock", "sk_reuseport_cb"),
     ("SKC_FAMILY", "sock_common", "skc_family"),
     ("SKC_STATE", "sock_common", "skc_state"),
     ("SKC_NUM", "sock_common", "skc_num"),
@@ -26,6 +33,7 @@ const OFFSETS: &[(&str, &str, &str)] = &[
     ("SKC_COOKIE", "sock_common", "skc_cookie"),
     ("SKC_LISTENER", "sock_common", "skc_listener"),
     ("SKC_BOUND_DEV_IF", "sock_common", "skc_bound_dev_if"),
+    ("SKC_NULLS_PPREV", "sock_common", "skc_nulls_node.pprev"),
     ("INET_SPORT", "inet_sock", "inet_sport"),
     (
         "ICSK_QLEN",
@@ -38,6 +46,8 @@ const OFFSETS: &[(&str, &str, &str)] = &[
         "icsk_retransmits",
     ),
     ("REQ_NUM_RETRANS", "request_sock", "num_retrans"),
+    ("REQ_NUM_TIMEOUT", "request_sock", "num_timeout"),
+    ("REQ_TIMER", "request_sock", "rsk_timer"),
     ("TREQ_RCV_ISN", "tcp_request_sock", "rcv_isn"),
     ("TREQ_SNT_ISN", "tcp_request_sock", "snt_isn"),
     ("NET_INUM", "net", "ns.inum"),
@@ -45,6 +55,7 @@ const OFFSETS: &[(&str, &str, &str)] = &[
     ("NET_SYNCOOKIES", "net", "ipv4.sysctl_tcp_syncookies"),
     ("NET_MAX_SYN_BACKLOG", "net", "ipv4.sysctl_max_syn_backlog"),
     ("SKB_HEAD", "sk_buff", "head"),
+    ("SKB_SK", "sk_buff", "sk"),
     ("SKB_NETWORK_HEADER", "sk_buff", "network_header"),
     ("SKB_TRANSPORT_HEADER", "sk_buff", "transport_header"),
     ("SKB_PROTOCOL", "sk_buff", "protocol"),
@@ -68,25 +79,113 @@ const REQUIRED: &[&str] = &[
 ];
 
 const MIB_GLOBALS: [&str; counter::SLOTS] = [
-    "MIB_0", "MIB_1", "MIB_2", "MIB_3", "MIB_4", "MIB_5", "MIB_6", "MIB_7",
+    "MIB_0", "MIB_1", "MIB_2", "MIB_3", "MIB_4", "MIB_5", "MIB_6", "MIB_7", "MIB_8", "MIB_9",
 ];
+
+const REASON_GLOBALS: [&str; 4] = ["REASONS_0", "REASONS_1", "REASONS_2", "REASONS_3"];
+
+/// What the constants of `enum sk_rst_reason` and `enum skb_drop_reason` begin with.
+const RESET_PREFIX: &str = "SK_RST_REASON_";
+const DROP_PREFIX: &str = "SKB_DROP_REASON_";
+
+/// The drop reasons that end a SYN before its listener decides, or with which a
+/// listener throws a packet away: whole names, or beginnings before a `*`.
+/// Left out is what another hook tells of (NO_SOCKET, TCP_LISTEN_OVERFLOW) and
+/// what says nothing (NOT_SPECIFIED).
+const TOLD_REASONS: &[&str] = &[
+    "NETFILTER_DROP",
+    "SOCKET_FILTER",
+    "BPF_CGROUP_EGRESS",
+    "TC_INGRESS",
+    "XDP",
+    "XFRM_POLICY",
+    "SECURITY_HOOK",
+    "IP_RPFILTER",
+    "IP_CSUM",
+    "IP_INHDR",
+    "IP_LOCAL_SOURCE",
+    "IP_INVALID_SOURCE",
+    "IP_LOCALNET",
+    "IP_INVALID_DEST",
+    "CPU_BACKLOG",
+    "PFMEMALLOC",
+    "NOMEM",
+    "PROTO_MEM",
+    "TCP_CSUM",
+    "TCP_MINTTL",
+    "TCP_FLAGS",
+    "TCP_ZEROWINDOW",
+    "TCP_OVERWINDOW",
+    "TCP_OLD_ACK",
+    "TCP_INVALID_SEQUENCE",
+    "TCP_INVALID_ACK_SEQUENCE",
+    "TCP_INVALID_SYN",
+    "TCP_RESET",
+    "TCP_CLOSE",
+    "TCP_FASTOPEN",
+    "TCP_MD5*",
+    "TCP_AO*",
+    "TCP_RFC7323*",
+    "TCP_AUTH*",
+];
+
+/// Whether a packet freed for this reason is told of.
+fn is_told(name: &str) -> bool {
+    TOLD_REASONS
+        .iter()
+        .any(|told| match told.strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning),
+            None => name == *told,
+        })
+}
+
+/// Which reasons are told of, as the kernel side wants it.
+fn told_bits(reasons: &[(u32, String)]) -> [u32; 4] {
+    let mut bits = [0; 4];
+    for (value, name) in reasons {
+        let name = name.trim_start_matches(DROP_PREFIX);
+        if let Some(word) = bits.get_mut(*value as usize / 32)
+            && is_told(name)
+        {
+            *word |= 1 << (value % 32);
+        }
+    }
+    bits
+}
 
 /// The values of the object's globals for one kernel.
 pub struct Layout {
     pub globals: Vec<(&'static str, u32)>,
     /// What this kernel does not have, in the words of [`BtfError`].
     pub absent: Vec<String>,
-    /// `enum sk_rst_reason`, where the kernel has it.
-    pub reset_reasons: Vec<(u32, String)>,
+    pub reasons: Reasons,
+    /// How many arguments the tracepoints `tcp_send_reset` and `kfree_skb` have.
+    pub send_reset_args: usize,
+    pub kfree_skb_args: usize,
+}
+
+/// Constants in the field's spelling.
+fn named(constants: &[(u32, String)], prefix: &str) -> HashMap<u32, String> {
+    constants
+        .iter()
+        .map(|(value, name)| (*value, kebab(name, prefix)))
+        .collect()
 }
 
 impl Layout {
     /// Finds every row in `btf`.
     pub fn of(btf: &Btf) -> Result<Self, BtfError> {
+        let drop_reasons = btf.constants("skb_drop_reason").unwrap_or_default();
+        let reset_reasons = btf.constants("sk_rst_reason").unwrap_or_default();
         let mut this = Self {
             globals: vec![("WHYDROP_ABI", ABI)],
             absent: Vec::new(),
-            reset_reasons: btf.constants("sk_rst_reason").unwrap_or_default(),
+            reasons: Reasons {
+                reset: named(&reset_reasons, RESET_PREFIX),
+                drop: named(&drop_reasons, DROP_PREFIX),
+            },
+            send_reset_args: btf.tracepoint_args("tcp_send_reset").unwrap_or(2),
+            kfree_skb_args: btf.tracepoint_args("kfree_skb").unwrap_or(2),
         };
         for (global, name, path) in OFFSETS {
             this.add(global, btf.offset(name, path))?;
@@ -96,8 +195,18 @@ impl Layout {
             this.add(global, btf.constant(constant).map(|index| mibs + index * 8))?;
         }
         this.add("SOCK_DEAD_BIT", btf.constant("SOCK_DEAD"))?;
-        let reset_args = btf.tracepoint_args("tcp_send_reset").unwrap_or(2);
-        this.globals.push(("SEND_RESET_ARGS", reset_args as u32));
+        let args = [
+            ("SEND_RESET_ARGS", this.send_reset_args as u32),
+            ("KFREE_SKB_ARGS", this.kfree_skb_args as u32),
+        ];
+        this.globals.extend(args);
+        this.globals
+            .extend(REASON_GLOBALS.into_iter().zip(told_bits(&drop_reasons)));
+        let no_socket = drop_reasons
+            .iter()
+            .find(|(_, name)| name.trim_start_matches(DROP_PREFIX) == "NO_SOCKET")
+            .map_or(ABSENT, |(value, _)| *value);
+        this.globals.push(("REASON_NO_SOCKET", no_socket));
         // net/core/filter.c: the tracing variant of bpf_get_socket_cookie came with this function (5.12).
         let helper = btf.has_function("bpf_get_socket_ptr_cookie");
         this.globals.push(("HAVE_COOKIE_HELPER", u32::from(helper)));
@@ -114,5 +223,37 @@ impl Layout {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_hook_tells_of_is_left_out() {
+        for told in [
+            "NETFILTER_DROP",
+            "TCP_MD5NOTFOUND",
+            "TCP_AOUNEXPECTED",
+            "TCP_RFC7323_PAWS",
+        ] {
+            assert!(is_told(told), "{told}");
+        }
+        for other in [
+            "NO_SOCKET",
+            "NOT_SPECIFIED",
+            "TCP_LISTEN_OVERFLOW",
+            "UDP_CSUM",
+        ] {
+            assert!(!is_told(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_reason_beyond_the_kernel_sides_table_is_left_out() {
+        let reason = |value: u32| [(value, "SKB_DROP_REASON_NETFILTER_DROP".to_owned())];
+        assert_eq!(told_bits(&reason(33)), [0, 2, 0, 0]);
+        assert_eq!(told_bits(&reason(128)), [0; 4]);
     }
 }

@@ -15,6 +15,7 @@ mod programs;
 
 use std::{
     fmt,
+    num::NonZeroU32,
     os::fd::{AsRawFd, RawFd},
     str::FromStr,
 };
@@ -24,11 +25,14 @@ use thiserror::Error;
 
 pub use self::{
     attach::{HookReport, Trial},
-    counts::{Counts, Totals},
+    counts::{ClientSeen, Counts, Totals},
     privilege::missing_capabilities,
 };
 use self::{layout::Layout, programs::Attacher};
-use crate::btf::{Btf, BtfError};
+use crate::{
+    btf::{Btf, BtfError},
+    cause::Reasons,
+};
 
 /// How the kernel's decisions are watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,6 +111,8 @@ pub struct Request {
     pub all_events: bool,
     /// Size of the ring, a power of two of at least a page.
     pub ring_bytes: u32,
+    /// Records a second for each count, the rest is sampled; `None`: all of them.
+    pub detail_per_second: Option<NonZeroU32>,
 }
 
 /// A refusal for want of privilege is told apart from an object that does not fit.
@@ -132,7 +138,10 @@ pub struct Probe {
     ring: RingBuf<aya::maps::MapData>,
     counts: Counts,
     pub hooks: Vec<HookReport>,
-    pub reset_reasons: Vec<(u32, String)>,
+    /// The kernel's own names of its reasons.
+    pub reasons: Reasons,
+    /// Kinds and causes that no hook attached here can see.
+    pub blind: Vec<&'static str>,
     /// What this kernel's BTF lacks.
     pub absent: Vec<String>,
     #[cfg(feature = "log")]
@@ -155,12 +164,15 @@ impl Probe {
         for (name, value) in &layout.globals {
             loader.override_global(name, value, true);
         }
+        let detail = request.detail_per_second.map_or(0, NonZeroU32::get);
         loader.override_global("EVENTS_ALL", &all_events, true);
+        loader.override_global("DETAIL_PER_SECOND", &detail, true);
         let mut ebpf = loader.load(OBJECT).map_err(object_error)?;
         // Its map has to be there, and to stay, before the programs that use it are loaded.
         #[cfg(feature = "log")]
         let debug_lines = debug::begin(&mut ebpf).map_err(LoadError::Object)?;
-        let hooks = attach::all(&mut Attacher::new(&mut ebpf), request.tier)?;
+        let hooks = attach::all(&mut Attacher::new(&mut ebpf), request.tier, &layout)?;
+        let blind = attach::blind(&hooks, &layout);
         let mut absent = layout.absent;
         absent.extend(hooks.iter().filter_map(|hook| hook.unseen.clone()));
         // Every program is loaded by now; a map taken earlier would break a later load.
@@ -172,8 +184,9 @@ impl Probe {
         Ok(Self {
             ring,
             counts,
+            blind,
             hooks,
-            reset_reasons: layout.reset_reasons,
+            reasons: layout.reasons,
             absent,
             #[cfg(feature = "log")]
             debug_lines,
@@ -194,7 +207,7 @@ impl Probe {
             let mut attacher = Attacher::new(&mut ebpf);
             reports.extend(attach::try_tier(&mut attacher, tier));
             if tier == Tier::Cgroup {
-                reports.extend(attach::tracepoints(&mut attacher));
+                reports.extend(attach::notices(&mut attacher, None, &layout));
             }
         }
         Ok(reports)
@@ -215,6 +228,11 @@ impl Probe {
     /// The exact counts.
     pub const fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// The same, to make room in them.
+    pub const fn counts_mut(&mut self) -> &mut Counts {
+        &mut self.counts
     }
 
     /// The tier that took the decisions' hooks.

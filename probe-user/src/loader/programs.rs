@@ -113,7 +113,7 @@ impl<'a> Attacher<'a> {
     /// `Ok(Some(…))` names what part of the host is out of sight.
     pub(super) fn ingress(&mut self) -> Result<Option<String>, String> {
         for tracepoint in ["consume_skb", "kfree_skb"] {
-            self.raw(tracepoint)?;
+            self.raw(tracepoint, tracepoint)?;
         }
         let root = cgroup::root()
             .map_err(|error| format!("cannot open or mount a cgroup2 hierarchy: {error}"))?;
@@ -129,19 +129,34 @@ impl<'a> Attacher<'a> {
         }))
     }
 
-    pub(super) fn raw(&mut self, tracepoint: &str) -> Result<(), String> {
-        let raw: &mut RawTracePoint = program(self.ebpf, &format!("raw_{tracepoint}"))?;
+    pub(super) fn raw(&mut self, name: &str, tracepoint: &str) -> Result<(), String> {
+        let raw: &mut RawTracePoint = program(self.ebpf, &format!("raw_{name}"))?;
         short(raw.load())?;
         short(raw.attach(tracepoint))?;
         Ok(())
     }
 
-    pub(super) fn typed(&mut self, tracepoint: &str) -> Result<(), String> {
+    pub(super) fn typed(&mut self, name: &str, tracepoint: &str) -> Result<(), String> {
         let btf = kernel_btf(&self.btf)?;
-        let typed: &mut BtfTracePoint = program(self.ebpf, &format!("typed_{tracepoint}"))?;
+        let typed: &mut BtfTracePoint = program(self.ebpf, &format!("typed_{name}"))?;
         short(typed.load(tracepoint, btf))?;
         short(typed.attach())?;
         Ok(())
+    }
+
+    /// fentry at a function.
+    pub(super) fn fentry(&mut self, function: &str) -> Result<(), String> {
+        let btf = kernel_btf(&self.btf)?;
+        let entry: &mut FEntry = program(self.ebpf, &format!("fentry_{function}"))?;
+        short(entry.load(function, btf))?;
+        short(entry.attach()).map(drop)
+    }
+
+    /// kprobe at a function.
+    pub(super) fn kprobe_entry(&mut self, function: &str) -> Result<(), String> {
+        let entry: &mut KProbe = program(self.ebpf, &format!("kprobe_{function}"))?;
+        short(entry.load())?;
+        short(entry.attach(function, 0)).map(drop)
     }
 
     /// Takes back what was attached around these functions.

@@ -5,11 +5,10 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde::{Serialize, Serializer};
 
-use super::{Candidate, Line, Reporter, SelfTest, Start, Summary, Tick};
+use super::{Candidate, Causes, Line, Reporter, Sampled, SelfTest, Start, Summary, Tick};
 use crate::{
-    cause,
-    decode::{Kind, ListenerAt, Stage},
-    enrich::{Observation, Snapshot},
+    decode::{Kind, ListenerAt, Stage, Task},
+    enrich::{Closed, Elsewhere, Observation, Snapshot},
     inspect::{diag::ListenerSnapshot, owner::Owner},
 };
 
@@ -171,12 +170,62 @@ impl<'a> From<&'a Candidate> for CandidateView<'a> {
     }
 }
 
+/// A listener of the same port that the packet did not reach.
+#[derive(Serialize)]
+struct ElsewhereView<'a> {
+    netns: u32,
+    addr: SocketAddr,
+    cookie: Cookie,
+    owner: Vec<OwnerView<'a>>,
+}
+
+impl<'a> From<&'a Elsewhere> for ElsewhereView<'a> {
+    fn from(near: &'a Elsewhere) -> Self {
+        Self {
+            netns: near.netns,
+            addr: near.addr,
+            cookie: Cookie(near.cookie),
+            owner: owners(&near.owner),
+        }
+    }
+}
+
+/// The listener that was there before.
+#[derive(Serialize)]
+struct ClosedView<'a> {
+    ago_ms: u64,
+    mono_ns: u64,
+    addr: SocketAddr,
+    cookie: Cookie,
+    by: Option<OwnerView<'a>>,
+    owner: Vec<OwnerView<'a>>,
+}
+
+fn closed_view(closed: &Closed, event_ns: u64) -> ClosedView<'_> {
+    ClosedView {
+        ago_ms: event_ns.saturating_sub(closed.mono_ns) / 1_000_000,
+        mono_ns: closed.mono_ns,
+        addr: closed.addr,
+        cookie: Cookie(closed.cookie),
+        by: closed.by.as_ref().map(task_view),
+        owner: owners(&closed.owner),
+    }
+}
+
+fn task_view(task: &Task) -> OwnerView<'_> {
+    OwnerView {
+        pid: task.pid,
+        comm: &task.comm,
+    }
+}
+
 #[derive(Serialize)]
 struct RowView<'a> {
     netns: u32,
     counter: &'a str,
     kernel: Option<u64>,
     seen: u64,
+    sampled: u64,
     lost: u64,
     unattributed: Option<i64>,
 }
@@ -188,6 +237,13 @@ struct TallyView<'a> {
     addr: Option<SocketAddr>,
     owner: Vec<OwnerView<'a>>,
     events: BTreeMap<&'a str, u64>,
+    causes: BTreeMap<String, u64>,
+}
+
+#[derive(Serialize)]
+struct SampledListener {
+    cookie: Cookie,
+    addr: SocketAddr,
 }
 
 #[derive(Serialize)]
@@ -207,13 +263,14 @@ enum Object<'a> {
         listeners: usize,
         filters: &'a [String],
         absent: &'a [String],
+        blind: &'a [&'a str],
     },
     Event {
         ts: String,
         mono_ns: u64,
         kind: &'a str,
         stage: Option<&'a str>,
-        /// Absent for retransmits and resets.
+        /// Absent where the kind says all there is.
         #[serde(skip_serializing_if = "Option::is_none")]
         cause: Option<&'a str>,
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -232,6 +289,12 @@ enum Object<'a> {
         retransmits: Option<u8>,
         #[serde(skip_serializing_if = "Option::is_none")]
         reset_reason: Option<&'a str>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        elsewhere: Vec<ElsewhereView<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        closed: Option<ClosedView<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        closed_by: Option<OwnerView<'a>>,
         #[serde(skip_serializing_if = "is_false")]
         late: bool,
         snapshot: Option<SnapshotView<'a>>,
@@ -261,6 +324,20 @@ enum Object<'a> {
         output_full: u64,
         undecodable: u64,
     },
+    Sampled {
+        ts: String,
+        netns: u32,
+        listener: Option<SampledListener>,
+        kind: &'a str,
+        stage: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cause: Option<&'a str>,
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        or: &'a [&'a str],
+        count: u64,
+        clients: u64,
+        clients_exact: bool,
+    },
     Residual {
         ts: String,
         netns: u32,
@@ -274,6 +351,7 @@ enum Object<'a> {
         tier: &'a str,
         events: BTreeMap<&'a str, u64>,
         stages: BTreeMap<String, u64>,
+        causes: BTreeMap<String, u64>,
         lost: u64,
         loss: LossView,
         listeners: Vec<TallyView<'a>>,
@@ -318,6 +396,7 @@ pub(super) fn write(reporter: &Reporter, line: &Line<'_>, to: &mut String) {
             unattributed: residual.unattributed,
             news: residual.news,
         },
+        Line::Sampled(sampled) => sampled_object(reporter, sampled),
         Line::Summary(summary) => summary_object(reporter, summary),
     };
     // Strings, numbers and maps with string keys only: nothing in it can fail.
@@ -369,19 +448,20 @@ fn start_object<'a>(reporter: &Reporter, start: &'a Start) -> Object<'a> {
         listeners: start.listeners,
         filters: &start.filters,
         absent: &start.absent,
+        blind: &start.blind,
     }
 }
 
 fn event_object<'a>(reporter: &'a Reporter, seen: &'a Observation) -> Object<'a> {
     let event = &seen.event;
-    let cause = cause::of(event);
+    let cause = seen.cause.as_ref();
     let sends_again = matches!(event.kind, Kind::Retransmit | Kind::SynackRetransmit);
     Object::Event {
         ts: reporter.clock.at(event.mono_ns).to_string(),
         mono_ns: event.mono_ns,
         kind: event.kind.name(),
         stage: event.stage.map(Stage::name),
-        cause: cause.map(|cause| cause.id),
+        cause: cause.map(|cause| &*cause.id),
         or: cause.map_or(&[], |cause| cause.or),
         client: event.client,
         local: event.local,
@@ -391,7 +471,19 @@ fn event_object<'a>(reporter: &'a Reporter, seen: &'a Observation) -> Object<'a>
         cpu: event.cpu,
         listener: event.listener.as_ref().map(Listener::from),
         retransmits: sends_again.then_some(event.retransmits),
-        reset_reason: reporter.reset_reason(event.reset_reason),
+        reset_reason: reporter.reasons.of_reset(&event.evidence),
+        elsewhere: seen
+            .refusal
+            .elsewhere
+            .iter()
+            .map(ElsewhereView::from)
+            .collect(),
+        closed: seen
+            .refusal
+            .closed
+            .as_ref()
+            .map(|closed| closed_view(closed, event.mono_ns)),
+        closed_by: event.closed_by.as_ref().map(task_view),
         late: event.late,
         snapshot: seen
             .snapshot
@@ -425,6 +517,32 @@ fn tick_object<'a>(reporter: &'a Reporter, tick: &'a Tick) -> Object<'a> {
     }
 }
 
+fn sampled_object<'a>(reporter: &Reporter, sampled: &'a Sampled) -> Object<'a> {
+    let cause = sampled.cause.as_ref();
+    Object::Sampled {
+        ts: now(reporter),
+        netns: sampled.netns,
+        listener: sampled.listener.map(|addr| SampledListener {
+            cookie: Cookie(sampled.cookie),
+            addr,
+        }),
+        kind: sampled.kind.name(),
+        stage: sampled.stage.map(Stage::name),
+        cause: cause.map(|cause| &*cause.id),
+        or: cause.map_or(&[], |cause| cause.or),
+        count: sampled.count,
+        clients: sampled.clients,
+        clients_exact: sampled.clients_exact,
+    }
+}
+
+fn by_cause(causes: &Causes) -> BTreeMap<String, u64> {
+    let named = causes
+        .iter()
+        .map(|((kind, cause), n)| (format!("{kind}/{cause}"), *n));
+    named.collect()
+}
+
 fn by_kind(counts: &BTreeMap<(Kind, Option<Stage>), u64>) -> BTreeMap<&'static str, u64> {
     let mut kinds = BTreeMap::new();
     for ((kind, _), n) in counts {
@@ -444,6 +562,7 @@ fn summary_object<'a>(reporter: &Reporter, summary: &'a Summary) -> Object<'a> {
             .iter()
             .filter_map(|((kind, stage), n)| Some((format!("{kind}/{}", (*stage)?.name()), *n)))
             .collect(),
+        causes: by_cause(&summary.causes),
         lost: summary.loss.total(),
         loss: LossView {
             ring_full: summary.loss.ring_full,
@@ -463,6 +582,7 @@ fn summary_object<'a>(reporter: &Reporter, summary: &'a Summary) -> Object<'a> {
                 addr: tally.addr,
                 owner: owners(&tally.owner),
                 events: by_kind(&tally.counts),
+                causes: by_cause(&tally.causes),
             })
             .collect(),
         reconciliation: summary
@@ -473,6 +593,7 @@ fn summary_object<'a>(reporter: &Reporter, summary: &'a Summary) -> Object<'a> {
                 counter: row.counter,
                 kernel: row.kernel,
                 seen: row.seen,
+                sampled: row.sampled,
                 lost: row.lost,
                 unattributed: row.unattributed,
             })

@@ -16,6 +16,7 @@ pub use self::{
     time::Clock,
 };
 use crate::{
+    cause::{Cause, Reasons},
     decode::{Kind, Stage},
     enrich::Observation,
     inspect::owner::Owner,
@@ -54,6 +55,8 @@ pub struct Start {
     pub filters: Vec<String>,
     pub listeners: usize,
     pub namespaces: usize,
+    /// Kinds and causes that cannot be seen here.
+    pub blind: Vec<&'static str>,
 }
 
 /// One tick's worth of refusals on the counters tier.
@@ -94,6 +97,26 @@ impl Loss {
     }
 }
 
+/// What was left out of the detail on purpose since the last such line.
+#[derive(Clone, Debug)]
+pub struct Sampled {
+    pub netns: u32,
+    pub listener: Option<SocketAddr>,
+    /// 0 where it is not known.
+    pub cookie: u64,
+    pub kind: Kind,
+    pub stage: Option<Stage>,
+    pub cause: Option<Cause>,
+    pub count: u64,
+    /// From so many client addresses, at least.
+    pub clients: u64,
+    /// Exactly so many.
+    pub clients_exact: bool,
+}
+
+/// How often what happened, for which cause.
+pub type Causes = BTreeMap<(Kind, String), u64>;
+
 /// Refusals by listener.
 #[derive(Clone, Debug)]
 pub struct ListenerTally {
@@ -102,6 +125,7 @@ pub struct ListenerTally {
     pub addr: Option<SocketAddr>,
     pub owner: Arc<[Owner]>,
     pub counts: BTreeMap<(Kind, Option<Stage>), u64>,
+    pub causes: Causes,
 }
 
 /// The end.
@@ -110,6 +134,7 @@ pub struct Summary {
     pub duration: Duration,
     pub tier: Tier,
     pub counts: BTreeMap<(Kind, Option<Stage>), u64>,
+    pub causes: Causes,
     pub listeners: Vec<ListenerTally>,
     pub loss: Loss,
     pub health: Health,
@@ -160,6 +185,7 @@ pub enum Line<'a> {
     Tick(&'a Tick),
     Loss(&'a Loss),
     Residual(&'a Residual),
+    Sampled(&'a Sampled),
     Summary(&'a Summary),
 }
 
@@ -168,27 +194,19 @@ pub struct Reporter {
     format: Format,
     clock: Clock,
     tier: Tier,
-    reset_reasons: BTreeMap<u32, String>,
+    reasons: Reasons,
     /// The namespace that needs no mention.
     own_netns: u32,
 }
 
 impl Reporter {
-    pub fn new(
-        format: Format,
-        tier: Tier,
-        own_netns: u32,
-        reset_reasons: impl IntoIterator<Item = (u32, String)>,
-    ) -> Self {
+    pub fn new(format: Format, tier: Tier, own_netns: u32, reasons: Reasons) -> Self {
         Self {
             format,
             clock: Clock::now(),
             tier,
             own_netns,
-            reset_reasons: reset_reasons
-                .into_iter()
-                .map(|(value, name)| (value, short_reason(&name)))
-                .collect(),
+            reasons,
         }
     }
 
@@ -204,19 +222,4 @@ impl Reporter {
             Format::Json => json::write(self, line, to),
         }
     }
-
-    /// The kernel's own name of a reset reason, `None` where the kernel gives none.
-    fn reset_reason(&self, value: u32) -> Option<&str> {
-        (value != 0)
-            .then(|| self.reset_reasons.get(&value))
-            .flatten()
-            .map(String::as_str)
-    }
-}
-
-/// `SK_RST_REASON_NO_SOCKET` as `no-socket`.
-fn short_reason(name: &str) -> String {
-    name.trim_start_matches("SK_RST_REASON_")
-        .to_lowercase()
-        .replace('_', "-")
 }

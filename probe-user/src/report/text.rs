@@ -5,14 +5,15 @@ use std::{
     collections::BTreeMap,
     fmt::{self, Write as _},
     net::SocketAddr,
+    time::Duration,
 };
 
-use super::{Line, ListenerTally, Loss, Reporter, SelfTest, Start, Summary, Tick};
+use super::{Line, ListenerTally, Loss, Reporter, Sampled, SelfTest, Start, Summary, Tick};
 use crate::{
-    cause,
+    cause::Cause,
     decode::{Event, Kind, Stage},
     enrich::{Observation, Snapshot},
-    inspect::owner::Owner,
+    inspect::{clock::mono_ns, owner::Owner},
     loader::Tier,
     reconcile::Residual,
 };
@@ -38,6 +39,7 @@ pub(super) fn write(reporter: &Reporter, line: &Line<'_>, to: &mut String) {
         Line::Tick(tick) => write_tick(reporter, tick, to),
         Line::Loss(loss) => write_loss(loss, to),
         Line::Residual(residual) => write_residual(residual, to),
+        Line::Sampled(sampled) => write_sampled(reporter, sampled, to),
         Line::Summary(summary) => write_summary(summary, to),
     };
 }
@@ -61,6 +63,9 @@ fn write_start(start: &Start, to: &mut String) -> fmt::Result {
         SelfTest::Skipped(_) => {}
     }
     to.push('\n');
+    if !start.blind.is_empty() {
+        writeln!(to, "not visible here: {}", start.blind.join(", "))?;
+    }
     for filter in &start.filters {
         writeln!(to, "only {}", Clean(filter))?;
     }
@@ -95,6 +100,9 @@ fn show(addr: Option<SocketAddr>) -> String {
 
 /// The two ends, the client first where it is known.
 fn ends(event: &Event) -> (String, &'static str, String) {
+    if event.kind == Kind::ListenerClosed {
+        return (String::new(), " ", show(event.listener.map(|l| l.addr)));
+    }
     match event.client {
         Some(client) if Some(client) == event.local => {
             (client.to_string(), "→", show(event.remote))
@@ -110,7 +118,8 @@ fn detail(reporter: &Reporter, seen: &Observation) -> String {
     match event.kind {
         Kind::Retransmit | Kind::SynackRetransmit => format!("retry {}", event.retransmits.max(1)),
         Kind::ResetSent | Kind::ResetReceived => reporter
-            .reset_reason(event.reset_reason)
+            .reasons
+            .of_reset(&event.evidence)
             .map(str::to_owned)
             .or_else(|| match &seen.snapshot {
                 Ok(Snapshot::Connection(c)) => Some(c.state.to_owned()),
@@ -118,6 +127,17 @@ fn detail(reporter: &Reporter, seen: &Observation) -> String {
             })
             .unwrap_or_default(),
         _ if event.late => "found late".into(),
+        Kind::Refused => refusal(seen),
+        Kind::ListenerClosed => format!(
+            "{} queued{}",
+            event.listener.map_or(0, |l| l.accept_queue_len),
+            event.closed_by.as_ref().map_or_else(String::new, |task| {
+                format!(", by {}[{}]", Clean(&task.comm), task.pid)
+            })
+        ),
+        Kind::PacketDrop | Kind::RequestExpired => {
+            seen.cause.as_ref().map_or_else(String::new, in_words)
+        }
         _ => event.listener.map_or_else(String::new, |listener| {
             let mut text = format!(
                 "queue {}/{}",
@@ -127,16 +147,53 @@ fn detail(reporter: &Reporter, seen: &Observation) -> String {
                 let _ = write!(text, " syn {}", listener.syn_queue_len);
             }
             // The event's name says the rest.
-            if let Some(cause) = cause::of(event)
-                && !matches!(cause.id, "accept-queue-full" | "syn-queue-full")
+            if let Some(cause) = &seen.cause
+                && !matches!(&*cause.id, "accept-queue-full" | "syn-queue-full")
             {
-                let _ = write!(text, " {}", cause.id);
-                for or in cause.or {
-                    let _ = write!(text, "|{or}");
-                }
+                let _ = write!(text, " {}", in_words(cause));
             }
             text
         }),
+    }
+}
+
+/// A cause and what else it may have been: `no-route|no-memory`.
+fn in_words(cause: &Cause) -> String {
+    let mut text = Clean(&cause.id).to_string();
+    for or in cause.or {
+        let _ = write!(text, "|{or}");
+    }
+    text
+}
+
+/// Why nobody listened, with the listener that comes nearest.
+fn refusal(seen: &Observation) -> String {
+    if let Some(closed) = &seen.refusal.closed {
+        let ago = Duration::from_nanos(seen.event.mono_ns.saturating_sub(closed.mono_ns));
+        let by = closed.by.as_ref().map_or_else(String::new, |task| {
+            format!(" by {}[{}]", Clean(&task.comm), task.pid)
+        });
+        return format!("closed {:.1} s ago{by}", ago.as_secs_f64());
+    }
+    let Some(cause) = &seen.cause else {
+        return String::new();
+    };
+    let near: Vec<String> = seen
+        .refusal
+        .elsewhere
+        .iter()
+        .map(|near| {
+            if near.netns == seen.event.netns {
+                near.addr.to_string()
+            } else {
+                format!("{} in netns {}", near.addr, near.netns)
+            }
+        })
+        .collect();
+    match near.as_slice() {
+        [] => in_words(cause),
+        [one] => format!("{} {one}", in_words(cause)),
+        [one, more @ ..] => format!("{} {one} +{}", in_words(cause), more.len()),
     }
 }
 
@@ -236,6 +293,45 @@ fn write_residual(residual: &Residual, to: &mut String) -> fmt::Result {
     )
 }
 
+/// `41233` as `41,233`.
+fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn write_sampled(reporter: &Reporter, sampled: &Sampled, to: &mut String) -> fmt::Result {
+    let at_least = if sampled.clients_exact {
+        ""
+    } else {
+        "more than "
+    };
+    write!(
+        to,
+        "{:#}  {:<17} {:<10} and {} more, from {at_least}{} client{}",
+        reporter.clock.at(mono_ns()),
+        sampled.kind,
+        sampled.stage.map_or("", Stage::name),
+        grouped(sampled.count),
+        grouped(sampled.clients),
+        plural(sampled.clients as usize),
+    )?;
+    if let Some(listener) = sampled.listener {
+        write!(to, " → {listener}")?;
+    }
+    if sampled.netns != reporter.own_netns {
+        write_netns(sampled.netns, None, to)?;
+    }
+    to.push('\n');
+    Ok(())
+}
+
 fn write_summary(summary: &Summary, to: &mut String) -> fmt::Result {
     writeln!(
         to,
@@ -308,17 +404,18 @@ fn write_tally(tally: &ListenerTally, to: &mut String) -> fmt::Result {
 fn write_rows(summary: &Summary, to: &mut String) -> fmt::Result {
     writeln!(
         to,
-        "\n{:<22} {:>10} {:>10} {:>10} {:>13}  NETNS",
-        "COUNTER", "KERNEL", "SEEN", "LOST", "UNATTRIBUTED"
+        "\n{:<26} {:>10} {:>10} {:>10} {:>10} {:>13}  NETNS",
+        "COUNTER", "KERNEL", "SEEN", "SAMPLED", "LOST", "UNATTRIBUTED"
     )?;
     for row in &summary.rows {
         let known = |n: Option<String>| n.unwrap_or_else(|| "?".into());
         writeln!(
             to,
-            "{:<22} {:>10} {:>10} {:>10} {:>13}  {}",
+            "{:<26} {:>10} {:>10} {:>10} {:>10} {:>13}  {}",
             row.counter,
             known(row.kernel.map(|n| n.to_string())),
             row.seen,
+            row.sampled,
             row.lost,
             known(row.unattributed.map(|n| n.to_string())),
             row.netns
@@ -364,6 +461,14 @@ mod tests {
     fn names_of_others_cannot_steer_a_terminal() {
         let clean = Clean("a\u{1b}[31m\n\u{9b}b\u{202e}c").to_string();
         assert_eq!(clean, "a?[31m??b?c");
+    }
+
+    #[test]
+    fn big_numbers_are_grouped() {
+        assert_eq!(
+            [7, 999, 1000, 41_233, 1_000_000].map(grouped),
+            ["7", "999", "1,000", "41,233", "1,000,000"]
+        );
     }
 
     #[test]

@@ -39,7 +39,7 @@ struct Poller {
 
 /// Which counter a kind is read from here, without what a kind before it already explains.
 fn kinds(moved: Reading) -> [(Kind, u64); 4] {
-    let [overflows, drops, reqq_drops, cookies] = moved;
+    let [overflows, drops, reqq_drops, cookies, ..] = moved;
     [
         (Kind::Overflow, overflows),
         (Kind::RequestDrop, reqq_drops),
@@ -208,6 +208,7 @@ pub(super) async fn watch(
         duration: began.elapsed(),
         tier: Tier::Counters,
         counts: poller.counts,
+        causes: Default::default(),
         listeners: Vec::new(),
         loss: poller.loss,
         health: Default::default(),

@@ -6,16 +6,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use probe_common::{CountKey, Health, counter};
+use probe_common::{CountKey, CountValue, Health, counter, flag};
 
-use super::filter::Filter;
+use super::{
+    filter::Filter,
+    sampled::LeftOut,
+    tally::{Shown, Tally},
+};
 use crate::{
-    decode::{self, Kind, Stage},
+    cause,
+    decode::{self, Event, Evidence, Kind},
     enrich::{Enricher, Observation},
     inspect::clock::mono_ns,
     loader::{Probe, Totals},
     reconcile::{LostInUserSpace, Reading, Reconciler, Sample},
-    report::{Line, ListenerTally, Loss, Output, Reporter, Summary},
+    report::{Causes, Line, ListenerTally, Loss, Output, Reporter, Sampled, Summary},
 };
 
 /// A batch of lines is handed to the output when it is this long.
@@ -33,6 +38,7 @@ const UNDER_WAY: Duration = Duration::from_micros(200);
 /// The state of one watch.
 pub struct Live {
     filter: Filter,
+    all_events: bool,
     reporter: Reporter,
     output: Output,
     enricher: Enricher,
@@ -40,7 +46,8 @@ pub struct Live {
     base: Totals,
     began: Instant,
     batch: Batch,
-    shown: BTreeMap<(Kind, Option<Stage>), u64>,
+    shown: Shown,
+    left_out: LeftOut,
     listeners: HashMap<u64, ListenerTally>,
     lost: LostInUserSpace,
     loss: Loss,
@@ -60,6 +67,7 @@ struct Batch {
 /// What a watch is made of before it begins.
 pub struct Parts {
     pub filter: Filter,
+    pub all_events: bool,
     pub reporter: Reporter,
     pub output: Output,
     pub enricher: Enricher,
@@ -86,14 +94,16 @@ impl Live {
         reconciler.unreadable(unreadable);
         Self {
             filter: parts.filter,
+            all_events: parts.all_events,
             reporter: parts.reporter,
             output: parts.output,
             enricher: parts.enricher,
+            left_out: LeftOut::since(&base_totals.counts),
             base: base_totals,
             reconciler,
             began: Instant::now(),
             batch: Batch::default(),
-            shown: BTreeMap::new(),
+            shown: Shown::default(),
             listeners: HashMap::new(),
             lost: LostInUserSpace::default(),
             loss: Loss::default(),
@@ -131,8 +141,13 @@ impl Live {
                 break;
             };
             match decode::decode(&record) {
-                Ok(event) if event.mono_ns <= mono_ns && self.filter.takes(&event) => {
-                    events.push(event);
+                Ok(event) if event.mono_ns <= mono_ns => {
+                    if event.kind == Kind::ListenerClosed {
+                        self.enricher.closed(&event);
+                    }
+                    if self.wants(&event) {
+                        events.push(event);
+                    }
                 }
                 Ok(_) => {}
                 Err(_) => self.loss.undecodable += 1,
@@ -145,9 +160,21 @@ impl Live {
         empty
     }
 
+    fn wants(&self, event: &Event) -> bool {
+        let is_news = event.kind != Kind::ListenerClosed
+            || event.evidence.has(flag::QUEUED)
+            || self.all_events;
+        is_news && self.filter.takes(event)
+    }
+
     fn show(&mut self, seen: &Observation) {
         let event = &seen.event;
-        *self.shown.entry((event.kind, event.stage)).or_default() += 1;
+        let what = (event.kind, event.stage);
+        *self.shown.kinds.entry(what).or_default() += 1;
+        if let Some(cause) = &seen.cause {
+            let name = (event.kind, cause.id.clone().into_owned());
+            *self.shown.causes.entry(name).or_default() += 1;
+        }
         self.remember_listener(seen);
         self.reporter
             .write(&Line::Event(seen), &mut self.batch.text);
@@ -177,6 +204,7 @@ impl Live {
                 addr: None,
                 owner: seen.owner.clone(),
                 counts: BTreeMap::new(),
+                causes: Causes::new(),
             });
             // The newest is right: a kernel address may be another listener's by now.
             tally.cookie = listener.cookie;
@@ -203,12 +231,55 @@ impl Live {
     }
 
     /// To be called every second: losses are told, namespaces that came are met.
-    pub fn tick(&mut self, probe: &Probe) {
+    pub fn tick(&mut self, probe: &mut Probe) {
         self.reporter.tick();
         self.enricher.tick(Instant::now());
         self.reconcile(probe);
-        self.note_ring_losses(probe.counts().health());
+        let health = probe.counts().health();
+        self.tell_sampled(probe, &probe.counts().counts(), health);
+        self.left_out.tidy(probe.counts_mut(), mono_ns());
+        self.note_ring_losses(health);
         self.tell_losses();
+    }
+
+    /// Says what was left out of the detail since this was last said.
+    fn tell_sampled(&mut self, probe: &Probe, now: &HashMap<CountKey, CountValue>, health: Health) {
+        let clients = || probe.counts().clients();
+        let news = self.left_out.news(now, health.clients_full, clients);
+        let tally = self.tallying();
+        let lines: Vec<Sampled> = news
+            .into_iter()
+            .filter(|news| tally.takes_key(&news.key))
+            .filter_map(|news| {
+                let evidence = Evidence::from(&news.key);
+                let (kind, stage) = decode::classify(&evidence).ok()?;
+                let listener = tally.listener(&news.key);
+                Some(Sampled {
+                    netns: news.key.netns,
+                    listener: listener.addr,
+                    cookie: listener.cookie,
+                    kind,
+                    stage,
+                    cause: cause::of(kind, stage, &evidence, tally.reasons),
+                    count: news.count,
+                    clients: news.clients,
+                    clients_exact: news.clients_exact,
+                })
+            })
+            .collect();
+        for line in &lines {
+            self.tell(&Line::Sampled(line));
+        }
+    }
+
+    fn tallying(&self) -> Tally<'_> {
+        Tally {
+            filter: &self.filter,
+            all_events: self.all_events,
+            reasons: self.enricher.reasons(),
+            known: &self.listeners,
+            shown: &self.shown,
+        }
     }
 
     fn note_ring_losses(&mut self, health: Health) {
@@ -264,6 +335,7 @@ impl Live {
         // From here on the ring only empties, so this ends under any flood.
         probe.detach();
         while !self.drain_until(probe, sampled_ns) {}
+        self.tell_sampled(probe, &last.totals.counts, last.totals.health);
         self.note_ring_losses(last.totals.health);
         self.tell_losses();
         let present: Vec<u32> = self.enricher.registry.iter().collect();
@@ -282,12 +354,15 @@ impl Live {
         health.unreadable = health
             .unreadable
             .saturating_sub(self.base.health.unreadable);
-        let (counts, listeners) = self.tally(&last.totals);
+        let figures = self
+            .tallying()
+            .between(&self.base.counts, &last.totals.counts);
         let summary = Summary {
             duration,
             tier: probe.tier(),
-            counts,
-            listeners,
+            counts: figures.counts,
+            causes: figures.causes,
+            listeners: figures.listeners,
             loss: self.loss,
             health,
             rows,
@@ -295,80 +370,6 @@ impl Live {
         };
         (summary, self.reporter, self.output)
     }
-
-    /// The exact counts of the kernel side, by kind and by listener.
-    #[expect(clippy::type_complexity, reason = "the two parts of a summary")]
-    fn tally(
-        &mut self,
-        last: &Totals,
-    ) -> (BTreeMap<(Kind, Option<Stage>), u64>, Vec<ListenerTally>) {
-        let mut all: BTreeMap<(Kind, Option<Stage>), u64> = BTreeMap::new();
-        let mut listeners: HashMap<u64, ListenerTally> = HashMap::new();
-        for (key, value) in &last.counts {
-            let before = self.base.counts.get(key).map_or(0, |value| value.events);
-            let events = value.events.saturating_sub(before);
-            let moved = |slot: usize| key.moved >> slot & 1 == 1;
-            let Ok(what) = decode::classify(key.hook, key.flags, moved) else {
-                continue;
-            };
-            if events == 0 || !self.counts_key(key) {
-                continue;
-            }
-            *all.entry(what).or_default() += events;
-            if key.listener != 0 && what.0.is_refusal() {
-                let tally = self.listener(key);
-                // A listener that has no cookie yet is known by the name its counts have.
-                let name = if tally.cookie == 0 {
-                    key.listener
-                } else {
-                    tally.cookie
-                };
-                let tally = listeners.entry(name).or_insert(tally);
-                *tally.counts.entry(what).or_default() += events;
-            }
-        }
-        if !self.filter.listeners.is_empty() {
-            // Counts of retransmits and resets have no listener: what was shown is what there is.
-            let of_tracepoints = self
-                .shown
-                .iter()
-                .filter(|((kind, _), _)| !is_decision(*kind));
-            all.extend(of_tracepoints.map(|(what, n)| (*what, *n)));
-        }
-        let mut listeners: Vec<ListenerTally> = listeners.into_values().collect();
-        listeners.sort_by_key(|tally| std::cmp::Reverse(tally.counts.values().sum::<u64>()));
-        (all, listeners)
-    }
-
-    /// Whether a count passes the filter.
-    fn counts_key(&self, key: &CountKey) -> bool {
-        if self.filter.netns.is_some_and(|netns| netns != key.netns) {
-            return false;
-        }
-        self.filter.listeners.is_empty()
-            || self
-                .listeners
-                .get(&key.listener)
-                .and_then(|tally| tally.addr)
-                .is_some_and(|addr| self.filter.takes_listener(addr))
-    }
-
-    fn listener(&self, key: &CountKey) -> ListenerTally {
-        self.listeners
-            .get(&key.listener)
-            .cloned()
-            .unwrap_or_else(|| ListenerTally {
-                cookie: key.listener,
-                netns: key.netns,
-                addr: None,
-                owner: std::sync::Arc::from([]),
-                counts: BTreeMap::new(),
-            })
-    }
-}
-
-const fn is_decision(kind: Kind) -> bool {
-    kind.is_refusal() || matches!(kind, Kind::CookieSent)
 }
 
 /// The decisive counters of every namespace that can be read, or of one.

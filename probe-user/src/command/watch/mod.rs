@@ -1,8 +1,11 @@
 //! `whydrop watch`: from the arguments to the summary.
 
 mod counters;
+mod detail;
 mod filter;
 mod live;
+mod sampled;
+mod tally;
 
 use std::{path::PathBuf, task::Poll, time::Duration};
 
@@ -14,12 +17,14 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, sleep_until},
 };
 
+pub use self::detail::Detail;
 use self::{
     filter::{Filter, ListenerFilter},
     live::{Live, Parts},
 };
 use super::{Failure, kernel_release, status};
 use crate::{
+    cause::Reasons,
     enrich::Enricher,
     inspect::netns,
     loader::{Probe, Request, Tier},
@@ -59,6 +64,11 @@ pub struct WatchArgs {
     /// Retransmits and resets: of connection attempts only, or of every connection of the host
     #[arg(long, value_name = "WHICH", default_value = "attempts")]
     pub events: Events,
+
+    /// Lines of one listener and cause: `all`, so many a second such as `100/s`, or `auto` (1000/s). What is
+    /// beyond, except for the first of each client, is counted and told of in one line
+    #[arg(long, value_name = "HOW MUCH", default_value = "auto")]
+    pub detail: Detail,
 
     /// Write the lines to this file instead of standard output
     #[arg(long, value_name = "FILE")]
@@ -130,6 +140,7 @@ pub fn run(args: &WatchArgs, ready: impl FnOnce()) -> Result<Summary, Failure> {
             tier,
             all_events: args.events == Events::All,
             ring_bytes: args.ring_bytes,
+            detail_per_second: args.detail.0,
         })?),
     };
     let self_test = match &probe {
@@ -160,14 +171,17 @@ pub fn run(args: &WatchArgs, ready: impl FnOnce()) -> Result<Summary, Failure> {
         filters: filter.in_words(),
         listeners,
         namespaces: enricher.registry.iter().count(),
+        blind: probe.as_ref().map_or_else(Vec::new, |p| p.blind.clone()),
     };
     let reasons = probe
         .as_mut()
-        .map_or_else(Vec::new, |probe| std::mem::take(&mut probe.reset_reasons));
+        .map_or_else(Reasons::default, |probe| std::mem::take(&mut probe.reasons));
+    enricher.name_reasons(reasons.clone());
     // The namespace that goes without saying: the one asked for, or whydrop's own.
     let own_netns = filter.netns.or_else(|| netns::current().ok()).unwrap_or(0);
     let parts = Parts {
         filter,
+        all_events: args.events == Events::All,
         reporter: Reporter::new(args.format, start.tier, own_netns, reasons),
         output,
         enricher,
@@ -271,7 +285,7 @@ async fn watch_live(
         tokio::select! {
             biased;
             () = stop.wait() => break,
-            _ = second.tick() => live.tick(ring.get_ref()),
+            _ = second.tick() => live.tick(ring.get_mut()),
             ready = ring.readable_mut() => {
                 let mut ready = ready?;
                 if live.drain(ready.get_inner_mut()) {

@@ -1,7 +1,11 @@
 //! Adds what user space knows to an event: an [`Event`] comes in, an
-//! [`Observation`] with the `sock_diag` snapshot of the same socket, its owner
-//! and its cgroup goes out. Best effort: what cannot be had is `None` with the
-//! reason, never a missing event.
+//! [`Observation`] with its cause, the `sock_diag` snapshot of the same socket,
+//! its owner and its cgroup goes out. Best effort: what cannot be had is `None`
+//! with the reason, never a missing event.
+
+mod history;
+mod listening;
+mod refusal;
 
 use std::{
     collections::HashMap,
@@ -10,10 +14,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use probe_common::state;
+use probe_common::{flag, state};
 
+use self::listening::Listening;
+pub use self::{
+    history::{Closed, History},
+    refusal::{Elsewhere, Refusal},
+};
 use crate::{
-    decode::{Event, ListenerAt},
+    cause::{self, Cause, Reasons},
+    decode::{Event, Kind, ListenerAt},
     inspect::{
         cgroup::Cgroups,
         diag::{ConnectionSnapshot, Diag, DiagError, DiagPool, ListenerSnapshot},
@@ -66,6 +76,10 @@ impl Snapshot {
 #[derive(Clone, Debug)]
 pub struct Observation {
     pub event: Event,
+    /// `None` where the kind says all there is.
+    pub cause: Option<Cause>,
+    /// Why nobody listened; of a [`Kind::Refused`] only.
+    pub refusal: Refusal,
     pub snapshot: Result<Snapshot, String>,
     /// Whether the snapshot was taken for another event of the same burst.
     pub shared: bool,
@@ -85,6 +99,12 @@ pub struct Enricher {
     dumps: HashMap<(u32, u16), Dump>,
     /// Cookies of listeners that the kernel side knew by their address only.
     cookies: HashMap<u64, u64>,
+    /// Listeners that are no more.
+    history: History,
+    /// Who listens where.
+    listening: Listening,
+    /// The kernel's own names of its reasons.
+    reasons: Reasons,
 }
 
 struct Dump {
@@ -103,13 +123,27 @@ impl Enricher {
             cgroups: Cgroups::new(),
             dumps: HashMap::new(),
             cookies: HashMap::new(),
+            history: History::default(),
+            listening: Listening::new(),
+            reasons: Reasons::default(),
         }
+    }
+
+    /// To be given before the first event: the running kernel's names.
+    pub fn name_reasons(&mut self, reasons: Reasons) {
+        self.reasons = reasons;
+    }
+
+    /// The running kernel's names of its reasons.
+    pub const fn reasons(&self) -> &Reasons {
+        &self.reasons
     }
 
     /// Lists every listener of every namespace once: gives each a cookie, and learns its owner.
     pub fn prime(&mut self) -> Result<usize, DiagError> {
         let now = Instant::now();
         let mut inodes = std::collections::HashSet::new();
+        let mut found_listeners = Vec::new();
         let mut first_error = None;
         let namespaces: Vec<u32> = self.registry.iter().collect();
         for netns in namespaces {
@@ -118,13 +152,19 @@ impl Enricher {
                 .get(&mut self.registry, netns, now)
                 .and_then(|diag| diag.listeners(None));
             match found {
-                Ok(listeners) => inodes.extend(listeners.iter().map(|l| l.inode)),
+                Ok(listeners) => {
+                    inodes.extend(listeners.iter().map(|l| l.inode));
+                    found_listeners.extend(listeners.iter().map(|l| (l.cookie, l.inode)));
+                }
                 // A namespace may end meanwhile; what no namespace answers is worth telling.
                 Err(error @ DiagError::NoModule) => first_error = Some(error),
                 Err(_) => {}
             }
         }
         self.owners.prime(&inodes);
+        for (cookie, inode) in found_listeners {
+            self.history.meet(cookie, &self.owners.known(inode));
+        }
         first_error.map_or(Ok(inodes.len()), Err)
     }
 
@@ -135,11 +175,25 @@ impl Enricher {
             .retain(|_, dump| now.duration_since(dump.taken) < SHARED_FOR);
         // Kernel addresses are used again; a wrong cookie would be worse than none.
         self.cookies.clear();
+        self.history.forget(crate::inspect::clock::mono_ns());
+    }
+
+    /// To be told of every listener that was closed, shown or not, in the ring's order.
+    pub fn closed(&mut self, event: &Event) {
+        self.history.close(event);
     }
 
     /// Adds what is known to the events of one batch, whose sockets' owners are looked for together.
+    /// What turns out to be no matter of a listener of this host is left out.
     pub fn observe(&mut self, events: Vec<Event>) -> Vec<Observation> {
-        let mut seen: Vec<Observation> = events.into_iter().map(|e| self.snapshot(e)).collect();
+        let mut seen: Vec<Observation> = events
+            .into_iter()
+            .filter_map(|event| match event.kind {
+                Kind::Refused => Some(self.refused(event)),
+                Kind::PacketDrop if event.listener.is_none() => self.dropped(event),
+                _ => Some(self.snapshot(event)),
+            })
+            .collect();
         self.owners.learn(seen.iter().filter_map(inode));
         for one in &mut seen {
             if let Some(inode) = inode(one) {
@@ -147,11 +201,33 @@ impl Enricher {
             }
             let id = one.snapshot.as_ref().ok().and_then(Snapshot::cgroup_id);
             one.cgroup = self.cgroup(id, &one.owner);
+            if let Some(listener) = one.event.listener {
+                self.history.meet(listener.cookie, &one.owner);
+            }
         }
         seen
     }
 
+    fn observation(&self, event: Event, snapshot: Result<Snapshot, String>) -> Observation {
+        Observation {
+            netns_name: self.registry.name(event.netns).map(str::to_owned),
+            cause: cause::of(event.kind, event.stage, &event.evidence, &self.reasons),
+            refusal: Refusal::default(),
+            event,
+            snapshot,
+            shared: false,
+            owner: Arc::from([]),
+            cgroup: None,
+        }
+    }
+
     fn snapshot(&mut self, mut event: Event) -> Observation {
+        if event.kind == Kind::ListenerClosed {
+            let owner = self.history.owner_of(&event);
+            let mut seen = self.observation(event, Err("the listener was closed".into()));
+            seen.owner = owner;
+            return seen;
+        }
         let (snapshot, shared) = match event.listener {
             Some(listener) => self.listener(&mut event, listener),
             None => (self.connection(&event), false),
@@ -162,13 +238,63 @@ impl Enricher {
             listener.cookie = snapshot.cookie();
         }
         Observation {
-            netns_name: self.registry.name(event.netns).map(str::to_owned),
-            event,
-            snapshot,
             shared,
-            owner: Arc::from([]),
-            cgroup: None,
+            ..self.observation(event, snapshot)
         }
+    }
+
+    /// Nobody listened there: who did a moment ago, and who does elsewhere?
+    fn refused(&mut self, event: Event) -> Observation {
+        let closed = event.local.and_then(|local| {
+            self.history
+                .closed_at(event.netns, local, event.mono_ns)
+                .cloned()
+        });
+        let mut refusal = match closed {
+            Some(closed) => Refusal::closed(closed),
+            // A segment without a SYN is told of only where a listener was closed.
+            None if !event.evidence.has(flag::SYN) => Refusal::unknown_close(),
+            None => self.nobody(&event),
+        };
+        for one in &mut refusal.elsewhere {
+            one.owner = self.owners.find(one.inode);
+        }
+        let mut seen = self.observation(event, Err("there is no socket".into()));
+        seen.cause = refusal.cause.clone();
+        seen.refusal = refusal;
+        seen
+    }
+
+    fn nobody(&mut self, event: &Event) -> Refusal {
+        let Some(local) = event.local else {
+            return Refusal::nowhere(false);
+        };
+        let now = Instant::now();
+        let here = self
+            .listening
+            .here(&mut self.registry, &mut self.pool, event.netns, now);
+        if let Some(refusal) = refusal::among(here, local, event.netns) {
+            return refusal;
+        }
+        let (elsewhere, is_complete) =
+            self.listening
+                .elsewhere(&mut self.registry, &mut self.pool, event.netns, now);
+        refusal::in_other_namespaces(elsewhere, local.port())
+            .unwrap_or_else(|| Refusal::nowhere(is_complete))
+    }
+
+    /// A SYN that never came as far as its listener, if there is one.
+    fn dropped(&mut self, event: Event) -> Option<Observation> {
+        let local = event.local?;
+        let now = Instant::now();
+        let here = self
+            .listening
+            .here(&mut self.registry, &mut self.pool, event.netns, now);
+        let listener = here.iter().find(|l| refusal::takes(l, local))?.clone();
+        Some(Observation {
+            shared: true,
+            ..self.observation(event, Ok(Snapshot::Listener(listener)))
+        })
     }
 
     /// Every listener of a namespace.
@@ -256,7 +382,7 @@ impl Enricher {
         if event.sock == 0 {
             return Err("the event has no socket".into());
         }
-        if event.sock_state == state::CLOSE {
+        if event.evidence.sock_state == state::CLOSE {
             return Err("the socket was closed".into());
         }
         let (Some(local), Some(remote)) = (event.local, event.remote) else {

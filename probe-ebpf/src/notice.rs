@@ -1,0 +1,196 @@
+//! Events that no counter decides: retransmits, resets, packets that ended
+//! with a reason, listeners that were closed.
+
+use aya_ebpf::{btf_maps::LruHashMap, helpers::bpf_ktime_get_ns, macros::btf_map};
+use probe_common::{ABSENT, flag, hook, state, tcp_flag};
+
+use crate::{
+    config::{self, *},
+    emit::{self, Detail, NOTHING_MOVED, TIME_WAIT, emit, is_full},
+    frame,
+    kernel::{self, Headers, Ptr},
+};
+
+const NULL: Ptr = core::ptr::null();
+
+/// For so long a segment that finds no socket is taken for one of a
+/// connection attempt, when there was a listener on its port.
+const RECENTLY: u64 = 60_000_000_000;
+
+/// Where a listener was.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Place {
+    netns: u32,
+    port: u32,
+}
+
+/// When the last listener of a port was closed.
+#[btf_map]
+static CLOSED: LruHashMap<Place, u64, 4096> = LruHashMap::new();
+
+/// Unless every event of the host is wanted, only those of connection attempts pass.
+#[inline(always)]
+fn is_wanted(attempt: bool) -> bool {
+    attempt || EVENTS_ALL.load() == 1
+}
+
+/// A tracepoint about a socket.
+#[inline(always)]
+pub fn of_socket(which: u8, sock: Ptr, answered: Ptr, request: Ptr, reason: u32) {
+    let sock_state = kernel::state_of(sock);
+    let mut flags = 0;
+    if !answered.is_null() {
+        flags |= flag::ANSWER;
+    }
+    if sock_state == state::LISTEN && frame::has_overflown(answered) {
+        flags |= flag::OVERFLOWN;
+    }
+    let attempt = if is_full(sock_state) && sock_state != state::LISTEN {
+        if kernel::is_unaccepted(sock) {
+            flags |= flag::UNACCEPTED;
+        }
+        matches!(sock_state, state::SYN_SENT | state::SYN_RECV) || flags & flag::UNACCEPTED != 0
+    } else {
+        sock_state != TIME_WAIT
+    };
+    if !is_wanted(attempt) {
+        return;
+    }
+    let headers = if answered.is_null() {
+        None
+    } else {
+        kernel::headers_of(answered)
+    };
+    let detail = Detail {
+        hook: which,
+        flags,
+        netns: kernel::inum_of(kernel::net_of(sock)),
+        sock,
+        cookie: kernel::cookie_of(sock),
+        headers,
+        request,
+        reason,
+    };
+    emit(&detail, &NOTHING_MOVED);
+}
+
+/// A reset in answer to a packet that belongs to no socket.
+#[inline(always)]
+pub fn refused(skb: Ptr, headers: Headers, reason: u32) {
+    // Nobody answers a reset with a reset.
+    if headers.tcp_flags & tcp_flag::RST != 0 {
+        return;
+    }
+    let netns = kernel::inum_of(kernel::net_of_skb(skb));
+    let attempt = headers.is_syn() || was_listener(netns, headers.local_port());
+    if !is_wanted(attempt) {
+        return;
+    }
+    let mut flags = flag::ANSWER;
+    if attempt && !headers.is_syn() {
+        flags |= flag::LISTENER_GONE;
+    }
+    let detail = Detail {
+        hook: hook::SEND_RESET,
+        flags,
+        netns,
+        sock: NULL,
+        cookie: 0,
+        headers: Some(headers),
+        request: NULL,
+        reason,
+    };
+    emit(&detail, &NOTHING_MOVED);
+}
+
+/// A reset is sent, by a socket or for want of one.
+#[inline(always)]
+pub fn reset(sock: Ptr, skb: Ptr, reason: u32) {
+    if !sock.is_null() {
+        of_socket(hook::SEND_RESET, sock, skb, NULL, reason);
+    } else if !skb.is_null()
+        && let Some(headers) = kernel::headers_of(skb)
+    {
+        refused(skb, headers, reason);
+    }
+}
+
+#[inline(always)]
+fn was_listener(netns: u32, port: u16) -> bool {
+    let place = Place {
+        netns,
+        port: u32::from(port),
+    };
+    let Some(closed) = CLOSED.get_ptr(&place) else {
+        return false;
+    };
+    // SAFETY: a map value, read whole; the helper has no preconditions.
+    unsafe { bpf_ktime_get_ns().wrapping_sub(*closed) < RECENTLY }
+}
+
+/// A socket changes its state.
+#[inline(always)]
+pub fn state_changes(sock: Ptr, from: u32, to: u32) {
+    if from != u32::from(state::LISTEN) || to != u32::from(state::CLOSE) || !kernel::is_tcp(sock) {
+        return;
+    }
+    let netns = kernel::inum_of(kernel::net_of(sock));
+    let place = Place {
+        netns,
+        port: u32::from(kernel::port_of(sock)),
+    };
+    // SAFETY: the helper has no preconditions.
+    let now = unsafe { bpf_ktime_get_ns() };
+    let _ = CLOSED.insert(&place, now, 0);
+    emit::listener_closed(sock, netns, kernel::cookie_of(sock));
+}
+
+/// A packet is freed for want of a socket: a reset has just answered it.
+#[inline(always)]
+pub fn no_socket(skb: Ptr, reason: u32) {
+    if REASON_NO_SOCKET.load() == ABSENT || reason != REASON_NO_SOCKET.load() {
+        return;
+    }
+    if let Some(headers) = kernel::tcp_headers_of(skb) {
+        refused(skb, headers, 0);
+    }
+}
+
+/// A packet is freed with a reason, and perhaps the socket it was for.
+#[inline(always)]
+pub fn dropped(skb: Ptr, reason: u32, receiver: Ptr) {
+    if !config::is_told(reason) {
+        return;
+    }
+    let Some(headers) = kernel::tcp_headers_of(skb) else {
+        return;
+    };
+    let sock = if receiver.is_null() {
+        kernel::read_ptr(skb, SKB_SK.load())
+    } else {
+        receiver
+    };
+    let sock_state = kernel::state_of(sock);
+    let is_listener = sock_state == state::LISTEN;
+    // This host's own SYN on its way out is no matter of a listener.
+    if !(is_listener || headers.is_syn() && sock_state != state::SYN_SENT) {
+        return;
+    }
+    let (net, sock) = if is_listener {
+        (kernel::net_of(sock), sock)
+    } else {
+        (kernel::net_of_skb(skb), NULL)
+    };
+    let detail = Detail {
+        hook: hook::PACKET_DROP,
+        flags: 0,
+        netns: kernel::inum_of(net),
+        sock,
+        cookie: kernel::cookie_of(sock),
+        headers: Some(headers),
+        request: NULL,
+        reason,
+    };
+    emit(&detail, &NOTHING_MOVED);
+}

@@ -1,0 +1,112 @@
+//! Which records are left out on purpose when one count moves thousands of
+//! times a second: beyond the share of the ring that it has each second, all
+//! but the first of every client. What is left out is counted, and so are the
+//! clients that it came from.
+
+use aya_ebpf::{btf_maps::HashMap, helpers::bpf_ktime_get_ns, macros::btf_map};
+use probe_common::{ClientKey, CountKey};
+
+use crate::{
+    config::*,
+    emit::{Detail, Trouble, add, trouble},
+    kernel,
+};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// A client that was silent for so long is a new one.
+const FORGOTTEN_AFTER: u64 = 10 * SECOND;
+
+const BPF_NOEXIST: u64 = 1;
+
+/// What one count has had of the ring in its current second. CPUs share it
+/// without a lock: what they lose to each other is more detail, not less.
+#[repr(C)]
+struct Share {
+    second_began: u64,
+    taken: u64,
+}
+
+#[btf_map]
+static SHARES: HashMap<CountKey, Share, 8192> = HashMap::new();
+
+/// A client of one count.
+#[repr(C)]
+pub struct Client {
+    last_ns: u64,
+    /// How many of its events were left out.
+    sampled: u64,
+}
+
+#[btf_map]
+static CLIENTS: HashMap<ClientKey, Client, 16384> = HashMap::new();
+
+/// Whether this event's record is to be left out; notes its client.
+#[inline(always)]
+pub fn leaves_out(key: &CountKey, detail: &Detail) -> bool {
+    let limit = u64::from(DETAIL_PER_SECOND.load());
+    if limit == 0 {
+        return false;
+    }
+    // SAFETY: the helper has no preconditions.
+    let now = unsafe { bpf_ktime_get_ns() };
+    let is_over = takes_more_than(limit, key, now);
+    let mut client = ClientKey {
+        count: *key,
+        addr: [0; 16],
+    };
+    let addr = &raw mut client.addr;
+    if let Some(headers) = &detail.headers {
+        headers.copy_remote(addr);
+    } else if !detail.request.is_null() {
+        kernel::copy_remote(detail.request, addr);
+    } else {
+        kernel::copy_remote(detail.sock, addr);
+    }
+    let Some(known) = CLIENTS.get_ptr_mut(&client) else {
+        let new = Client {
+            last_ns: now,
+            sampled: 0,
+        };
+        let is_kept = CLIENTS.insert(&client, new, BPF_NOEXIST).is_ok();
+        if !is_kept && is_over {
+            trouble(Trouble::ClientsFull);
+        }
+        return is_over && !is_kept;
+    };
+    // SAFETY: a map value; its words are read and written whole.
+    let is_new = unsafe {
+        let last = core::ptr::replace(&raw mut (*known).last_ns, now);
+        now.wrapping_sub(last) > FORGOTTEN_AFTER && last < now
+    };
+    if !is_over || is_new {
+        return false;
+    }
+    // SAFETY: as above.
+    add(unsafe { &raw mut (*known).sampled }, 1);
+    true
+}
+
+/// Takes one of the share of this second; `true` when there was none left.
+#[inline(always)]
+fn takes_more_than(limit: u64, key: &CountKey, now: u64) -> bool {
+    let Some(share) = SHARES.get_ptr_mut(key) else {
+        let first = Share {
+            second_began: now,
+            taken: 1,
+        };
+        let _ = SHARES.insert(key, first, BPF_NOEXIST);
+        return false;
+    };
+    // SAFETY: as in `leaves_out`.
+    unsafe {
+        let age = now.wrapping_sub((*share).second_began);
+        // A negative age is that of a second which another CPU has just begun.
+        if age >= SECOND && age < 1 << 63 {
+            (*share).second_began = now;
+            (*share).taken = 0;
+        }
+        (*share).taken += 1;
+        (*share).taken > limit
+    }
+}

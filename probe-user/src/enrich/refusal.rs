@@ -1,0 +1,187 @@
+//! Why nobody listened: who listens goes in, a cause with the listeners that
+//! come near goes out. Does no I/O and reads no clock.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use super::history::{Closed, is_bound_for};
+use crate::{
+    cause::Cause,
+    inspect::{diag::ListenerSnapshot, owner::Owner},
+};
+
+/// A listener of the same port that the packet did not reach.
+#[derive(Clone, Debug)]
+pub struct Elsewhere {
+    pub netns: u32,
+    pub addr: SocketAddr,
+    pub cookie: u64,
+    pub inode: u32,
+    pub owner: Arc<[Owner]>,
+}
+
+impl Elsewhere {
+    fn of(netns: u32, listener: &ListenerSnapshot) -> Self {
+        Self {
+            netns,
+            addr: listener.addr,
+            cookie: listener.cookie,
+            inode: listener.inode,
+            owner: Arc::from([]),
+        }
+    }
+}
+
+/// Why nobody listened.
+#[derive(Clone, Debug, Default)]
+pub struct Refusal {
+    pub cause: Option<Cause>,
+    pub elsewhere: Vec<Elsewhere>,
+    pub closed: Option<Closed>,
+}
+
+/// So many are named; a port may have a listener in each of a thousand namespaces.
+const NAMED_AT_MOST: usize = 8;
+
+impl Refusal {
+    fn because(cause: Cause, elsewhere: Vec<Elsewhere>) -> Self {
+        Self {
+            cause: Some(cause),
+            elsewhere,
+            closed: None,
+        }
+    }
+
+    /// The listener was closed before.
+    pub fn closed(closed: Closed) -> Self {
+        Self {
+            closed: Some(closed),
+            ..Self::unknown_close()
+        }
+    }
+
+    /// A listener of that port was closed, and which is not known.
+    pub fn unknown_close() -> Self {
+        Self::because(Cause::certain("listener-closed"), Vec::new())
+    }
+
+    /// Nobody listens on that port; `everywhere`: nor in any other namespace.
+    pub fn nowhere(everywhere: bool) -> Self {
+        let cause = if everywhere {
+            Cause::certain("no-listener")
+        } else {
+            Cause::among("no-listener", &["listener-in-other-namespace"])
+        };
+        Self::because(cause, Vec::new())
+    }
+}
+
+/// Whether the listener takes what is sent to `local`.
+pub fn takes(listener: &ListenerSnapshot, local: SocketAddr) -> bool {
+    let only_ipv6 = listener.v6only == Some(true) && local.ip().to_canonical().is_ipv4();
+    !only_ipv6 && listener.ifindex == 0 && is_bound_for(listener.addr, local)
+}
+
+/// The answer of the packet's own namespace; `None` when nobody has that port there.
+pub fn among(here: &[ListenerSnapshot], local: SocketAddr, netns: u32) -> Option<Refusal> {
+    let same_port: Vec<&ListenerSnapshot> = here
+        .iter()
+        .filter(|listener| listener.addr.port() == local.port())
+        .collect();
+    if same_port.is_empty() {
+        return None;
+    }
+    let named = |wanted: &dyn Fn(&ListenerSnapshot) -> bool| -> Vec<Elsewhere> {
+        let fitting = same_port.iter().filter(|listener| wanted(listener));
+        fitting
+            .take(NAMED_AT_MOST)
+            .map(|listener| Elsewhere::of(netns, listener))
+            .collect()
+    };
+    // It is there now, and was not when the kernel looked.
+    let since = named(&|listener| takes(listener, local));
+    if !since.is_empty() {
+        let cause = Cause::among("not-yet-listening", &["sk-lookup-program"]);
+        return Some(Refusal::because(cause, since));
+    }
+    let on_device = named(&|l| l.ifindex != 0 && is_bound_for(l.addr, local));
+    if !on_device.is_empty() {
+        let cause = Cause::certain("listener-on-other-device");
+        return Some(Refusal::because(cause, on_device));
+    }
+    let cause = Cause::certain("listener-on-other-address");
+    Some(Refusal::because(cause, named(&|_| true)))
+}
+
+/// The answer of all other namespaces; `None` when nobody has that port there.
+pub fn in_other_namespaces<'a>(
+    others: impl Iterator<Item = (u32, &'a [ListenerSnapshot])>,
+    port: u16,
+) -> Option<Refusal> {
+    let found: Vec<Elsewhere> = others
+        .flat_map(|(netns, listeners)| listeners.iter().map(move |l| (netns, l)))
+        .filter(|(_, listener)| listener.addr.port() == port)
+        .take(NAMED_AT_MOST)
+        .map(|(netns, listener)| Elsewhere::of(netns, listener))
+        .collect();
+    let cause = Cause::certain("listener-in-other-namespace");
+    (!found.is_empty()).then(|| Refusal::because(cause, found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listener(addr: &str) -> ListenerSnapshot {
+        ListenerSnapshot {
+            cookie: 1,
+            addr: addr.parse().expect("an address"),
+            v6only: None,
+            ifindex: 0,
+            inode: 1,
+            uid: 0,
+            accept_queue_len: 0,
+            accept_queue_limit: 0,
+            drops: None,
+            cgroup_id: None,
+            taken_mono_ns: 0,
+        }
+    }
+
+    fn check(listener: ListenerSnapshot, local: &str, id: Option<&str>) {
+        let local = local.parse().expect("an address");
+        let got = among(&[listener], local, 1).and_then(|refusal| refusal.cause);
+        assert_eq!(got.as_ref().map(|cause| &*cause.id), id, "{local}");
+    }
+
+    #[test]
+    fn a_listener_that_comes_near_is_named_as_what_it_is() {
+        check(listener("127.0.0.1:80"), "10.0.0.1:81", None);
+        let other = Some("listener-on-other-address");
+        check(listener("127.0.0.1:80"), "10.0.0.1:80", other);
+        check(listener("0.0.0.0:80"), "[fd00::1]:80", other);
+        let only_ipv6 = ListenerSnapshot {
+            v6only: Some(true),
+            ..listener("[::]:80")
+        };
+        check(only_ipv6, "10.0.0.1:80", other);
+        let on_device = ListenerSnapshot {
+            ifindex: 3,
+            ..listener("0.0.0.0:80")
+        };
+        check(on_device, "10.0.0.1:80", Some("listener-on-other-device"));
+        check(
+            listener("[::]:80"),
+            "10.0.0.1:80",
+            Some("not-yet-listening"),
+        );
+    }
+
+    #[test]
+    fn other_namespaces_are_named() {
+        let others = [(7, vec![listener("0.0.0.0:80")])];
+        let find = |port| in_other_namespaces(others.iter().map(|(n, l)| (*n, l.as_slice())), port);
+        let refusal = find(80).expect("one");
+        assert_eq!(refusal.elsewhere[0].netns, 7);
+        assert!(find(81).is_none());
+    }
+}
