@@ -22,6 +22,7 @@ pub struct Truth {
 pub struct Row {
     pub kernel: u64,
     pub seen: u64,
+    pub sampled: u64,
     pub lost: u64,
     pub unattributed: u64,
 }
@@ -87,11 +88,11 @@ impl Truth {
                 "{counter} has unattributed ones: {row:?}"
             );
             ensure!(
-                row.kernel == row.seen + row.lost,
+                row.kernel == row.seen + row.sampled + row.lost,
                 "{counter} does not add up: {row:?}"
             );
             ensure!(
-                may_lose || row.lost == 0,
+                may_lose || row.lost + row.sampled == 0,
                 "{counter} has lost ones: {row:?}"
             );
         }
@@ -117,6 +118,7 @@ pub fn row(stopped: &Stopped, netns: &Netns, counter: &str) -> Result<Option<Row
     Ok(Some(Row {
         kernel: field("kernel")?,
         seen: field("seen")?,
+        sampled: field("sampled")?,
         lost: field("lost")?,
         unattributed: field("unattributed")?,
     }))

@@ -117,10 +117,16 @@ fn detail(reporter: &Reporter, seen: &Observation) -> String {
     let event = &seen.event;
     match event.kind {
         Kind::Retransmit | Kind::SynackRetransmit => format!("retry {}", event.retransmits.max(1)),
-        Kind::ResetSent | Kind::ResetReceived => reporter
-            .reasons
-            .of_reset(&event.evidence)
-            .map(str::to_owned)
+        Kind::ResetSent | Kind::ResetReceived => seen
+            .cause
+            .as_ref()
+            .map(in_words)
+            .or_else(|| {
+                reporter
+                    .reasons
+                    .of_reset(&event.evidence)
+                    .map(str::to_owned)
+            })
             .or_else(|| match &seen.snapshot {
                 Ok(Snapshot::Connection(c)) => Some(c.state.to_owned()),
                 _ => None,

@@ -18,7 +18,9 @@ fn loss_is_reported() -> Result<()> {
     const SYNS: u64 = 2000;
     let wire = Wire::new()?;
     let netns = wire.netns();
-    let whydrop = Watch::new().args(["--ring-bytes", "4096"]).start()?;
+    let whydrop = Watch::new()
+        .args(["--ring-bytes", "4096", "--detail", "all"])
+        .start()?;
     let truth = Truth::begin(netns)?;
     let listener = Listener::new(netns, Family::V4.bind(), 1)?;
     for _ in 0..2 {

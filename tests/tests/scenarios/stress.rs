@@ -69,9 +69,10 @@ fn stress(syncookies: &str) -> Result<()> {
     // Past libtest's capture, so that the figures are in every log.
     writeln!(
         std::io::stderr(),
-        "STRESS syncookies={syncookies} kernel={} seen={} lost={} unattributed={}",
+        "STRESS syncookies={syncookies} kernel={} seen={} sampled={} lost={} unattributed={}",
         overflows.kernel,
         overflows.seen,
+        overflows.sampled,
         overflows.lost,
         overflows.unattributed
     )?;

@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_drop_is_explained_once() {
-        let found = kinds([3, 10, 5, 0]);
+        let found = kinds([3, 10, 5, 0, 0, 0, 0]);
         assert_eq!(
             found.map(|(_, n)| n),
             [3, 5, 2, 0],
