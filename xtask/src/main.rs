@@ -42,7 +42,11 @@ enum Command {
     /// Run the scenario tests inside QEMU on Debian's 5.10, 6.1, 6.12 and newest kernels.
     Vm(vm::Args),
     /// Put what the scenarios of the last runs of `test` and `vm` found out into the table in docs/kernels.md.
-    Table,
+    Table {
+        /// Only say where the table differs, as `test` does at its end.
+        #[arg(long)]
+        check: bool,
+    },
     /// Build whydrop and trace a listener that overflows, live, in a private network namespace.
     Demo {
         /// Given to `whydrop demo` as they are.
@@ -79,7 +83,8 @@ fn run(command: Command) -> Result<()> {
             setup::run(setup::Needs::BuildAndVms)?;
             vm::run(&args)?;
         }
-        Command::Table => table::update()?,
+        Command::Table { check: true } => table::check()?,
+        Command::Table { check: false } => table::update()?,
         Command::Demo { args } => {
             setup::run(setup::Needs::Build)?;
             demo(&args)?;

@@ -67,7 +67,7 @@ impl Table {
     }
 
     /// The document with this table in the place of its own.
-    pub fn into_document(&self, document: &str) -> Result<String> {
+    pub fn placed_in(&self, document: &str) -> Result<String> {
         let (before, _, after) = split(document)?;
         Ok([before, BEGIN, &self.render(), END, after].concat())
     }
@@ -166,7 +166,7 @@ mod tests {
         for rows in ["", ROWS] {
             let document = document(rows);
             let table = Table::of_document(&document).unwrap();
-            assert_eq!(table.into_document(&document).unwrap(), document);
+            assert_eq!(table.placed_in(&document).unwrap(), document);
         }
     }
 
@@ -189,7 +189,7 @@ mod tests {
                     | overflow | ack | a | – | exact | – | – |\n\
                     | overflow | syn | a | exact | – | exact | – |\n\
                     | reset-sent | - | b | – | – | – | not visible |\n";
-        assert_eq!(table.into_document(&document("")).unwrap(), document(rows));
+        assert_eq!(table.placed_in(&document("")).unwrap(), document(rows));
     }
 
     #[test]

@@ -39,21 +39,8 @@ struct Found {
 
 /// `cargo xtask table`: puts the columns of the last whole runs into the document.
 pub fn update() -> Result<()> {
+    say_what_is_missing()?;
     let found = found()?;
-    for series in vm::series() {
-        if !found.get(series).is_some_and(|found| found.in_vm) {
-            println!(
-                "{series}: no findings, its column stays as it is; `cargo xtask vm {series}` makes them"
-            );
-        }
-    }
-    if !path(Place::Here)?.exists() {
-        println!("this kernel: no findings; `cargo xtask test --quick` makes them");
-    }
-    ensure!(
-        !found.is_empty(),
-        "no run of all scenarios has left its findings"
-    );
     let (path, document) = document()?;
     let read = || format!("cannot read the table in {DOCUMENT}");
     let mut table = Table::of_document(&document).with_context(read)?;
@@ -63,13 +50,27 @@ pub fn update() -> Result<()> {
         }
         table.put(Column::of(kernel, &found.findings));
     }
-    let changed = table.into_document(&document).with_context(read)?;
+    let changed = table.placed_in(&document).with_context(read)?;
     match changed == document {
         true => println!("{DOCUMENT} is up to date"),
         false => {
             std::fs::write(&path, changed).with_context(|| format!("cannot write {DOCUMENT}"))?;
             println!("{DOCUMENT} is changed");
         }
+    }
+    Ok(())
+}
+
+fn say_what_is_missing() -> Result<()> {
+    for series in vm::series() {
+        if !path(Place::Vm(series))?.exists() {
+            println!(
+                "{series}: no findings, its column stays as it is; `cargo xtask vm {series}` makes them"
+            );
+        }
+    }
+    if !path(Place::Here)?.exists() {
+        println!("this kernel: no findings; `cargo xtask test --quick` makes them");
     }
     Ok(())
 }
@@ -139,6 +140,10 @@ fn found() -> Result<BTreeMap<String, Found>> {
         kernel.findings.merge(findings);
         kernel.in_vm |= in_vm;
     }
+    ensure!(
+        !found.is_empty(),
+        "no run of all scenarios has left its findings; `cargo xtask test` does"
+    );
     Ok(found)
 }
 
