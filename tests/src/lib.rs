@@ -20,6 +20,7 @@ pub mod peer;
 pub mod ping;
 pub mod segment;
 pub mod sockaddr;
+pub mod table;
 pub mod truth;
 pub mod whydrop;
 pub mod wire;

@@ -8,6 +8,7 @@ mod artifacts;
 mod bpf_linker;
 mod proc;
 mod setup;
+mod table;
 mod test;
 mod vm;
 
@@ -40,6 +41,12 @@ enum Command {
     Test(test::Args),
     /// Run the scenario tests inside QEMU on Debian's 5.10, 6.1, 6.12 and newest kernels.
     Vm(vm::Args),
+    /// Put what the scenarios of the last runs of `test` and `vm` found out into the table in docs/kernels.md.
+    Table {
+        /// Only say where the table differs, as `test` does at its end.
+        #[arg(long)]
+        check: bool,
+    },
     /// Build whydrop and trace a listener that overflows, live, in a private network namespace.
     Demo {
         /// Given to `whydrop demo` as they are.
@@ -76,6 +83,8 @@ fn run(command: Command) -> Result<()> {
             setup::run(setup::Needs::BuildAndVms)?;
             vm::run(&args)?;
         }
+        Command::Table { check: true } => table::check()?,
+        Command::Table { check: false } => table::update()?,
         Command::Demo { args } => {
             setup::run(setup::Needs::Build)?;
             demo(&args)?;

@@ -1,9 +1,10 @@
 //! Runs other programs and turns their failure into one sentence.
 //!
-//! Two manners: `run` lets the program talk to the terminal, `capture` keeps its output and shows it only when it
-//! fails. Both name the whole command line in the error, so that a person can repeat it by hand.
+//! Three manners: `run` lets the program talk to the terminal, `run_reading` listens in, and `capture` keeps its output
+//! and shows it only when it fails. All name the whole command line in the error, so that a person can repeat it by hand.
 
 use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -40,6 +41,29 @@ pub fn run(mut command: Command) -> Result<()> {
         bail!("`{}` failed ({status})", line(&command));
     }
     Ok(())
+}
+
+/// Runs with the terminal's stdout. Each line of stderr is given to `line`, and shown if that says so.
+pub fn run_reading(mut command: Command, mut line: impl FnMut(&str) -> Result<bool>) -> Result<()> {
+    let mut child = command
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start `{}`", self::line(&command)))?;
+    let mut read = Ok(());
+    for bytes in BufReader::new(child.stderr.take().context("no stderr")?).split(b'\n') {
+        let text = String::from_utf8_lossy(&bytes?).into_owned();
+        match line(&text) {
+            Ok(false) => {}
+            Ok(true) => eprintln!("{text}"),
+            // The program goes on, so that its own failure is seen first.
+            Err(error) => read = Err(error),
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("`{}` failed ({status})", self::line(&command));
+    }
+    read
 }
 
 /// Runs quietly and returns stdout; on failure everything the program said is in the error.

@@ -2,11 +2,12 @@
 //!
 //! Each step has a heading and its time, and the first failure ends the run: what comes later would only repeat it.
 
-use std::ffi::OsStr;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use crate::table::{self, Findings, Place};
 use crate::{artifacts, proc, setup, vm};
 
 #[derive(clap::Args)]
@@ -60,6 +61,10 @@ pub fn run(args: &Args) -> Result<()> {
         proc::run(proc::cargo(debug))
     })?;
     step("unit tests", || proc::run(proc::cargo(["test", "--quiet"])))?;
+    let whole = args.filter.is_empty();
+    if whole && !args.quick {
+        table::forget()?;
+    }
     let mut whydrop = None;
     step("static whydrop", || {
         whydrop = Some(artifacts::static_whydrop()?);
@@ -67,20 +72,34 @@ pub fn run(args: &Args) -> Result<()> {
     })?;
     let whydrop = whydrop.context("the build left no binary")?;
     step("scenarios on this kernel", || {
-        let mut scenarios = artifacts::run_scenarios(&args.filter);
-        // Without WHYDROP_TIER whydrop chooses per hook, as it does for a user.
-        scenarios
-            .env("WHYDROP_BIN", OsStr::new(&whydrop))
-            .env_remove("WHYDROP_TIER");
-        proc::run(scenarios)
+        let findings = scenarios_here(&whydrop, &args.filter);
+        if whole {
+            table::keep(Place::Here, findings.as_ref().ok())?;
+        }
+        findings.map(drop)
     })?;
     if !args.quick {
         step("scenarios in virtual machines", || {
             vm::run(&vm::Args::everything(&args.filter))
         })?;
+        if whole {
+            step("table in docs/kernels.md", table::check)?;
+        }
     }
     println!("\nall passed in {:.0} s", started.elapsed().as_secs_f64());
     Ok(())
+}
+
+fn scenarios_here(whydrop: &Path, filter: &[String]) -> Result<Findings> {
+    let mut scenarios = artifacts::run_scenarios(filter);
+    // Without WHYDROP_TIER whydrop chooses per hook, as it does for a user.
+    scenarios
+        .env("WHYDROP_BIN", whydrop)
+        .env_remove("WHYDROP_TIER");
+    let mut findings = Findings::default();
+    // What the table takes is not for the terminal.
+    proc::run_reading(scenarios, |line| Ok(!findings.line(line)?))?;
+    Ok(findings)
 }
 
 fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {

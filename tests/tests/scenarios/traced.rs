@@ -6,6 +6,7 @@ use whydrop_tests::event::Event;
 use whydrop_tests::family::Family;
 use whydrop_tests::heard::Stopped;
 use whydrop_tests::paths::{Expected, Path};
+use whydrop_tests::table::{self, Finding};
 use whydrop_tests::truth::Truth;
 use whydrop_tests::whydrop::{Watch, Whydrop};
 use whydrop_tests::wire::Wire;
@@ -62,6 +63,7 @@ pub fn wait_for(whydrop: &Whydrop, wire: &Wire, expected: &Expected) -> Result<(
 
 /// The events of this namespace are the expected ones, no more and no less.
 pub fn check_events(wire: &Wire, expected: &Expected, stopped: &Stopped) -> Result<()> {
+    let tier = stopped.summary()?["tier"].as_str().context("no tier")?;
     let mut unexpected: Vec<&Event> = stopped.events_in(wire.netns().inum()).collect();
     for wanted in &expected.events {
         let found = unexpected.iter().position(|event| {
@@ -70,6 +72,9 @@ pub fn check_events(wire: &Wire, expected: &Expected, stopped: &Stopped) -> Resu
                 && event.cause() == wanted.cause
                 && event.client() == Some(wanted.client)
         });
+        if let Some(finding) = Finding::of(wanted, found.map(|at| unexpected[at]), tier) {
+            table::note(&finding);
+        }
         let at = found.with_context(|| format!("{wanted:?} is missing among {unexpected:?}"))?;
         let event = unexpected.remove(at);
         check_listener(expected, event).with_context(|| format!("in {event}"))?;

@@ -11,6 +11,7 @@ use super::initramfs::Initramfs;
 use super::kernel::Kernel;
 use super::modules;
 use super::qemu::{End, Vm};
+use crate::table::Findings;
 
 /// What every VM of this run is for.
 pub struct Job<'a> {
@@ -38,6 +39,7 @@ pub struct Boot {
     pub kernel: &'static str,
     /// (what failed, what it said); empty when all is well.
     pub troubles: Vec<(String, String)>,
+    pub findings: Findings,
 }
 
 /// What the console has told so far.
@@ -47,6 +49,7 @@ struct Progress {
     done: bool,
     tiers: usize,
     troubles: Vec<(String, String)>,
+    findings: Findings,
 }
 
 /// Boots, and boots again if the kernel died before the tests began: under QEMU's emulation a processor may run into code
@@ -66,9 +69,12 @@ pub fn with_retry(kernel: &Kernel, job: &Job, prefix: bool) -> Boot {
         let _ = std::fs::rename(&log, log.with_extension(format!("{retry}.log")));
         boot = once(kernel, job, prefix);
     }
-    let troubles = boot.map(|progress| progress.troubles);
-    let troubles =
-        troubles.unwrap_or_else(|error| vec![("did not start".to_owned(), format!("{error:#}"))]);
+    let Progress {
+        troubles, findings, ..
+    } = boot.unwrap_or_else(|error| Progress {
+        troubles: vec![("did not start".to_owned(), format!("{error:#}"))],
+        ..Progress::default()
+    });
     if !troubles.is_empty() {
         let what: Vec<&str> = troubles.iter().map(|(what, _)| what.as_str()).collect();
         println!("{name:<5} FAILED: {}", what.join(", "));
@@ -76,6 +82,7 @@ pub fn with_retry(kernel: &Kernel, job: &Job, prefix: bool) -> Boot {
     Boot {
         kernel: name,
         troubles,
+        findings,
     }
 }
 
@@ -106,7 +113,7 @@ fn once(kernel: &Kernel, job: &Job, prefix: bool) -> Result<Progress> {
                 println!("{line}");
             }
         }
-        None => {}
+        None => progress.finding(line),
     })?;
     progress.end(&end, job, &console, &log, started);
     Ok(progress)
@@ -151,6 +158,13 @@ impl Progress {
                 self.troubles.push(("gave up".to_owned(), why));
             }
             Event::Done => self.done = true,
+        }
+    }
+
+    fn finding(&mut self, line: &str) {
+        if let Err(error) = self.findings.line(line) {
+            self.troubles
+                .push(("broken output".to_owned(), format!("{error:#}")));
         }
     }
 

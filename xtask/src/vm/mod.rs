@@ -20,6 +20,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::artifacts;
+use crate::table::{self, Place};
 use boot::{Boot, Job, Task};
 use kernel::{Kernel, Series};
 
@@ -60,6 +61,16 @@ impl Args {
             filter: filter.to_vec(),
         }
     }
+
+    /// Whether each kernel runs all scenarios on all tiers.
+    fn is_whole(&self) -> bool {
+        self.tiers.is_empty() && self.filter.is_empty() && self.run.is_none()
+    }
+}
+
+/// The names of all kernels, oldest first.
+pub fn series() -> impl Iterator<Item = &'static str> {
+    kernel::ALL.iter().map(|series| series.name)
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -83,6 +94,12 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let (kernels, skipped) = kernels(&series, &job)?;
     let boots = boot_all(kernels, &job, usize::from(args.jobs));
+    if args.is_whole() {
+        for boot in &boots {
+            let good = boot.troubles.is_empty().then_some(&boot.findings);
+            table::keep(Place::Vm(boot.kernel), good)?;
+        }
+    }
     report(boots, &skipped)
 }
 
