@@ -221,7 +221,7 @@ fn nobody() -> Arc<[Owner]> {
     Arc::new([])
 }
 
-fn comm_text(raw: &[u8]) -> String {
+pub(super) fn comm_text(raw: &[u8]) -> String {
     String::from_utf8_lossy(raw.strip_suffix(b"\n").unwrap_or(raw)).into_owned()
 }
 
