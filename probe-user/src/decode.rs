@@ -396,3 +396,7 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "decode_record_tests.rs"]
+mod record_tests;

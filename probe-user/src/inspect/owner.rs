@@ -238,6 +238,7 @@ fn holds(proc: BorrowedFd<'_>, link: &str, inode: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn comm_loses_its_newline_only() {
@@ -245,5 +246,12 @@ mod tests {
         assert_eq!(comm_text(b"a\nb\n"), "a\nb");
         assert_eq!(comm_text(b"\xff\n"), "\u{fffd}");
         assert_eq!(comm_text(b""), "");
+    }
+    proptest! {
+        #[test]
+        fn a_name_of_any_bytes_is_text(name in proptest::collection::vec(any::<u8>(), 0..16)) {
+            let text = comm_text(&[name.as_slice(), b"\n"].concat());
+            prop_assert_eq!(text.as_str(), String::from_utf8_lossy(&name));
+        }
     }
 }
