@@ -30,10 +30,18 @@ fn of_bytes(bytes: &[u8]) -> Record {
 fn any_record() -> impl Strategy<Value = Record> {
     let bytes = proptest::collection::vec(any::<u8>(), size_of::<Record>());
     // Zeros as often as anything else, else every counter has moved.
-    let moved = proptest::array::uniform8(prop_oneof![Just(0u8), any::<u8>()]);
-    (bytes, moved).prop_map(|(bytes, moved)| Record {
-        moved,
-        ..of_bytes(&bytes)
+    let still = proptest::array::uniform::<_, { counter::SLOTS }>(any::<bool>());
+    (bytes, still).prop_map(|(bytes, still)| {
+        let mut record = of_bytes(&bytes);
+        for (moved, _) in record
+            .moved
+            .iter_mut()
+            .zip(still)
+            .filter(|(_, still)| *still)
+        {
+            *moved = 0;
+        }
+        record
     })
 }
 
@@ -58,7 +66,6 @@ proptest! {
         prop_assert_eq!((event.sock, event.cookie), (record.sock, record.cookie));
         prop_assert_eq!((event.seq, event.ack_seq), (record.seq, record.ack_seq));
         prop_assert_eq!(event.late, record.flags & flag::LATE != 0);
-        prop_assert_eq!(event.kind.is_refusal() || event.kind == Kind::CookieSent, DECISIONS.contains(&known));
         prop_assert!(event.listener.is_none() || record.sock_state == state::LISTEN);
         prop_assert!(event.client.is_none() || event.client == event.remote || event.client == event.local);
     }
@@ -83,16 +90,7 @@ proptest! {
     }
 
     #[test]
-    fn a_record_and_its_count_are_of_one_kind(record in any_record()) {
-        let bits = (0..counter::SLOTS).filter(|slot| record.moved[*slot] != 0).fold(0u8, |bits, slot| bits | 1 << slot);
-        let of_count = classify(record.hook, record.flags, |slot| bits >> slot & 1 == 1);
-        let of_record = decode(record.as_bytes()).map(|event| (event.kind, event.stage));
-        prop_assert_eq!(of_record, of_count);
-    }
-
-    #[test]
-    fn an_unknown_hook_is_an_error(mut record in any_record(), odd: u8) {
-        prop_assume!(!DECISIONS.contains(&odd) && !TRACEPOINTS.contains(&odd));
+    fn an_unknown_hook_is_an_error(mut record in any_record(), odd in 64u8..) {
         record.hook = odd;
         prop_assert_eq!(decode(record.as_bytes()), Err(DecodeError::Hook(odd)));
     }

@@ -94,7 +94,7 @@ impl Layout {
         let mibs = btf.offset("linux_mib", "mibs")?;
         for (global, (constant, _)) in MIB_GLOBALS.into_iter().zip(counter::NAMES) {
             let index = btf.constant(constant);
-            this.add(global, index.and_then(|index| counter_offset(mibs, index)))?;
+            this.add(global, index.and_then(|index| Self::counter(mibs, index)))?;
         }
         this.add("SOCK_DEAD_BIT", btf.constant("SOCK_DEAD"))?;
         let reset_args = btf.tracepoint_args("tcp_send_reset").unwrap_or(2);
@@ -103,6 +103,14 @@ impl Layout {
         let helper = btf.has_function("bpf_get_socket_ptr_cookie");
         this.globals.push(("HAVE_COOKIE_HELPER", u32::from(helper)));
         Ok(this)
+    }
+
+    /// Where the counter of this position is in `struct linux_mib`, an array of longs.
+    fn counter(mibs: u32, index: u32) -> Result<u32, BtfError> {
+        index
+            .checked_mul(8)
+            .and_then(|at| at.checked_add(mibs))
+            .ok_or(BtfError::Malformed("counter position out of range"))
     }
 
     fn add(&mut self, global: &'static str, value: Result<u32, BtfError>) -> Result<(), BtfError> {
@@ -118,23 +126,15 @@ impl Layout {
     }
 }
 
-/// Where the counter of this position is in `struct linux_mib`, an array of longs.
-fn counter_offset(mibs: u32, index: u32) -> Result<u32, BtfError> {
-    index
-        .checked_mul(8)
-        .and_then(|at| at.checked_add(mibs))
-        .ok_or(BtfError::Malformed("counter position out of range"))
-}
-
 #[cfg(test)]
-mod tests {
+mod counter_tests {
     use super::*;
 
     #[test]
     fn a_counter_position_out_of_range_is_an_error() {
-        assert_eq!(counter_offset(16, 3).ok(), Some(40));
+        assert_eq!(Layout::counter(16, 3).ok(), Some(40));
         for (mibs, index) in [(0, u32::MAX), (u32::MAX, 1), (8, u32::MAX / 8)] {
-            assert!(counter_offset(mibs, index).is_err(), "{mibs} {index}");
+            assert!(Layout::counter(mibs, index).is_err(), "{mibs} {index}");
         }
     }
 }

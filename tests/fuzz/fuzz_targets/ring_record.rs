@@ -4,10 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use probe_common::{Record, state};
-use probe_user::{
-    cause,
-    decode::{DecodeError, Event, decode},
-};
+use probe_user::decode::{DecodeError, Event, decode};
 use zerocopy::{FromZeros, IntoBytes};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -35,5 +32,4 @@ fn check(record: &Record, event: &Event) {
     if event.kind.is_refusal() {
         assert!(event.moved.iter().any(|moved| *moved != 0));
     }
-    let _ = cause::of(event);
 }
