@@ -48,6 +48,11 @@ const ENUM64: u32 = 19;
 
 /// How deep members may nest before the reader gives up; the kernel's own limit is 32.
 const MAX_DEPTH: usize = 32;
+/// How many members one lookup may pass. The largest struct of a kernel has some hundreds, but unnamed structs
+/// that hold each other twice would never end.
+const MAX_MEMBERS: u32 = 100_000;
+/// Longer names the kernel refuses itself (kernel/bpf/btf.c:btf_name_valid_identifier, KSYM_NAME_LEN).
+const MAX_NAME_BYTES: usize = 512;
 
 /// A parsed BTF blob.
 pub struct Btf {
@@ -160,12 +165,13 @@ impl Btf {
     }
 
     /// One member of a struct or union by name, looking into unnamed members.
-    fn member(&self, id: u32, name: &str, depth: usize) -> Option<Place> {
+    fn member(&self, id: u32, name: &str, depth: usize, left: &mut u32) -> Option<Place> {
         let (_, this) = self.resolve(id)?;
         if !matches!(this.kind, STRUCT | UNION) || depth > MAX_DEPTH {
             return None;
         }
         for index in 0..this.vlen {
+            *left = left.checked_sub(1)?;
             let at = this.tail + index * 12;
             let (member_name, type_id, offset) = (self.u32(at), self.u32(at + 4), self.u32(at + 8));
             let bits = if this.kind_flag {
@@ -177,7 +183,7 @@ impl Btf {
                 return Some(Place { bits, type_id });
             }
             if self.name_is(member_name, "")
-                && let Some(inner) = self.member(type_id, name, depth + 1)
+                && let Some(inner) = self.member(type_id, name, depth + 1, left)
             {
                 return Some(Place {
                     bits: bits.checked_add(inner.bits)?,
@@ -193,8 +199,9 @@ impl Btf {
         let missing = || BtfError::Missing(format!("struct {name} member {path}"));
         let mut id = self.find(STRUCT, name).ok_or_else(missing)?;
         let mut bits = 0u32;
+        let mut left = MAX_MEMBERS;
         for member in path.split('.') {
-            let place = self.member(id, member, 0).ok_or_else(missing)?;
+            let place = self.member(id, member, 0, &mut left).ok_or_else(missing)?;
             bits = bits.checked_add(place.bits).ok_or_else(missing)?;
             id = place.type_id;
         }
@@ -239,6 +246,7 @@ impl Btf {
             .bytes
             .get(self.strings + name as usize..self.strings_end)
             .unwrap_or_default();
+        let rest = &rest[..rest.len().min(MAX_NAME_BYTES)];
         let len = rest.iter().position(|b| *b == 0).unwrap_or(rest.len());
         String::from_utf8_lossy(&rest[..len]).into_owned()
     }
@@ -396,3 +404,7 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "btf_blob_tests.rs"]
+mod blob_tests;

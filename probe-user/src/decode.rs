@@ -521,3 +521,7 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "decode_record_tests.rs"]
+mod record_tests;

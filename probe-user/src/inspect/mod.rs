@@ -8,11 +8,15 @@
 pub mod cgroup;
 pub mod clock;
 pub mod diag;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod mountinfo;
 pub mod netns;
 pub mod netstat;
 pub mod owner;
 pub mod pace;
 mod procfs;
+pub mod status;
 #[cfg(test)]
 mod tests;

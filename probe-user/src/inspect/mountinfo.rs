@@ -108,5 +108,39 @@ mod tests {
         fn odd_fields_never_panic(text in "[0-9 :/\\\\a-c\n-]{0,120}") {
             let _ = mounts(text.as_bytes()).count();
         }
+
+        #[test]
+        fn what_the_kernel_writes_is_read_back(lines in proptest::collection::vec((path(), path(), "[a-z0-9]{1,8}", "( (shared|master):[0-9]{1,3}){0,2}"), 0..5)) {
+            let text: Vec<u8> = lines.iter().flat_map(|(root, point, fs_type, tags)| {
+                [b"9 1 0:4 ".as_slice(), &mangled(root), b" ", &mangled(point), format!(" rw{tags} - {fs_type} source rw\n").as_bytes()].concat()
+            }).collect();
+            let got: Vec<_> = mounts(&text).map(|m| (m.root.into_owned(), m.point.into_owned(), m.fs_type.to_vec())).collect();
+            let expect: Vec<_> = lines.into_iter().map(|(root, point, fs_type, _)| (root, point, fs_type.into_bytes())).collect();
+            prop_assert_eq!(&got, &expect);
+            for cut in 0..text.len() {
+                // Only the last field that is read may be shorter than it was.
+                let of_cut: Vec<_> = mounts(&text[..cut]).map(|m| (m.root.into_owned(), m.point.into_owned())).collect();
+                let whole: Vec<_> = expect[..of_cut.len()].iter().map(|(root, point, _)| (root.clone(), point.clone())).collect();
+                prop_assert_eq!(of_cut, whole);
+            }
+        }
+    }
+
+    fn path() -> impl Strategy<Value = Vec<u8>> {
+        proptest::collection::vec(
+            prop_oneof![Just(b' '), Just(b'\\'), Just(b'\n'), 1u8..=255],
+            0..12,
+        )
+        .prop_map(|rest| [b"/".as_slice(), &rest].concat())
+    }
+
+    /// As the kernel writes a path (fs/proc_namespace.c:show_mountinfo): blank, tab, newline, backslash and # in octal.
+    fn mangled(path: &[u8]) -> Vec<u8> {
+        path.iter()
+            .flat_map(|byte| match byte {
+                b' ' | b'\t' | b'\n' | b'\\' | b'#' => format!("\\{byte:03o}").into_bytes(),
+                _ => vec![*byte],
+            })
+            .collect()
     }
 }

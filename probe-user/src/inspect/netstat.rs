@@ -218,5 +218,16 @@ mod tests {
                 prop_assert_eq!(counters.get(name), Some(value));
             }
         }
+
+        #[test]
+        fn a_cut_text_invents_no_counter(cut in 0..=NETSTAT.len(), of_snmp in 0..=SNMP.len()) {
+            let Ok(counters) = Counters::parse(&NETSTAT.as_bytes()[..cut], &SNMP.as_bytes()[..of_snmp]) else { return Ok(()) };
+            let whole = Counters::parse(NETSTAT.as_bytes(), SNMP.as_bytes()).unwrap();
+            for (name, value) in counters.iter() {
+                // The number that the cut went through may be shorter.
+                let longer = |(known, of_it): (&str, u64)| known == name && of_it.to_string().starts_with(&value.to_string());
+                prop_assert!(whole.iter().any(longer), "{} {}", name, value);
+            }
+        }
     }
 }

@@ -228,7 +228,7 @@ fn nobody() -> Arc<[Owner]> {
     Arc::new([])
 }
 
-fn comm_text(raw: &[u8]) -> String {
+pub(super) fn comm_text(raw: &[u8]) -> String {
     String::from_utf8_lossy(raw.strip_suffix(b"\n").unwrap_or(raw)).into_owned()
 }
 
@@ -245,6 +245,7 @@ fn holds(proc: BorrowedFd<'_>, link: &str, inode: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn comm_loses_its_newline_only() {
@@ -252,5 +253,12 @@ mod tests {
         assert_eq!(comm_text(b"a\nb\n"), "a\nb");
         assert_eq!(comm_text(b"\xff\n"), "\u{fffd}");
         assert_eq!(comm_text(b""), "");
+    }
+    proptest! {
+        #[test]
+        fn a_name_of_any_bytes_is_text(name in proptest::collection::vec(any::<u8>(), 0..16)) {
+            let text = comm_text(&[name.as_slice(), b"\n"].concat());
+            prop_assert_eq!(text.as_str(), String::from_utf8_lossy(&name));
+        }
     }
 }

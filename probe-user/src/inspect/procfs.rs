@@ -132,5 +132,21 @@ mod tests {
             let _ = bracketed::<u32>(&bytes, b"net");
             let _ = number::<u64>(&bytes);
         }
+
+        #[test]
+        fn what_the_kernel_writes_is_read_back(inode: u32, kind in "[a-z_]{1,10}", at in any::<proptest::sample::Index>(), byte: u8) {
+            let link = format!("{kind}:[{inode}]").into_bytes();
+            prop_assert_eq!(bracketed(&link, kind.as_bytes()), Some(inode));
+            prop_assert_eq!(bracketed::<u32>(&link, b"other-kind"), None);
+            for cut in 0..link.len() {
+                prop_assert_eq!(bracketed::<u32>(&link[..cut], kind.as_bytes()), None);
+            }
+            // A changed byte is another number or none.
+            let mut changed = link.clone();
+            let at = at.index(link.len());
+            changed[at] = byte;
+            let same = changed == link;
+            prop_assert_eq!(bracketed(&changed, kind.as_bytes()) == Some(inode), same);
+        }
     }
 }

@@ -192,7 +192,8 @@ impl Layout {
         }
         let mibs = btf.offset("linux_mib", "mibs")?;
         for (global, (constant, _)) in MIB_GLOBALS.into_iter().zip(counter::NAMES) {
-            this.add(global, btf.constant(constant).map(|index| mibs + index * 8))?;
+            let index = btf.constant(constant);
+            this.add(global, index.and_then(|index| Self::counter(mibs, index)))?;
         }
         this.add("SOCK_DEAD_BIT", btf.constant("SOCK_DEAD"))?;
         let args = [
@@ -211,6 +212,14 @@ impl Layout {
         let helper = btf.has_function("bpf_get_socket_ptr_cookie");
         this.globals.push(("HAVE_COOKIE_HELPER", u32::from(helper)));
         Ok(this)
+    }
+
+    /// Where the counter of this position is in `struct linux_mib`, an array of longs.
+    fn counter(mibs: u32, index: u32) -> Result<u32, BtfError> {
+        index
+            .checked_mul(8)
+            .and_then(|at| at.checked_add(mibs))
+            .ok_or(BtfError::Malformed("counter position out of range"))
     }
 
     fn add(&mut self, global: &'static str, value: Result<u32, BtfError>) -> Result<(), BtfError> {
@@ -255,5 +264,13 @@ mod tests {
         let reason = |value: u32| [(value, "SKB_DROP_REASON_NETFILTER_DROP".to_owned())];
         assert_eq!(told_bits(&reason(33)), [0, 2, 0, 0]);
         assert_eq!(told_bits(&reason(128)), [0; 4]);
+    }
+
+    #[test]
+    fn a_counter_position_out_of_range_is_an_error() {
+        assert_eq!(Layout::counter(16, 3).ok(), Some(40));
+        for (mibs, index) in [(0, u32::MAX), (u32::MAX, 1), (8, u32::MAX / 8)] {
+            assert!(Layout::counter(mibs, index).is_err(), "{mibs} {index}");
+        }
     }
 }

@@ -9,6 +9,12 @@ mod attach;
 mod counts;
 #[cfg(feature = "log")]
 mod debug;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzz {
+    //! Door of tests/fuzz.
+    pub use super::layout::Layout;
+}
 mod layout;
 mod privilege;
 mod programs;

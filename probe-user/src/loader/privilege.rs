@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use crate::inspect::status::mask;
+
 /// Bit numbers of include/uapi/linux/capability.h.
 const NET_ADMIN: u32 = 12;
 const SYS_ADMIN: u32 = 21;
@@ -10,17 +12,13 @@ const BPF: u32 = 39;
 
 /// The missing capabilities, empty when the kernel side may be loaded.
 pub fn missing_capabilities() -> Vec<&'static str> {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = fs::read("/proc/self/status").unwrap_or_default();
     missing(effective(&status))
 }
 
 /// The effective set; all bits where /proc does not tell, so that the kernel decides.
-fn effective(status: &str) -> u64 {
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .unwrap_or(u64::MAX)
+fn effective(status: &[u8]) -> u64 {
+    mask(status, "CapEff").unwrap_or(u64::MAX)
 }
 
 fn missing(effective: u64) -> Vec<&'static str> {
@@ -43,8 +41,8 @@ mod tests {
 
     #[test]
     fn reads_the_effective_set() {
-        assert_eq!(effective("Name:\tx\nCapEff:\t00000000000000ff\n"), 0xff);
-        assert_eq!(effective(""), u64::MAX);
+        assert_eq!(effective(b"Name:\tx\nCapEff:\t00000000000000ff\n"), 0xff);
+        assert_eq!(effective(b""), u64::MAX);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use super::{Failure, kernel_release, status};
 use crate::{
     cause::Reasons,
     enrich::Enricher,
-    inspect::netns,
+    inspect::{netns, status::mask},
     loader::{Probe, Request, Tier},
     report::{Format, Line, Output, OutputError, Reporter, SelfTest, Start, Summary},
     selftest,
@@ -259,12 +259,8 @@ impl Stop {
 
 /// Whether this process was started to ignore a signal.
 fn is_ignored(kind: SignalKind) -> bool {
-    std::fs::read_to_string("/proc/self/status")
-        .unwrap_or_default()
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .is_some_and(|ignored| ignored >> (kind.as_raw_value() - 1) & 1 == 1)
+    let status = std::fs::read("/proc/self/status").unwrap_or_default();
+    mask(&status, "SigIgn").is_some_and(|ignored| ignored >> (kind.as_raw_value() - 1) & 1 == 1)
 }
 
 async fn watch_live(

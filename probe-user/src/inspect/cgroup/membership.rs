@@ -67,5 +67,16 @@ mod tests {
             let _ = path_of_process(&bytes);
             let _ = path_of_process(text.as_bytes());
         }
+
+        #[test]
+        fn the_line_of_v2_is_read_back(before in proptest::collection::vec("[1-9]{1,2}:(memory|cpu,cpuacct|name=systemd):/[a-z/:]{0,8}\n", 0..4), path in "/[ -~]{0,30}") {
+            let line = format!("0::{path}\n");
+            let text = before.concat() + &line;
+            prop_assert_eq!(path_of_process(text.as_bytes()), Some(path));
+            // Cut before the path begins, it is not there.
+            let cut = before.concat() + &line[..3];
+            let of_systemd = before.iter().any(|line| line.contains("name=systemd"));
+            prop_assert_eq!(path_of_process(cut.as_bytes()).is_some(), of_systemd);
+        }
     }
 }

@@ -141,6 +141,7 @@ fn private() -> io::Result<Root> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn the_whole_tree_comes_first() {
@@ -174,5 +175,13 @@ mod tests {
         let before = candidates();
         drop(root);
         assert_eq!(candidates(), before);
+    }
+    proptest! {
+        #[test]
+        fn odd_text_never_panics_and_parts_come_last(text in "(([0-9] ){3}/[a-c]? /[a-z]? rw - (cgroup2?)? c rw\n|[0-9 /\\\\a-c\n-]{0,9}){0,6}") {
+            let found = candidates_in(text.as_bytes());
+            prop_assert!(found.is_sorted_by_key(|mount| mount.root != "/"));
+            prop_assert!(found.len() <= text.matches(" cgroup2 ").count());
+        }
     }
 }

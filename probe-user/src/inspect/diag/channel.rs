@@ -85,34 +85,10 @@ impl Channel {
             }
             self.receive()?;
             let next_written_mono_ns = mono_ns();
-            for frame in Frames::new(&self.buffer, self.sequence) {
-                let ended = match frame? {
-                    Frame::Message {
-                        payload,
-                        multipart,
-                        interrupted: now,
-                    } => {
-                        interrupted |= now;
-                        each(payload, written_mono_ns)?;
-                        (!multipart).then_some(Ended::Complete)
-                    }
-                    Frame::Done {
-                        errno: 0,
-                        interrupted: now,
-                    } => Some(if interrupted || now {
-                        Ended::Interrupted
-                    } else {
-                        Ended::Complete
-                    }),
-                    Frame::Error { errno: 0 } => Some(Ended::Complete),
-                    Frame::Done { errno, .. } | Frame::Error { errno } => {
-                        Some(Ended::Refused(errno))
-                    }
-                };
-                if let Some(ended) = ended {
-                    self.spoiled = false;
-                    return Ok(ended);
-                }
+            let frames = Frames::new(&self.buffer, self.sequence);
+            if let Some(ended) = take(frames, written_mono_ns, &mut interrupted, each)? {
+                self.spoiled = false;
+                return Ok(ended);
             }
             written_mono_ns = next_written_mono_ns;
         }
@@ -141,4 +117,40 @@ impl Channel {
             }
         }
     }
+}
+
+/// Gives each message of one datagram to `each`. `None` while the answer goes on in the next one.
+pub(super) fn take(
+    frames: Frames<'_>,
+    written_mono_ns: u64,
+    interrupted: &mut bool,
+    each: &mut Each<'_>,
+) -> Result<Option<Ended>, DiagError> {
+    for frame in frames {
+        let ended = match frame? {
+            Frame::Message {
+                payload,
+                multipart,
+                interrupted: now,
+            } => {
+                *interrupted |= now;
+                each(payload, written_mono_ns)?;
+                (!multipart).then_some(Ended::Complete)
+            }
+            Frame::Done {
+                errno: 0,
+                interrupted: now,
+            } => Some(if *interrupted || now {
+                Ended::Interrupted
+            } else {
+                Ended::Complete
+            }),
+            Frame::Error { errno: 0 } => Some(Ended::Complete),
+            Frame::Done { errno, .. } | Frame::Error { errno } => Some(Ended::Refused(errno)),
+        };
+        if ended.is_some() {
+            return Ok(ended);
+        }
+    }
+    Ok(None)
 }

@@ -6,6 +6,9 @@
 
 mod channel;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod pool;
 mod snapshot;
 mod wire;
@@ -125,3 +128,6 @@ fn canonical(addr: SocketAddr) -> SocketAddr {
         IpAddr::V6(_) => addr,
     }
 }
+
+#[cfg(test)]
+mod answer_tests;
