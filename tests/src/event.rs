@@ -63,6 +63,25 @@ impl Event {
         cookie(&self.0["snapshot"]["cookie"])
     }
 
+    /// The listener that was there until shortly before a refusal.
+    pub fn closed_cookie(&self) -> Option<u64> {
+        cookie(&self.0["closed"]["cookie"])
+    }
+
+    pub fn closed_address(&self) -> Option<SocketAddr> {
+        self.0["closed"]["addr"].as_str()?.parse().ok()
+    }
+
+    /// Address and namespace of the listeners that a refusal names instead.
+    pub fn elsewhere(&self) -> Vec<(Option<SocketAddr>, Option<u64>)> {
+        let listeners = self.0["elsewhere"].as_array().into_iter().flatten();
+        let place = |listener: &Value| {
+            let address = listener["addr"].as_str().and_then(|text| text.parse().ok());
+            (address, listener["netns"].as_u64())
+        };
+        listeners.map(place).collect()
+    }
+
     /// A number below `listener` or `snapshot`.
     pub fn number(&self, object: &str, name: &str) -> Result<u64> {
         self.0[object][name]

@@ -46,6 +46,12 @@ impl Stopped {
         Ok(())
     }
 
+    /// What it said at its start that it cannot see here.
+    pub fn blind(&self) -> Result<Vec<String>> {
+        let start = self.others.iter().find(|line| line["type"] == "start");
+        Ok(blind(start.context("no readiness line")?))
+    }
+
     pub fn summary(&self) -> Result<&Value> {
         let summary = self.others.iter().find(|line| line["type"] == "summary");
         summary.with_context(|| {
@@ -61,6 +67,13 @@ impl Stopped {
             .iter()
             .filter(move |event| event.netns() == Some(netns))
     }
+}
+
+/// Kinds and causes that a readiness line says cannot be seen on its tier and
+/// kernel.
+pub fn blind(start: &Value) -> Vec<String> {
+    let names = start["blind"].as_array().into_iter().flatten();
+    names.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// Reads lines until whydrop closes its output.

@@ -6,14 +6,20 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use anyhow::{Context, Result, ensure};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
+use rustix::io::Errno;
+use rustix::net::ipproto::MPTCP;
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with, sockopt,
+};
 
 use crate::netns::Netns;
+use crate::socket_options;
 
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     cookie: u64,
+    mptcp: bool,
 }
 
 /// What differs from a plain listener on a free port.
@@ -24,6 +30,14 @@ pub struct Options {
     pub listen_backlog: i32,
     pub reuse_port: bool,
     pub defer_accept: bool,
+    /// An IPv6 one that takes no IPv4.
+    pub v6_only: bool,
+    /// Takes only what comes in through this device.
+    pub device: Option<&'static str>,
+    /// TCP_FASTOPEN, with room for so many.
+    pub fast_open: Option<i32>,
+    /// An MPTCP socket, which also takes plain TCP.
+    pub mptcp: bool,
 }
 
 impl Listener {
@@ -49,6 +63,7 @@ impl Listener {
             socket,
             address,
             cookie,
+            mptcp: options.mptcp,
         })
     }
 
@@ -59,6 +74,12 @@ impl Listener {
     /// What it is bound to.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Then its cookie is not that of the TCP socket inside, which is what the
+    /// kernel's TCP works with.
+    pub fn is_mptcp(&self) -> bool {
+        self.mptcp
     }
 
     /// SO_COOKIE, the identity by which whydrop names the socket.
@@ -85,6 +106,36 @@ impl Listener {
         Ok(listen(&self.socket, listen_backlog)?)
     }
 
+    /// From now on a socket filter drops every packet (SO_ATTACH_FILTER).
+    pub fn drop_everything(&self) -> Result<()> {
+        socket_options::drop_everything(&self.socket)
+    }
+
+    /// From now on segments of this peer need a TCP-MD5 signature. False if
+    /// the kernel was built without.
+    pub fn require_md5(&self, peer: SocketAddr) -> Result<bool> {
+        let peer = match (self.address, peer.ip()) {
+            (SocketAddr::V6(_), IpAddr::V4(v4)) => {
+                SocketAddr::new(v4.to_ipv6_mapped().into(), peer.port())
+            }
+            _ => peer,
+        };
+        match socket_options::require_md5(&self.socket, peer, b"a key of 16 byte") {
+            Ok(()) => Ok(true),
+            Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => Ok(false),
+            Err(error) => Err(error).with_context(|| format!("TCP_MD5SIG for {peer}")),
+        }
+    }
+
+    /// From now on packets that may have crossed too many routers are dropped.
+    pub fn require_hops(&self, hops: u8) -> Result<()> {
+        socket_options::min_ttl(&self.socket, hops)?;
+        if self.address.is_ipv6() {
+            socket_options::min_hop_count(&self.socket, hops)?;
+        }
+        Ok(())
+    }
+
     /// The socket's own `sk_drops`, as `ss -m` shows it.
     pub fn drops(&self) -> Result<u32> {
         const SK_MEMINFO_DROPS: usize = 8;
@@ -106,38 +157,55 @@ impl Listener {
     }
 }
 
+/// Whether the kernel has MPTCP, and it is on in this namespace.
+pub fn has_mptcp(netns: &Netns) -> Result<bool> {
+    let made = netns.run(|| {
+        let flags = SocketFlags::CLOEXEC;
+        socket_with(AddressFamily::INET, SocketType::STREAM, flags, Some(MPTCP))
+    })?;
+    match made {
+        Ok(_) => Ok(true),
+        Err(Errno::PROTONOSUPPORT | Errno::NOPROTOOPT | Errno::INVAL) => Ok(false),
+        Err(error) => Err(error).context("an MPTCP socket"),
+    }
+}
+
+/// A port of this address on which nobody has ever listened, in a namespace
+/// that is as new as those of the tests.
+pub fn unused_port(netns: &Netns, address: IpAddr) -> Result<u16> {
+    let socket = netns.run(|| bound(SocketAddr::new(address, 0), Options::default()))??;
+    let address = SocketAddr::try_from(getsockname(&socket)?)?;
+    Ok(address.port())
+}
+
 fn open(address: SocketAddr, options: Options) -> Result<OwnedFd> {
+    let socket = bound(address, options)?;
+    listen(&socket, options.listen_backlog).with_context(|| format!("listen on {address}"))?;
+    Ok(socket)
+}
+
+fn bound(address: SocketAddr, options: Options) -> Result<OwnedFd> {
     let family = if address.is_ipv4() {
         AddressFamily::INET
     } else {
         AddressFamily::INET6
     };
-    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    let protocol = options.mptcp.then_some(MPTCP);
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, protocol)?;
     if address.is_ipv6() {
-        sockopt::set_ipv6_v6only(&socket, false)?;
+        sockopt::set_ipv6_v6only(&socket, options.v6_only)?;
     }
     sockopt::set_socket_reuseaddr(&socket, true)?;
     sockopt::set_socket_reuseport(&socket, options.reuse_port)?;
     if options.defer_accept {
-        defer_accept(&socket)?;
+        socket_options::defer_accept(&socket, 30)?;
+    }
+    if let Some(queue_limit) = options.fast_open {
+        socket_options::fast_open(&socket, queue_limit)?;
+    }
+    if let Some(device) = options.device {
+        socket_options::bind_to_device(&socket, device)?;
     }
     bind(&socket, &address).with_context(|| format!("bind to {address}"))?;
-    listen(&socket, options.listen_backlog).with_context(|| format!("listen on {address}"))?;
     Ok(socket)
-}
-
-fn defer_accept(socket: &OwnedFd) -> Result<()> {
-    let seconds: libc::c_int = 30;
-    // SAFETY: the value is an int, alive for the call, and its size is given.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_DEFER_ACCEPT,
-            (&raw const seconds).cast(),
-            size_of_val(&seconds) as libc::socklen_t,
-        )
-    };
-    ensure!(result == 0, "TCP_DEFER_ACCEPT: {}", Error::last_os_error());
-    Ok(())
 }

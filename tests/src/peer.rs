@@ -5,10 +5,13 @@ use std::net::SocketAddr;
 
 use anyhow::Result;
 
+use crate::icmp;
 use crate::segment::{ACK, FIN, PSH, RST, SYN, Segment};
 use crate::wire::Wire;
 
 const MSS: u16 = 1400;
+/// From our first sequence number to one that the server's window covers.
+const IN_WINDOW: u32 = 101;
 
 pub struct Peer<'wire> {
     wire: &'wire Wire,
@@ -33,9 +36,27 @@ impl<'wire> Peer<'wire> {
 
     /// Also the retransmitted one: sent again, it is the same SYN.
     pub fn syn(&self) -> Result<()> {
-        let mut syn = self.segment(SYN, self.isn, 0);
-        syn.mss = Some(MSS);
+        self.wire.send(&self.first())
+    }
+
+    /// A SYN that brings data already (RFC 7413), with no cookie.
+    pub fn syn_with_data(&self, data: &[u8]) -> Result<()> {
+        let mut syn = self.first();
+        syn.data = data.to_vec();
         self.wire.send(&syn)
+    }
+
+    /// A SYN with a TCP-MD5 signature, which nobody made with a key.
+    pub fn signed_syn(&self) -> Result<()> {
+        let mut syn = self.first();
+        syn.md5 = Some([0x5a; 16]);
+        self.wire.send(&syn)
+    }
+
+    /// A SYN with another sequence number, inside of the server's window.
+    pub fn syn_in_window(&self) -> Result<()> {
+        let seq = self.isn.wrapping_add(IN_WINDOW);
+        self.wire.send(&self.segment(SYN, seq, 0))
     }
 
     /// Whether the kernel has answered the SYN, decided now.
@@ -65,6 +86,17 @@ impl<'wire> Peer<'wire> {
     pub fn expect_fin(&self) -> Result<Segment> {
         self.wire
             .expect("FIN", |segment| self.is_mine(segment) && segment.has(FIN))
+    }
+
+    /// The SYN-ACK acknowledges the SYN, and no data that came with it.
+    pub fn expect_plain_syn_ack(&mut self) -> Result<()> {
+        let syn_ack = self.wire.expect("SYN-ACK of the SYN alone", |segment| {
+            self.is_mine(segment)
+                && segment.has(SYN | ACK)
+                && segment.ack == self.isn.wrapping_add(1)
+        })?;
+        self.server_isn = syn_ack.seq;
+        Ok(())
     }
 
     /// SYN out, SYN-ACK in: what is missing is our ACK.
@@ -111,6 +143,30 @@ impl<'wire> Peer<'wire> {
             .send(&self.segment(RST, self.isn.wrapping_add(1), 0))
     }
 
+    /// A reset inside of the server's window, but not of the next byte.
+    pub fn reset_in_window(&self) -> Result<()> {
+        let seq = self.isn.wrapping_add(IN_WINDOW);
+        self.wire.send(&self.segment(RST, seq, 0))
+    }
+
+    /// An ICMP error of this code about the SYN-ACK.
+    pub fn unreachable(&self, code: u8) -> Result<()> {
+        let mut syn_ack = self.segment(SYN | ACK, self.server_isn, self.isn.wrapping_add(1));
+        (syn_ack.from, syn_ack.to) = (self.server, self.client);
+        self.wire.write(&icmp::unreachable(&syn_ack, code))
+    }
+
+    /// An ACK that the kernel has sent since, if there is one.
+    pub fn challenged(&self) -> Result<bool> {
+        let challenge = self.wire.already(|segment| self.is_challenge(segment))?;
+        Ok(challenge.is_some())
+    }
+
+    pub fn expect_challenge(&self) -> Result<Segment> {
+        self.wire
+            .expect("challenge ACK", |segment| self.is_challenge(segment))
+    }
+
     /// An ACK of something that the server never sent.
     pub fn bad_ack(&self) -> Result<()> {
         self.wire.send(&self.segment(
@@ -131,6 +187,20 @@ impl<'wire> Peer<'wire> {
     pub fn stray(&self, flags: u8) -> Result<()> {
         self.wire
             .send(&self.segment(flags, self.isn, if flags & ACK == 0 { 0 } else { 12_345 }))
+    }
+
+    fn first(&self) -> Segment {
+        let mut syn = self.segment(SYN, self.isn, 0);
+        syn.mss = Some(MSS);
+        syn
+    }
+
+    /// An ACK of our SYN and of nothing else, which is no SYN-ACK.
+    fn is_challenge(&self, segment: &Segment) -> bool {
+        self.is_mine(segment)
+            && segment.has(ACK)
+            && segment.flags & (SYN | RST | FIN) == 0
+            && segment.ack == self.isn.wrapping_add(1)
     }
 
     fn segment(&self, flags: u8, seq: u32, ack: u32) -> Segment {

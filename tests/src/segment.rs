@@ -11,7 +11,9 @@ pub const ACK: u8 = 0x10;
 
 const TCP: u8 = 6;
 const TCP_HEADER: usize = 20;
+const NO_OPERATION: u8 = 1;
 const MSS_OPTION: u8 = 2;
+const MD5_OPTION: u8 = 19;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
@@ -21,6 +23,8 @@ pub struct Segment {
     pub ack: u32,
     pub flags: u8,
     pub mss: Option<u16>,
+    /// A TCP-MD5 signature (RFC 2385); only written, never read.
+    pub md5: Option<[u8; 16]>,
     pub data: Vec<u8>,
 }
 
@@ -33,6 +37,7 @@ impl Segment {
             ack,
             flags,
             mss: None,
+            md5: None,
             data: Vec::new(),
         }
     }
@@ -56,21 +61,33 @@ impl Segment {
     }
 
     fn encode_tcp(&self) -> Vec<u8> {
-        let mut tcp = Vec::with_capacity(TCP_HEADER + 4 + self.data.len());
+        let options = self.encode_options();
+        let length = TCP_HEADER + options.len();
+        let mut tcp = Vec::with_capacity(length + self.data.len());
         tcp.extend(self.from.port().to_be_bytes());
         tcp.extend(self.to.port().to_be_bytes());
         tcp.extend(self.seq.to_be_bytes());
         tcp.extend(self.ack.to_be_bytes());
-        let words = if self.mss.is_some() { 6 } else { 5 };
-        tcp.extend([words << 4, self.flags]);
+        tcp.extend([(length as u8 / 4) << 4, self.flags]);
         tcp.extend(u16::MAX.to_be_bytes()); // window
         tcp.extend([0; 4]); // checksum, urgent pointer
-        if let Some(mss) = self.mss {
-            tcp.extend([MSS_OPTION, 4]);
-            tcp.extend(mss.to_be_bytes());
-        }
+        tcp.extend(options);
         tcp.extend(&self.data);
         tcp
+    }
+
+    /// Whole words of four bytes each.
+    fn encode_options(&self) -> Vec<u8> {
+        let mut options = Vec::new();
+        if let Some(mss) = self.mss {
+            options.extend([MSS_OPTION, 4]);
+            options.extend(mss.to_be_bytes());
+        }
+        if let Some(signature) = self.md5 {
+            options.extend([NO_OPERATION, NO_OPERATION, MD5_OPTION, 18]);
+            options.extend(signature);
+        }
+        options
     }
 
     /// `None` for what is not TCP: a TUN device also carries neighbour and
@@ -114,6 +131,7 @@ impl Segment {
             mss: (header > TCP_HEADER && tcp.get(20) == Some(&MSS_OPTION))
                 .then(|| half(22))
                 .flatten(),
+            md5: None,
             data: tcp.get(header..)?.to_vec(),
         })
     }
@@ -146,7 +164,8 @@ pub fn ip_header(from: IpAddr, to: IpAddr, protocol: u8, length: usize) -> Vec<u
     }
 }
 
-fn pseudo_header(from: IpAddr, to: IpAddr, protocol: u8, length: usize) -> Vec<u8> {
+/// What a checksum of TCP or ICMPv6 covers of the IP header.
+pub fn pseudo_header(from: IpAddr, to: IpAddr, protocol: u8, length: usize) -> Vec<u8> {
     let mut header = Vec::with_capacity(40);
     for address in [from, to] {
         match address {

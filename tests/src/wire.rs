@@ -75,7 +75,8 @@ impl Wire {
         self.write(&segment.encode())
     }
 
-    fn write(&self, packet: &[u8]) -> Result<()> {
+    /// Any IP packet.
+    pub fn write(&self, packet: &[u8]) -> Result<()> {
         (&self.tun)
             .write_all(packet)
             .context("write to the TUN device")

@@ -80,7 +80,8 @@ pub fn abort_on_overflow(wire: &Wire, family: Family) -> Result<Expected> {
         .drops(2)
         .event("overflow", "ack", late.client)
         .because("overflow", "abort-on-overflow")
-        .event("reset-sent", None, late.client))
+        .event("reset-sent", None, late.client)
+        .because("reset-sent", "abort-on-overflow"))
 }
 
 /// D: the ACK of a cookie handshake. Nothing of the client is left on the

@@ -4,22 +4,41 @@
 //! said about it, and keeps the listener open so that both can be looked up.
 
 mod ack;
+mod expected;
+mod expiry;
+mod fast_open;
+mod filtered;
+mod migration;
+mod mptcp;
+mod refused;
 mod request;
 mod reset;
 mod syn;
 
-use std::net::{SocketAddr, TcpStream};
-
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 pub use ack::{
     abort_on_overflow, ack_overflow, cookie_ack_overflow, data_on_overflow, late_accept,
 };
-pub use request::{deferred_accept, duplicate_syn, out_of_window_ack, reset_of_request};
-pub use reset::{
-    closed_listener_resets, listener_gone, no_listener, other_address, stray_ack, stray_reset,
-    wrong_ack,
+pub use expected::{Closed, Elsewhere, Expected, ExpectedEvent};
+pub use expiry::{ack_after_expiry, harmless_icmp, request_expires, unreachable_client};
+pub use fast_open::fast_open_full;
+pub use filtered::{
+    filtered_ack, filtered_syn, md5_missing, md5_unexpected, md5_wrong, too_few_hops,
 };
+pub use migration::{
+    closed_member_resets, connections_migrate, migration_target_full, request_migrates,
+};
+pub use mptcp::{mptcp_ack_overflow, mptcp_syn_overflow};
+pub use refused::{
+    another_listener_by_then, listener_gone, listener_just_closed, no_listener, other_address,
+    other_device, other_family, other_namespace,
+};
+pub use request::{
+    deferred_accept, duplicate_syn, out_of_window_ack, reset_in_window, reset_of_request,
+    syn_in_window,
+};
+pub use reset::{closed_listener_resets, stray_ack, stray_reset, wrong_ack};
 pub use syn::{
     both_queues_full, cookie_for_full_queue, cookie_forced, cookie_of_nobody, quarter_rule,
     request_drop, syn_overflow,
@@ -28,18 +47,19 @@ pub use syn::{
 use crate::deadline;
 use crate::family::Family;
 use crate::listener::Listener;
-use crate::netstat::Counters;
 use crate::wire::Wire;
 
 /// Every path here is a function of this shape.
 pub type Path = fn(&Wire, Family) -> Result<Expected>;
 
 /// All of them, with the letter of kernel.md and a name for messages.
-pub const ALL: [(&str, Path); 25] = [
+pub const ALL: [(&str, Path); 49] = [
     ("A syn_overflow", syn_overflow),
     ("A both_queues_full", both_queues_full),
+    ("A mptcp_syn_overflow", mptcp_syn_overflow),
     ("B ack_overflow", ack_overflow),
     ("B data_on_overflow", data_on_overflow),
+    ("B mptcp_ack_overflow", mptcp_ack_overflow),
     ("B' late_accept", late_accept),
     ("C abort_on_overflow", abort_on_overflow),
     ("D cookie_ack_overflow", cookie_ack_overflow),
@@ -50,170 +70,40 @@ pub const ALL: [(&str, Path); 25] = [
     ("G quarter_rule", quarter_rule),
     ("H deferred_accept", deferred_accept),
     ("I closed_listener_resets", closed_listener_resets),
+    ("I closed_member_resets", closed_member_resets),
     ("J listener_gone", listener_gone),
+    ("J' another_listener_by_then", another_listener_by_then),
     ("K no_listener", no_listener),
+    ("K listener_just_closed", listener_just_closed),
     ("K other_address", other_address),
+    ("K other_family", other_family),
+    ("K other_device", other_device),
+    ("K other_namespace", other_namespace),
+    ("L filtered_syn", filtered_syn),
+    ("L filtered_ack", filtered_ack),
     ("M stray_ack", stray_ack),
     ("M2 stray_reset", stray_reset),
     ("N reset_of_request", reset_of_request),
+    ("N syn_in_window", syn_in_window),
     ("N2 wrong_ack", wrong_ack),
     ("N3 out_of_window_ack", out_of_window_ack),
+    ("N4 reset_in_window", reset_in_window),
     ("O duplicate_syn", duplicate_syn),
+    ("P request_expires", request_expires),
+    ("P ack_after_expiry", ack_after_expiry),
+    ("Q unreachable_client", unreachable_client),
+    ("Q harmless_icmp", harmless_icmp),
+    ("R fast_open_full", fast_open_full),
+    ("S connections_migrate", connections_migrate),
+    ("S request_migrates", request_migrates),
+    ("S' migration_target_full", migration_target_full),
+    ("X md5_missing", md5_missing),
+    ("X md5_unexpected", md5_unexpected),
+    ("X md5_wrong", md5_wrong),
+    ("Y too_few_hops", too_few_hops),
     ("healthy", healthy),
     ("row 9 zero_backlog", zero_backlog),
 ];
-
-/// These must not have moved unless a path says so.
-const WATCHED: [&str; 15] = [
-    "ListenOverflows",
-    "ListenDrops",
-    "TCPReqQFullDrop",
-    "TCPReqQFullDoCookies",
-    "SyncookiesSent",
-    "SyncookiesRecv",
-    "EmbryonicRsts",
-    "TCPDeferAcceptDrop",
-    "TCPFastOpenListenOverflow",
-    "TCPMigrateReqSuccess",
-    "TCPMigrateReqFailure",
-    "PassiveOpens",
-    "AttemptFails",
-    "EstabResets",
-    "OutRsts",
-];
-
-/// Timers move the first two as well, so only a minimum can be expected. The
-/// third also moves for a listener that never overflowed in the two minutes
-/// after jiffies pass 0, which is 5 minutes after boot: its mark of the last
-/// overflow is 0 (include/net/tcp.h:tcp_synq_no_recent_overflow; seen on 6.12).
-const AT_LEAST: [&str; 3] = ["TCPSynRetrans", "RetransSegs", "SyncookiesFailed"];
-
-#[derive(Debug, PartialEq)]
-pub struct ExpectedEvent {
-    pub kind: &'static str,
-    pub stage: Option<&'static str>,
-    /// `None` for retransmits and resets.
-    pub cause: Option<&'static str>,
-    pub client: SocketAddr,
-}
-
-/// The usual cause; a path that is about another one says so with `because`.
-fn usual_cause(kind: &str, stage: Option<&str>) -> Option<&'static str> {
-    match (kind, stage) {
-        ("overflow", Some("cookie-ack")) => Some("ghost-connection"),
-        ("overflow", _) => Some("accept-queue-full"),
-        ("request-drop" | "cookie-sent", _) => Some("syn-queue-full"),
-        ("listen-drop", _) => Some("max-syn-backlog"),
-        _ => None,
-    }
-}
-
-#[derive(Default)]
-pub struct Expected {
-    counters: Vec<(&'static str, u64)>,
-    /// Of the listener's `sk_drops`.
-    drops: u32,
-    /// What whydrop says, in this order per client.
-    pub events: Vec<ExpectedEvent>,
-    pub listener: Option<Listener>,
-    /// Accepted connections that must not be closed yet.
-    kept: Vec<TcpStream>,
-}
-
-impl Expected {
-    fn at(listener: Listener) -> Self {
-        Self {
-            listener: Some(listener),
-            ..Self::default()
-        }
-    }
-
-    fn counts(mut self, counters: &[(&'static str, u64)]) -> Self {
-        self.counters.extend(counters);
-        self
-    }
-
-    fn drops(mut self, drops: u32) -> Self {
-        self.drops = drops;
-        self
-    }
-
-    fn event(
-        mut self,
-        kind: &'static str,
-        stage: impl Into<Option<&'static str>>,
-        client: SocketAddr,
-    ) -> Self {
-        let stage = stage.into();
-        self.events.push(ExpectedEvent {
-            kind,
-            stage,
-            cause: usual_cause(kind, stage),
-            client,
-        });
-        self
-    }
-
-    /// The cause of the events of a kind so far.
-    fn because(mut self, kind: &str, cause: &'static str) -> Self {
-        for event in &mut self.events {
-            if event.kind == kind {
-                event.cause = Some(cause);
-            }
-        }
-        self
-    }
-
-    fn keeping(mut self, streams: impl IntoIterator<Item = TcpStream>) -> Self {
-        self.kept.extend(streams);
-        self
-    }
-
-    fn listener_port(&self) -> u16 {
-        self.listener.as_ref().map_or(0, Listener::port)
-    }
-
-    pub fn counter(&self, name: &str) -> u64 {
-        self.counters
-            .iter()
-            .filter(|(expected, _)| *expected == name)
-            .map(|(_, by)| by)
-            .sum()
-    }
-
-    pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
-        self.events.iter().map(|event| event.kind)
-    }
-
-    /// Whether the kernel counted exactly this since `before`, and nothing else.
-    pub fn check(&self, wire: &Wire, before: &Counters) -> Result<()> {
-        wire.barrier()?;
-        let moved = wire.netns().counters()?.since(before);
-        for name in WATCHED {
-            let (expected, got) = (self.counter(name), moved.get(name));
-            ensure!(
-                got == expected,
-                "{name} moved by {got}, expected {expected}; all that moved: {moved:?}"
-            );
-        }
-        for name in AT_LEAST {
-            let (expected, got) = (self.counter(name), moved.get(name));
-            ensure!(
-                got >= expected,
-                "{name} moved by {got}, expected at least {expected}"
-            );
-        }
-        if let Some(listener) = &self.listener {
-            let drops = listener.drops()?;
-            ensure!(
-                drops == self.drops,
-                "sk_drops of the listener is {drops}, expected {}",
-                self.drops
-            );
-        }
-        Ok(())
-    }
-}
 
 /// A listener that has room: three connections, accepted, served and closed.
 pub fn healthy(wire: &Wire, family: Family) -> Result<Expected> {

@@ -1,8 +1,5 @@
-//! What is answered by a reset, or dropped where one would be expected: paths
-//! I, J, K, M and their variants.
-//!
-//! Up to 6.1 a reset without a socket (J, K) does not reach the tracepoint
-//! `tcp_send_reset`, so no event is expected for those.
+//! What a listener answers by a reset, or drops where one would be expected:
+//! paths I, M and their variants.
 
 use anyhow::Result;
 
@@ -21,43 +18,14 @@ pub fn closed_listener_resets(wire: &Wire, family: Family) -> Result<Expected> {
         peer.handshake()?;
         peers.push(peer);
     }
-    drop(listener);
-    let mut expected =
-        Expected::default().counts(&[("PassiveOpens", 3), ("OutRsts", 3), ("EstabResets", 3)]);
+    let mut expected = Expected::closing(listener)
+        .counts(&[("PassiveOpens", 3), ("OutRsts", 3), ("EstabResets", 3)])
+        .event("listener-closed", None, None);
     for peer in peers {
         peer.expect_reset()?;
         expected = expected.event("reset-sent", None, peer.client);
     }
-    Ok(expected)
-}
-
-/// J: the listener is closed while a client's ACK is on its way.
-pub fn listener_gone(wire: &Wire, family: Family) -> Result<Expected> {
-    let listener = Listener::new(wire.netns(), family.bind(), 8)?;
-    let mut peer = wire.peer(family, listener.port());
-    peer.open()?;
-    drop(listener);
-    peer.ack()?;
-    peer.expect_reset()?;
-    Ok(Expected::default().counts(&[("OutRsts", 1)]))
-}
-
-/// K: nobody listens on that port.
-pub fn no_listener(wire: &Wire, family: Family) -> Result<Expected> {
-    let closed = Listener::new(wire.netns(), family.bind(), 8)?.port();
-    let peer = wire.peer(family, closed);
-    peer.syn()?;
-    peer.expect_reset()?;
-    Ok(Expected::default().counts(&[("OutRsts", 1)]))
-}
-
-/// K: somebody does, but on another address of this host.
-pub fn other_address(wire: &Wire, family: Family) -> Result<Expected> {
-    let listener = Listener::new(wire.netns(), family.loopback(), 8)?;
-    let peer = wire.peer(family, listener.port());
-    peer.syn()?;
-    peer.expect_reset()?;
-    Ok(Expected::at(listener).counts(&[("OutRsts", 1)]))
+    Ok(expected.because("reset-sent", "listener-closed"))
 }
 
 /// M: an ACK of a connection that the listener does not know.
@@ -75,10 +43,17 @@ pub fn stray_ack(wire: &Wire, family: Family) -> Result<Expected> {
 /// a segment without any flag.
 pub fn stray_reset(wire: &Wire, family: Family) -> Result<Expected> {
     let listener = Listener::new(wire.netns(), family.bind(), 8)?;
-    for flags in [RST, SYN | FIN, 0] {
-        wire.peer(family, listener.port()).stray(flags)?;
+    let mut expected = Expected::at(listener).drops(3);
+    for (flags, stage, reason) in [
+        (RST, "ack", "tcp-reset"),
+        (SYN | FIN, "syn", "tcp-flags"),
+        (0, "ack", "tcp-flags"),
+    ] {
+        let peer = wire.peer(family, expected.listener_port());
+        peer.stray(flags)?;
+        expected = expected.maybe_event("packet-drop", stage, reason, peer.client);
     }
-    Ok(Expected::at(listener).drops(3))
+    Ok(expected)
 }
 
 /// N2: an ACK for a request, but of something that was never sent.

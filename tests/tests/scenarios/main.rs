@@ -3,6 +3,7 @@
 //! `WHYDROP_BIN` names the binary, `WHYDROP_TIER` forces a tier.
 
 mod bad_input;
+mod filters;
 mod identity;
 mod kernel;
 mod lifecycle;
@@ -10,8 +11,12 @@ mod listen_drops;
 mod loss;
 mod manners;
 mod measure;
+mod migration;
+mod mptcp;
 mod privilege;
 mod quiet;
+mod refused;
+mod requests;
 mod resets;
 mod residual;
 mod retransmits;

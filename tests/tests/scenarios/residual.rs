@@ -5,11 +5,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result, ensure};
 use whydrop_tests::family::Family;
+use whydrop_tests::heard::blind;
 use whydrop_tests::listener::Listener;
+use whydrop_tests::paths;
 use whydrop_tests::peer::Peer;
 use whydrop_tests::truth::{Truth, row};
 use whydrop_tests::whydrop::Whydrop;
 use whydrop_tests::wire::Wire;
+
+use crate::traced::trace;
 
 /// AA: a SYN to a broadcast address is dropped before `tcp_conn_request`, so
 /// only the cgroup tier sees it; the other tiers must say what they missed.
@@ -48,6 +52,29 @@ fn syn_to_a_broadcast_address() -> Result<()> {
     ensure!(
         stopped.summary()?["unattributed_may_be"].is_array(),
         "the summary does not say what it may be"
+    );
+    Ok(())
+}
+
+/// Q: an ICMP error takes a request away in `tcp_req_err`, where only a hook on
+/// that very function is told of it.
+#[test]
+fn icmp_error_about_a_request() -> Result<()> {
+    let wire = Wire::new()?;
+    let whydrop = Whydrop::start()?;
+    if !blind(&whydrop.readiness()?).contains(&"icmp-error".to_owned()) {
+        whydrop.stop()?.ended_well()?;
+        return trace(paths::unreachable_client);
+    }
+    let expected = paths::unreachable_client(&wire, Family::V4)?;
+    let drops = expected.counter("ListenDrops");
+    let stopped = whydrop.stop()?;
+    stopped.ended_well()?;
+    let row = row(&stopped, wire.netns(), "ListenDrops")?.context("no row for ListenDrops")?;
+    // Seen if another packet came to that processor before the end: `late`.
+    ensure!(
+        (row.kernel, row.seen + row.unattributed) == (drops, drops),
+        "{row:?}"
     );
     Ok(())
 }
