@@ -56,8 +56,18 @@ impl Wire {
         })
     }
 
+    /// Another way in, for whoever sends from a thread of its own.
+    pub fn inlet(&self) -> Result<File> {
+        self.tun.try_clone().context("duplicate the TUN device")
+    }
+
     pub fn netns(&self) -> &Netns {
         &self.netns
+    }
+
+    /// Takes the wire away and leaves the namespace.
+    pub fn into_netns(self) -> Netns {
+        self.netns
     }
 
     /// A new client, at an address of its own, for this port of ours.

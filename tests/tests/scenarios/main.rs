@@ -3,6 +3,8 @@
 //! `WHYDROP_BIN` names the binary, `WHYDROP_TIER` forces a tier.
 
 mod bad_input;
+mod faults;
+mod flood;
 mod identity;
 mod kernel;
 mod lifecycle;
