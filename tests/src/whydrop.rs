@@ -183,6 +183,24 @@ impl Whydrop {
         Ok(kill_process(pid, signal)?)
     }
 
+    /// SIGSTOP; returns when every thread stands still.
+    pub fn suspend(&self) -> Result<()> {
+        self.signal(Signal::STOP)?;
+        deadline::wait_until("whydrop to stand still", deadline::soon(), || {
+            for task in std::fs::read_dir(format!("/proc/{}/task", self.pid()))? {
+                let status = std::fs::read_to_string(task?.path().join("status"))?;
+                if !status.contains("\nState:\tT") {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })
+    }
+
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
     /// Ctrl-C, and what it says then.
     pub fn stop(self) -> Result<Stopped> {
         self.signal(Signal::INT)?;
