@@ -90,7 +90,11 @@ impl Whydrop {
         Self::spawn_keeping(command, None)
     }
 
-    fn spawn_keeping(mut command: Command, kept: Option<&'static [&'static str]>) -> Result<Self> {
+    /// As [`Watch::keeping`], for a command that was made ready by hand.
+    pub fn spawn_keeping(
+        mut command: Command,
+        kept: Option<&'static [&'static str]>,
+    ) -> Result<Self> {
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

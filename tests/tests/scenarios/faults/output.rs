@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use rustix::pipe::fcntl_setpipe_size;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use whydrop_tests::deadline::{ready, scaled, wait_until};
@@ -64,7 +65,7 @@ fn disk_that_fills_up() -> Result<()> {
 
 /// So much fits into one file; SIGXFSZ is ignored, so write(2) fails.
 fn limit_files() -> std::io::Result<()> {
-    const BYTES: libc::rlim_t = 64 << 10;
+    const BYTES: libc::rlim_t = 16 << 10;
     let limit = libc::rlimit {
         rlim_cur: BYTES,
         rlim_max: BYTES,
@@ -83,6 +84,7 @@ fn limit_files() -> std::io::Result<()> {
 #[test]
 fn reader_that_stops_reading() -> Result<()> {
     const SYNS: usize = 50_000;
+    const PIPE_BYTES: usize = 4096;
     let wire = Wire::new()?;
     let listener = wire.full_listener()?;
     let burst = burst(&wire, &listener, SYNS)?;
@@ -94,7 +96,9 @@ fn reader_that_stops_reading() -> Result<()> {
             .stderr(Stdio::piped())
             .spawn()?,
     );
-    let mut output = BufReader::new(child.0.stdout.take().context("no stdout")?);
+    let output = child.0.stdout.take().context("no stdout")?;
+    fcntl_setpipe_size(&output, PIPE_BYTES)?;
+    let mut output = BufReader::new(output);
     let mut start = String::new();
     output.read_line(&mut start)?;
     ensure!(start.contains(r#""start""#), "the first line is {start}");

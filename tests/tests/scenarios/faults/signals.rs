@@ -1,5 +1,6 @@
 //! Signals while there is something to do.
 
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -18,6 +19,9 @@ use whydrop_tests::whydrop::{Watch, Whydrop};
 use whydrop_tests::wire::Wire;
 
 use super::{burst, overflow_in};
+
+/// What is looked at of an event: there may be very many.
+const KEPT: [&str; 2] = ["kind", "netns"];
 
 /// Refused before the signal is sent.
 const ENOUGH: u64 = 1000;
@@ -96,7 +100,7 @@ fn start_with_default(signal: Signal) -> Result<Whydrop> {
             Ok(())
         });
     }
-    let whydrop = Whydrop::spawn(command)?;
+    let whydrop = Whydrop::spawn_keeping(command, Some(&KEPT))?;
     whydrop.wait_line("its start", |line| line["type"] == "start")?;
     Ok(whydrop)
 }
@@ -119,6 +123,17 @@ fn check_counts(netns: &Netns, stopped: &Stopped, at_signal: u64, after: u64) ->
         (at_signal..=after).contains(&row.kernel),
         "{at_signal} were refused at the signal, {after} at the end: {row:?}"
     );
+    // Past libtest's capture, so that the figures are in every log.
+    writeln!(
+        std::io::stderr(),
+        "FAULT kernel={} seen={} sampled={} lost={} unattributed={} moving={}",
+        row.kernel,
+        row.seen,
+        row.sampled,
+        row.lost,
+        row.unattributed,
+        summary["moving"]
+    )?;
     let accounted = (row.seen + row.sampled + row.lost) as i64;
     ensure!(
         row.kernel as i64 == accounted + row.unattributed,
@@ -146,7 +161,7 @@ fn suspended_in_a_burst() -> Result<()> {
     let netns = wire.netns();
     let listener = wire.full_listener()?;
     let burst = burst(&wire, &listener, SYNS)?;
-    let whydrop = Watch::new().keeping(&["kind", "netns", "client"]).start()?;
+    let whydrop = Watch::new().keeping(&KEPT).start()?;
     let truth = Truth::begin(netns)?;
 
     whydrop.suspend()?;
