@@ -76,14 +76,19 @@ pub fn blind(start: &Value) -> Vec<String> {
     names.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// Reads lines until whydrop closes its output.
-pub fn listen(output: impl BufRead, shared: &Shared) -> Result<()> {
+/// Reads lines until whydrop closes its output. Of events only these fields are
+/// kept, or all.
+pub fn listen(output: impl BufRead, kept: Option<&[&str]>, shared: &Shared) -> Result<()> {
     let result = output.split(b'\n').try_for_each(|line| {
         let line = line?;
-        let value: Value = serde_json::from_slice(&line)
+        let mut value: Value = serde_json::from_slice(&line)
             .with_context(|| format!("no JSON: {}", String::from_utf8_lossy(&line)))?;
+        let is_event = value["type"] == "event";
+        if let (true, Some(kept), Some(fields)) = (is_event, kept, value.as_object_mut()) {
+            fields.retain(|name, _| kept.contains(&name.as_str()));
+        }
         change(shared, |heard| {
-            if value["type"] == "event" {
+            if is_event {
                 heard.events.push(Event(value));
             } else {
                 heard.others.push(value);

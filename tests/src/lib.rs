@@ -10,6 +10,7 @@ pub mod client;
 pub mod deadline;
 pub mod event;
 pub mod family;
+pub mod flood;
 pub mod heard;
 pub mod icmp;
 pub mod interface;

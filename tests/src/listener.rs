@@ -92,6 +92,11 @@ impl Listener {
         Ok(rustix::fs::fstat(&self.socket)?.st_ino)
     }
 
+    /// Another descriptor of the same socket.
+    pub fn duplicate(&self) -> Result<OwnedFd> {
+        Ok(self.socket.try_clone()?.into())
+    }
+
     /// One connection from the accept queue, if there is one.
     pub fn accept(&self) -> Result<Option<TcpStream>> {
         match self.socket.accept() {

@@ -115,7 +115,8 @@ mod tests {
             kind: "listen-drop",
             stage,
             cause,
-            client: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+            client: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 1))),
+            optional: false,
         }
     }
 

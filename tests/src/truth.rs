@@ -22,9 +22,10 @@ pub struct Truth {
 pub struct Row {
     pub kernel: u64,
     pub seen: u64,
+    /// Counted, and left out of the lines on purpose.
     pub sampled: u64,
     pub lost: u64,
-    pub unattributed: u64,
+    pub unattributed: i64,
 }
 
 impl Truth {
@@ -66,7 +67,7 @@ impl Truth {
         Ok(())
     }
 
-    /// kernel == our own reading == seen + lost, and nothing unattributed;
+    /// kernel == our own reading == seen + sampled + lost, and nothing unattributed;
     /// `may_lose` is for tests that make it lose detail.
     pub fn check_rows(&self, netns: &Netns, stopped: &Stopped, may_lose: bool) -> Result<()> {
         let moved = self.moved(netns)?;
@@ -93,7 +94,7 @@ impl Truth {
             );
             ensure!(
                 may_lose || row.lost + row.sampled == 0,
-                "{counter} has lost ones: {row:?}"
+                "{counter} has ones without a line: {row:?}"
             );
         }
         Ok(())
@@ -102,24 +103,31 @@ impl Truth {
 
 /// The row of the summary about this counter in this namespace.
 pub fn row(stopped: &Stopped, netns: &Netns, counter: &str) -> Result<Option<Row>> {
-    let summary = stopped.summary()?;
-    let rows = summary["reconciliation"]
-        .as_array()
-        .context("no reconciliation in the summary")?;
-    let ours = |row: &&Value| row["netns"] == netns.inum() && row["counter"] == counter;
-    let Some(row) = rows.iter().find(ours) else {
-        return Ok(None);
-    };
-    let field = |name: &str| {
-        row[name]
-            .as_u64()
-            .with_context(|| format!("no {name} in {row}"))
-    };
-    Ok(Some(Row {
-        kernel: field("kernel")?,
-        seen: field("seen")?,
-        sampled: field("sampled")?,
-        lost: field("lost")?,
-        unattributed: field("unattributed")?,
-    }))
+    let found = find_row(stopped.summary()?, netns.inum(), counter);
+    found.map(Row::new).transpose()
+}
+
+/// The same in any summary, as it is written.
+pub fn find_row<'line>(summary: &'line Value, netns: u64, counter: &str) -> Option<&'line Value> {
+    summary["reconciliation"]
+        .as_array()?
+        .iter()
+        .find(|row| row["netns"] == netns && row["counter"] == counter)
+}
+
+impl Row {
+    pub fn new(row: &Value) -> Result<Self> {
+        let field = |name: &str| {
+            row[name]
+                .as_i64()
+                .with_context(|| format!("no {name} in {row}"))
+        };
+        Ok(Self {
+            kernel: field("kernel")? as u64,
+            seen: field("seen")? as u64,
+            sampled: field("sampled")? as u64,
+            lost: field("lost")? as u64,
+            unattributed: field("unattributed")?,
+        })
+    }
 }

@@ -27,6 +27,7 @@ pub struct Whydrop {
 #[derive(Default)]
 pub struct Watch {
     arguments: Vec<String>,
+    kept: Option<&'static [&'static str]>,
 }
 
 impl Watch {
@@ -41,6 +42,13 @@ impl Watch {
 
     pub fn args<T: ToString>(self, arguments: impl IntoIterator<Item = T>) -> Self {
         arguments.into_iter().fold(self, Self::arg)
+    }
+
+    /// Forgets all of an event but these fields: for tests with so many that
+    /// their memory would run out.
+    pub fn keeping(mut self, fields: &'static [&'static str]) -> Self {
+        self.kept = Some(fields);
+        self
     }
 
     pub fn command(self) -> Result<Command> {
@@ -58,7 +66,8 @@ impl Watch {
 
     /// Starts it and waits for its readiness line.
     pub fn start(self) -> Result<Whydrop> {
-        let running = Whydrop::spawn(self.command()?)?;
+        let kept = self.kept;
+        let running = Whydrop::spawn_keeping(self.command()?, kept)?;
         if running.is_ready()? {
             return Ok(running);
         }
@@ -77,7 +86,15 @@ impl Whydrop {
         Watch::new().start()
     }
 
-    pub fn spawn(mut command: Command) -> Result<Self> {
+    pub fn spawn(command: Command) -> Result<Self> {
+        Self::spawn_keeping(command, None)
+    }
+
+    /// As [`Watch::keeping`], for a command that was made ready by hand.
+    pub fn spawn_keeping(
+        mut command: Command,
+        kept: Option<&'static [&'static str]>,
+    ) -> Result<Self> {
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -92,7 +109,7 @@ impl Whydrop {
         Ok(Self {
             child,
             heard,
-            stdout: Some(std::thread::spawn(move || listen(stdout, &listening))),
+            stdout: Some(std::thread::spawn(move || listen(stdout, kept, &listening))),
             stderr: Some(std::thread::spawn(move || {
                 let mut text = Vec::new();
                 let _ = stderr.read_to_end(&mut text);
@@ -168,6 +185,24 @@ impl Whydrop {
     pub fn signal(&self, signal: Signal) -> Result<()> {
         let pid = Pid::from_raw(self.child.id() as i32).context("no pid")?;
         Ok(kill_process(pid, signal)?)
+    }
+
+    /// SIGSTOP; returns when every thread stands still.
+    pub fn suspend(&self) -> Result<()> {
+        self.signal(Signal::STOP)?;
+        deadline::wait_until("whydrop to stand still", deadline::soon(), || {
+            for task in std::fs::read_dir(format!("/proc/{}/task", self.pid()))? {
+                let status = std::fs::read_to_string(task?.path().join("status"))?;
+                if !status.contains("\nState:\tT") {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })
+    }
+
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
     }
 
     /// Ctrl-C, and what it says then.

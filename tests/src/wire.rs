@@ -17,6 +17,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use crate::deadline;
 use crate::family::{Family, LOCAL_V4, LOCAL_V6};
 use crate::interface;
+use crate::listener::Listener;
 use crate::netns::Netns;
 use crate::peer::Peer;
 use crate::ping;
@@ -56,8 +57,18 @@ impl Wire {
         })
     }
 
+    /// Another way in, for whoever sends from a thread of its own.
+    pub fn inlet(&self) -> Result<File> {
+        self.tun.try_clone().context("duplicate the TUN device")
+    }
+
     pub fn netns(&self) -> &Netns {
         &self.netns
+    }
+
+    /// Takes the wire away and leaves the namespace.
+    pub fn into_netns(self) -> Netns {
+        self.netns
     }
 
     /// A new client, at an address of its own, for this port of ours.
@@ -69,6 +80,22 @@ impl Wire {
             family.client(number),
             SocketAddr::new(family.local(), port),
         )
+    }
+
+    /// An IPv4 listener that holds two connections and has them: it refuses
+    /// every further SYN.
+    pub fn full_listener(&self) -> Result<Listener> {
+        let listener = Listener::new(&self.netns, LOCAL_V4.into(), 1)?;
+        self.fill(&listener)?;
+        Ok(listener)
+    }
+
+    /// As many handshakes as an IPv4 listener of backlog 1 holds.
+    pub fn fill(&self, listener: &Listener) -> Result<()> {
+        for _ in 0..2 {
+            self.peer(Family::V4, listener.port()).handshake()?;
+        }
+        Ok(())
     }
 
     pub fn send(&self, segment: &Segment) -> Result<()> {

@@ -99,7 +99,7 @@ fn two_namespaces_with_the_same_port() -> Result<()> {
             ..Options::default()
         };
         let listener = Listener::with(wire.netns(), Ipv4Addr::UNSPECIFIED.into(), options)?;
-        fill(wire, &listener)?;
+        wire.fill(&listener)?;
         for _ in 0..clients {
             wire.peer(Family::V4, 8080).syn()?;
         }
@@ -192,14 +192,6 @@ fn member(wire: &Wire, port: u16) -> Result<Listener> {
     Listener::with(wire.netns(), Family::V4.bind(), options)
 }
 
-/// As many handshakes as a listener of backlog 1 holds.
-fn fill(wire: &Wire, listener: &Listener) -> Result<()> {
-    for _ in 0..2 {
-        wire.peer(Family::V4, listener.port()).handshake()?;
-    }
-    Ok(())
-}
-
 #[test]
 fn only_the_asked_namespace() -> Result<()> {
     let wires = [Wire::new()?, Wire::new()?];
@@ -235,7 +227,7 @@ fn only_the_asked_listener() -> Result<()> {
         .arg(format!(":{}", asked.port()))
         .start()?;
     for listener in [&other, &asked] {
-        fill(&wire, listener)?;
+        wire.fill(listener)?;
         wire.peer(Family::V4, listener.port()).syn()?;
     }
     whydrop.wait_events(1, "overflows", |event| {

@@ -204,10 +204,10 @@ fn demo_sees_what_the_kernel_counts() -> Result<()> {
 }
 
 /// A file name of our own that is gone when the test is.
-struct Scratch(PathBuf);
+pub struct Scratch(pub PathBuf);
 
 impl Scratch {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let directory = std::env::temp_dir();
         // The initramfs of a test VM may have no /tmp yet.
         let _ = fs::create_dir_all(&directory);

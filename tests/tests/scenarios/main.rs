@@ -3,7 +3,9 @@
 //! `WHYDROP_BIN` names the binary, `WHYDROP_TIER` forces a tier.
 
 mod bad_input;
+mod faults;
 mod filters;
+mod flood;
 mod identity;
 mod kernel;
 mod lifecycle;

@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -10,6 +11,7 @@ use rustix::event::{Timespec, poll};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 use whydrop_tests::family::Family;
+use whydrop_tests::flood::{Flood, clients};
 use whydrop_tests::listener::Listener;
 use whydrop_tests::whydrop::Watch;
 use whydrop_tests::wire::Wire;
@@ -101,4 +103,39 @@ fn latency_at_ten_a_second() -> Result<()> {
 #[ignore = "prints figures"]
 fn latency_at_a_thousand_a_second() -> Result<()> {
     latency(5000, Duration::from_millis(1))
+}
+
+/// How fast a full listener refuses, without whydrop and with it.
+#[test]
+#[ignore = "prints figures"]
+fn flood_rates() -> Result<()> {
+    const SYNS: usize = 1_000_000;
+    for threads in [1, 2] {
+        for watched in [false, true] {
+            let wire = Wire::new()?;
+            let listener = wire.full_listener()?;
+            let flood = Flood {
+                clients: clients(64, 16),
+                to: listener.address(),
+                syns: SYNS,
+                limit: Duration::from_secs(60),
+                threads,
+            };
+            let flood = flood.ready(&wire)?;
+            let whydrop = match watched {
+                true => Some(Watch::new().keeping(&[]).start()?),
+                false => None,
+            };
+            let sent = flood.run(&AtomicBool::new(false))?;
+            println!(
+                "MEASURED {threads} threads, {}: {:.0} SYN/s",
+                if watched { "watched" } else { "alone" },
+                sent.syns_per_second()
+            );
+            if let Some(whydrop) = whydrop {
+                whydrop.stop()?;
+            }
+        }
+    }
+    Ok(())
 }

@@ -1,0 +1,115 @@
+//! The wall clock is set while whydrop watches. Only in a VM of ours.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
+use whydrop_tests::deadline::{scaled, wait_until};
+use whydrop_tests::event::Event;
+use whydrop_tests::family::Family;
+use whydrop_tests::truth::Truth;
+use whydrop_tests::whydrop::Whydrop;
+use whydrop_tests::wire::Wire;
+
+use super::overflow_in;
+
+const HOUR: i64 = 3600;
+const DAY: i64 = 24 * HOUR;
+/// Longer than this test takes, in seconds.
+const SLACK: i64 = 600;
+
+#[test]
+fn wall_clock_that_is_set() -> Result<()> {
+    if !std::fs::read_to_string("/proc/cmdline")?.contains("whydrop.tiers") {
+        writeln!(
+            std::io::stderr(),
+            "not in a test VM: the clock stays as it is"
+        )?;
+        return Ok(());
+    }
+    let wire = Wire::new()?;
+    let whydrop = Whydrop::start()?;
+    let truth = Truth::begin(wire.netns())?;
+    let listener = wire.full_listener()?;
+    let syn = || wire.peer(Family::V4, listener.port()).syn();
+    let in_netns = overflow_in(wire.netns());
+    syn()?;
+    let before = &whydrop.wait_events(1, "overflows", &in_netns)?[0];
+
+    let set = Set::ahead(HOUR)?;
+    // It looks at the wall clock every second, and takes the next event by it.
+    let mut sent = 1;
+    wait_until(
+        "a line with the new time",
+        scaled(Duration::from_secs(10)),
+        || {
+            syn()?;
+            sent += 1;
+            let events = whydrop.wait_events(sent, "overflows", &in_netns)?;
+            let later = events.last().context("no event")?;
+            let by = (second_of_day(later)? - second_of_day(before)?).rem_euclid(DAY);
+            Ok((HOUR..HOUR + SLACK).contains(&by))
+        },
+    )?;
+    drop(set);
+    let stopped = whydrop.stop()?;
+    truth.check(wire.netns(), &stopped)?;
+    check_order(stopped.events.iter().filter(|event| in_netns(event)))?;
+    let duration = stopped.summary()?["duration_s"].as_f64();
+    ensure!(
+        duration.is_some_and(|duration| duration < SLACK as f64),
+        "it ran for {duration:?} s"
+    );
+    Ok(())
+}
+
+/// One SYN after the other was sent, and so they are told.
+fn check_order<'events>(events: impl Iterator<Item = &'events Event>) -> Result<()> {
+    let mut last = 0;
+    for event in events {
+        let now = event.0["mono_ns"].as_u64().context("no mono_ns")?;
+        ensure!(now > last, "{last} ns was before {event}");
+        last = now;
+    }
+    Ok(())
+}
+
+/// Of `2026-01-02T03:04:05.678901Z`.
+fn second_of_day(event: &Event) -> Result<i64> {
+    let ts = event.0["ts"].as_str().context("no ts")?;
+    let part = |from: usize| -> Result<i64> {
+        let digits = ts.get(from..from + 2).context("too short")?;
+        Ok(digits.parse()?)
+    };
+    let seconds = || anyhow::Ok(part(11)? * HOUR + part(14)? * 60 + part(17)?);
+    seconds().with_context(|| format!("ts is {ts}"))
+}
+
+/// The wall clock ahead of its time, until this is dropped.
+struct Set {
+    right: Timespec,
+    since: Instant,
+}
+
+impl Set {
+    fn ahead(seconds: i64) -> Result<Self> {
+        let (right, since) = (clock_gettime(ClockId::Realtime), Instant::now());
+        let ahead = Timespec {
+            tv_sec: right.tv_sec + seconds,
+            ..right
+        };
+        clock_settime(ClockId::Realtime, ahead).context("set the clock")?;
+        Ok(Self { right, since })
+    }
+}
+
+impl Drop for Set {
+    fn drop(&mut self) {
+        let now = Timespec {
+            tv_sec: self.right.tv_sec + self.since.elapsed().as_secs() as i64,
+            ..self.right
+        };
+        let _ = clock_settime(ClockId::Realtime, now);
+    }
+}

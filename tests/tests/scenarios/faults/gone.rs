@@ -1,0 +1,234 @@
+//! What ended between an event and the question about it: a namespace, a
+//! listener, a process. whydrop is suspended meanwhile, so that it must ask
+//! too late.
+
+use std::io::Error;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use anyhow::{Context, Result, bail, ensure};
+use whydrop_tests::deadline::{soon, wait_until};
+use whydrop_tests::event::Event;
+use whydrop_tests::family::Family;
+use whydrop_tests::listener::{Listener, Options};
+use whydrop_tests::truth::{Truth, find_row};
+use whydrop_tests::whydrop::Whydrop;
+use whydrop_tests::wire::Wire;
+
+use super::overflow_in;
+
+#[test]
+fn namespace_that_ends() -> Result<()> {
+    const SYNS: u64 = 20;
+    let stays = Wire::new()?;
+    let ends = Wire::new()?;
+    let inum = ends.netns().inum();
+    let whydrop = Whydrop::start()?;
+    let truth = Truth::begin(stays.netns())?;
+    for wire in [&stays, &ends] {
+        let listener = wire.full_listener()?;
+        for _ in 0..SYNS {
+            wire.peer(Family::V4, listener.port()).syn()?;
+        }
+    }
+    let ended = overflow_in(ends.netns());
+    drop(ends);
+    let events = whydrop.wait_events(SYNS as usize, "overflows", &ended)?;
+    whydrop.wait_events(SYNS as usize, "overflows", overflow_in(stays.netns()))?;
+    let stopped = whydrop.stop()?;
+
+    truth.check(stays.netns(), &stopped)?;
+    ensure!(events.len() as u64 == SYNS, "{} events", events.len());
+    let summary = stopped.summary()?;
+    let row = find_row(summary, inum, "ListenOverflows").context("no row of what ended")?;
+    ensure!(
+        row["kernel"].is_null() && row["unattributed"].is_null(),
+        "the kernel's count cannot be known: {row}"
+    );
+    ensure!(row["seen"] == SYNS && row["lost"] == 0, "{row}");
+    Ok(())
+}
+
+#[test]
+fn listener_that_is_closed() -> Result<()> {
+    let wire = Wire::new()?;
+    let whydrop = Whydrop::start()?;
+    let truth = Truth::begin(wire.netns())?;
+    let listener = wire.full_listener()?;
+    let address = listener.address();
+    whydrop.suspend()?;
+    wire.peer(Family::V4, listener.port()).syn()?;
+    drop(listener);
+    whydrop.resume()?;
+    let event = last_overflow(&whydrop, &wire, 1)?;
+    truth.check(wire.netns(), &whydrop.stop()?)?;
+    ensure!(
+        event.listener_address() == Some(address),
+        "the listener was at {address}: {event}"
+    );
+    check_nothing_known(&event)
+}
+
+/// The only process that had the listener, which ends with it. Another
+/// listener takes its place: it is not the one that refused.
+#[test]
+fn process_that_dies() -> Result<()> {
+    dies_and_is_replaced(|whydrop, wire, port, owner| {
+        overflows_until_known(whydrop, wire, port, &[owner])
+    })
+}
+
+/// The same, with a listener that whydrop has not met before.
+#[test]
+fn process_that_dies_at_its_first_refusal() -> Result<()> {
+    dies_and_is_replaced(|_, _, _, _| Ok(0))
+}
+
+/// `meet` says how many refusals it took to know the listener.
+fn dies_and_is_replaced(meet: impl Fn(&Whydrop, &Wire, u16, u64) -> Result<usize>) -> Result<()> {
+    let wire = Wire::new()?;
+    let whydrop = Whydrop::start()?;
+    let truth = Truth::begin(wire.netns())?;
+    let listener = wire.full_listener()?;
+    let (address, port) = (listener.address(), listener.port());
+    let options = Options {
+        port,
+        listen_backlog: 1,
+        ..Options::default()
+    };
+    let holder = Holder::of(&listener)?;
+    drop(listener);
+    let told = meet(&whydrop, &wire, port, holder.pid())?;
+
+    whydrop.suspend()?;
+    wire.peer(Family::V4, port).syn()?;
+    drop(holder);
+    let _successor = Listener::with(wire.netns(), Family::V4.bind(), options)?;
+    whydrop.resume()?;
+    let event = last_overflow(&whydrop, &wire, told + 1)?;
+    truth.check(wire.netns(), &whydrop.stop()?)?;
+    ensure!(
+        event.listener_address() == Some(address),
+        "the listener was at {address}: {event}"
+    );
+    check_nothing_known(&event)
+}
+
+/// One of two processes that share the listener.
+#[test]
+fn one_of_two_owners_dies() -> Result<()> {
+    let wire = Wire::new()?;
+    let whydrop = Whydrop::start()?;
+    let truth = Truth::begin(wire.netns())?;
+    let listener = wire.full_listener()?;
+    let holder = Holder::of(&listener)?;
+    let us = u64::from(std::process::id());
+    let mut both = [us, holder.pid()];
+    both.sort_unstable();
+    let told = overflows_until_known(&whydrop, &wire, listener.port(), &both)?;
+
+    whydrop.suspend()?;
+    wire.peer(Family::V4, listener.port()).syn()?;
+    drop(holder);
+    whydrop.resume()?;
+    let event = last_overflow(&whydrop, &wire, told + 1)?;
+    truth.check(wire.netns(), &whydrop.stop()?)?;
+    ensure!(pids(&event) == [us], "only {us} is left: {event}");
+    Ok(())
+}
+
+/// Refusals until the owners of the listener are told, and how many that took:
+/// scans of /proc are rare, so the first may have come between two of them.
+fn overflows_until_known(
+    whydrop: &Whydrop,
+    wire: &Wire,
+    port: u16,
+    owners: &[u64],
+) -> Result<usize> {
+    let mut sent = 0;
+    wait_until("the owners", soon(), || {
+        wire.peer(Family::V4, port).syn()?;
+        sent += 1;
+        let told = pids(&last_overflow(whydrop, wire, sent)?);
+        ensure!(
+            told.is_empty() || told == owners,
+            "{told:?} instead of {owners:?}"
+        );
+        Ok(!told.is_empty())
+    })?;
+    Ok(sent)
+}
+
+/// The n-th overflow of the namespace.
+fn last_overflow(whydrop: &Whydrop, wire: &Wire, n: usize) -> Result<Event> {
+    let mut events = whydrop.wait_events(n, "overflows", overflow_in(wire.netns()))?;
+    ensure!(events.len() == n, "{} overflows of {n}", events.len());
+    events.pop().context("no overflow")
+}
+
+/// No snapshot, with a reason, and so no owner.
+fn check_nothing_known(event: &Event) -> Result<()> {
+    let why = event.0["no_snapshot"].as_str().unwrap_or_default();
+    ensure!(
+        event.0["snapshot"].is_null() && why.contains("closed"),
+        "a snapshot of what was closed: {event}"
+    );
+    ensure!(
+        event.owners().is_empty(),
+        "an owner of what was closed: {event}"
+    );
+    Ok(())
+}
+
+fn pids(event: &Event) -> Vec<u64> {
+    let mut pids: Vec<u64> = event.owners().iter().map(|(pid, _)| *pid).collect();
+    pids.sort_unstable();
+    pids
+}
+
+/// A process that has nothing but this socket, and does nothing with it.
+struct Holder(libc::pid_t);
+
+impl Holder {
+    fn of(listener: &Listener) -> Result<Self> {
+        let socket: OwnedFd = listener.duplicate()?;
+        // SAFETY: the child calls nothing but system calls on values made
+        // before the fork (`hold`) and never returns, so no lock or allocator
+        // state of the other threads is ever touched in it.
+        match unsafe { libc::fork() } {
+            0 => hold(socket.as_raw_fd()),
+            pid if pid > 0 => Ok(Self(pid)),
+            _ => bail!("fork: {}", Error::last_os_error()),
+        }
+    }
+
+    fn pid(&self) -> u64 {
+        self.0 as u64
+    }
+}
+
+impl Drop for Holder {
+    /// Returns when the process has ended and its socket is closed.
+    fn drop(&mut self) {
+        let mut status = 0;
+        // SAFETY: our own child, which nothing else waits for; status is a
+        // valid place for the duration of the call.
+        unsafe {
+            libc::kill(self.0, libc::SIGKILL);
+            libc::waitpid(self.0, &mut status, 0);
+        }
+    }
+}
+
+/// Leaves every other inherited file and waits to be killed, or for the test
+/// to die.
+fn hold(socket: i32) -> ! {
+    // SAFETY: system calls only, on a descriptor that was open at the fork.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        libc::dup2(socket, 0);
+        libc::syscall(libc::SYS_close_range, 1_u32, u32::MAX, 0);
+        loop {
+            libc::pause();
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Signals while there is something to do.
+
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use rustix::event::{Timespec, poll};
+use rustix::process::Signal;
+use whydrop_tests::bpf;
+use whydrop_tests::deadline::{soon, wait_until};
+use whydrop_tests::flood::Ready;
+use whydrop_tests::heard::Stopped;
+use whydrop_tests::netns::Netns;
+use whydrop_tests::truth::{Truth, row};
+use whydrop_tests::whydrop::{Watch, Whydrop};
+use whydrop_tests::wire::Wire;
+
+use super::{burst, overflow_in};
+
+/// What is looked at of an event: there may be very many.
+const KEPT: [&str; 2] = ["kind", "netns"];
+
+/// Refused before the signal is sent.
+const ENOUGH: u64 = 1000;
+
+/// Between two bursts: long enough for counters to be read while they rest.
+const PAUSE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 20_000_000,
+};
+
+#[test]
+fn sigint_under_load() -> Result<()> {
+    ends_under_load(Signal::INT, 200)
+}
+
+#[test]
+fn sigterm_under_load() -> Result<()> {
+    ends_under_load(Signal::TERM, 200)
+}
+
+#[test]
+fn sighup_under_load() -> Result<()> {
+    ends_under_load(Signal::HUP, 200)
+}
+
+/// A load that never rests: the summary may only say that it was moving.
+#[test]
+fn sigint_in_a_flood() -> Result<()> {
+    ends_under_load(Signal::INT, 10_000_000)
+}
+
+/// Bursts of so many refusals go on from before the signal until it has ended.
+fn ends_under_load(signal: Signal, syns: usize) -> Result<()> {
+    let wire = Wire::new()?;
+    let netns = wire.netns();
+    let listener = wire.full_listener()?;
+    let burst = burst(&wire, &listener, syns)?;
+    let whydrop = start_with_default(signal)?;
+    let programs = bpf::programs_of(whydrop.pid())?;
+    ensure!(!programs.is_empty(), "whydrop runs without a BPF program");
+    let truth = Truth::begin(netns)?;
+    let refused = || Ok(truth.moved(netns)?.get("ListenOverflows"));
+
+    let done = AtomicBool::new(false);
+    let (at_signal, stopped) = thread::scope(|scope| {
+        let loading = scope.spawn(|| load(&burst, &done));
+        let ended = wait_until("enough refusals", soon(), || Ok(refused()? >= ENOUGH))
+            .and_then(|()| refused())
+            .and_then(|at_signal| {
+                whydrop.signal(signal)?;
+                Ok((at_signal, whydrop.finish()?))
+            });
+        done.store(true, Relaxed);
+        loading
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        ended
+    })?;
+
+    check_counts(netns, &stopped, at_signal, refused()?)?;
+    // The kernel frees programs after a grace period.
+    wait_until("the end of every program", soon(), || {
+        let there = programs.iter().map(|id| bpf::exists(*id));
+        Ok(!there.collect::<Result<Vec<_>>>()?.contains(&true))
+    })
+}
+
+/// nohup(1) around the tests would make whydrop ignore SIGHUP.
+fn start_with_default(signal: Signal) -> Result<Whydrop> {
+    let signal = signal.as_raw();
+    let mut command = Watch::new().command()?;
+    // SAFETY: signal(2) is async-signal-safe, and nothing else is done between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            libc::signal(signal, libc::SIG_DFL);
+            Ok(())
+        });
+    }
+    let whydrop = Whydrop::spawn_keeping(command, Some(&KEPT))?;
+    whydrop.wait_line("its start", |line| line["type"] == "start")?;
+    Ok(whydrop)
+}
+
+fn load(burst: &Ready, done: &AtomicBool) -> Result<()> {
+    while !done.load(Relaxed) {
+        burst.run(done)?;
+        poll(&mut [], Some(&PAUSE))?;
+    }
+    Ok(())
+}
+
+/// Exact as of some moment between the signal and the end; if nothing ever
+/// rested, that is said, and the difference is no more than what came since.
+fn check_counts(netns: &Netns, stopped: &Stopped, at_signal: u64, after: u64) -> Result<()> {
+    stopped.ended_well()?;
+    let summary = stopped.summary()?;
+    let row = row(stopped, netns, "ListenOverflows")?.context("no row for ListenOverflows")?;
+    ensure!(
+        (at_signal..=after).contains(&row.kernel),
+        "{at_signal} were refused at the signal, {after} at the end: {row:?}"
+    );
+    // Past libtest's capture, so that the figures are in every log.
+    writeln!(
+        std::io::stderr(),
+        "FAULT kernel={} seen={} sampled={} lost={} unattributed={} moving={}",
+        row.kernel,
+        row.seen,
+        row.sampled,
+        row.lost,
+        row.unattributed,
+        summary["moving"]
+    )?;
+    let accounted = (row.seen + row.sampled + row.lost) as i64;
+    ensure!(
+        row.kernel as i64 == accounted + row.unattributed,
+        "it does not add up: {row:?}"
+    );
+    if summary["moving"] == true {
+        ensure!(
+            row.unattributed.unsigned_abs() <= after - at_signal,
+            "more is missing than came since the signal: {row:?}"
+        );
+        return Ok(());
+    }
+    ensure!(row.unattributed == 0, "unattributed ones: {row:?}");
+    let lines = stopped.events.iter().filter(|e| overflow_in(netns)(e));
+    let lines = lines.count() as u64;
+    ensure!(lines == row.seen, "{lines} lines, but {row:?}");
+    Ok(())
+}
+
+/// Asleep for a second while more happens than its ring can hold.
+#[test]
+fn suspended_in_a_burst() -> Result<()> {
+    const SYNS: usize = 50_000;
+    let wire = Wire::new()?;
+    let netns = wire.netns();
+    let listener = wire.full_listener()?;
+    let burst = burst(&wire, &listener, SYNS)?;
+    let whydrop = Watch::new().keeping(&KEPT).start()?;
+    let truth = Truth::begin(netns)?;
+
+    whydrop.suspend()?;
+    let suspended = Instant::now();
+    burst.run(&AtomicBool::new(false))?;
+    wait_until("a second", soon(), || {
+        Ok(suspended.elapsed() >= Duration::from_secs(1))
+    })?;
+    whydrop.resume()?;
+    whydrop.wait_events(1, "overflows", overflow_in(netns))?;
+    let stopped = whydrop.stop()?;
+
+    stopped.ended_well()?;
+    truth.check_rows(netns, &stopped, true)?;
+    let row = row(&stopped, netns, "ListenOverflows")?.context("no row for ListenOverflows")?;
+    ensure!(row.kernel == SYNS as u64, "{SYNS} were refused: {row:?}");
+    ensure!(
+        row.lost + row.sampled > 0,
+        "the ring cannot hold {SYNS} events: {row:?}"
+    );
+    let lines = stopped.events.iter().filter(|e| overflow_in(netns)(e));
+    let lines = lines.count() as u64;
+    ensure!(lines == row.seen, "{lines} lines, but {row:?}");
+    Ok(())
+}
