@@ -28,3 +28,26 @@ pub fn unreachable(about: &Segment, code: u8) -> Vec<u8> {
     packet.extend(icmp);
     packet
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::SYN;
+
+    #[test]
+    fn the_checksum_covers_what_it_must() {
+        let [from, to] = ["10.0.0.1:5", "10.0.0.2:6"].map(|address| address.parse().unwrap());
+        let packet = unreachable(&Segment::new(from, to, SYN, 7, 0), 1);
+        assert_eq!(checksum(&[&packet[20..]]), 0);
+
+        let [from, to] = ["[fd99::1]:5", "[fd99::2]:6"].map(|address| address.parse().unwrap());
+        let packet = unreachable(&Segment::new(from, to, SYN, 7, 0), 1);
+        let [router, server] = [8, 24].map(|at| {
+            let address: [u8; 16] = packet[at..at + 16].try_into().unwrap();
+            IpAddr::from(address)
+        });
+        let icmp = &packet[40..];
+        let header = pseudo_header(router, server, 58, icmp.len());
+        assert_eq!(checksum(&[&header, icmp]), 0);
+    }
+}

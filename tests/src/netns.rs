@@ -89,12 +89,6 @@ impl Netns {
         self.run(|| std::fs::write(&path, value).with_context(|| format!("set {name} to {value}")))?
     }
 
-    /// Whether this kernel has `/proc/sys/<name>`.
-    pub fn has_sysctl(&self, name: &str) -> Result<bool> {
-        let path = Path::new("/proc/sys").join(name);
-        self.run(|| path.exists())
-    }
-
     /// What the kernel has counted in this namespace until now.
     pub fn counters(&self) -> Result<Counters> {
         self.run(Counters::read)?

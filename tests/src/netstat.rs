@@ -27,6 +27,11 @@ impl Counters {
         self.0.get(name).copied().unwrap_or(0)
     }
 
+    /// Whether this kernel has the counter at all.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// What was counted since then.
     pub fn since(&self, before: &Self) -> Self {
         let moved = |(name, now): (&String, &u64)| {

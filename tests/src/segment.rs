@@ -210,6 +210,18 @@ mod tests {
     }
 
     #[test]
+    fn a_signature_is_an_option_before_the_data() {
+        let [from, to] = ["10.0.0.1:5", "10.0.0.2:6"].map(|address| address.parse().unwrap());
+        let mut segment = Segment::new(from, to, SYN, 7, 0);
+        segment.mss = Some(1400);
+        segment.data = b"odd".to_vec();
+        let unsigned = segment.clone();
+        segment.md5 = Some([0x5a; 16]);
+        assert_eq!(segment.encode().len(), unsigned.encode().len() + 20);
+        assert_eq!(Segment::decode(&segment.encode()), Some(unsigned));
+    }
+
+    #[test]
     fn an_ip_header_sums_to_zero() {
         let header = ip_header([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), TCP, 20);
         assert_eq!(checksum(&[&header]), 0);
