@@ -73,7 +73,7 @@ fn icmp_error_about_a_request() -> Result<()> {
     let row = row(&stopped, wire.netns(), "ListenDrops")?.context("no row for ListenDrops")?;
     // Seen if another packet came to that processor before the end: `late`.
     ensure!(
-        (row.kernel, row.seen + row.unattributed) == (drops, drops),
+        (row.kernel, row.seen as i64 + row.unattributed) == (drops, drops as i64),
         "{row:?}"
     );
     Ok(())
