@@ -85,6 +85,8 @@ globals! {
     REASONS_1 = 0;
     REASONS_2 = 0;
     REASONS_3 = 0;
+    /// `SKB_DROP_REASON_TCP_FLAGS`.
+    REASON_TCP_FLAGS = ABSENT;
     /// `SKB_DROP_REASON_NO_SOCKET`.
     REASON_NO_SOCKET = ABSENT;
     /// How many arguments the tracepoint `kfree_skb` has: the fourth is the socket.

@@ -173,6 +173,11 @@ pub fn dropped(skb: Ptr, reason: u32, receiver: Ptr) {
     };
     let sock_state = kernel::state_of(sock);
     let is_listener = sock_state == state::LISTEN;
+    // net/ipv4/tcp_input.c:tcp_rcv_state_process: a listener answers these with a reset, which is told of.
+    let answered = headers.tcp_flags & (tcp_flag::ACK | tcp_flag::RST) == tcp_flag::ACK;
+    if is_listener && answered && reason == REASON_TCP_FLAGS.load() {
+        return;
+    }
     // This host's own SYN on its way out is no matter of a listener.
     if !(is_listener || headers.is_syn() && sock_state != state::SYN_SENT) {
         return;

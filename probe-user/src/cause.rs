@@ -137,6 +137,7 @@ fn of_reset_sent(evidence: &Evidence, reasons: &Reasons) -> Option<Cause> {
     match evidence.sock_state {
         // net/ipv4/tcp_minisocks.c:tcp_check_req: from 6.12 on the kernel calls it `invalid-syn`.
         state::LISTEN if evidence.has(flag::OVERFLOWN) => Some(Cause::certain("abort-on-overflow")),
+        state::LISTEN if evidence.has(flag::SYN) => Some(Cause::certain("syn-in-window")),
         state::LISTEN => Some(Cause::among(
             "unknown-ack",
             &[

@@ -1,6 +1,7 @@
 //! Who listens where, namespace by namespace, as `sock_diag` dumps have it:
-//! a namespace and the time come in, its listeners go out. Dumps are made when
-//! they are asked for, kept for a moment, and paced, whatever comes in.
+//! a namespace and the time of an event come in, its listeners go out. Dumps
+//! are made when they are asked for, serve all events before them, and are
+//! paced, whatever comes in: what is older than the event says so.
 
 use std::{
     collections::HashMap,
@@ -8,95 +9,97 @@ use std::{
 };
 
 use crate::inspect::{
+    clock::mono_ns,
     diag::{DiagPool, ListenerSnapshot},
     netns::Registry,
     pace::Pace,
 };
 
-/// How old the listeners of the packet's own namespace may be.
-const HERE_FOR: Duration = Duration::from_millis(50);
-/// How old those of other namespaces may be.
-const ELSEWHERE_FOR: Duration = Duration::from_secs(1);
+/// Where to ask.
+pub struct Ask<'a> {
+    pub registry: &'a mut Registry,
+    pub pool: &'a mut DiagPool,
+}
 
 struct Dump {
-    taken: Instant,
+    /// CLOCK_MONOTONIC before it was made.
+    taken_ns: u64,
     found: Vec<ListenerSnapshot>,
 }
 
 /// The dumps.
 pub struct Listening {
     dumps: HashMap<u32, Dump>,
+    /// Of looking through the packet's own namespace.
+    here: Pace,
     /// Of looking through every namespace.
     everywhere: Pace,
     /// When every namespace was last looked through.
-    looked: Option<Instant>,
+    looked_ns: u64,
 }
 
 impl Listening {
     pub fn new() -> Self {
+        let most = Duration::from_secs(60);
         Self {
             dumps: HashMap::new(),
-            everywhere: Pace::new(Duration::from_millis(20), Duration::from_secs(60), 2),
-            looked: None,
+            here: Pace::new(Duration::from_millis(2), most, 4),
+            everywhere: Pace::new(Duration::from_millis(20), most, 4),
+            looked_ns: 0,
         }
     }
 
-    /// The listeners of one namespace.
-    pub fn here(
-        &mut self,
-        registry: &mut Registry,
-        pool: &mut DiagPool,
-        netns: u32,
-        now: Instant,
-    ) -> &[ListenerSnapshot] {
-        let is_fresh = self
-            .dumps
-            .get(&netns)
-            .is_some_and(|dump| now.saturating_duration_since(dump.taken) < HERE_FOR);
-        if !is_fresh {
-            self.dump(registry, pool, netns, now);
+    /// The listeners of one namespace, and whether they were looked up after the event.
+    pub fn here(&mut self, ask: Ask<'_>, netns: u32, event_ns: u64) -> (&[ListenerSnapshot], bool) {
+        let is_fresh = |dump: Option<&Dump>| dump.is_some_and(|dump| dump.taken_ns >= event_ns);
+        let began = Instant::now();
+        if !is_fresh(self.dumps.get(&netns)) && self.here.due(began) {
+            self.dump(ask, netns);
+            self.here.ran(began, Instant::now());
         }
-        self.dumps
-            .get(&netns)
-            .map_or(&[], |dump| dump.found.as_slice())
+        let dump = self.dumps.get(&netns);
+        (
+            dump.map_or(&[], |dump| dump.found.as_slice()),
+            is_fresh(dump),
+        )
     }
 
-    /// The listeners of all other namespaces, and whether all have been looked through lately.
+    /// The listeners of all other namespaces, and whether all were looked through after the event.
     pub fn elsewhere(
         &mut self,
-        registry: &mut Registry,
-        pool: &mut DiagPool,
+        ask: Ask<'_>,
         netns: u32,
-        now: Instant,
+        event_ns: u64,
     ) -> (impl Iterator<Item = (u32, &[ListenerSnapshot])>, bool) {
-        let is_fresh = |looked: Option<Instant>| {
-            looked.is_some_and(|at| now.saturating_duration_since(at) < ELSEWHERE_FOR)
-        };
-        if !is_fresh(self.looked) && self.everywhere.due(now) {
-            let others: Vec<u32> = registry.iter().filter(|other| *other != netns).collect();
-            self.dumps
-                .retain(|known, _| registry.iter().any(|n| n == *known));
-            for other in others {
-                self.dump(registry, pool, other, now);
+        let began = Instant::now();
+        if self.looked_ns < event_ns && self.everywhere.due(began) {
+            self.looked_ns = mono_ns();
+            ask.registry.refresh();
+            let all: Vec<u32> = ask.registry.iter().collect();
+            self.dumps.retain(|known, _| all.contains(known));
+            for other in all.into_iter().filter(|other| *other != netns) {
+                let (registry, pool) = (&mut *ask.registry, &mut *ask.pool);
+                self.dump(Ask { registry, pool }, other);
             }
-            self.everywhere.ran(now, Instant::now());
-            self.looked = Some(now);
+            self.everywhere.ran(began, Instant::now());
         }
-        let is_complete = is_fresh(self.looked);
+        let is_fresh = self.looked_ns >= event_ns;
         let others = self
             .dumps
             .iter()
             .filter(move |(other, _)| **other != netns)
             .map(|(other, dump)| (*other, dump.found.as_slice()));
-        (others, is_complete)
+        (others, is_fresh)
     }
 
     /// A namespace that cannot be asked has no listeners to tell of.
-    fn dump(&mut self, registry: &mut Registry, pool: &mut DiagPool, netns: u32, taken: Instant) {
-        let found = pool
-            .get(registry, netns, taken)
+    fn dump(&mut self, ask: Ask<'_>, netns: u32) {
+        let taken_ns = mono_ns();
+        let found = ask
+            .pool
+            .get(ask.registry, netns, Instant::now())
             .and_then(|diag| diag.listeners(None))
             .unwrap_or_default();
-        self.dumps.insert(netns, Dump { taken, found });
+        self.dumps.insert(netns, Dump { taken_ns, found });
     }
 }

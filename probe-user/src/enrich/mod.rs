@@ -16,7 +16,7 @@ use std::{
 
 use probe_common::{flag, state};
 
-use self::listening::Listening;
+use self::listening::{Ask, Listening};
 pub use self::{
     history::{Closed, History},
     refusal::{Elsewhere, Refusal},
@@ -267,33 +267,43 @@ impl Enricher {
 
     fn nobody(&mut self, event: &Event) -> Refusal {
         let Some(local) = event.local else {
-            return Refusal::nowhere(false);
+            return Refusal::nowhere(false, false);
         };
-        let now = Instant::now();
-        let here = self
-            .listening
-            .here(&mut self.registry, &mut self.pool, event.netns, now);
+        let ask = Ask {
+            registry: &mut self.registry,
+            pool: &mut self.pool,
+        };
+        let (here, knows_here) = self.listening.here(ask, event.netns, event.mono_ns);
         if let Some(refusal) = refusal::among(here, local, event.netns) {
             return refusal;
         }
-        let (elsewhere, is_complete) =
-            self.listening
-                .elsewhere(&mut self.registry, &mut self.pool, event.netns, now);
-        refusal::in_other_namespaces(elsewhere, local.port())
-            .unwrap_or_else(|| Refusal::nowhere(is_complete))
+        let ask = Ask {
+            registry: &mut self.registry,
+            pool: &mut self.pool,
+        };
+        let (others, knows_others) = self.listening.elsewhere(ask, event.netns, event.mono_ns);
+        refusal::in_other_namespaces(others, local.port())
+            .filter(|_| knows_here)
+            .unwrap_or_else(|| Refusal::nowhere(knows_here, knows_others))
     }
 
     /// A SYN that never came as far as its listener, if there is one.
     fn dropped(&mut self, event: Event) -> Option<Observation> {
         let local = event.local?;
-        let now = Instant::now();
-        let here = self
-            .listening
-            .here(&mut self.registry, &mut self.pool, event.netns, now);
-        let listener = here.iter().find(|l| refusal::takes(l, local))?.clone();
+        let ask = Ask {
+            registry: &mut self.registry,
+            pool: &mut self.pool,
+        };
+        let (here, is_fresh) = self.listening.here(ask, event.netns, event.mono_ns);
+        let listener = here.iter().find(|l| refusal::takes(l, local)).cloned();
+        let snapshot = match listener {
+            Some(listener) => Ok(Snapshot::Listener(listener)),
+            None if is_fresh => return None,
+            None => Err("the listeners could not be looked up again so soon".into()),
+        };
         Some(Observation {
             shared: true,
-            ..self.observation(event, Ok(Snapshot::Listener(listener)))
+            ..self.observation(event, snapshot)
         })
     }
 

@@ -64,14 +64,16 @@ impl Refusal {
         Self::because(Cause::certain("listener-closed"), Vec::new())
     }
 
-    /// Nobody listens on that port; `everywhere`: nor in any other namespace.
-    pub fn nowhere(everywhere: bool) -> Self {
-        let cause = if everywhere {
-            Cause::certain("no-listener")
-        } else {
-            Cause::among("no-listener", &["listener-in-other-namespace"])
+    /// Nobody is known to listen on that port. Whether this was looked up
+    /// after the event, in its namespace and in the others, decides what it may be instead.
+    pub fn nowhere(knows_here: bool, knows_others: bool) -> Self {
+        let or: &[&str] = match (knows_here, knows_others) {
+            (true, true) => &[],
+            (true, false) => &["listener-in-other-namespace"],
+            (false, true) => &["listener-on-other-address"],
+            (false, false) => &["listener-on-other-address", "listener-in-other-namespace"],
         };
-        Self::because(cause, Vec::new())
+        Self::because(Cause::among("no-listener", or), Vec::new())
     }
 }
 

@@ -203,11 +203,16 @@ impl Layout {
         this.globals.extend(args);
         this.globals
             .extend(REASON_GLOBALS.into_iter().zip(told_bits(&drop_reasons)));
-        let no_socket = drop_reasons
-            .iter()
-            .find(|(_, name)| name.trim_start_matches(DROP_PREFIX) == "NO_SOCKET")
-            .map_or(ABSENT, |(value, _)| *value);
-        this.globals.push(("REASON_NO_SOCKET", no_socket));
+        for (global, wanted) in [
+            ("REASON_NO_SOCKET", "NO_SOCKET"),
+            ("REASON_TCP_FLAGS", "TCP_FLAGS"),
+        ] {
+            let value = drop_reasons
+                .iter()
+                .find(|(_, name)| name.trim_start_matches(DROP_PREFIX) == wanted)
+                .map_or(ABSENT, |(value, _)| *value);
+            this.globals.push((global, value));
+        }
         // net/core/filter.c: the tracing variant of bpf_get_socket_cookie came with this function (5.12).
         let helper = btf.has_function("bpf_get_socket_ptr_cookie");
         this.globals.push(("HAVE_COOKIE_HELPER", u32::from(helper)));

@@ -195,6 +195,12 @@ impl Expected {
     }
 
     /// The cause of the events of a kind so far.
+    /// The listener that is there in the end.
+    pub(super) fn with(mut self, listener: Listener) -> Self {
+        self.listener = Some(listener);
+        self
+    }
+
     pub(super) fn because(mut self, kind: &str, cause: &'static str) -> Self {
         for event in &mut self.events {
             if event.kind == kind {

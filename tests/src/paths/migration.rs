@@ -27,11 +27,14 @@ pub fn connections_migrate(wire: &Wire, family: Family) -> Result<Expected> {
             .event("listener-closed", None, None);
         return reset(expected, &peers);
     }
-    drop(first);
+    let expected = Expected::default().close(first);
     let accepted = accept_all(&second, peers.len())?;
-    Ok(Expected::at(second)
+    Ok(expected
+        .with(second)
         .counts(&[("PassiveOpens", 2), ("TCPMigrateReqSuccess", 2)])
-        .keeping(accepted))
+        .keeping(accepted)
+        .event("listener-closed", None, None)
+        .because("listener-closed", "queued-connections-migrated"))
 }
 
 /// I in a group, without migration: that there is another listener helps nobody.

@@ -89,7 +89,8 @@ pub fn other_device(wire: &Wire, family: Family) -> Result<Expected> {
         ..Options::default()
     };
     let listener = Listener::with(wire.netns(), wildcard(family), options)?;
-    refused_beside(wire, family, listener)
+    let expected = refused_beside(wire, family, listener)?;
+    Ok(expected.because("refused", "listener-on-other-device"))
 }
 
 /// K: somebody does, but in another namespace, on all of its addresses.

@@ -49,7 +49,10 @@ pub fn syn_in_window(wire: &Wire, family: Family) -> Result<Expected> {
     Ok(Expected::at(listener)
         .counts(&[("AttemptFails", 1), ("EmbryonicRsts", 1), ("OutRsts", 1)])
         .drops(1)
-        .event("reset-received", "ack", peer.client))
+        .event("reset-received", "ack", peer.client)
+        .because("reset-received", "syn-in-window")
+        .event("reset-sent", None, peer.client)
+        .because("reset-sent", "syn-in-window"))
 }
 
 /// N4: a reset in the window that is not for the next byte. Kernels that follow

@@ -173,7 +173,11 @@ fn check_closed(expected: &Expected, event: &Event) -> Result<()> {
     );
     let queued = event.number("listener", "accept_queue_len")?;
     let reset = expected.counter("EstabResets");
-    ensure!(queued == reset, "{queued} were queued, {reset} were reset");
+    let moved = expected.counter("TCPMigrateReqSuccess");
+    ensure!(
+        queued == reset + moved,
+        "{queued} were queued, {reset} were reset and {moved} were moved"
+    );
     Ok(())
 }
 
@@ -188,7 +192,7 @@ fn check_refused(expected: &Expected, event: &Event, cause: Option<&str>) -> Res
                 "closed was {closed:?}"
             );
         }
-        Some("listener-on-other-address") => {
+        Some("listener-on-other-address" | "listener-on-other-device") => {
             let listener = expected.listener.as_ref().context("there is none")?;
             let wanted = (Some(listener.address()), event.netns());
             ensure!(event.elsewhere().contains(&wanted), "not at {wanted:?}");
