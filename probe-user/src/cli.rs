@@ -45,14 +45,22 @@ Events:
   overflow           refused: the accept queue was full (ListenOverflows)
   request-drop       refused: the SYN queue was full (TCPReqQFullDrop)
   listen-drop        refused at the listener for another reason (ListenDrops)
+  refused            a reset, since nobody listens there: not at all, on another
+                     address, in another namespace, or no longer
+  packet-drop        dropped before its listener decided, with the kernel's reason
+  listener-closed    with connections in its queue that nobody accepted: they are reset
+  request-expired    the client never acknowledged the SYN-ACK
   cookie-sent        SYN queue full, answered by a SYN cookie: not refused
+  fast-open-full     too many fast-open requests, an ordinary handshake goes on
+  deferred-accept    TCP_DEFER_ACCEPT waits for data (with --events all)
   synack-retransmit  the client has not answered the SYN-ACK yet
   retransmit         this host sent again: a SYN was not answered (or, with --events
                      all, anything else)
   reset-sent         this host refused or reset
   reset-received     this host was refused or reset
-Stages: syn (the first packet), ack (the last of the handshake), cookie-ack (the
-last of a SYN-cookie handshake: the client believes it is connected).
+Stages: syn (the first packet), syn-ack (the answer), ack (the last of the
+handshake), cookie-ack (the last of a SYN-cookie handshake: the client believes
+it is connected), icmp (an error about a half-open request).
 
 A queue of 129/128 is full: a limit of 128 holds 129.
 
