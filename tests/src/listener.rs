@@ -38,6 +38,10 @@ pub struct Options {
     pub fast_open: Option<i32>,
     /// An MPTCP socket, which also takes plain TCP.
     pub mptcp: bool,
+    /// Nobody asks for its cookie, as nobody asks for that of an ordinary
+    /// listener: the kernel gives a socket one when it is first asked for
+    /// (net/core/sock_diag.c:__sock_gen_cookie, 5.10 to 7.2).
+    pub no_cookie: bool,
 }
 
 impl Listener {
@@ -58,7 +62,10 @@ impl Listener {
         let socket = TcpListener::from(socket);
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
-        let cookie = sockopt::socket_cookie(&socket)?;
+        let cookie = match options.no_cookie {
+            true => 0,
+            false => sockopt::socket_cookie(&socket)?,
+        };
         Ok(Self {
             socket,
             address,
@@ -82,7 +89,8 @@ impl Listener {
         self.mptcp
     }
 
-    /// SO_COOKIE, the identity by which whydrop names the socket.
+    /// SO_COOKIE, the identity by which whydrop names the socket; 0 for one that
+    /// was made without.
     pub fn cookie(&self) -> u64 {
         self.cookie
     }

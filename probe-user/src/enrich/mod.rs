@@ -382,7 +382,7 @@ impl Enricher {
             .get(&(event.netns, at.addr.port()))
             .map(|dump| &dump.found)
         {
-            Some(Ok(found)) => pick(found, event.cookie, at.addr),
+            Some(Ok(found)) => pick(found, event.cookie, at.addr, event.kind.is_refusal()),
             Some(Err(why)) => Err(why.clone()),
             None => Err("no dump of the listeners".into()),
         }
@@ -417,11 +417,13 @@ impl Default for Enricher {
     }
 }
 
-/// The listener with this cookie; without a cookie, the only one bound to this address.
+/// The listener with this cookie; without a cookie, the only one bound to this address. Who `refused` has
+/// `sk_drops` by now (include/net/tcp.h:tcp_listendrop, 5.10 to 7.2): one without took the place of a closed one.
 fn pick(
     found: &[ListenerSnapshot],
     cookie: u64,
     addr: SocketAddr,
+    refused: bool,
 ) -> Result<ListenerSnapshot, String> {
     if cookie != 0 {
         return found
@@ -430,7 +432,9 @@ fn pick(
             .cloned()
             .ok_or_else(|| "the listener was closed before it could be asked for".into());
     }
-    let mut same = found.iter().filter(|listener| listener.addr == addr);
+    let mut same = found
+        .iter()
+        .filter(|listener| listener.addr == addr && !(refused && listener.drops == Some(0)));
     match (same.next(), same.next()) {
         (Some(listener), None) => Ok(listener.clone()),
         (None, _) => Err("the listener was closed before it could be asked for".into()),
@@ -473,7 +477,7 @@ mod tests {
             "0.0.0.0:80"
         };
         let cookie = if cookie == 100 { 0 } else { cookie };
-        let got = pick(&group, cookie, addr.parse().expect("an address"));
+        let got = pick(&group, cookie, addr.parse().expect("an address"), true);
         match (got, expect) {
             (Ok(got), Ok(expect)) => assert_eq!(got.cookie, expect),
             (Err(got), Err(expect)) => assert!(got.contains(expect), "{got}"),
@@ -491,5 +495,21 @@ mod tests {
     fn without_a_cookie_only_an_unmistakable_address_will_do() {
         check(100, Ok(7));
         check(0, Err("several listeners"));
+    }
+
+    #[test]
+    fn a_listener_that_dropped_nothing_is_not_the_one_that_refused() {
+        let successor = listener(5, "10.0.0.1:80");
+        let addr = successor.addr;
+        let picked = |drops, refused| {
+            let found = ListenerSnapshot {
+                drops: Some(drops),
+                ..successor.clone()
+            };
+            pick(&[found], 0, addr, refused).is_ok()
+        };
+        assert!(!picked(0, true));
+        assert!(picked(1, true));
+        assert!(picked(0, false), "a cookie is sent without a drop");
     }
 }

@@ -14,6 +14,7 @@ use tokio::{
     io::{Interest, unix::AsyncFd},
     runtime,
     signal::unix::{Signal, SignalKind, signal},
+    task::yield_now,
     time::{MissedTickBehavior, interval, sleep, sleep_until},
 };
 
@@ -287,6 +288,9 @@ async fn watch_live(
                 if live.drain(ready.get_inner_mut()) {
                     ready.clear_ready();
                     sleep(REST).await;
+                } else {
+                    // A loop that never waits would never learn of a signal or of the time.
+                    yield_now().await;
                 }
             }
         }

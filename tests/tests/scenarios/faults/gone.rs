@@ -88,13 +88,14 @@ fn dies_and_is_replaced(meet: impl Fn(&Whydrop, &Wire, u16, u64) -> Result<usize
     let wire = Wire::new()?;
     let whydrop = Whydrop::start()?;
     let truth = Truth::begin(wire.netns())?;
-    let listener = wire.full_listener()?;
-    let (address, port) = (listener.address(), listener.port());
     let options = Options {
-        port,
         listen_backlog: 1,
+        no_cookie: true,
         ..Options::default()
     };
+    let listener = Listener::with(wire.netns(), Family::V4.bind(), options)?;
+    wire.fill(&listener)?;
+    let (address, port) = (listener.address(), listener.port());
     let holder = Holder::of(&listener)?;
     drop(listener);
     let told = meet(&whydrop, &wire, port, holder.pid())?;
@@ -102,6 +103,7 @@ fn dies_and_is_replaced(meet: impl Fn(&Whydrop, &Wire, u16, u64) -> Result<usize
     whydrop.suspend()?;
     wire.peer(Family::V4, port).syn()?;
     drop(holder);
+    let options = Options { port, ..options };
     let _successor = Listener::with(wire.netns(), Family::V4.bind(), options)?;
     whydrop.resume()?;
     let event = last_overflow(&whydrop, &wire, told + 1)?;
