@@ -9,7 +9,7 @@ mod refusal;
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -29,11 +29,15 @@ use crate::{
         diag::{ConnectionSnapshot, Diag, DiagError, DiagPool, ListenerSnapshot},
         netns::Registry,
         owner::{Owner, Owners},
+        route,
     },
 };
 
 /// How long one LISTEN dump serves the events of a burst.
 const SHARED_FOR: Duration = Duration::from_millis(2);
+
+/// So many addresses are remembered in a second at most.
+const OWN_AT_MOST: usize = 4096;
 
 /// The socket of the event as `sock_diag` showed it.
 #[derive(Clone, Debug)]
@@ -103,6 +107,8 @@ pub struct Enricher {
     history: History,
     /// Who listens where.
     listening: Listening,
+    /// Whether an address is its namespace's own; asked anew every second.
+    own: HashMap<(u32, IpAddr), bool>,
     /// The kernel's own names of its reasons.
     reasons: Reasons,
 }
@@ -125,6 +131,7 @@ impl Enricher {
             cookies: HashMap::new(),
             history: History::default(),
             listening: Listening::new(),
+            own: HashMap::new(),
             reasons: Reasons::default(),
         }
     }
@@ -175,6 +182,7 @@ impl Enricher {
             .retain(|_, dump| now.duration_since(dump.taken) < SHARED_FOR);
         // Kernel addresses are used again; a wrong cookie would be worse than none.
         self.cookies.clear();
+        self.own.clear();
         self.history.forget(crate::inspect::clock::mono_ns());
     }
 
@@ -282,8 +290,7 @@ impl Enricher {
             pool: &mut self.pool,
         };
         let (others, knows_others) = self.listening.elsewhere(ask, event.netns, event.mono_ns);
-        refusal::in_other_namespaces(others, local.port())
-            .filter(|_| knows_here)
+        refusal::in_other_namespaces(others, local.port(), knows_here)
             .unwrap_or_else(|| Refusal::nowhere(knows_here, knows_others))
     }
 
@@ -297,14 +304,33 @@ impl Enricher {
         let (here, is_fresh) = self.listening.here(ask, event.netns, event.mono_ns);
         let listener = here.iter().find(|l| refusal::takes(l, local)).cloned();
         let snapshot = match listener {
+            // A router drops what is only passing, too.
+            Some(listener)
+                if listener.addr.ip().is_unspecified() && !self.is_own(event.netns, local) =>
+            {
+                return None;
+            }
             Some(listener) => Ok(Snapshot::Listener(listener)),
-            None if is_fresh => return None,
+            None if is_fresh || !self.is_own(event.netns, local) => return None,
             None => Err("the listeners could not be looked up again so soon".into()),
         };
         Some(Observation {
             shared: true,
             ..self.observation(event, snapshot)
         })
+    }
+
+    /// Whether the address is one of the namespace's own. What the kernel does not answer is taken to be.
+    fn is_own(&mut self, netns: u32, local: SocketAddr) -> bool {
+        let key = (netns, local.ip());
+        if let Some(own) = self.own.get(&key) {
+            return *own;
+        }
+        let own = route::is_local(&mut self.registry, netns, local.ip()).unwrap_or(true);
+        if self.own.len() < OWN_AT_MOST {
+            self.own.insert(key, own);
+        }
+        own
     }
 
     /// Every listener of a namespace.

@@ -55,13 +55,14 @@ impl Refusal {
     pub fn closed(closed: Closed) -> Self {
         Self {
             closed: Some(closed),
-            ..Self::unknown_close()
+            ..Self::because(Cause::certain("listener-closed"), Vec::new())
         }
     }
 
-    /// A listener of that port was closed, and which is not known.
+    /// A listener of that port was closed, but none that is known would have taken it.
     pub fn unknown_close() -> Self {
-        Self::because(Cause::certain("listener-closed"), Vec::new())
+        let cause = Cause::among("listener-closed", &["no-socket"]);
+        Self::because(cause, Vec::new())
     }
 
     /// Nobody is known to listen on that port. Whether this was looked up
@@ -115,9 +116,11 @@ pub fn among(here: &[ListenerSnapshot], local: SocketAddr, netns: u32) -> Option
 }
 
 /// The answer of all other namespaces; `None` when nobody has that port there.
+/// `knows_here`: the packet's own was looked up after the event.
 pub fn in_other_namespaces<'a>(
     others: impl Iterator<Item = (u32, &'a [ListenerSnapshot])>,
     port: u16,
+    knows_here: bool,
 ) -> Option<Refusal> {
     let found: Vec<Elsewhere> = others
         .flat_map(|(netns, listeners)| listeners.iter().map(move |l| (netns, l)))
@@ -125,7 +128,12 @@ pub fn in_other_namespaces<'a>(
         .take(NAMED_AT_MOST)
         .map(|(netns, listener)| Elsewhere::of(netns, listener))
         .collect();
-    let cause = Cause::certain("listener-in-other-namespace");
+    let or: &[&str] = if knows_here {
+        &[]
+    } else {
+        &["listener-on-other-address"]
+    };
+    let cause = Cause::among("listener-in-other-namespace", or);
     (!found.is_empty()).then(|| Refusal::because(cause, found))
 }
 
@@ -181,7 +189,8 @@ mod tests {
     #[test]
     fn other_namespaces_are_named() {
         let others = [(7, vec![listener("0.0.0.0:80")])];
-        let find = |port| in_other_namespaces(others.iter().map(|(n, l)| (*n, l.as_slice())), port);
+        let find =
+            |port| in_other_namespaces(others.iter().map(|(n, l)| (*n, l.as_slice())), port, true);
         let refusal = find(80).expect("one");
         assert_eq!(refusal.elsewhere[0].netns, 7);
         assert!(find(81).is_none());

@@ -17,6 +17,7 @@ pub mod netstat;
 pub mod owner;
 pub mod pace;
 mod procfs;
+pub mod route;
 pub mod status;
 #[cfg(test)]
 mod tests;
