@@ -169,10 +169,19 @@ fn check_counts(netns: &Netns, stopped: &Stopped, at_signal: u64, after: u64) ->
         );
         return Ok(());
     }
-    ensure!(row.unattributed == 0, "unattributed ones: {row:?}");
+    // The one thread that sends has one packet under way at most: counted by
+    // the kernel, not by the hook yet. whydrop waits a moment for it, which is
+    // not long enough when a VM's processor stands still just then.
+    ensure!(
+        (0..=1).contains(&row.unattributed),
+        "unattributed ones: {row:?}"
+    );
     let lines = stopped.events.iter().filter(|e| overflow_in(netns)(e));
     let lines = lines.count() as u64;
-    ensure!(lines == row.seen, "{lines} lines, but {row:?}");
+    ensure!(
+        (row.seen..=row.seen + row.unattributed as u64).contains(&lines),
+        "{lines} lines, but {row:?}"
+    );
     Ok(())
 }
 
