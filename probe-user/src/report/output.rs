@@ -8,7 +8,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
@@ -16,6 +16,9 @@ use std::{
 };
 
 use thiserror::Error;
+
+/// Between two looks at a slow reader.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(5);
 
 /// Batches that may wait for a slow reader.
 const BATCHES: usize = 256;
@@ -39,6 +42,8 @@ pub struct Output {
     done: Receiver<Result<(), io::Error>>,
     thread: Option<JoinHandle<()>>,
     broken: Arc<AtomicBool>,
+    /// Batches that are written.
+    written: Arc<AtomicU64>,
 }
 
 impl Output {
@@ -62,6 +67,8 @@ impl Output {
         let (finished, done) = sync_channel(1);
         let broken = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&broken);
+        let written = Arc::new(AtomicU64::new(0));
+        let progress = Arc::clone(&written);
         let thread = thread::spawn(move || {
             let mut result = Ok(());
             for batch in batches {
@@ -70,6 +77,7 @@ impl Output {
                     flag.store(true, Ordering::Relaxed);
                     break;
                 }
+                progress.fetch_add(1, Ordering::Relaxed);
             }
             let _ = finished.send(result);
         });
@@ -79,6 +87,7 @@ impl Output {
             done,
             thread: Some(thread),
             broken,
+            written,
         }
     }
 
@@ -98,18 +107,19 @@ impl Output {
         self.broken.load(Ordering::Relaxed)
     }
 
-    /// Hands the last batch over and waits until everything is written, but
-    /// not for ever. A reader that went away is no error: `Ok(false)`.
+    /// Hands the last batch over and waits until everything is written, as
+    /// long as a batch is taken within `patience`, and ten times as long at
+    /// most. A reader that went away is no error: `Ok(false)`.
     pub fn finish(mut self, last: String, patience: Duration) -> Result<bool, OutputError> {
-        let deadline = Instant::now() + patience;
+        let mut waiting = Waiting::new(&self.written, patience);
         let mut last = Some(last);
         if let Some(sender) = self.sender.take() {
             while let Some(batch) = last.take() {
                 match sender.try_send(batch) {
                     Ok(()) | Err(TrySendError::Disconnected(_)) => {}
-                    Err(TrySendError::Full(batch)) if Instant::now() < deadline => {
+                    Err(TrySendError::Full(batch)) if waiting.is_worth_it() => {
                         last = Some(batch);
-                        thread::sleep(Duration::from_millis(5));
+                        thread::sleep(LOOK_AGAIN_AFTER);
                     }
                     Err(TrySendError::Full(_)) => {
                         return Err(OutputError::Stuck(self.name.clone()));
@@ -117,8 +127,11 @@ impl Output {
                 }
             }
         }
-        let left = deadline.saturating_duration_since(Instant::now());
-        match self.done.recv_timeout(left) {
+        let mut done = self.done.recv_timeout(LOOK_AGAIN_AFTER);
+        while matches!(done, Err(RecvTimeoutError::Timeout)) && waiting.is_worth_it() {
+            done = self.done.recv_timeout(LOOK_AGAIN_AFTER);
+        }
+        match done {
             Ok(Ok(())) => {
                 if let Some(thread) = self.thread.take() {
                     let _ = thread.join();
@@ -134,6 +147,38 @@ impl Output {
                 Err(OutputError::Stuck(self.name.clone()))
             }
         }
+    }
+}
+
+/// Patience with a reader: it begins anew with each batch that is taken.
+struct Waiting {
+    written: Arc<AtomicU64>,
+    last: u64,
+    patience: Duration,
+    until: Instant,
+    at_most: Instant,
+}
+
+impl Waiting {
+    fn new(written: &Arc<AtomicU64>, patience: Duration) -> Self {
+        let now = Instant::now();
+        Self {
+            last: written.load(Ordering::Relaxed),
+            written: Arc::clone(written),
+            patience,
+            until: now + patience,
+            at_most: now + patience * 10,
+        }
+    }
+
+    fn is_worth_it(&mut self) -> bool {
+        let now = Instant::now();
+        let written = self.written.load(Ordering::Relaxed);
+        if written != self.last {
+            self.last = written;
+            self.until = now + self.patience;
+        }
+        now < self.until.min(self.at_most)
     }
 }
 

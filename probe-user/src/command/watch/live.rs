@@ -391,6 +391,19 @@ pub fn readings(enricher: &mut Enricher, only: Option<u32>) -> BTreeMap<u32, Rea
         .collect()
 }
 
+/// By how much the kernel's counters are ahead of the hooks' sums.
+fn ahead(
+    kernel: &BTreeMap<u32, Reading>,
+    totals: &Totals,
+) -> BTreeMap<u32, [i64; counter::DECISIVE]> {
+    let of_netns = |(netns, reading): (&u32, &Reading)| {
+        let sums = totals.sums.get(netns).copied().unwrap_or_default();
+        let ahead = std::array::from_fn(|slot| reading[slot].wrapping_sub(sums[slot]) as i64);
+        (*netns, ahead)
+    };
+    kernel.iter().map(of_netns).collect()
+}
+
 /// Reads the kernel's counters and the hooks' sums so that they belong
 /// together: again while the hooks see something in between.
 fn sample(
@@ -400,6 +413,7 @@ fn sample(
     meanwhile: impl Fn(&mut Probe),
 ) -> Sample {
     let mut tries = 0;
+    let mut last_ahead = None;
     loop {
         tries += 1;
         let before = probe.counts().sums();
@@ -413,7 +427,11 @@ fn sample(
             Some(netns) => totals.sums.get(&netns) != before.get(&netns),
             None => totals.sums != before,
         };
-        if !moving || tries >= SAMPLE_TRIES {
+        // A processor that was taken away in between shows as a difference that does not last.
+        let ahead = Some(ahead(&kernel, &totals));
+        let lasts = ahead == last_ahead;
+        last_ahead = ahead;
+        if !moving && lasts || tries >= SAMPLE_TRIES {
             return Sample {
                 kernel,
                 totals,
