@@ -60,13 +60,17 @@ fn run() -> Result<()> {
             .filter(|value| !value.is_empty())
             .collect()
     };
-    for tier in option("whydrop.tiers=") {
+    for (index, tier) in option("whydrop.tiers=").into_iter().enumerate() {
         println!("vm-init: begin {tier}");
         let mut scenarios = command("/bin/scenarios");
         scenarios
             // The figures of `measure` are for a person at a quiet machine.
             .args(["--test-threads=1", "--skip", "measure::"])
             .args(option("whydrop.filter="));
+        if index > 0 {
+            // The kernel without whydrop is the same on every tier.
+            scenarios.args(["--skip", "kernel::"]);
+        }
         if tier != "default" {
             scenarios.env("WHYDROP_TIER", tier);
         }

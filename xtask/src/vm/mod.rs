@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=16))]
     jobs: u8,
     /// Kill a VM that takes longer than this many seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 2400)]
     deadline: u64,
     /// Run this command in the VM instead of the tests, and print what it says: "/bin/whydrop check", for example.
     #[arg(long, value_name = "COMMAND ARGS", conflicts_with_all = ["tiers", "filter"])]
@@ -55,7 +55,7 @@ impl Args {
             kernels: Vec::new(),
             tiers: Vec::new(),
             jobs: 2,
-            deadline: 900,
+            deadline: 2400,
             run: None,
             files: Vec::new(),
             filter: filter.to_vec(),

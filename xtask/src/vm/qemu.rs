@@ -66,7 +66,7 @@ impl Vm<'_> {
                 "-M",
                 "q35",
                 "-accel",
-                "tcg,thread=multi",
+                "tcg,thread=single",
                 "-cpu",
                 "max",
                 "-smp",
