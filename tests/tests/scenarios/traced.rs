@@ -128,7 +128,8 @@ fn check_listener(expected: &Expected, event: &Event) -> Result<()> {
     match (event.kind(), event.cause()) {
         ("refused", cause) => check_refused(expected, event, cause),
         ("listener-closed", _) => check_closed(expected, event),
-        ("reset-sent", Some("listener-closed")) => Ok(()),
+        ("reset-sent", Some("listener-closed" | "application")) => Ok(()),
+        ("packet-drop", Some("netfilter-drop")) => check_found(expected, event),
         _ => check_hit(expected, event),
     }
 }
@@ -160,6 +161,18 @@ fn check_hit(expected: &Expected, event: &Event) -> Result<()> {
         let (len, limit) = (len?, limit?);
         ensure!(len > limit, "an overflow with {len} of {limit}");
     }
+    Ok(())
+}
+
+/// Dropped before a listener was looked up: the snapshot is of the one that
+/// whydrop has found since.
+fn check_found(expected: &Expected, event: &Event) -> Result<()> {
+    let listener = expected.listener.as_ref().context("there is none")?;
+    ensure!(
+        event.snapshot_cookie() == Some(listener.cookie()),
+        "the cookie is {:#x}",
+        listener.cookie()
+    );
     Ok(())
 }
 
