@@ -13,6 +13,7 @@ use rustix::net::{
 };
 
 use crate::netns::Netns;
+use crate::sock_destroy::destroy_listener;
 use crate::socket_options;
 
 pub struct Listener {
@@ -117,6 +118,12 @@ impl Listener {
     /// listen(2) again: a new limit, no new state.
     pub fn listen_again(&self, listen_backlog: i32) -> Result<()> {
         Ok(listen(&self.socket, listen_backlog)?)
+    }
+
+    /// Closes it over the head of whoever holds it (SOCK_DESTROY). False if the
+    /// kernel was built without.
+    pub fn destroy(&self, netns: &Netns) -> Result<bool> {
+        netns.run(|| destroy_listener(self.address, self.cookie))?
     }
 
     /// From now on a socket filter drops every packet (SO_ATTACH_FILTER).

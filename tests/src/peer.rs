@@ -138,6 +138,25 @@ impl<'wire> Peer<'wire> {
         ))
     }
 
+    /// Our FIN, which acknowledges the server's.
+    pub fn fin_after_fin(&self) -> Result<()> {
+        self.wire.send(&self.segment(
+            ACK | FIN,
+            self.isn.wrapping_add(1),
+            self.server_isn.wrapping_add(2),
+        ))
+    }
+
+    /// An ACK of all that a client has sent who sent nothing but SYN and FIN.
+    pub fn expect_ack_of_fin(&self) -> Result<Segment> {
+        self.wire.expect("ACK of the FIN", |segment| {
+            self.is_mine(segment)
+                && segment.has(ACK)
+                && segment.flags & (SYN | RST | FIN) == 0
+                && segment.ack == self.isn.wrapping_add(2)
+        })
+    }
+
     pub fn reset(&self) -> Result<()> {
         self.wire
             .send(&self.segment(RST, self.isn.wrapping_add(1), 0))

@@ -12,7 +12,7 @@ use crate::netstat::Counters;
 use crate::wire::Wire;
 
 /// These must not have moved unless a path says so.
-const WATCHED: [&str; 21] = [
+const WATCHED: [&str; 22] = [
     "ListenOverflows",
     "ListenDrops",
     "TCPReqQFullDrop",
@@ -34,6 +34,7 @@ const WATCHED: [&str; 21] = [
     "AttemptFails",
     "EstabResets",
     "OutRsts",
+    "TCPAbortOnClose",
 ];
 
 /// Timers move these as well, so only a minimum can be expected. The last also
@@ -194,13 +195,13 @@ impl Expected {
         self
     }
 
-    /// The cause of the events of a kind so far.
     /// The listener that is there in the end.
     pub(super) fn with(mut self, listener: Listener) -> Self {
         self.listener = Some(listener);
         self
     }
 
+    /// The cause of the events of a kind so far.
     pub(super) fn because(mut self, kind: &str, cause: &'static str) -> Self {
         for event in &mut self.events {
             if event.kind == kind {

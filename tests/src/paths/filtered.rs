@@ -1,13 +1,14 @@
 //! What reaches a listener's port but not the listener, since something before
 //! it drops the packet: a socket filter, path L; TCP-MD5, path X; a minimum of
-//! hops, path Y. The client hears nothing. Before 5.17 the kernel gives no
+//! hops, path Y; a firewall, path Z. The client hears nothing. Before 5.17 the kernel gives no
 //! reason for a drop, so whydrop cannot tell.
 
 use anyhow::{Result, ensure};
 
 use super::Expected;
 use crate::family::Family;
-use crate::listener::Listener;
+use crate::listener::{Listener, unused_port};
+use crate::nftables;
 use crate::peer::Peer;
 use crate::wire::Wire;
 
@@ -90,6 +91,26 @@ pub fn too_few_hops(wire: &Wire, family: Family) -> Result<Expected> {
         .counts(&[("TCPMinTTLDrop", 1)])
         .drops(1)
         .maybe_event("packet-drop", "syn", "tcp-minttl", peer.client))
+}
+
+/// Z: a firewall drops what comes in. What it drops to a port on which nobody
+/// listens is its own affair.
+pub fn firewalled_syn(wire: &Wire, family: Family) -> Result<Expected> {
+    let listener = Listener::new(wire.netns(), family.bind(), 8)?;
+    let unused = unused_port(wire.netns(), family.bind())?;
+    if !wire.netns().run(nftables::drop_input)?? {
+        return Ok(Expected::impossible("this kernel has no nf_tables"));
+    }
+    let mut peer = wire.peer(family, listener.port());
+    peer.syn()?;
+    let mut stray = wire.peer(family, unused);
+    stray.syn()?;
+    wire.netns().run(nftables::take_input)??;
+    ensure!(!peer.answered()?, "a SYN passed the firewall");
+    ensure!(!stray.answered()?, "a SYN to nobody was answered");
+    Ok(Expected::at(listener)
+        .event("packet-drop", "syn", peer.client)
+        .because("packet-drop", "netfilter-drop"))
 }
 
 /// The SYN has met silence, and the listener's `sk_drops` knows of it.

@@ -14,8 +14,11 @@ mod refused;
 mod request;
 mod reset;
 mod syn;
+mod time_wait;
 
-use anyhow::Result;
+use std::net::TcpStream;
+
+use anyhow::{Context, Result};
 
 pub use ack::{
     abort_on_overflow, ack_overflow, cookie_ack_overflow, data_on_overflow, late_accept,
@@ -24,7 +27,8 @@ pub use expected::{Closed, Elsewhere, Expected, ExpectedEvent};
 pub use expiry::{ack_after_expiry, harmless_icmp, request_expires, unreachable_client};
 pub use fast_open::fast_open_full;
 pub use filtered::{
-    filtered_ack, filtered_syn, md5_missing, md5_unexpected, md5_wrong, too_few_hops,
+    filtered_ack, filtered_syn, firewalled_syn, md5_missing, md5_unexpected, md5_wrong,
+    too_few_hops,
 };
 pub use migration::{
     closed_member_resets, connections_migrate, migration_target_full, request_migrates,
@@ -38,11 +42,15 @@ pub use request::{
     deferred_accept, duplicate_syn, out_of_window_ack, reset_in_window, reset_of_request,
     syn_in_window,
 };
-pub use reset::{closed_listener_resets, stray_ack, stray_reset, wrong_ack};
+pub use reset::{
+    closed_listener_resets, closed_unread, destroyed_listener_resets, stray_ack, stray_reset,
+    wrong_ack,
+};
 pub use syn::{
     both_queues_full, cookie_for_full_queue, cookie_forced, cookie_of_nobody, quarter_rule,
     request_drop, syn_overflow,
 };
+pub use time_wait::{new_syn_in_time_wait, old_syn_in_time_wait, time_wait_overflow};
 
 use crate::deadline;
 use crate::family::Family;
@@ -53,9 +61,10 @@ use crate::wire::Wire;
 pub type Path = fn(&Wire, Family) -> Result<Expected>;
 
 /// All of them, with the letter of kernel.md and a name for messages.
-pub const ALL: [(&str, Path); 49] = [
+pub const ALL: [(&str, Path); 55] = [
     ("A syn_overflow", syn_overflow),
     ("A both_queues_full", both_queues_full),
+    ("A time_wait_overflow", time_wait_overflow),
     ("A mptcp_syn_overflow", mptcp_syn_overflow),
     ("B ack_overflow", ack_overflow),
     ("B data_on_overflow", data_on_overflow),
@@ -101,6 +110,11 @@ pub const ALL: [(&str, Path); 49] = [
     ("X md5_unexpected", md5_unexpected),
     ("X md5_wrong", md5_wrong),
     ("Y too_few_hops", too_few_hops),
+    ("Z firewalled_syn", firewalled_syn),
+    ("AB destroyed_listener_resets", destroyed_listener_resets),
+    ("closed_unread", closed_unread),
+    ("old_syn_in_time_wait", old_syn_in_time_wait),
+    ("new_syn_in_time_wait", new_syn_in_time_wait),
     ("healthy", healthy),
     ("row 9 zero_backlog", zero_backlog),
 ];
@@ -111,11 +125,7 @@ pub fn healthy(wire: &Wire, family: Family) -> Result<Expected> {
     for _ in 0..3 {
         let mut peer = wire.peer(family, listener.port());
         peer.handshake()?;
-        let mut accepted = None;
-        deadline::wait_until("a connection to accept", deadline::soon(), || {
-            accepted = listener.accept()?;
-            Ok(accepted.is_some())
-        })?;
+        let accepted = accept(&listener)?;
         peer.fin()?;
         drop(accepted);
         peer.expect_fin()?;
@@ -151,6 +161,16 @@ pub fn zero_backlog(wire: &Wire, family: Family) -> Result<Expected> {
         ])
         .drops(1)
         .event("overflow", "syn", client))
+}
+
+/// The connection at the head of the accept queue.
+fn accept(listener: &Listener) -> Result<TcpStream> {
+    let mut accepted = None;
+    deadline::wait_until("a connection to accept", deadline::soon(), || {
+        accepted = listener.accept()?;
+        Ok(accepted.is_some())
+    })?;
+    accepted.context("nothing accepted")
 }
 
 /// Completes as many handshakes as the accept queue holds.

@@ -1,31 +1,53 @@
 //! What a listener answers by a reset, or drops where one would be expected:
-//! paths I, M and their variants.
+//! paths I, M and their variants, and the reset of an accepted connection.
 
 use anyhow::Result;
 
-use super::Expected;
+use super::{Expected, accept};
 use crate::family::Family;
 use crate::listener::Listener;
+use crate::peer::Peer;
 use crate::segment::{ACK, FIN, RST, SYN};
 use crate::wire::Wire;
 
 /// I: the listener is closed with three connections that nobody accepted.
 pub fn closed_listener_resets(wire: &Wire, family: Family) -> Result<Expected> {
     let listener = Listener::new(wire.netns(), family.bind(), 8)?;
-    let mut peers = Vec::new();
-    for _ in 0..3 {
-        let mut peer = wire.peer(family, listener.port());
-        peer.handshake()?;
-        peers.push(peer);
+    let peers = queue_three(wire, family, &listener)?;
+    queue_is_reset(Expected::closing(listener), peers)
+}
+
+/// AB: as I, but nobody has closed it: it was destroyed from outside.
+pub fn destroyed_listener_resets(wire: &Wire, family: Family) -> Result<Expected> {
+    let spare = Listener::new(wire.netns(), family.bind(), 8)?;
+    if !spare.destroy(wire.netns())? {
+        return Ok(Expected::impossible("this kernel has no SOCK_DESTROY"));
     }
-    let mut expected = Expected::closing(listener)
-        .counts(&[("PassiveOpens", 3), ("OutRsts", 3), ("EstabResets", 3)])
-        .event("listener-closed", None, None);
-    for peer in peers {
-        peer.expect_reset()?;
-        expected = expected.event("reset-sent", None, peer.client);
-    }
-    Ok(expected.because("reset-sent", "listener-closed"))
+    let listener = Listener::new(wire.netns(), family.bind(), 8)?;
+    let peers = queue_three(wire, family, &listener)?;
+    listener.destroy(wire.netns())?;
+    queue_is_reset(Expected::closing(listener), peers)
+}
+
+/// The server closes an accepted connection and has not read what came. Who has
+/// opened such a connection is no longer known.
+pub fn closed_unread(wire: &Wire, family: Family) -> Result<Expected> {
+    let listener = Listener::new(wire.netns(), family.bind(), 8)?;
+    let mut peer = wire.peer(family, listener.port());
+    peer.handshake()?;
+    let accepted = accept(&listener)?;
+    peer.data(b"unread")?;
+    drop(accepted);
+    peer.expect_reset()?;
+    Ok(Expected::at(listener)
+        .counts(&[
+            ("PassiveOpens", 1),
+            ("EstabResets", 1),
+            ("OutRsts", 1),
+            ("TCPAbortOnClose", 1),
+        ])
+        .event("reset-sent", None, None)
+        .because("reset-sent", "application"))
 }
 
 /// M: an ACK of a connection that the listener does not know.
@@ -66,4 +88,30 @@ pub fn wrong_ack(wire: &Wire, family: Family) -> Result<Expected> {
     Ok(Expected::at(listener)
         .counts(&[("OutRsts", 1)])
         .event("reset-sent", None, peer.client))
+}
+
+/// Connections that nobody accepts.
+fn queue_three<'wire>(
+    wire: &'wire Wire,
+    family: Family,
+    listener: &Listener,
+) -> Result<Vec<Peer<'wire>>> {
+    let mut peers = Vec::new();
+    for _ in 0..3 {
+        let mut peer = wire.peer(family, listener.port());
+        peer.handshake()?;
+        peers.push(peer);
+    }
+    Ok(peers)
+}
+
+fn queue_is_reset(expected: Expected, peers: Vec<Peer<'_>>) -> Result<Expected> {
+    let mut expected = expected
+        .counts(&[("PassiveOpens", 3), ("OutRsts", 3), ("EstabResets", 3)])
+        .event("listener-closed", None, None);
+    for peer in peers {
+        peer.expect_reset()?;
+        expected = expected.event("reset-sent", None, peer.client);
+    }
+    Ok(expected.because("reset-sent", "listener-closed"))
 }

@@ -36,6 +36,11 @@ fn too_few_hops_left() -> Result<()> {
 }
 
 #[test]
+fn firewall() -> Result<()> {
+    trace(paths::firewalled_syn)
+}
+
+#[test]
 fn segments_that_fit_no_state() -> Result<()> {
     trace(paths::stray_reset)
 }

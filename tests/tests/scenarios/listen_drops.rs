@@ -12,6 +12,11 @@ fn syn_at_a_full_accept_queue() -> Result<()> {
 }
 
 #[test]
+fn accept_queue_full_and_port_used_again() -> Result<()> {
+    trace(paths::time_wait_overflow)
+}
+
+#[test]
 fn syn_at_a_full_accept_queue_with_cookies_forced() -> Result<()> {
     trace(paths::both_queues_full)
 }

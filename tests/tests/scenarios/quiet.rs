@@ -14,6 +14,7 @@ use whydrop_tests::netns::Netns;
 use whydrop_tests::paths;
 use whydrop_tests::truth::Truth;
 use whydrop_tests::whydrop::Whydrop;
+use whydrop_tests::wire::Wire;
 
 use crate::traced::trace;
 
@@ -47,6 +48,29 @@ fn deferred_accept_is_no_drop() -> Result<()> {
         expected.events.clear();
         Ok(expected)
     })
+}
+
+/// The server's own doing; only shown with `--events all`. `trace` lets resets
+/// pass that nobody expects.
+#[test]
+fn server_that_resets_is_silent() -> Result<()> {
+    let wire = Wire::new()?;
+    let whydrop = Whydrop::start()?;
+    let truth = Truth::begin(wire.netns())?;
+    let _kept = paths::closed_unread(&wire, Family::V4)?;
+    let stopped = whydrop.stop()?;
+    truth.check(wire.netns(), &stopped)?;
+    check_silent(wire.netns(), &stopped)
+}
+
+#[test]
+fn old_syn_in_time_wait_is_silent() -> Result<()> {
+    trace(paths::old_syn_in_time_wait)
+}
+
+#[test]
+fn port_used_again_is_silent() -> Result<()> {
+    trace(paths::new_syn_in_time_wait)
 }
 
 #[test]

@@ -9,7 +9,7 @@ use whydrop_tests::netns::Netns;
 use whydrop_tests::paths;
 use whydrop_tests::whydrop::Whydrop;
 
-use crate::traced::trace;
+use crate::traced::{trace, trace_all_events};
 
 #[test]
 fn sent_for_a_stray_ack() -> Result<()> {
@@ -29,6 +29,16 @@ fn sent_for_a_cookie_that_was_never_given() -> Result<()> {
 #[test]
 fn sent_when_a_listener_closes() -> Result<()> {
     trace(paths::closed_listener_resets)
+}
+
+#[test]
+fn sent_when_a_listener_is_destroyed() -> Result<()> {
+    trace(paths::destroyed_listener_resets)
+}
+
+#[test]
+fn sent_when_a_server_closes_with_data_unread() -> Result<()> {
+    trace_all_events(paths::closed_unread)
 }
 
 /// The client's side of a refused connection.

@@ -129,6 +129,8 @@ fn check_listener(expected: &Expected, event: &Event) -> Result<()> {
         ("refused", cause) => check_refused(expected, event, cause),
         ("listener-closed", _) => check_closed(expected, event),
         ("reset-sent", Some("listener-closed")) => Ok(()),
+        ("reset-sent", Some("application")) => check_ends(expected, event),
+        ("packet-drop", Some("netfilter-drop")) => check_found(expected, event),
         _ => check_hit(expected, event),
     }
 }
@@ -160,6 +162,31 @@ fn check_hit(expected: &Expected, event: &Event) -> Result<()> {
         let (len, limit) = (len?, limit?);
         ensure!(len > limit, "an overflow with {len} of {limit}");
     }
+    Ok(())
+}
+
+/// Dropped before a listener was looked up: the snapshot is of the one that
+/// whydrop has found since.
+fn check_found(expected: &Expected, event: &Event) -> Result<()> {
+    let listener = expected.listener.as_ref().context("there is none")?;
+    ensure!(
+        event.snapshot_cookie() == Some(listener.cookie()),
+        "the cookie is {:#x}",
+        listener.cookie()
+    );
+    Ok(())
+}
+
+/// Of an accepted connection only the two ends are known.
+fn check_ends(expected: &Expected, event: &Event) -> Result<()> {
+    let listener = expected.listener.as_ref().context("there is none")?;
+    let local = event.local().context("no local address")?;
+    ensure!(
+        local.port() == listener.port(),
+        "the port is {}",
+        listener.port()
+    );
+    event.remote().context("no remote address")?;
     Ok(())
 }
 
