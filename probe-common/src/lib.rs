@@ -11,7 +11,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Raised whenever a record, a key or a constant below changes its meaning.
-pub const ABI: u32 = 3;
+pub const ABI: u32 = 4;
 
 /// The value of an offset that the running kernel's BTF does not have.
 pub const ABSENT: u32 = u32::MAX;
@@ -254,6 +254,8 @@ pub struct CountValue {
     pub shed: u64,
     /// Of these, events whose record was left out on purpose.
     pub sampled: u64,
+    /// The clients that those came from: each once in every period of the user side.
+    pub sampled_clients: u64,
 }
 
 /// Who is left out of the detail: one client address of one count.
@@ -298,6 +300,10 @@ pub struct Health {
     pub late: u64,
     /// Counter readings that failed or made no sense, and were not counted.
     pub unreadable: u64,
+    /// Records that were left out on purpose.
+    pub sampled: u64,
+    /// Clients that were met for the first time.
+    pub clients_new: u64,
     /// Clients that found no room in the map of clients while detail was sampled.
     pub clients_full: u64,
 }

@@ -44,6 +44,8 @@ pub enum Trouble {
     SumsFull,
     Late,
     Unreadable,
+    Sampled,
+    ClientNew,
     ClientsFull,
 }
 
@@ -71,6 +73,8 @@ pub fn trouble(what: Trouble) {
             Trouble::SumsFull => &raw mut (*health).sums_full,
             Trouble::Late => &raw mut (*health).late,
             Trouble::Unreadable => &raw mut (*health).unreadable,
+            Trouble::Sampled => &raw mut (*health).sampled,
+            Trouble::ClientNew => &raw mut (*health).clients_new,
             Trouble::ClientsFull => &raw mut (*health).clients_full,
         }
     };
@@ -110,6 +114,7 @@ fn count(key: &CountKey) -> Option<*mut CountValue> {
             events: 0,
             shed: 0,
             sampled: 0,
+            sampled_clients: 0,
         };
         let _ = COUNTS.insert(key, zero, BPF_NOEXIST);
         value = COUNTS.get_ptr_mut(key);
@@ -218,10 +223,16 @@ pub fn emit(detail: &Detail, moved: &[u8; counter::SLOTS]) {
         // A bare ACK where data is waited for is no news: every connection there begins with one.
         return;
     }
-    if sample::leaves_out(&key, detail) {
+    let verdict = sample::decide(&key, detail);
+    if verdict != sample::Verdict::Kept {
+        trouble(Trouble::Sampled);
         if let Some(value) = counted {
+            let first = u64::from(verdict == sample::Verdict::LeftOutFirst);
             // SAFETY: as in `count`.
-            add(unsafe { &raw mut (*value).sampled }, 1);
+            unsafe {
+                add(&raw mut (*value).sampled, 1);
+                add(&raw mut (*value).sampled_clients, first);
+            }
         }
         return;
     }

@@ -3,12 +3,16 @@
 //! but the first of every client. What is left out is counted, and so are the
 //! clients that it came from.
 
-use aya_ebpf::{btf_maps::HashMap, helpers::bpf_ktime_get_ns, macros::btf_map};
+use aya_ebpf::{
+    btf_maps::{Array, HashMap},
+    helpers::bpf_ktime_get_ns,
+    macros::btf_map,
+};
 use probe_common::{ClientKey, CountKey};
 
 use crate::{
     config::*,
-    emit::{Detail, Trouble, add, trouble},
+    emit::{Detail, Trouble, trouble},
     kernel,
 };
 
@@ -34,19 +38,32 @@ static SHARES: HashMap<CountKey, Share, 8192> = HashMap::new();
 #[repr(C)]
 pub struct Client {
     last_ns: u64,
-    /// How many of its events were left out.
-    sampled: u64,
+    /// The user side's period in which an event of it was last left out.
+    period: u64,
 }
 
 #[btf_map]
 static CLIENTS: HashMap<ClientKey, Client, 16384> = HashMap::new();
 
+/// The user side's period: it begins a new one when it has told what was left out.
+#[btf_map]
+static PERIOD: Array<u64, 1> = Array::new();
+
+/// What becomes of a record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Kept,
+    LeftOut,
+    /// The first of its client that is left out in this period.
+    LeftOutFirst,
+}
+
 /// Whether this event's record is to be left out; notes its client.
 #[inline(always)]
-pub fn leaves_out(key: &CountKey, detail: &Detail) -> bool {
+pub fn decide(key: &CountKey, detail: &Detail) -> Verdict {
     let limit = u64::from(DETAIL_PER_SECOND.load());
     if limit == 0 {
-        return false;
+        return Verdict::Kept;
     }
     // SAFETY: the helper has no preconditions.
     let now = unsafe { bpf_ktime_get_ns() };
@@ -66,13 +83,17 @@ pub fn leaves_out(key: &CountKey, detail: &Detail) -> bool {
     let Some(known) = CLIENTS.get_ptr_mut(&client) else {
         let new = Client {
             last_ns: now,
-            sampled: 0,
+            period: u64::MAX,
         };
-        let is_kept = CLIENTS.insert(&client, new, BPF_NOEXIST).is_ok();
-        if !is_kept && is_over {
-            trouble(Trouble::ClientsFull);
+        if CLIENTS.insert(&client, new, BPF_NOEXIST).is_ok() {
+            trouble(Trouble::ClientNew);
+            return Verdict::Kept;
         }
-        return is_over && !is_kept;
+        if is_over {
+            trouble(Trouble::ClientsFull);
+            return Verdict::LeftOut;
+        }
+        return Verdict::Kept;
     };
     // SAFETY: a map value; its words are read and written whole.
     let is_new = unsafe {
@@ -80,11 +101,20 @@ pub fn leaves_out(key: &CountKey, detail: &Detail) -> bool {
         now.wrapping_sub(last) > FORGOTTEN_AFTER && last < now
     };
     if !is_over || is_new {
-        return false;
+        return Verdict::Kept;
     }
-    // SAFETY: as above.
-    add(unsafe { &raw mut (*known).sampled }, 1);
-    true
+    let Some(period) = PERIOD.get_ptr(0) else {
+        return Verdict::LeftOut;
+    };
+    // SAFETY: as above. Two CPUs at once may both be the first: one client too many, seldom.
+    unsafe {
+        let period = period.read_volatile();
+        if core::ptr::replace(&raw mut (*known).period, period) == period {
+            Verdict::LeftOut
+        } else {
+            Verdict::LeftOutFirst
+        }
+    }
 }
 
 /// Takes one of the share of this second; `true` when there was none left.
@@ -98,7 +128,7 @@ fn takes_more_than(limit: u64, key: &CountKey, now: u64) -> bool {
         let _ = SHARES.insert(key, first, BPF_NOEXIST);
         return false;
     };
-    // SAFETY: as in `leaves_out`.
+    // SAFETY: as in `decide`.
     unsafe {
         let age = now.wrapping_sub((*share).second_began);
         // A negative age is that of a second which another CPU has just begun.

@@ -260,7 +260,7 @@ mod tests {
         let value = CountValue {
             events: sum,
             shed,
-            sampled: 0,
+            ..CountValue::default()
         };
         let mut sums = [0; counter::SLOTS];
         sums[..2].fill(sum);

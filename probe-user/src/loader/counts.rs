@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aya::{
     Ebpf,
-    maps::{HashMap as AyaHashMap, MapData, PerCpuArray, PerCpuHashMap},
+    maps::{Array, HashMap as AyaHashMap, MapData, PerCpuArray, PerCpuHashMap},
 };
 use probe_common::{ClientKey, CountKey, CountValue, Health, NetnsSums, counter};
 use zerocopy::{FromBytes, IntoBytes};
@@ -21,6 +21,7 @@ pub struct Counts {
     sums: PerCpuHashMap<MapData, u32, [u8; SUMS]>,
     health: PerCpuArray<MapData, [u8; HEALTH]>,
     clients: AyaHashMap<MapData, [u8; CLIENT], [u64; 2]>,
+    period: Array<MapData, u64>,
 }
 
 /// Everything counted so far, all CPUs added up.
@@ -32,15 +33,6 @@ pub struct Totals {
     pub health: Health,
 }
 
-/// What is known of a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientSeen {
-    /// CLOCK_MONOTONIC.
-    pub last_ns: u64,
-    /// How many of its events were left out of the detail.
-    pub sampled: u64,
-}
-
 impl Counts {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, String> {
         let mut map = |name: &str| ebpf.take_map(name).ok_or(format!("it has no map {name}"));
@@ -50,6 +42,7 @@ impl Counts {
             sums: map("SUMS")?.try_into().map_err(bad)?,
             health: map("HEALTH")?.try_into().map_err(bad)?,
             clients: map("CLIENTS")?.try_into().map_err(bad)?,
+            period: map("PERIOD")?.try_into().map_err(bad)?,
         })
     }
 
@@ -94,26 +87,26 @@ impl Counts {
                 total.events += one.events;
                 total.shed += one.shed;
                 total.sampled += one.sampled;
+                total.sampled_clients += one.sampled_clients;
             }
         }
         counts
     }
 
-    /// Every client that is known, when it was last seen and how many of its events were left out.
-    pub fn clients(&self) -> Vec<(ClientKey, ClientSeen)> {
-        let read = |(key, [last_ns, sampled]): ([u8; CLIENT], [u64; 2])| {
-            let key = ClientKey::read_from_bytes(key.as_bytes()).ok()?;
-            Some((key, ClientSeen { last_ns, sampled }))
-        };
-        self.clients.iter().flatten().filter_map(read).collect()
+    /// Forgets the clients that were last seen before `mono_ns`, and says how many. Each look into a map
+    /// keeps kprobes on this CPU from running meanwhile (kernel/bpf/syscall.c:bpf_disable_instrumentation).
+    pub fn forget_clients(&mut self, mono_ns: u64) -> u64 {
+        let old =
+            |(key, [last_ns, _]): ([u8; CLIENT], [u64; 2])| (last_ns < mono_ns).then_some(key);
+        let old: Vec<_> = self.clients.iter().flatten().filter_map(old).collect();
+        let gone = old.iter().filter(|key| self.clients.remove(*key).is_ok());
+        gone.count() as u64
     }
 
-    /// Makes room for others.
-    pub fn forget_client(&mut self, key: &ClientKey) {
-        if let Ok(bytes) = <[u8; CLIENT]>::try_from(key.as_bytes()) {
-            // One that is gone already is forgotten.
-            let _ = self.clients.remove(&bytes);
-        }
+    /// Begins a new period: from here on each client of which something is left out is counted anew.
+    pub fn begin_period(&mut self, period: u64) {
+        // Where that fails, clients are counted once for two lines.
+        let _ = self.period.set(0, period, 0);
     }
 
     /// What the kernel side says of itself.
@@ -128,6 +121,8 @@ impl Counts {
             total.sums_full += one.sums_full;
             total.late += one.late;
             total.unreadable += one.unreadable;
+            total.sampled += one.sampled;
+            total.clients_new += one.clients_new;
             total.clients_full += one.clients_full;
         }
         total

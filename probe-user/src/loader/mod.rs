@@ -31,7 +31,7 @@ use thiserror::Error;
 
 pub use self::{
     attach::{HookReport, Trial},
-    counts::{ClientSeen, Counts, Totals},
+    counts::{Counts, Totals},
     privilege::missing_capabilities,
 };
 use self::{layout::Layout, programs::Attacher};

@@ -161,9 +161,15 @@ impl Summary {
                 "a SYN cookie refused to an XDP or tc program",
                 "DCCP",
             ],
-            Tier::Trampoline | Tier::Kprobe => &[
+            Tier::Trampoline => &[
                 "a SYN to a multicast or broadcast address",
                 "a SYN cookie refused to an XDP or tc program",
+                "DCCP",
+            ],
+            Tier::Kprobe => &[
+                "a SYN to a multicast or broadcast address",
+                "a SYN cookie refused to an XDP or tc program",
+                "a kprobe that the kernel skipped since another BPF program, or a look into a map, was under way on that CPU",
                 "DCCP",
             ],
         }

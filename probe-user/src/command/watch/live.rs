@@ -236,16 +236,18 @@ impl Live {
         self.enricher.tick(Instant::now());
         self.reconcile(probe);
         let health = probe.counts().health();
-        self.tell_sampled(probe, &probe.counts().counts(), health);
-        self.left_out.tidy(probe.counts_mut(), mono_ns());
+        if self.left_out.is_news(&health) {
+            self.tell_sampled(&probe.counts().counts(), &health);
+        }
+        self.left_out
+            .begin_period(probe.counts_mut(), &health, mono_ns());
         self.note_ring_losses(health);
         self.tell_losses();
     }
 
     /// Says what was left out of the detail since this was last said.
-    fn tell_sampled(&mut self, probe: &Probe, now: &HashMap<CountKey, CountValue>, health: Health) {
-        let clients = || probe.counts().clients();
-        let news = self.left_out.news(now, health.clients_full, clients);
+    fn tell_sampled(&mut self, now: &HashMap<CountKey, CountValue>, health: &Health) {
+        let news = self.left_out.news(now, health);
         let tally = self.tallying();
         let lines: Vec<Sampled> = news
             .into_iter()
@@ -335,7 +337,7 @@ impl Live {
         // From here on the ring only empties, so this ends under any flood.
         probe.detach();
         while !self.drain_until(probe, sampled_ns) {}
-        self.tell_sampled(probe, &last.totals.counts, last.totals.health);
+        self.tell_sampled(&last.totals.counts, &last.totals.health);
         self.note_ring_losses(last.totals.health);
         self.tell_losses();
         let present: Vec<u32> = self.enricher.registry.iter().collect();

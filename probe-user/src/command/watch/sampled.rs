@@ -1,18 +1,18 @@
 //! What was left out of the detail on purpose: counts come in, one line for
 //! each that has grown goes out, with how many clients it stands for.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use probe_common::{ClientKey, CountKey, CountValue};
+use probe_common::{CountKey, CountValue, Health};
 
-use crate::loader::{ClientSeen, Counts};
+use crate::loader::Counts;
 
 /// A client that has been silent for so long is forgotten, as the kernel side
 /// does (probe-ebpf/src/sample.rs:FORGOTTEN_AFTER).
 const FORGOTTEN_AFTER_NS: u64 = 10_000_000_000;
 
-/// Ticks between two looks through the clients while nothing is left out.
-const TIDY_TICKS: u32 = 5;
+/// Clients are looked through when there are so many: three quarters of the room (probe-ebpf/src/sample.rs:CLIENTS).
+const MANY_CLIENTS: u64 = 12_288;
 
 /// How many of the records of one count were left out lately.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,78 +27,60 @@ pub struct News {
 /// What was told.
 #[derive(Debug, Default)]
 pub struct LeftOut {
-    told: HashMap<CountKey, u64>,
-    clients: HashMap<ClientKey, u64>,
-    /// Clients that had found no room when this was last told.
+    told: HashMap<CountKey, CountValue>,
+    /// Records left out, and clients that had found no room, when this was last told.
+    sampled: u64,
     clients_full: u64,
-    ticks: u32,
+    period: u64,
+    /// Clients that were forgotten, and when that was last tried.
+    forgotten: u64,
+    looked_ns: u64,
 }
 
 impl LeftOut {
     /// What was left out before the watch began does not count.
     pub fn since(base: &HashMap<CountKey, CountValue>) -> Self {
         Self {
-            told: base.iter().map(|(key, v)| (*key, v.sampled)).collect(),
+            told: base.clone(),
             ..Self::default()
         }
     }
 
+    /// Whether anything may have been left out since this was last asked: maps are only read then.
+    pub fn is_news(&mut self, health: &Health) -> bool {
+        let is_news = health.sampled > self.sampled;
+        self.sampled = self.sampled.max(health.sampled);
+        is_news
+    }
+
     /// What was left out since this was last asked.
-    pub fn news(
-        &mut self,
-        now: &HashMap<CountKey, CountValue>,
-        clients_full: u64,
-        clients: impl FnOnce() -> Vec<(ClientKey, ClientSeen)>,
-    ) -> Vec<News> {
+    pub fn news(&mut self, now: &HashMap<CountKey, CountValue>, health: &Health) -> Vec<News> {
+        let clients_exact = health.clients_full <= self.clients_full;
+        self.clients_full = self.clients_full.max(health.clients_full);
         let mut news = Vec::new();
         for (key, value) in now {
             let told = self.told.entry(*key).or_default();
-            if value.sampled > *told {
+            if value.sampled > told.sampled {
                 news.push(News {
                     key: *key,
-                    count: value.sampled - *told,
-                    clients: 0,
-                    clients_exact: clients_full <= self.clients_full,
+                    count: value.sampled - told.sampled,
+                    clients: value.sampled_clients.saturating_sub(told.sampled_clients),
+                    clients_exact,
                 });
-                *told = value.sampled;
+                *told = *value;
             }
-        }
-        if news.is_empty() {
-            return news;
-        }
-        self.clients_full = self.clients_full.max(clients_full);
-        let grown = self.grown(&clients());
-        for one in &mut news {
-            one.clients = grown.iter().filter(|c| c.count == one.key).count() as u64;
         }
         news
     }
 
-    /// The clients of which more was left out.
-    fn grown(&mut self, clients: &[(ClientKey, ClientSeen)]) -> HashSet<ClientKey> {
-        let mut grown = HashSet::new();
-        for (key, seen) in clients {
-            let before = self.clients.insert(*key, seen.sampled).unwrap_or(0);
-            // One that was forgotten and came again began at 0.
-            if seen.sampled > before || seen.sampled < before && seen.sampled > 0 {
-                grown.insert(*key);
-            }
-        }
-        grown
-    }
-
-    /// Forgets clients that have been silent, to make room for others.
-    pub fn tidy(&mut self, counts: &mut Counts, now_ns: u64) {
-        self.ticks += 1;
-        if self.ticks < TIDY_TICKS {
-            return;
-        }
-        self.ticks = 0;
-        for (key, seen) in counts.clients() {
-            if now_ns.saturating_sub(seen.last_ns) > FORGOTTEN_AFTER_NS {
-                counts.forget_client(&key);
-                self.clients.remove(&key);
-            }
+    /// Has each client counted anew from here on, and forgets the silent ones when there are many.
+    pub fn begin_period(&mut self, counts: &mut Counts, health: &Health, now_ns: u64) {
+        self.period += 1;
+        counts.begin_period(self.period);
+        let many = health.clients_new.saturating_sub(self.forgotten) > MANY_CLIENTS;
+        if many && now_ns.saturating_sub(self.looked_ns) > FORGOTTEN_AFTER_NS {
+            self.looked_ns = now_ns;
+            self.forgotten += counts.forget_clients(now_ns.saturating_sub(FORGOTTEN_AFTER_NS));
         }
     }
 }
@@ -107,9 +89,9 @@ impl LeftOut {
 mod tests {
     use super::*;
 
-    fn key(listener: u64) -> CountKey {
-        CountKey {
-            listener,
+    fn counts(sampled: u64, sampled_clients: u64) -> HashMap<CountKey, CountValue> {
+        let key = CountKey {
+            listener: 1,
             netns: 1,
             moved: 3,
             flags: 0,
@@ -117,30 +99,14 @@ mod tests {
             hook: 1,
             sock_state: 10,
             reserved: 0,
-        }
-    }
-
-    fn counts(sampled: u64) -> HashMap<CountKey, CountValue> {
+        };
         let value = CountValue {
             events: 100,
             shed: 0,
             sampled,
+            sampled_clients,
         };
-        HashMap::from([(key(1), value)])
-    }
-
-    fn client(last: u8, sampled: u64) -> (ClientKey, ClientSeen) {
-        let mut addr = [0; 16];
-        addr[0] = last;
-        let key = ClientKey {
-            count: key(1),
-            addr,
-        };
-        let seen = ClientSeen {
-            last_ns: 0,
-            sampled,
-        };
-        (key, seen)
+        HashMap::from([(key, value)])
     }
 
     fn figures(news: &[News]) -> Vec<(u64, u64, bool)> {
@@ -150,20 +116,26 @@ mod tests {
 
     #[test]
     fn each_is_told_once_with_its_clients() {
-        let mut left_out = LeftOut::since(&counts(10));
-        let first = left_out.news(&counts(15), 0, || {
-            vec![client(1, 2), client(2, 3), client(3, 0)]
-        });
+        let health = Health::default();
+        let mut left_out = LeftOut::since(&counts(10, 3));
+        let first = left_out.news(&counts(15, 5), &health);
         assert_eq!(figures(&first), [(5, 2, true)]);
-        assert!(left_out.news(&counts(15), 0, Vec::new).is_empty());
-        let second = left_out.news(&counts(19), 0, || vec![client(1, 2), client(2, 7)]);
+        assert!(left_out.news(&counts(15, 5), &health).is_empty());
+        let second = left_out.news(&counts(19, 6), &health);
         assert_eq!(figures(&second), [(4, 1, true)]);
     }
 
     #[test]
     fn clients_that_found_no_room_make_it_a_minimum() {
-        let mut left_out = LeftOut::since(&counts(0));
-        let news = left_out.news(&counts(5), 3, || vec![client(1, 2)]);
+        let mut left_out = LeftOut::since(&counts(0, 0));
+        let health = Health {
+            sampled: 5,
+            clients_full: 3,
+            ..Health::default()
+        };
+        assert!(left_out.is_news(&health));
+        assert!(!left_out.is_news(&health));
+        let news = left_out.news(&counts(5, 1), &health);
         assert_eq!(figures(&news), [(5, 1, false)]);
     }
 }
