@@ -30,7 +30,16 @@ fn catches(pid: u32, signal: Signal) -> Result<bool> {
 
 #[test]
 fn an_early_signal_still_sums_up() -> Result<()> {
-    let whydrop = Whydrop::spawn(Watch::new().command()?)?;
+    let mut command = Watch::new().command()?;
+    // SAFETY: signal(2) is async-signal-safe, and nothing else is done between fork and exec.
+    unsafe {
+        // What runs the tests may ignore it, as nohup does.
+        command.pre_exec(|| {
+            libc::signal(libc::SIGHUP, libc::SIG_DFL);
+            Ok(())
+        });
+    }
+    let whydrop = Whydrop::spawn(command)?;
     // It is not ready yet: it has not even begun to load its programs. SIGHUP
     // is the last that it catches: a signal that comes between the kernel's
     // taking a handler and the library's knowing what to call is lost.
