@@ -66,7 +66,7 @@ impl Vm<'_> {
                 "-M",
                 "q35",
                 "-accel",
-                "tcg,thread=single",
+                "tcg,thread=multi",
                 "-cpu",
                 "max",
                 "-smp",
