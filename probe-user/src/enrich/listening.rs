@@ -77,9 +77,13 @@ impl Listening {
             ask.registry.refresh();
             let all: Vec<u32> = ask.registry.iter().collect();
             self.dumps.retain(|known, _| all.contains(known));
+            let mut answered = true;
             for other in all.into_iter().filter(|other| *other != netns) {
                 let (registry, pool) = (&mut *ask.registry, &mut *ask.pool);
-                self.dump(Ask { registry, pool }, other);
+                answered &= self.dump(Ask { registry, pool }, other);
+            }
+            if !answered {
+                self.looked_ns = 0;
             }
             self.everywhere.ran(began, Instant::now());
         }
@@ -92,14 +96,22 @@ impl Listening {
         (others, is_fresh)
     }
 
-    /// A namespace that cannot be asked has no listeners to tell of.
-    fn dump(&mut self, ask: Ask<'_>, netns: u32) {
+    /// Whether it could be had: of a namespace that cannot be asked nothing is known.
+    fn dump(&mut self, ask: Ask<'_>, netns: u32) -> bool {
         let taken_ns = mono_ns();
         let found = ask
             .pool
             .get(ask.registry, netns, Instant::now())
-            .and_then(|diag| diag.listeners(None))
-            .unwrap_or_default();
-        self.dumps.insert(netns, Dump { taken_ns, found });
+            .and_then(|diag| diag.listeners(None));
+        match found {
+            Ok(found) => {
+                self.dumps.insert(netns, Dump { taken_ns, found });
+                true
+            }
+            Err(_) => {
+                self.dumps.remove(&netns);
+                false
+            }
+        }
     }
 }

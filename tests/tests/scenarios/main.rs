@@ -24,4 +24,5 @@ mod residual;
 mod retransmits;
 mod stress;
 mod tiers;
+mod together;
 mod traced;

@@ -174,8 +174,9 @@ impl Progress {
 
     fn end(&mut self, end: &End, job: &Job, console: &Console, log: &Path, started: Instant) {
         let seconds = started.elapsed().as_secs();
+        let in_patched_code = |line: &str| line.contains("RIP:") && line.contains("+0x5/0x");
         self.ran_into_patching =
-            matches!(end, End::Exited) && !self.done && console.tail().contains("+0x5/0x");
+            matches!(end, End::Exited) && !self.done && console.tail().lines().any(in_patched_code);
         let what = match end {
             End::Exited if self.done => {
                 // An unexpected end of the list of tiers would otherwise look like success.
