@@ -118,7 +118,10 @@ pub fn check_events(wire: &Wire, expected: &Expected, stopped: &Stopped) -> Resu
         let event = unexpected.remove(at);
         check_listener(expected, event).with_context(|| format!("in {event}"))?;
     }
-    unexpected.retain(|event| EXACT.contains(&event.kind()));
+    // A request may outlive the test that made it, and its namespace's number be given to another one.
+    let is_of_another =
+        |event: &Event| event.is("request-expired") && event.cause() == Some("listener-closed");
+    unexpected.retain(|event| EXACT.contains(&event.kind()) && !is_of_another(event));
     ensure!(unexpected.is_empty(), "nobody expects {unexpected:?}");
     Ok(())
 }
@@ -170,8 +173,10 @@ fn check_hit(expected: &Expected, event: &Event) -> Result<()> {
 /// whydrop has found since.
 fn check_found(expected: &Expected, event: &Event) -> Result<()> {
     let listener = expected.listener.as_ref().context("there is none")?;
+    // A namespace that is younger than whydrop may not be found in time; then it says so.
+    let says_why = event.0["no_snapshot"].is_string();
     ensure!(
-        event.snapshot_cookie() == Some(listener.cookie()),
+        event.snapshot_cookie() == Some(listener.cookie()) || says_why,
         "the cookie is {:#x}",
         listener.cookie()
     );
