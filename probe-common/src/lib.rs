@@ -16,6 +16,15 @@ pub const ABI: u32 = 4;
 /// The value of an offset that the running kernel's BTF does not have.
 pub const ABSENT: u32 = u32::MAX;
 
+/// How long both sides remember that a listener was closed.
+pub const CLOSED_REMEMBERED_NS: u64 = 60_000_000_000;
+
+/// A client that was silent for so long is a new one while detail is sampled.
+pub const CLIENT_FORGOTTEN_NS: u64 = 10_000_000_000;
+
+/// Room for clients while detail is sampled.
+pub const CLIENTS_AT_MOST: usize = 16_384;
+
 /// Which hook produced a record.
 pub mod hook {
     /// Around `tcp_conn_request`: a SYN at a listener.
@@ -117,7 +126,6 @@ pub mod flag {
     pub const QUEUED: u16 = 1 << 7;
     /// The listener was there no more, or listened no more.
     pub const LISTENER_GONE: u16 = 1 << 8;
-
     /// The accept queue had just been found full for the packet that is answered.
     pub const OVERFLOWN: u16 = 1 << 9;
     /// The packet is a reset.
@@ -143,6 +151,7 @@ pub mod state {
     pub const ESTABLISHED: u8 = 1;
     pub const SYN_SENT: u8 = 2;
     pub const SYN_RECV: u8 = 3;
+    pub const TIME_WAIT: u8 = 6;
     pub const CLOSE: u8 = 7;
     pub const LISTEN: u8 = 10;
     pub const NEW_SYN_RECV: u8 = 12;

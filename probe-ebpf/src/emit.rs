@@ -38,7 +38,7 @@ const BPF_NOEXIST: u64 = 1;
 
 /// What the health counters count.
 #[derive(Clone, Copy)]
-pub enum Trouble {
+pub enum Noted {
     RingFull,
     CountsFull,
     SumsFull,
@@ -59,23 +59,23 @@ pub fn add(word: *mut u64, n: u64) {
     unsafe { asm!("lock *(u64 *)({word} + 0) += {n}", word = in(reg) word, n = in(reg) n) };
 }
 
-/// Counts a trouble of the kernel side itself.
+/// Counts what the kernel side has to say about itself.
 #[inline(always)]
-pub fn trouble(what: Trouble) {
+pub fn note(what: Noted) {
     let Some(health) = HEALTH.get_ptr_mut(0) else {
         return;
     };
     // SAFETY: a field of a map value that exists.
     let word = unsafe {
         match what {
-            Trouble::RingFull => &raw mut (*health).ring_full,
-            Trouble::CountsFull => &raw mut (*health).counts_full,
-            Trouble::SumsFull => &raw mut (*health).sums_full,
-            Trouble::Late => &raw mut (*health).late,
-            Trouble::Unreadable => &raw mut (*health).unreadable,
-            Trouble::Sampled => &raw mut (*health).sampled,
-            Trouble::ClientNew => &raw mut (*health).clients_new,
-            Trouble::ClientsFull => &raw mut (*health).clients_full,
+            Noted::RingFull => &raw mut (*health).ring_full,
+            Noted::CountsFull => &raw mut (*health).counts_full,
+            Noted::SumsFull => &raw mut (*health).sums_full,
+            Noted::Late => &raw mut (*health).late,
+            Noted::Unreadable => &raw mut (*health).unreadable,
+            Noted::Sampled => &raw mut (*health).sampled,
+            Noted::ClientNew => &raw mut (*health).clients_new,
+            Noted::ClientsFull => &raw mut (*health).clients_full,
         }
     };
     add(word, 1);
@@ -92,7 +92,7 @@ fn add_sums(netns: u32, moved: &[u8; counter::SLOTS]) {
         sums = SUMS.get_ptr_mut(netns);
     }
     let Some(sums) = sums else {
-        return trouble(Trouble::SumsFull);
+        return note(Noted::SumsFull);
     };
     let mut slot = 0;
     while slot < counter::SLOTS {
@@ -122,7 +122,7 @@ fn count(key: &CountKey) -> Option<*mut CountValue> {
     match value {
         // SAFETY: this CPU's value; entries are never removed while programs run.
         Some(value) => add(unsafe { &raw mut (*value).events }, 1),
-        None => trouble(Trouble::CountsFull),
+        None => note(Noted::CountsFull),
     }
     value
 }
@@ -225,7 +225,7 @@ pub fn emit(detail: &Detail, moved: &[u8; counter::SLOTS]) {
     }
     let verdict = sample::decide(&key, detail);
     if verdict != sample::Verdict::Kept {
-        trouble(Trouble::Sampled);
+        note(Noted::Sampled);
         if let Some(value) = counted {
             let first = u64::from(verdict == sample::Verdict::LeftOutFirst);
             // SAFETY: as in `count`.
@@ -237,7 +237,7 @@ pub fn emit(detail: &Detail, moved: &[u8; counter::SLOTS]) {
         return;
     }
     let Some(mut entry) = EVENTS.reserve(0) else {
-        trouble(Trouble::RingFull);
+        note(Noted::RingFull);
         if let Some(value) = counted {
             // SAFETY: as in `count`.
             add(unsafe { &raw mut (*value).shed }, 1);
@@ -320,13 +320,11 @@ fn fill(record: &mut Record, detail: &Detail) {
     }
 }
 
-/// `TCP_TIME_WAIT`: like a request, it is no full `struct sock`.
-pub const TIME_WAIT: u8 = 6;
-
 /// A socket of any state: `true` when reading beyond `sock_common` is sound.
+/// Neither a request nor what waits in TIME_WAIT is a full `struct sock`.
 #[inline(always)]
 pub fn is_full(sock_state: u8) -> bool {
-    sock_state != state::NEW_SYN_RECV && sock_state != TIME_WAIT
+    sock_state != state::NEW_SYN_RECV && sock_state != state::TIME_WAIT
 }
 
 /// A packet left a listener and at least one decisive counter moved.
@@ -370,7 +368,7 @@ pub fn listener_closed(sock: Ptr, netns: u32, cookie: u64) {
         reserved: 0,
     });
     let Some(mut entry) = EVENTS.reserve(0) else {
-        trouble(Trouble::RingFull);
+        note(Noted::RingFull);
         if let Some(value) = counted {
             // SAFETY: as in `count`.
             add(unsafe { &raw mut (*value).shed }, 1);

@@ -12,7 +12,7 @@ use probe_common::{counter, flag};
 
 use crate::{
     config,
-    emit::{self, Trouble, trouble},
+    emit::{self, Noted, note},
     kernel::{self, Ptr},
 };
 
@@ -80,7 +80,7 @@ pub fn open(enter: Enter) -> Option<()> {
     let net = kernel::net_of(enter.sock);
     let mib = kernel::mib_of(net);
     if mib == 0 {
-        trouble(Trouble::Unreadable);
+        note(Noted::Unreadable);
         return None;
     }
     frame.mib = mib;
@@ -175,10 +175,10 @@ fn close_frame(frame: &mut Frame, generation: u64, late: bool) {
         return;
     }
     if any > u64::from(u8::MAX) {
-        return trouble(Trouble::Unreadable);
+        return note(Noted::Unreadable);
     }
     if late {
-        trouble(Trouble::Late);
+        note(Noted::Late);
     }
     emit::decision(frame, if late { flag::LATE } else { 0 });
 }

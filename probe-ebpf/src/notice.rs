@@ -2,20 +2,16 @@
 //! with a reason, listeners that were closed.
 
 use aya_ebpf::{btf_maps::LruHashMap, helpers::bpf_ktime_get_ns, macros::btf_map};
-use probe_common::{ABSENT, flag, hook, state, tcp_flag};
+use probe_common::{ABSENT, CLOSED_REMEMBERED_NS, flag, hook, state, tcp_flag};
 
 use crate::{
     config::{self, *},
-    emit::{self, Detail, NOTHING_MOVED, TIME_WAIT, emit, is_full},
+    emit::{self, Detail, NOTHING_MOVED, emit, is_full},
     frame,
     kernel::{self, Headers, Ptr},
 };
 
 const NULL: Ptr = core::ptr::null();
-
-/// For so long a segment that finds no socket is taken for one of a
-/// connection attempt, when there was a listener on its port.
-const RECENTLY: u64 = 60_000_000_000;
 
 /// Where a listener was.
 #[repr(C)]
@@ -52,7 +48,7 @@ pub fn of_socket(which: u8, sock: Ptr, answered: Ptr, request: Ptr, reason: u32)
         }
         matches!(sock_state, state::SYN_SENT | state::SYN_RECV) || flags & flag::UNACCEPTED != 0
     } else {
-        sock_state != TIME_WAIT
+        sock_state != state::TIME_WAIT
     };
     if !is_wanted(attempt) {
         return;
@@ -116,6 +112,8 @@ pub fn reset(sock: Ptr, skb: Ptr, reason: u32) {
     }
 }
 
+/// For a while a segment that finds no socket is taken for one of a connection
+/// attempt, when there was a listener on its port.
 #[inline(always)]
 fn was_listener(netns: u32, port: u16) -> bool {
     let place = Place {
@@ -126,7 +124,7 @@ fn was_listener(netns: u32, port: u16) -> bool {
         return false;
     };
     // SAFETY: a map value, read whole; the helper has no preconditions.
-    unsafe { bpf_ktime_get_ns().wrapping_sub(*closed) < RECENTLY }
+    unsafe { bpf_ktime_get_ns().wrapping_sub(*closed) < CLOSED_REMEMBERED_NS }
 }
 
 /// A socket changes its state.

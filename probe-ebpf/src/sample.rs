@@ -8,18 +8,15 @@ use aya_ebpf::{
     helpers::bpf_ktime_get_ns,
     macros::btf_map,
 };
-use probe_common::{ClientKey, CountKey};
+use probe_common::{CLIENT_FORGOTTEN_NS, CLIENTS_AT_MOST, ClientKey, CountKey};
 
 use crate::{
     config::*,
-    emit::{Detail, Trouble, trouble},
+    emit::{Detail, Noted, note},
     kernel,
 };
 
 const SECOND: u64 = 1_000_000_000;
-
-/// A client that was silent for so long is a new one.
-const FORGOTTEN_AFTER: u64 = 10 * SECOND;
 
 const BPF_NOEXIST: u64 = 1;
 
@@ -43,7 +40,7 @@ pub struct Client {
 }
 
 #[btf_map]
-static CLIENTS: HashMap<ClientKey, Client, 16384> = HashMap::new();
+static CLIENTS: HashMap<ClientKey, Client, CLIENTS_AT_MOST> = HashMap::new();
 
 /// The user side's period: it begins a new one when it has told what was left out.
 #[btf_map]
@@ -86,11 +83,11 @@ pub fn decide(key: &CountKey, detail: &Detail) -> Verdict {
             period: u64::MAX,
         };
         if CLIENTS.insert(&client, new, BPF_NOEXIST).is_ok() {
-            trouble(Trouble::ClientNew);
+            note(Noted::ClientNew);
             return Verdict::Kept;
         }
         if is_over {
-            trouble(Trouble::ClientsFull);
+            note(Noted::ClientsFull);
             return Verdict::LeftOut;
         }
         return Verdict::Kept;
@@ -98,7 +95,7 @@ pub fn decide(key: &CountKey, detail: &Detail) -> Verdict {
     // SAFETY: a map value; its words are read and written whole.
     let is_new = unsafe {
         let last = core::ptr::replace(&raw mut (*known).last_ns, now);
-        now.wrapping_sub(last) > FORGOTTEN_AFTER && last < now
+        now.wrapping_sub(last) > CLIENT_FORGOTTEN_NS && last < now
     };
     if !is_over || is_new {
         return Verdict::Kept;

@@ -132,7 +132,6 @@ fn of_reset_sent(evidence: &Evidence, reasons: &Reasons) -> Option<Cause> {
         "tcp-abort-on-linger",
         "tcp-disconnect-with-data",
     ];
-    const TIME_WAIT: u8 = 6;
     let is_answer = evidence.has(flag::ANSWER);
     match evidence.sock_state {
         // net/ipv4/tcp_minisocks.c:tcp_check_req: from 6.12 on the kernel calls it `invalid-syn`.
@@ -148,7 +147,7 @@ fn of_reset_sent(evidence: &Evidence, reasons: &Reasons) -> Option<Cause> {
             ],
         )),
         0 => Some(Cause::certain("no-socket")),
-        TIME_WAIT => Some(Cause::certain("time-wait")),
+        state::TIME_WAIT => Some(Cause::certain("time-wait")),
         // net/ipv4/inet_connection_sock.c:inet_child_forget closes a child before it resets it.
         state::CLOSE if evidence.has(flag::UNACCEPTED) && !is_answer => {
             Some(Cause::certain("listener-closed"))

@@ -58,7 +58,17 @@ pub fn run(args: &Args) -> Result<()> {
             "--features",
             "log",
         ];
-        proc::run(proc::cargo(debug))
+        proc::run(proc::cargo(debug))?;
+        // Nor the doors of the fuzz targets.
+        let doors = [
+            "check",
+            "--quiet",
+            "--package",
+            "probe-user",
+            "--features",
+            "fuzzing",
+        ];
+        proc::run(proc::cargo(doors))
     })?;
     step("unit tests", || proc::run(proc::cargo(["test", "--quiet"])))?;
     let whole = args.filter.is_empty();

@@ -7,14 +7,12 @@ use std::{
     sync::Arc,
 };
 
+use probe_common::CLOSED_REMEMBERED_NS;
+
 use crate::{
     decode::{Event, Task},
     inspect::owner::Owner,
 };
-
-/// How long a closed listener is remembered, as long as the kernel side does
-/// (probe-ebpf/src/notice.rs:RECENTLY).
-const REMEMBERED_NS: u64 = 60_000_000_000;
 
 /// So many are remembered at most, the newest.
 const CLOSED_AT_MOST: usize = 4096;
@@ -88,7 +86,7 @@ impl History {
         self.closed.iter().rev().find(|closed| {
             closed.netns == netns
                 && closed.mono_ns <= mono_ns
-                && mono_ns - closed.mono_ns < REMEMBERED_NS
+                && mono_ns - closed.mono_ns < CLOSED_REMEMBERED_NS
                 && is_bound_for(closed.addr, local)
         })
     }
@@ -96,7 +94,7 @@ impl History {
     /// Forgets what is too long ago.
     pub fn forget(&mut self, now_ns: u64) {
         while let Some(oldest) = self.closed.front()
-            && now_ns.saturating_sub(oldest.mono_ns) > REMEMBERED_NS
+            && now_ns.saturating_sub(oldest.mono_ns) > CLOSED_REMEMBERED_NS
         {
             self.closed.pop_front();
         }
@@ -178,7 +176,13 @@ mod tests {
     #[test]
     fn one_that_was_closed_later_or_long_ago_is_not_the_cause() {
         check("0.0.0.0:80", 1, "10.0.0.1:80", 999, false);
-        check("0.0.0.0:80", 1, "10.0.0.1:80", 1_000 + REMEMBERED_NS, false);
+        check(
+            "0.0.0.0:80",
+            1,
+            "10.0.0.1:80",
+            1_000 + CLOSED_REMEMBERED_NS,
+            false,
+        );
     }
 
     #[test]

@@ -209,7 +209,7 @@ impl Enricher {
             }
             let id = one.snapshot.as_ref().ok().and_then(Snapshot::cgroup_id);
             one.cgroup = self.cgroup(id, &one.owner);
-            if let Some(listener) = one.event.listener {
+            if let (Some(listener), Ok(_)) = (one.event.listener, &one.snapshot) {
                 self.history.meet(listener.cookie, &one.owner);
             }
         }

@@ -39,6 +39,12 @@ pub struct Refusal {
     pub closed: Option<Closed>,
 }
 
+/// Where a listener of the packet's own namespace can be instead.
+const BESIDE: [&str; 2] = ["listener-on-other-address", "listener-on-other-device"];
+
+/// Where one of another namespace is.
+const ELSEWHERE: &str = "listener-in-other-namespace";
+
 /// So many are named; a port may have a listener in each of a thousand namespaces.
 const NAMED_AT_MOST: usize = 8;
 
@@ -70,9 +76,9 @@ impl Refusal {
     pub fn nowhere(knows_here: bool, knows_others: bool) -> Self {
         let or: &[&str] = match (knows_here, knows_others) {
             (true, true) => &[],
-            (true, false) => &["listener-in-other-namespace"],
-            (false, true) => &["listener-on-other-address"],
-            (false, false) => &["listener-on-other-address", "listener-in-other-namespace"],
+            (true, false) => &[ELSEWHERE],
+            (false, true) => &BESIDE,
+            (false, false) => &[BESIDE[0], BESIDE[1], ELSEWHERE],
         };
         Self::because(Cause::among("no-listener", or), Vec::new())
     }
@@ -128,12 +134,8 @@ pub fn in_other_namespaces<'a>(
         .take(NAMED_AT_MOST)
         .map(|(netns, listener)| Elsewhere::of(netns, listener))
         .collect();
-    let or: &[&str] = if knows_here {
-        &[]
-    } else {
-        &["listener-on-other-address"]
-    };
-    let cause = Cause::among("listener-in-other-namespace", or);
+    let or: &[&str] = if knows_here { &[] } else { &BESIDE };
+    let cause = Cause::among(ELSEWHERE, or);
     (!found.is_empty()).then(|| Refusal::because(cause, found))
 }
 
@@ -184,6 +186,22 @@ mod tests {
             "10.0.0.1:80",
             Some("not-yet-listening"),
         );
+    }
+
+    fn check_nowhere(knows_here: bool, knows_others: bool, or: &[&str]) {
+        let cause = Refusal::nowhere(knows_here, knows_others).cause;
+        let cause = cause.expect("a cause");
+        assert_eq!(&*cause.id, "no-listener");
+        assert_eq!(cause.or, or);
+    }
+
+    #[test]
+    fn what_was_not_looked_up_in_time_is_not_ruled_out() {
+        let [address, device] = BESIDE;
+        check_nowhere(true, true, &[]);
+        check_nowhere(true, false, &[ELSEWHERE]);
+        check_nowhere(false, true, &[address, device]);
+        check_nowhere(false, false, &[address, device, ELSEWHERE]);
     }
 
     #[test]

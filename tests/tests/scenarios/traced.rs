@@ -179,10 +179,8 @@ fn check_hit(expected: &Expected, event: &Event) -> Result<()> {
 /// whydrop has found since.
 fn check_found(expected: &Expected, event: &Event) -> Result<()> {
     let listener = expected.listener.as_ref().context("there is none")?;
-    // A namespace that is younger than whydrop may not be found in time; then it says so.
-    let says_why = event.0["no_snapshot"].is_string();
     ensure!(
-        event.snapshot_cookie() == Some(listener.cookie()) || says_why,
+        event.snapshot_cookie() == Some(listener.cookie()),
         "the cookie is {:#x}",
         listener.cookie()
     );

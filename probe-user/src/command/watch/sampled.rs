@@ -3,16 +3,12 @@
 
 use std::collections::HashMap;
 
-use probe_common::{CountKey, CountValue, Health};
+use probe_common::{CLIENT_FORGOTTEN_NS, CLIENTS_AT_MOST, CountKey, CountValue, Health};
 
 use crate::loader::Counts;
 
-/// A client that has been silent for so long is forgotten, as the kernel side
-/// does (probe-ebpf/src/sample.rs:FORGOTTEN_AFTER).
-const FORGOTTEN_AFTER_NS: u64 = 10_000_000_000;
-
-/// Clients are looked through when there are so many: three quarters of the room (probe-ebpf/src/sample.rs:CLIENTS).
-const MANY_CLIENTS: u64 = 12_288;
+/// Clients are looked through when there are so many: three quarters of the room.
+const MANY_CLIENTS: u64 = CLIENTS_AT_MOST as u64 / 4 * 3;
 
 /// How many of the records of one count were left out lately.
 #[derive(Debug, PartialEq, Eq)]
@@ -78,9 +74,9 @@ impl LeftOut {
         self.period += 1;
         counts.begin_period(self.period);
         let many = health.clients_new.saturating_sub(self.forgotten) > MANY_CLIENTS;
-        if many && now_ns.saturating_sub(self.looked_ns) > FORGOTTEN_AFTER_NS {
+        if many && now_ns.saturating_sub(self.looked_ns) > CLIENT_FORGOTTEN_NS {
             self.looked_ns = now_ns;
-            self.forgotten += counts.forget_clients(now_ns.saturating_sub(FORGOTTEN_AFTER_NS));
+            self.forgotten += counts.forget_clients(now_ns.saturating_sub(CLIENT_FORGOTTEN_NS));
         }
     }
 }
