@@ -11,7 +11,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Raised whenever a record, a key or a constant below changes its meaning.
-pub const ABI: u32 = 4;
+pub const ABI: u32 = 5;
 
 /// The value of an offset that the running kernel's BTF does not have.
 pub const ABSENT: u32 = u32::MAX;
@@ -291,6 +291,106 @@ pub struct NetnsSums {
     pub moved: [u64; counter::SLOTS],
 }
 
+/// Key of the figures of a listener.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    feature = "user",
+    derive(FromBytes, IntoBytes, Immutable, KnownLayout, PartialEq, Eq, Hash)
+)]
+#[repr(C)]
+pub struct StatKey {
+    /// As [`CountKey::listener`].
+    pub listener: u64,
+    pub netns: u32,
+    pub reserved: u32,
+}
+
+/// What a listener goes through, per CPU.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(
+    feature = "user",
+    derive(FromBytes, IntoBytes, Immutable, KnownLayout, PartialEq, Eq)
+)]
+#[repr(C)]
+pub struct ListenerStats {
+    /// Connections that entered the accept queue.
+    pub established: u64,
+    /// Of these, connections that accept(2) took out of it; 0 where no hook sees that.
+    pub accepted: u64,
+    /// The longest that one of these was in the queue.
+    pub wait_max_ns: u64,
+    /// `sk_ack_backlog` at most, and `sk_max_ack_backlog` at that moment.
+    pub accept_queue_peak: u32,
+    pub accept_queue_limit: u32,
+    /// `icsk_accept_queue.qlen` at most, and `sk_max_ack_backlog` at that moment.
+    pub syn_queue_peak: u32,
+    pub syn_queue_limit: u32,
+    /// Of the first packet's CPU only, 0 of the others: kernel address of the listener, and as
+    /// [`Record::bound_addr`], [`Record::bound_port`] and [`Record::sock_family`].
+    pub sock: u64,
+    pub bound_addr: [u8; 16],
+    pub bound_port: u16,
+    pub sock_family: u16,
+    pub reserved: u32,
+}
+
+/// How long connections waited in an accept queue: how many for each step of [`wait`].
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    feature = "user",
+    derive(FromBytes, IntoBytes, Immutable, KnownLayout, PartialEq, Eq)
+)]
+#[repr(C)]
+pub struct Waits {
+    pub steps: [u32; wait::STEPS],
+}
+
+/// Steps of a time, each at most a sixteenth longer than the one before.
+pub mod wait {
+    /// Up to 2^37 ns, about 137 s.
+    pub const STEPS: usize = 384;
+
+    /// Nanoseconds of the first sixteen steps, as a power of two.
+    const UNIT: u32 = 10;
+
+    /// The step of so many nanoseconds; what is longer than the last is in it.
+    #[inline(always)]
+    pub const fn step(ns: u64) -> usize {
+        let units = ns >> UNIT;
+        // No count of leading zeroes: BPF has none.
+        let (mut rest, mut power) = (units, 0);
+        let mut half = 32;
+        while half > 0 {
+            if rest >> half != 0 {
+                rest >>= half;
+                power += half;
+            }
+            half >>= 1;
+        }
+        let step = if power < 4 {
+            units
+        } else {
+            (power as u64 - 3) * 16 + (units >> (power - 4) & 15)
+        };
+        if step < STEPS as u64 {
+            step as usize
+        } else {
+            STEPS - 1
+        }
+    }
+
+    /// The shortest time of a step, and the shortest that is too long for it.
+    pub const fn bounds(step: usize) -> (u64, u64) {
+        let (first, width) = if step < 16 {
+            (step as u64, 1)
+        } else {
+            let power = step / 16 - 1;
+            ((16 + step as u64 % 16) << power, 1 << power)
+        };
+        (first << UNIT, (first + width) << UNIT)
+    }
+}
+
 /// What the kernel side has to say about itself, per CPU.
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(
@@ -315,6 +415,8 @@ pub struct Health {
     pub clients_new: u64,
     /// Clients that found no room in the map of clients while detail was sampled.
     pub clients_full: u64,
+    /// Figures of listeners that found no room in their maps.
+    pub stats_full: u64,
 }
 
 #[cfg(test)]
@@ -326,5 +428,24 @@ mod tests {
         assert_eq!(size_of::<Record>(), 144);
         assert_eq!(size_of::<CountKey>(), 24);
         assert_eq!(size_of::<ClientKey>(), 40);
+        assert_eq!(size_of::<StatKey>(), 16);
+        assert_eq!(size_of::<ListenerStats>(), 72);
+    }
+
+    #[test]
+    fn every_time_is_within_the_bounds_of_its_step() {
+        let (mut ns, mut last) = (1u64, 0);
+        while ns < 1 << 37 {
+            for near in [ns - 1, ns, ns + 1] {
+                let (first, end) = wait::bounds(wait::step(near));
+                assert!((first..end).contains(&near), "{near} in {first}..{end}");
+            }
+            let step = wait::step(ns);
+            assert!(step >= last, "{ns}");
+            last = step;
+            ns += ns / 7 + 1;
+        }
+        assert_eq!(wait::step((1 << 37) - 1), wait::STEPS - 1);
+        assert_eq!(wait::step(u64::MAX), wait::STEPS - 1);
     }
 }

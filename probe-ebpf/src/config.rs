@@ -93,6 +93,8 @@ globals! {
     KFREE_SKB_ARGS = 0;
     /// How many arguments the tracepoint `tcp_send_reset` has: the third is the reason.
     SEND_RESET_ARGS = 2;
+    /// How many arguments `inet_csk_accept` has: what it returns comes after them.
+    ACCEPT_ARGS = 4;
 }
 
 /// The byte offset of counter `slot` in `struct linux_mib`.

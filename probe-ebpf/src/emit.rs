@@ -47,6 +47,7 @@ pub enum Noted {
     Sampled,
     ClientNew,
     ClientsFull,
+    StatsFull,
 }
 
 /// Adds to a counter of this CPU. Atomically: a program in process context can
@@ -57,6 +58,15 @@ pub fn add(word: *mut u64, n: u64) {
     // returns a value; the plain atomic add has been there from the start.
     // SAFETY: `word` points into a map value of this CPU, aligned to eight bytes.
     unsafe { asm!("lock *(u64 *)({word} + 0) += {n}", word = in(reg) word, n = in(reg) n) };
+}
+
+/// The same for a word of four bytes, which any CPU may add to.
+#[inline(always)]
+pub fn add_small(word: *mut u32, n: u32) {
+    // SAFETY: `word` points into a map value, aligned to four bytes.
+    unsafe {
+        asm!("lock *(u32 *)({word} + 0) += {n}", word = in(reg) word, n = in(reg) u64::from(n))
+    };
 }
 
 /// Counts what the kernel side has to say about itself.
@@ -76,6 +86,7 @@ pub fn note(what: Noted) {
             Noted::Sampled => &raw mut (*health).sampled,
             Noted::ClientNew => &raw mut (*health).clients_new,
             Noted::ClientsFull => &raw mut (*health).clients_full,
+            Noted::StatsFull => &raw mut (*health).stats_full,
         }
     };
     add(word, 1);

@@ -14,6 +14,7 @@ use crate::{
     config,
     emit::{self, Noted, note},
     kernel::{self, Ptr},
+    stats::{self, Listener},
 };
 
 /// The packet that is inside a listener on this CPU.
@@ -31,6 +32,8 @@ pub struct Frame {
     /// A request at hand instead of a packet.
     pub request: u64,
     pub cookie: u64,
+    /// The connection that the listener has made of the packet, 0 without one.
+    child: u64,
     before: [u64; counter::SLOTS],
     /// How far each counter moved, once the frame is closed.
     pub moved: [u8; counter::SLOTS],
@@ -40,6 +43,17 @@ pub struct Frame {
 
 #[btf_map]
 static FRAME: PerCpuArray<Frame, 1> = PerCpuArray::new();
+
+impl Frame {
+    #[inline(always)]
+    const fn listener(&self) -> Listener {
+        Listener {
+            sock: self.sock,
+            cookie: self.cookie,
+            netns: self.netns,
+        }
+    }
+}
 
 /// Who enters: `sock` is the listener, and either a packet or a request.
 pub struct Enter {
@@ -90,6 +104,7 @@ pub fn open(enter: Enter) -> Option<()> {
     frame.skb = enter.skb as u64;
     frame.request = enter.request as u64;
     frame.cookie = enter.cookie;
+    frame.child = 0;
     frame.hook = enter.hook;
     let mut slot = 0;
     while slot < counter::SLOTS {
@@ -139,6 +154,37 @@ pub fn has_overflown(skb: Ptr) -> bool {
     let slot = counter::LISTEN_OVERFLOWS;
     let now: u64 = kernel::read(frame.mib as Ptr, config::mib(slot));
     !skb.is_null() && frame.key == skb as u64 && now != frame.before[slot]
+}
+
+/// A listener makes a connection of the packet that is inside.
+#[inline(always)]
+pub fn child_made(child: Ptr) -> Option<()> {
+    let (frame, _) = current()?;
+    if frame.key != 0 {
+        frame.child = child as u64;
+    }
+    Some(())
+}
+
+/// A connection that was never established is closed: it has not entered the accept queue.
+#[inline(always)]
+pub fn child_undone(child: Ptr) -> Option<()> {
+    let (frame, _) = current()?;
+    if frame.child == child as u64 {
+        frame.child = 0;
+    }
+    Some(())
+}
+
+/// A connection is established: it has entered the accept queue a moment ago.
+#[inline(always)]
+pub fn child_established(child: Ptr) -> Option<()> {
+    let (frame, _) = current()?;
+    if frame.key != 0 && frame.child == child as u64 {
+        frame.child = 0;
+        stats::left(&frame.listener(), child as u64)?;
+    }
+    Some(())
 }
 
 #[inline(always)]

@@ -320,16 +320,21 @@ pub fn fill_ends(record: &mut Record, sk: Ptr) {
     record.remote_port = u16::from_be(read(sk, SKC_DPORT.load()));
 }
 
+/// The address that a socket is bound to, as [`Record::bound_addr`].
+#[inline(always)]
+pub fn copy_bound(sk: Ptr, to: *mut [u8; 16]) {
+    if read::<u16>(sk, SKC_FAMILY.load()) == family::INET6 {
+        copy(sk, SKC_V6_RCV_SADDR.load(), to);
+    } else {
+        copy(sk, SKC_RCV_SADDR.load(), to.cast::<[u8; 4]>());
+    }
+}
+
 /// Writes the address that a socket is bound to.
 #[inline(always)]
 pub fn fill_bound(record: &mut Record, sk: Ptr) {
     record.sock_family = read(sk, SKC_FAMILY.load());
-    let bound = &raw mut record.bound_addr;
-    if record.sock_family == family::INET6 {
-        copy(sk, SKC_V6_RCV_SADDR.load(), bound);
-    } else {
-        copy(sk, SKC_RCV_SADDR.load(), bound.cast::<[u8; 4]>());
-    }
+    copy_bound(sk, &raw mut record.bound_addr);
     record.bound_port = read(sk, SKC_NUM.load());
     record.bound_ifindex = read(sk, SKC_BOUND_DEV_IF.load());
 }

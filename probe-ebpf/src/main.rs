@@ -15,6 +15,7 @@ mod kernel;
 mod notice;
 mod probes;
 mod sample;
+mod stats;
 
 #[cfg(not(test))]
 #[panic_handler]

@@ -9,6 +9,7 @@ use crate::{
     emit::{self, Detail, NOTHING_MOVED, emit, is_full},
     frame,
     kernel::{self, Headers, Ptr},
+    stats,
 };
 
 const NULL: Ptr = core::ptr::null();
@@ -130,7 +131,22 @@ fn was_listener(netns: u32, port: u16) -> bool {
 /// A socket changes its state.
 #[inline(always)]
 pub fn state_changes(sock: Ptr, from: u32, to: u32) {
-    if from != u32::from(state::LISTEN) || to != u32::from(state::CLOSE) || !kernel::is_tcp(sock) {
+    match (from as u8, to as u8) {
+        (state::LISTEN, state::CLOSE) => listener_closes(sock),
+        (state::LISTEN, state::SYN_RECV) => frame::child_made(sock).unwrap_or(()),
+        (state::SYN_RECV, state::ESTABLISHED) => frame::child_established(sock).unwrap_or(()),
+        (state::SYN_RECV, state::CLOSE) => {
+            let _ = frame::child_undone(sock);
+            stats::closed(sock as u64).unwrap_or(());
+        }
+        (_, state::CLOSE) => stats::closed(sock as u64).unwrap_or(()),
+        _ => {}
+    }
+}
+
+#[inline(always)]
+fn listener_closes(sock: Ptr) {
+    if !kernel::is_tcp(sock) {
         return;
     }
     let netns = kernel::inum_of(kernel::net_of(sock));

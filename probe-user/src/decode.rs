@@ -296,7 +296,7 @@ fn classify_notice(evidence: &Evidence) -> Result<(Kind, Option<Stage>), DecodeE
     })
 }
 
-fn address(family: u16, bytes: [u8; 16], port: u16) -> Option<SocketAddr> {
+pub fn address(family: u16, bytes: [u8; 16], port: u16) -> Option<SocketAddr> {
     let ip = match family {
         family::INET => {
             let [a, b, c, d, ..] = bytes;

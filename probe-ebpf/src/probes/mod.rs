@@ -17,6 +17,7 @@ macro_rules! twins {
     };
 }
 
+mod accept;
 mod cgroup;
 mod listener;
 mod packet;

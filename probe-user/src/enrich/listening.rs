@@ -1,7 +1,7 @@
-//! Who listens where, namespace by namespace, as `sock_diag` dumps have it:
-//! a namespace and the time of an event come in, its listeners go out. Dumps
-//! are made when they are asked for, serve all events before them, and are
-//! paced, whatever comes in: what is older than the event says so.
+//! Who listens in the other namespaces, as `sock_diag` dumps have it: a
+//! namespace and the time of an event come in, the listeners of all others go
+//! out. Dumps are made when they are asked for, serve all events before them,
+//! and are paced, whatever comes in: what is older than the event says so.
 
 use std::{
     collections::HashMap,
@@ -21,17 +21,9 @@ pub struct Ask<'a> {
     pub pool: &'a mut DiagPool,
 }
 
-struct Dump {
-    /// CLOCK_MONOTONIC before it was made.
-    taken_ns: u64,
-    found: Vec<ListenerSnapshot>,
-}
-
 /// The dumps.
 pub struct Listening {
-    dumps: HashMap<u32, Dump>,
-    /// Of looking through the packet's own namespace.
-    here: Pace,
+    dumps: HashMap<u32, Vec<ListenerSnapshot>>,
     /// Of looking through every namespace.
     everywhere: Pace,
     /// When every namespace was last looked through.
@@ -40,28 +32,11 @@ pub struct Listening {
 
 impl Listening {
     pub fn new() -> Self {
-        let most = Duration::from_secs(60);
         Self {
             dumps: HashMap::new(),
-            here: Pace::new(Duration::from_millis(2), most, 4),
-            everywhere: Pace::new(Duration::from_millis(20), most, 4),
+            everywhere: Pace::new(Duration::from_millis(20), Duration::from_secs(60), 4),
             looked_ns: 0,
         }
-    }
-
-    /// The listeners of one namespace, and whether they were looked up after the event.
-    pub fn here(&mut self, ask: Ask<'_>, netns: u32, event_ns: u64) -> (&[ListenerSnapshot], bool) {
-        let is_fresh = |dump: Option<&Dump>| dump.is_some_and(|dump| dump.taken_ns >= event_ns);
-        let began = Instant::now();
-        if !is_fresh(self.dumps.get(&netns)) && self.here.due(began) {
-            self.dump(ask, netns);
-            self.here.ran(began, Instant::now());
-        }
-        let dump = self.dumps.get(&netns);
-        (
-            dump.map_or(&[], |dump| dump.found.as_slice()),
-            is_fresh(dump),
-        )
     }
 
     /// The listeners of all other namespaces, and whether all were looked through after the event.
@@ -78,9 +53,9 @@ impl Listening {
             let all: Vec<u32> = ask.registry.iter().collect();
             self.dumps.retain(|known, _| all.contains(known));
             let mut answered = true;
-            for other in all.into_iter().filter(|other| *other != netns) {
+            for one in all {
                 let (registry, pool) = (&mut *ask.registry, &mut *ask.pool);
-                answered &= self.dump(Ask { registry, pool }, other);
+                answered &= self.dump(Ask { registry, pool }, one);
             }
             if !answered {
                 self.looked_ns = 0;
@@ -92,20 +67,19 @@ impl Listening {
             .dumps
             .iter()
             .filter(move |(other, _)| **other != netns)
-            .map(|(other, dump)| (*other, dump.found.as_slice()));
+            .map(|(other, dump)| (*other, dump.as_slice()));
         (others, is_fresh)
     }
 
     /// Whether it could be had: of a namespace that cannot be asked nothing is known.
     fn dump(&mut self, ask: Ask<'_>, netns: u32) -> bool {
-        let taken_ns = mono_ns();
         let found = ask
             .pool
             .get(ask.registry, netns, Instant::now())
             .and_then(|diag| diag.listeners(None));
         match found {
             Ok(found) => {
-                self.dumps.insert(netns, Dump { taken_ns, found });
+                self.dumps.insert(netns, found);
                 true
             }
             Err(_) => {

@@ -26,6 +26,7 @@ use crate::{
     decode::{Event, Kind, ListenerAt},
     inspect::{
         cgroup::Cgroups,
+        clock::mono_ns,
         diag::{ConnectionSnapshot, Diag, DiagError, DiagPool, ListenerSnapshot},
         netns::Registry,
         owner::{Owner, Owners},
@@ -115,6 +116,8 @@ pub struct Enricher {
 
 struct Dump {
     taken: Instant,
+    /// CLOCK_MONOTONIC at the same time.
+    taken_ns: u64,
     found: Result<Vec<ListenerSnapshot>, String>,
 }
 
@@ -183,7 +186,7 @@ impl Enricher {
         // Kernel addresses are used again; a wrong cookie would be worse than none.
         self.cookies.clear();
         self.own.clear();
-        self.history.forget(crate::inspect::clock::mono_ns());
+        self.history.forget(mono_ns());
     }
 
     /// To be told of every listener that was closed, shown or not, in the ring's order.
@@ -277,12 +280,11 @@ impl Enricher {
         let Some(local) = event.local else {
             return Refusal::nowhere(false, false);
         };
-        let ask = Ask {
-            registry: &mut self.registry,
-            pool: &mut self.pool,
-        };
-        let (here, knows_here) = self.listening.here(ask, event.netns, event.mono_ns);
-        if let Some(refusal) = refusal::among(here, local, event.netns) {
+        let here = self.on_port(event.netns, local.port(), event.mono_ns);
+        let knows_here = here.is_ok();
+        if let Ok(here) = here
+            && let Some(refusal) = refusal::among(here, local, event.netns)
+        {
             return refusal;
         }
         let ask = Ask {
@@ -297,22 +299,20 @@ impl Enricher {
     /// A SYN that never came as far as its listener, if there is one.
     fn dropped(&mut self, event: Event) -> Option<Observation> {
         let local = event.local?;
-        let ask = Ask {
-            registry: &mut self.registry,
-            pool: &mut self.pool,
-        };
-        let (here, is_fresh) = self.listening.here(ask, event.netns, event.mono_ns);
-        let listener = here.iter().find(|l| refusal::takes(l, local)).cloned();
-        let snapshot = match listener {
+        let found = self
+            .on_port(event.netns, local.port(), event.mono_ns)
+            .map(|here| here.iter().find(|l| refusal::takes(l, local)).cloned());
+        let snapshot = match found {
             // A router drops what is only passing, too.
-            Some(listener)
+            Ok(Some(listener))
                 if listener.addr.ip().is_unspecified() && !self.is_own(event.netns, local) =>
             {
                 return None;
             }
-            Some(listener) => Ok(Snapshot::Listener(listener)),
-            None if is_fresh || !self.is_own(event.netns, local) => return None,
-            None => Err("the listeners could not be looked up again so soon".into()),
+            Ok(Some(listener)) => Ok(Snapshot::Listener(listener)),
+            Ok(None) => return None,
+            Err(_) if !self.is_own(event.netns, local) => return None,
+            Err(why) => Err(why),
         };
         Some(Observation {
             shared: true,
@@ -388,7 +388,7 @@ impl Enricher {
 
     /// Makes sure of a dump of this port that is not older than `age`; `true` when there was one.
     fn dump(&mut self, netns: u32, port: u16, age: Duration) -> bool {
-        let taken = Instant::now();
+        let (taken, taken_ns) = (Instant::now(), mono_ns());
         let key = (netns, port);
         if let Some(dump) = self.dumps.get(&key)
             && taken.duration_since(dump.taken) < age
@@ -398,8 +398,33 @@ impl Enricher {
         let found = self
             .diag(netns)
             .and_then(|diag| diag.listeners(Some(port)).map_err(|e| e.to_string()));
-        self.dumps.insert(key, Dump { taken, found });
+        self.dumps.insert(
+            key,
+            Dump {
+                taken,
+                taken_ns,
+                found,
+            },
+        );
         false
+    }
+
+    /// The listeners of a port, looked up after `event_ns`.
+    fn on_port(
+        &mut self,
+        netns: u32,
+        port: u16,
+        event_ns: u64,
+    ) -> Result<&[ListenerSnapshot], String> {
+        let known = self.dumps.get(&(netns, port));
+        if known.is_none_or(|dump| dump.taken_ns < event_ns) {
+            self.dump(netns, port, Duration::ZERO);
+        }
+        match self.dumps.get(&(netns, port)).map(|dump| &dump.found) {
+            Some(Ok(found)) => Ok(found),
+            Some(Err(why)) => Err(why.clone()),
+            None => Err("no dump of the listeners".into()),
+        }
     }
 
     fn look(&self, event: &Event, at: ListenerAt) -> Result<ListenerSnapshot, String> {

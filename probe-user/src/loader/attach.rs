@@ -25,6 +25,9 @@ const REQUEST_TIMER: &str = "reqsk_timer_handler";
 /// Sends resets of which the tracepoint does not tell up to 6.1: those without a socket.
 const SEND_RESET: [&str; 2] = ["tcp_v4_send_reset", "tcp_v6_send_reset"];
 
+/// Takes a connection out of the accept queue.
+const ACCEPT: &str = "inet_csk_accept";
+
 /// As hooks are called in reports: packets freed with a reason, and for want of a socket.
 const DROPS: &str = "kfree_skb";
 const NO_SOCKET: &str = "kfree_skb (no socket)";
@@ -42,7 +45,7 @@ impl Trial {
     /// Since which version this way in exists, and with which configuration.
     pub fn needs(&self) -> &'static str {
         match self.via {
-            "fentry" | "fentry+fexit" => {
+            "fentry" | "fexit" | "fentry+fexit" => {
                 "since 5.5 on x86_64; needs CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS"
             }
             "kprobe" | "kprobe+kretprobe" => {
@@ -169,6 +172,22 @@ fn entry(attacher: &mut Attacher<'_>, name: &'static str, wanted: &[Tier]) -> Ho
     report
 }
 
+/// What tells of a connection that leaves the accept queue.
+fn accept(attacher: &mut Attacher<'_>, wanted: &[Tier]) -> HookReport {
+    let mut report = HookReport::of(ACCEPT, false);
+    for tier in wanted {
+        let (via, answer) = match tier {
+            Tier::Trampoline => ("fexit", attacher.fexit(ACCEPT)),
+            // It sleeps, so a kretprobe would lose some; this one is called with what it returns.
+            _ => ("kprobe", attacher.kprobe_entry("security_sock_graft")),
+        };
+        if note(&mut report, *tier, via, answer) {
+            break;
+        }
+    }
+    report
+}
+
 /// The ways into a function that a forced tier leaves.
 fn ways(wanted: Option<Tier>) -> &'static [Tier] {
     match wanted {
@@ -195,6 +214,7 @@ pub(super) fn notices(
     }
     if !ways(wanted).is_empty() {
         reports.push(function(attacher, REQUEST_TIMER, false, ways(wanted)));
+        reports.push(accept(attacher, ways(wanted)));
     }
     if layout.send_reset_args < 3 {
         let of_functions: Vec<HookReport> = SEND_RESET
@@ -214,7 +234,14 @@ pub(super) fn notices(
     reports
 }
 
-/// Kinds and causes that these hooks cannot see.
+/// Whether a hook tells of connections that leave the accept queue.
+pub(super) fn sees_accept(reports: &[HookReport]) -> bool {
+    reports
+        .iter()
+        .any(|report| report.hook == ACCEPT && report.tier.is_some())
+}
+
+/// Kinds, causes and figures that these hooks cannot see.
 pub(super) fn blind(reports: &[HookReport], layout: &Layout) -> Vec<&'static str> {
     let has = |hook: &str| {
         reports
@@ -231,6 +258,7 @@ pub(super) fn blind(reports: &[HookReport], layout: &Layout) -> Vec<&'static str
         ("request-expired", has(REQUEST_TIMER)),
         ("icmp-error", has("tcp_req_err")),
         ("not-unicast", has("listener ingress")),
+        ("accept-wait", sees_accept(reports)),
     ];
     let hidden = hidden.into_iter().filter(|(_, is_seen)| !is_seen);
     hidden.map(|(what, _)| what).collect()

@@ -199,6 +199,10 @@ impl Layout {
         let args = [
             ("SEND_RESET_ARGS", this.send_reset_args as u32),
             ("KFREE_SKB_ARGS", this.kfree_skb_args as u32),
+            (
+                "ACCEPT_ARGS",
+                btf.function_args("inet_csk_accept").unwrap_or(0) as u32,
+            ),
         ];
         this.globals.extend(args);
         this.globals

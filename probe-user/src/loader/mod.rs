@@ -18,6 +18,7 @@ pub mod fuzz {
 mod layout;
 mod privilege;
 mod programs;
+mod stats;
 
 use std::{
     fmt,
@@ -33,6 +34,7 @@ pub use self::{
     attach::{HookReport, Trial},
     counts::{Counts, Totals},
     privilege::missing_capabilities,
+    stats::{Figures, Stats},
 };
 use self::{layout::Layout, programs::Attacher};
 use crate::{
@@ -143,10 +145,12 @@ static OBJECT: &[u8] = include_bytes_aligned!(env!("WHYDROP_OBJECT"));
 pub struct Probe {
     ring: RingBuf<aya::maps::MapData>,
     counts: Counts,
+    /// What listeners go through.
+    pub stats: Stats,
     pub hooks: Vec<HookReport>,
     /// The kernel's own names of its reasons.
     pub reasons: Reasons,
-    /// Kinds and causes that no hook attached here can see.
+    /// Kinds, causes and figures that no hook attached here can see.
     pub blind: Vec<&'static str>,
     /// What this kernel's BTF lacks.
     pub absent: Vec<String>,
@@ -187,9 +191,14 @@ impl Probe {
             .ok_or_else(|| LoadError::Object("it has no map EVENTS".into()))
             .and_then(|map| RingBuf::try_from(map).map_err(|e| LoadError::Object(e.to_string())))?;
         let counts = Counts::take(&mut ebpf).map_err(LoadError::Object)?;
+        let mut stats = Stats::take(&mut ebpf).map_err(LoadError::Object)?;
+        if attach::sees_accept(&hooks) {
+            stats.have_accept().map_err(LoadError::Object)?;
+        }
         Ok(Self {
             ring,
             counts,
+            stats,
             blind,
             hooks,
             reasons: layout.reasons,
@@ -239,6 +248,11 @@ impl Probe {
     /// The same, to make room in them.
     pub const fn counts_mut(&mut self) -> &mut Counts {
         &mut self.counts
+    }
+
+    /// Whether a hook tells of connections that leave an accept queue.
+    pub fn sees_accept(&self) -> bool {
+        attach::sees_accept(&self.hooks)
     }
 
     /// The tier that took the decisions' hooks.

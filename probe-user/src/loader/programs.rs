@@ -152,6 +152,14 @@ impl<'a> Attacher<'a> {
         short(entry.attach()).map(drop)
     }
 
+    /// fexit of a function.
+    pub(super) fn fexit(&mut self, function: &str) -> Result<(), String> {
+        let btf = kernel_btf(&self.btf)?;
+        let exit: &mut FExit = program(self.ebpf, &format!("fexit_{function}"))?;
+        short(exit.load(function, btf))?;
+        short(exit.attach()).map(drop)
+    }
+
     /// kprobe at a function.
     pub(super) fn kprobe_entry(&mut self, function: &str) -> Result<(), String> {
         let entry: &mut KProbe = program(self.ebpf, &format!("kprobe_{function}"))?;

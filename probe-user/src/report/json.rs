@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde::{Serialize, Serializer};
 
+use super::stats::StatsView;
 use super::{Candidate, Causes, Line, Reporter, Sampled, SelfTest, Start, Summary, Tick};
 use crate::{
     decode::{Kind, ListenerAt, Stage, Task},
@@ -17,7 +18,7 @@ const SCHEMA: u32 = 1;
 
 /// A socket cookie as `0x…`.
 #[derive(Clone, Copy)]
-struct Cookie(u64);
+pub(super) struct Cookie(pub u64);
 
 impl Serialize for Cookie {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -125,12 +126,12 @@ fn snapshot_view(snapshot: &Snapshot, event_ns: u64, shared: bool) -> SnapshotVi
 }
 
 #[derive(Serialize)]
-struct OwnerView<'a> {
+pub(super) struct OwnerView<'a> {
     pid: u32,
     comm: &'a str,
 }
 
-fn owners(owners: &[Owner]) -> Vec<OwnerView<'_>> {
+pub(super) fn owners(owners: &[Owner]) -> Vec<OwnerView<'_>> {
     owners
         .iter()
         .map(|owner| OwnerView {
@@ -342,6 +343,11 @@ enum Object<'a> {
         clients: u64,
         clients_exact: bool,
     },
+    Stats {
+        ts: String,
+        #[serde(flatten)]
+        stats: StatsView<'a>,
+    },
     Residual {
         ts: String,
         netns: u32,
@@ -359,6 +365,7 @@ enum Object<'a> {
         lost: u64,
         loss: LossView,
         listeners: Vec<TallyView<'a>>,
+        stats: Vec<StatsView<'a>>,
         reconciliation: Vec<RowView<'a>>,
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
         unattributed_may_be: &'a [&'a str],
@@ -375,6 +382,7 @@ struct LossView {
     sums_full: u64,
     late: u64,
     unreadable: u64,
+    stats_full: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
@@ -401,6 +409,10 @@ pub(super) fn write(reporter: &Reporter, line: &Line<'_>, to: &mut String) {
             news: residual.news,
         },
         Line::Sampled(sampled) => sampled_object(reporter, sampled),
+        Line::Stats(row) => Object::Stats {
+            ts: now(reporter),
+            stats: StatsView::from(*row),
+        },
         Line::Summary(summary) => summary_object(reporter, summary),
     };
     // Strings, numbers and maps with string keys only: nothing in it can fail.
@@ -576,6 +588,7 @@ fn summary_object<'a>(reporter: &Reporter, summary: &'a Summary) -> Object<'a> {
             sums_full: summary.health.sums_full,
             late: summary.health.late,
             unreadable: summary.health.unreadable,
+            stats_full: summary.health.stats_full,
         },
         listeners: summary
             .listeners
@@ -589,6 +602,7 @@ fn summary_object<'a>(reporter: &Reporter, summary: &'a Summary) -> Object<'a> {
                 causes: by_cause(&tally.causes),
             })
             .collect(),
+        stats: summary.stats.iter().map(StatsView::from).collect(),
         reconciliation: summary
             .rows
             .iter()

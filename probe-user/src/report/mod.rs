@@ -4,6 +4,7 @@
 
 mod json;
 mod output;
+mod stats;
 mod text;
 mod time;
 
@@ -13,6 +14,7 @@ use probe_common::Health;
 
 pub use self::{
     output::{Output, OutputError},
+    stats::{Accepted, ListenerStatsRow, Waited},
     time::Clock,
 };
 use crate::{
@@ -136,6 +138,8 @@ pub struct Summary {
     pub counts: BTreeMap<(Kind, Option<Stage>), u64>,
     pub causes: Causes,
     pub listeners: Vec<ListenerTally>,
+    /// What listeners went through, each to which something came.
+    pub stats: Vec<ListenerStatsRow>,
     pub loss: Loss,
     pub health: Health,
     pub rows: Vec<Row>,
@@ -192,6 +196,7 @@ pub enum Line<'a> {
     Loss(&'a Loss),
     Residual(&'a Residual),
     Sampled(&'a Sampled),
+    Stats(&'a ListenerStatsRow),
     Summary(&'a Summary),
 }
 

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use super::{Line, ListenerTally, Loss, Reporter, Sampled, SelfTest, Start, Summary, Tick};
+use super::{
+    Line, ListenerStatsRow, ListenerTally, Loss, Reporter, Sampled, SelfTest, Start, Summary, Tick,
+    stats,
+};
 use crate::{
     cause::Cause,
     decode::{Event, Kind, Stage},
@@ -40,6 +43,7 @@ pub(super) fn write(reporter: &Reporter, line: &Line<'_>, to: &mut String) {
         Line::Loss(loss) => write_loss(loss, to),
         Line::Residual(residual) => write_residual(residual, to),
         Line::Sampled(sampled) => write_sampled(reporter, sampled, to),
+        Line::Stats(row) => write_stats(reporter, row, to),
         Line::Summary(summary) => write_summary(summary, to),
     };
 }
@@ -90,11 +94,11 @@ fn write_start(start: &Start, to: &mut String) -> fmt::Result {
     )
 }
 
-const fn plural(n: usize) -> &'static str {
+pub(super) const fn plural(n: usize) -> &'static str {
     if n == 1 { "" } else { "s" }
 }
 
-fn show(addr: Option<SocketAddr>) -> String {
+pub(super) fn show(addr: Option<SocketAddr>) -> String {
     addr.map_or_else(|| "?".into(), |addr| addr.to_string())
 }
 
@@ -203,7 +207,7 @@ fn refusal(seen: &Observation) -> String {
     }
 }
 
-fn owner(owners: &[Owner]) -> String {
+pub(super) fn owner(owners: &[Owner]) -> String {
     match owners {
         [] => "-".into(),
         [one] => format!("{}[{}]", Clean(&one.comm), one.pid),
@@ -338,6 +342,11 @@ fn write_sampled(reporter: &Reporter, sampled: &Sampled, to: &mut String) -> fmt
     Ok(())
 }
 
+fn write_stats(reporter: &Reporter, row: &ListenerStatsRow, to: &mut String) -> fmt::Result {
+    write!(to, "{:#}  ", reporter.clock.at(mono_ns()))?;
+    stats::write_line(row, to)
+}
+
 fn write_summary(summary: &Summary, to: &mut String) -> fmt::Result {
     writeln!(
         to,
@@ -352,6 +361,7 @@ fn write_summary(summary: &Summary, to: &mut String) -> fmt::Result {
             write_tally(tally, to)?;
         }
     }
+    stats::write_table(&summary.stats, to)?;
     write_rows(summary, to)?;
     if summary.moving {
         to.push_str("the counters were still moving: rows may be off by what happened meanwhile\n");

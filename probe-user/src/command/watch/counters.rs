@@ -210,6 +210,7 @@ pub(super) async fn watch(
         counts: poller.counts,
         causes: Default::default(),
         listeners: Vec::new(),
+        stats: Vec::new(),
         loss: poller.loss,
         health: Default::default(),
         rows,

@@ -6,10 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::time::{Interval, MissedTickBehavior, interval_at};
+
 use probe_common::{CountKey, CountValue, Health, counter, flag};
 
 use super::{
     filter::Filter,
+    pressure::Pressure,
     sampled::LeftOut,
     tally::{Shown, Tally},
 };
@@ -48,6 +51,8 @@ pub struct Live {
     batch: Batch,
     shown: Shown,
     left_out: LeftOut,
+    pressure: Pressure,
+    stats_every: Option<Duration>,
     listeners: HashMap<u64, ListenerTally>,
     lost: LostInUserSpace,
     loss: Loss,
@@ -68,6 +73,8 @@ struct Batch {
 pub struct Parts {
     pub filter: Filter,
     pub all_events: bool,
+    /// How often lines of busy listeners are wanted.
+    pub stats_every: Option<Duration>,
     pub reporter: Reporter,
     pub output: Output,
     pub enricher: Enricher,
@@ -99,6 +106,8 @@ impl Live {
             output: parts.output,
             enricher: parts.enricher,
             left_out: LeftOut::since(&base_totals.counts),
+            pressure: Pressure::since(probe.stats.figures(), probe.sees_accept()),
+            stats_every: parts.stats_every,
             base: base_totals,
             reconciler,
             began: Instant::now(),
@@ -144,6 +153,7 @@ impl Live {
                 Ok(event) if event.mono_ns <= mono_ns => {
                     if event.kind == Kind::ListenerClosed {
                         self.enricher.closed(&event);
+                        self.pressure.closed(&event);
                     }
                     if self.wants(&event) {
                         events.push(event);
@@ -274,6 +284,27 @@ impl Live {
         }
     }
 
+    /// When lines of busy listeners are due.
+    pub fn stats_ticks(&self) -> Option<Interval> {
+        let every = self.stats_every?;
+        let mut ticks = interval_at(tokio::time::Instant::now() + every, every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Some(ticks)
+    }
+
+    /// Says what the listeners went through to which something came since this was last said.
+    pub fn tell_stats(&mut self, probe: &Probe) {
+        let rows = self.pressure.news(
+            probe.stats.figures(),
+            &probe.counts().counts(),
+            &self.filter,
+            &mut self.enricher,
+        );
+        for row in &rows {
+            self.tell(&Line::Stats(row));
+        }
+    }
+
     fn tallying(&self) -> Tally<'_> {
         Tally {
             filter: &self.filter,
@@ -332,6 +363,7 @@ impl Live {
     pub fn end(mut self, probe: &mut Probe) -> (Summary, Reporter, Output) {
         self.enricher.registry.refresh();
         let last = sample(probe, &mut self.enricher, self.filter.netns, |_| {});
+        let stats = probe.stats.figures();
         let sampled_ns = mono_ns();
         let duration = self.began.elapsed();
         // From here on the ring only empties, so this ends under any flood.
@@ -352,10 +384,19 @@ impl Live {
             rows.retain(|row| row.netns == netns);
         }
         let mut health = last.totals.health;
+        health.stats_full = health
+            .stats_full
+            .saturating_sub(self.base.health.stats_full);
         health.late = health.late.saturating_sub(self.base.health.late);
         health.unreadable = health
             .unreadable
             .saturating_sub(self.base.health.unreadable);
+        let stats = self.pressure.all(
+            &stats,
+            &last.totals.counts,
+            &self.filter,
+            &mut self.enricher,
+        );
         let figures = self
             .tallying()
             .between(&self.base.counts, &last.totals.counts);
@@ -365,6 +406,7 @@ impl Live {
             counts: figures.counts,
             causes: figures.causes,
             listeners: figures.listeners,
+            stats,
             loss: self.loss,
             health,
             rows,

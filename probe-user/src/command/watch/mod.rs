@@ -4,6 +4,7 @@ mod counters;
 mod detail;
 mod filter;
 mod live;
+mod pressure;
 mod sampled;
 mod tally;
 
@@ -15,7 +16,7 @@ use tokio::{
     runtime,
     signal::unix::{Signal, SignalKind, signal},
     task::yield_now,
-    time::{MissedTickBehavior, interval, sleep, sleep_until},
+    time::{Interval, MissedTickBehavior, interval, sleep, sleep_until},
 };
 
 pub use self::detail::Detail;
@@ -70,6 +71,11 @@ pub struct WatchArgs {
     /// beyond, except for the first of each client, is counted and told of in one line
     #[arg(long, value_name = "HOW MUCH", default_value = "auto")]
     pub detail: Detail,
+
+    /// Every so often, such as 1s, a line for each listener that was busy: connections established, how full its
+    /// queues got, how long connections waited for accept(2)
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub stats: Option<Duration>,
 
     /// Write the lines to this file instead of standard output
     #[arg(long, value_name = "FILE")]
@@ -183,6 +189,7 @@ pub fn run(args: &WatchArgs, ready: impl FnOnce()) -> Result<Summary, Failure> {
     let parts = Parts {
         filter,
         all_events: args.events == Events::All,
+        stats_every: args.stats,
         reporter: Reporter::new(args.format, start.tier, own_netns, reasons),
         output,
         enricher,
@@ -278,11 +285,13 @@ async fn watch_live(
     let mut ring = unsafe { AsyncFd::register_with_interest(probe, Interest::READABLE)? };
     let mut second = interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut stats = live.stats_ticks();
     while !live.is_broken() {
         tokio::select! {
             biased;
             () = stop.wait() => break,
             _ = second.tick() => live.tick(ring.get_mut()),
+            () = next_of(&mut stats) => live.tell_stats(ring.get_ref()),
             ready = ring.readable_mut() => {
                 let mut ready = ready?;
                 if live.drain(ready.get_inner_mut()) {
@@ -297,6 +306,14 @@ async fn watch_live(
     }
     let mut probe = ring.into_inner();
     Ok(live.end(&mut probe))
+}
+
+/// Waits for the next tick, for ever where there are none.
+async fn next_of(ticks: &mut Option<Interval>) {
+    match ticks {
+        Some(ticks) => drop(ticks.tick().await),
+        None => std::future::pending().await,
+    }
 }
 
 #[cfg(test)]

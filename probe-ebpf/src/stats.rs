@@ -1,0 +1,207 @@
+//! What a listener goes through before anything is lost: connections that
+//! enter its accept queue and leave it, how long they wait, how long its
+//! queues get.
+//!
+//! A child that was made while a packet was inside its listener
+//! (net/ipv4/inet_connection_sock.c:inet_csk_clone_lock, 5.10 to 7.2) and not
+//! closed again has entered the accept queue when the packet leaves, or when
+//! it is established, which comes later in the same function.
+
+use aya_ebpf::{
+    btf_maps::{Array, HashMap, PerCpuHashMap},
+    helpers::bpf_ktime_get_ns,
+    macros::btf_map,
+};
+use probe_common::{ListenerStats, StatKey, Waits, state, wait};
+
+use crate::{
+    config::*,
+    emit::{Noted, add, add_small, note},
+    kernel::{self, Ptr},
+};
+
+#[btf_map]
+static STATS: PerCpuHashMap<StatKey, ListenerStats, 4096> = PerCpuHashMap::new();
+
+/// Fewer than `STATS` has, since each takes as much as 38 of those.
+#[btf_map]
+static WAITS: HashMap<StatKey, Waits, 1024> = HashMap::new();
+
+/// Too large for the stack of a program; nobody writes to it.
+#[btf_map]
+static NO_WAITS: Array<Waits, 1> = Array::new();
+
+/// Not 0 when a hook tells of connections that leave the queue; the user side says so.
+#[btf_map]
+static HAVE_ACCEPT: Array<u32, 1> = Array::new();
+
+/// A connection that nobody has accepted yet.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Waiting {
+    key: StatKey,
+    since_ns: u64,
+    listener: u64,
+}
+
+/// By the child's address.
+#[btf_map]
+static WAITING: HashMap<u64, Waiting, 65536> = HashMap::new();
+
+const BPF_ANY: u64 = 0;
+const BPF_NOEXIST: u64 = 1;
+
+/// The listener that a packet is inside of.
+pub struct Listener {
+    pub sock: u64,
+    pub cookie: u64,
+    pub netns: u32,
+}
+
+impl Listener {
+    #[inline(always)]
+    fn key(&self) -> StatKey {
+        StatKey {
+            listener: if self.cookie == 0 {
+                self.sock
+            } else {
+                self.cookie
+            },
+            netns: self.netns,
+            reserved: 0,
+        }
+    }
+}
+
+/// `sock` is null where it may be another's memory by now.
+#[inline(always)]
+fn stats_of(key: &StatKey, sock: Ptr) -> Option<*mut ListenerStats> {
+    let mut stats = STATS.get_ptr_mut(key);
+    if stats.is_none() {
+        let mut first = ListenerStats {
+            established: 0,
+            accepted: 0,
+            wait_max_ns: 0,
+            accept_queue_peak: 0,
+            accept_queue_limit: 0,
+            syn_queue_peak: 0,
+            syn_queue_limit: 0,
+            sock: sock as u64,
+            bound_addr: [0; 16],
+            bound_port: 0,
+            sock_family: 0,
+            reserved: 0,
+        };
+        if !sock.is_null() {
+            first.sock_family = kernel::read(sock, SKC_FAMILY.load());
+            first.bound_port = kernel::port_of(sock);
+            kernel::copy_bound(sock, &raw mut first.bound_addr);
+        }
+        let _ = STATS.insert(key, first, BPF_NOEXIST);
+        stats = STATS.get_ptr_mut(key);
+    }
+    if stats.is_none() {
+        note(Noted::StatsFull);
+    }
+    stats
+}
+
+/// A packet leaves its listener, which has made `child` of it (or 0): the queues are as long as they get.
+#[inline(always)]
+pub fn left(listener: &Listener, child: u64) -> Option<()> {
+    let sock = listener.sock as Ptr;
+    let key = listener.key();
+    if kernel::state_of(sock) == state::LISTEN {
+        let stats = stats_of(&key, sock)?;
+        let accept: u32 = kernel::read(sock, SK_ACK_BACKLOG.load());
+        let limit: u32 = kernel::read(sock, SK_MAX_ACK_BACKLOG.load());
+        let syn: u32 = kernel::read(sock, ICSK_QLEN.load());
+        // SAFETY: this CPU's value, written with bottom halves off only.
+        unsafe {
+            if accept > (*stats).accept_queue_peak {
+                (*stats).accept_queue_peak = accept;
+                (*stats).accept_queue_limit = limit;
+            }
+            if syn > (*stats).syn_queue_peak {
+                (*stats).syn_queue_peak = syn;
+                (*stats).syn_queue_limit = limit;
+            }
+        }
+    }
+    if child != 0 {
+        queued(listener, child)?;
+    }
+    Some(())
+}
+
+/// A connection entered the accept queue.
+#[inline(always)]
+pub fn queued(listener: &Listener, child: u64) -> Option<()> {
+    let key = listener.key();
+    let stats = stats_of(&key, core::ptr::null())?;
+    // SAFETY: a field of a map value at hand.
+    add(unsafe { &raw mut (*stats).established }, 1);
+    let has_accept = HAVE_ACCEPT.get_ptr(0)?;
+    // SAFETY: a map value, read whole; the helper has no preconditions.
+    let (has_accept, now) = unsafe { (*has_accept, bpf_ktime_get_ns()) };
+    if has_accept == 0 {
+        return None;
+    }
+    let waiting = Waiting {
+        key,
+        since_ns: now,
+        listener: listener.sock,
+    };
+    if WAITING.insert(&child, waiting, BPF_ANY).is_err() {
+        note(Noted::StatsFull);
+    }
+    Some(())
+}
+
+/// accept(2) takes a connection out of the queue.
+#[inline(always)]
+pub fn accepted(child: u64) -> Option<()> {
+    let waiting = WAITING.get_ptr(&child)?;
+    // SAFETY: a map value; nobody writes to it before this child's address is another's.
+    let (key, since_ns) = unsafe { ((*waiting).key, (*waiting).since_ns) };
+    let _ = WAITING.remove(&child);
+    // SAFETY: the helper has no preconditions.
+    let waited = unsafe { bpf_ktime_get_ns() }.saturating_sub(since_ns);
+    let stats = stats_of(&key, core::ptr::null())?;
+    // SAFETY: fields of a map value at hand.
+    unsafe {
+        add(&raw mut (*stats).accepted, 1);
+        if waited > (*stats).wait_max_ns {
+            (*stats).wait_max_ns = waited;
+        }
+    }
+    let mut waits = WAITS.get_ptr_mut(&key);
+    if waits.is_none() {
+        let none = NO_WAITS.get_ptr(0)?;
+        // SAFETY: a map value that is never written to.
+        let _ = WAITS.insert(&key, unsafe { &*none }, BPF_NOEXIST);
+        waits = WAITS.get_ptr_mut(&key);
+    }
+    let Some(waits) = waits else {
+        note(Noted::StatsFull);
+        return None;
+    };
+    let step = wait::step(waited);
+    if step < wait::STEPS {
+        // SAFETY: within the value.
+        add_small(unsafe { &raw mut (*waits).steps[step] }, 1);
+    }
+    Some(())
+}
+
+/// A connection is closed: where its listener is gone, nobody will accept it.
+#[inline(always)]
+pub fn closed(child: u64) -> Option<()> {
+    let waiting = WAITING.get_ptr(&child)?;
+    // SAFETY: as in `accepted`.
+    let listener = unsafe { (*waiting).listener } as Ptr;
+    if kernel::state_of(listener) != state::LISTEN {
+        let _ = WAITING.remove(&child);
+    }
+    Some(())
+}

@@ -1,0 +1,87 @@
+//! Reads the maps of what listeners go through, and adds up their CPUs.
+
+use std::collections::HashMap;
+
+use aya::{
+    Ebpf,
+    maps::{Array, HashMap as AyaHashMap, MapData, PerCpuHashMap},
+};
+use probe_common::{ListenerStats, StatKey, Waits, wait};
+use zerocopy::{FromBytes, IntoBytes};
+
+const KEY: usize = size_of::<StatKey>();
+const STATS: usize = size_of::<ListenerStats>();
+
+/// The maps.
+pub struct Stats {
+    stats: PerCpuHashMap<MapData, [u8; KEY], [u8; STATS]>,
+    waits: AyaHashMap<MapData, [u8; KEY], [u32; wait::STEPS]>,
+    accept: Array<MapData, u32>,
+}
+
+/// What one listener went through so far, all CPUs taken together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Figures {
+    pub stats: ListenerStats,
+    /// How many waited how long; `None` where nobody was accepted.
+    pub waits: Option<Waits>,
+}
+
+impl Stats {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, String> {
+        let mut map = |name: &str| ebpf.take_map(name).ok_or(format!("it has no map {name}"));
+        let bad = |error: aya::maps::MapError| error.to_string();
+        Ok(Self {
+            stats: map("STATS")?.try_into().map_err(bad)?,
+            waits: map("WAITS")?.try_into().map_err(bad)?,
+            accept: map("HAVE_ACCEPT")?.try_into().map_err(bad)?,
+        })
+    }
+
+    /// From here on a hook tells of connections that leave the queue.
+    pub(super) fn have_accept(&mut self) -> Result<(), String> {
+        self.accept.set(0, 1, 0).map_err(|error| error.to_string())
+    }
+
+    /// Of every listener that a packet came to.
+    pub fn figures(&self) -> HashMap<StatKey, Figures> {
+        let mut figures = HashMap::new();
+        for (raw, cpus) in self.stats.iter().flatten() {
+            let Ok(key) = StatKey::read_from_bytes(raw.as_bytes()) else {
+                continue;
+            };
+            let cpus = cpus
+                .iter()
+                .filter_map(|bytes| ListenerStats::read_from_bytes(bytes).ok());
+            let stats = cpus.fold(ListenerStats::default(), together);
+            let waits = (stats.accepted > 0)
+                .then(|| self.waits.get(&raw, 0).ok())
+                .flatten()
+                .map(|steps| Waits { steps });
+            figures.insert(key, Figures { stats, waits });
+        }
+        figures
+    }
+}
+
+fn together(sum: ListenerStats, one: ListenerStats) -> ListenerStats {
+    let (accept_queue_peak, accept_queue_limit) = (sum.accept_queue_peak, sum.accept_queue_limit)
+        .max((one.accept_queue_peak, one.accept_queue_limit));
+    let (syn_queue_peak, syn_queue_limit) =
+        (sum.syn_queue_peak, sum.syn_queue_limit).max((one.syn_queue_peak, one.syn_queue_limit));
+    let named = if one.sock == 0 { &sum } else { &one };
+    ListenerStats {
+        sock: named.sock,
+        bound_addr: named.bound_addr,
+        bound_port: named.bound_port,
+        sock_family: named.sock_family,
+        reserved: 0,
+        established: sum.established + one.established,
+        accepted: sum.accepted + one.accepted,
+        wait_max_ns: sum.wait_max_ns.max(one.wait_max_ns),
+        accept_queue_peak,
+        accept_queue_limit,
+        syn_queue_peak,
+        syn_queue_limit,
+    }
+}

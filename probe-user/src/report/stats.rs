@@ -1,0 +1,279 @@
+//! What a listener goes through before anything is lost: the row, as text and as JSON.
+
+use std::{
+    fmt::{self, Write as _},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use probe_common::wait;
+use serde::Serialize;
+
+use super::json::{Cookie, OwnerView, owners};
+use super::text::{Clean, owner, plural, show};
+use crate::inspect::owner::Owner;
+
+/// How many of a listener's connections accept(2) took out of its queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Accepted {
+    /// A hook saw each of them.
+    Counted(u64),
+    /// Established, and not in the queue any more.
+    Derived(u64),
+    /// The namespace could not be asked for the queue.
+    #[default]
+    Unknown,
+}
+
+impl Accepted {
+    const fn number(self) -> Option<u64> {
+        match self {
+            Self::Counted(n) | Self::Derived(n) => Some(n),
+            Self::Unknown => None,
+        }
+    }
+}
+
+/// How long connections were in the queue before accept(2) took them.
+#[derive(Clone, Debug)]
+pub struct Waited {
+    steps: Vec<u64>,
+    max_ns: u64,
+}
+
+impl Default for Waited {
+    fn default() -> Self {
+        Self {
+            steps: vec![0; wait::STEPS],
+            max_ns: 0,
+        }
+    }
+}
+
+impl Waited {
+    pub fn add(&mut self, steps: impl Iterator<Item = u32>, max_ns: u64) {
+        for (sum, n) in self.steps.iter_mut().zip(steps) {
+            *sum += u64::from(n);
+        }
+        self.max_ns = self.max_ns.max(max_ns);
+    }
+
+    fn count(&self) -> u64 {
+        self.steps.iter().sum()
+    }
+
+    /// Nanoseconds, within a thirtieth; `None` when nobody waited.
+    pub fn percentile(&self, percent: u64) -> Option<u64> {
+        let rank = (self.count() * percent).div_ceil(100).max(1);
+        let mut below = 0;
+        let step = self.steps.iter().position(|n| {
+            below += n;
+            below >= rank
+        })?;
+        let (first, end) = wait::bounds(step);
+        Some(u64::midpoint(first, end).min(self.max_ns))
+    }
+}
+
+/// One listener, from the start of the watch until now.
+#[derive(Clone, Debug, Default)]
+pub struct ListenerStatsRow {
+    pub netns: u32,
+    pub cookie: u64,
+    pub addr: Option<SocketAddr>,
+    pub owner: Arc<[Owner]>,
+    pub cgroup: Option<String>,
+    pub established: u64,
+    pub accepted: Accepted,
+    /// What the hook saw, where there is one.
+    pub accepted_counted: u64,
+    /// In the queue now.
+    pub queued: Option<u32>,
+    /// In the queue when the listener was closed.
+    pub reset: u64,
+    pub is_closed: bool,
+    /// The longest that the queue was, and its limit then.
+    pub accept_queue: (u32, u32),
+    pub syn_queue: (u32, u32),
+    pub cookies_sent: u64,
+    pub waits: Waited,
+}
+
+#[derive(Serialize)]
+pub(super) struct StatsView<'a> {
+    netns: u32,
+    cookie: Cookie,
+    addr: Option<SocketAddr>,
+    owner: Vec<OwnerView<'a>>,
+    cgroup: Option<&'a str>,
+    closed: bool,
+    established: u64,
+    accepted: Option<u64>,
+    /// `hook`, or `queue` where it is told by what is not queued any more.
+    accepted_from: Option<&'static str>,
+    queued: Option<u32>,
+    reset: u64,
+    accept_queue: QueueView,
+    syn_queue: QueueView,
+    cookies_sent: u64,
+    wait_us: Option<WaitView>,
+}
+
+#[derive(Serialize)]
+struct QueueView {
+    peak: u32,
+    limit: u32,
+}
+
+#[derive(Serialize)]
+struct WaitView {
+    p50: u64,
+    p99: u64,
+    max: u64,
+}
+
+impl<'a> From<&'a ListenerStatsRow> for StatsView<'a> {
+    fn from(row: &'a ListenerStatsRow) -> Self {
+        let queue = |(peak, limit)| QueueView { peak, limit };
+        Self {
+            netns: row.netns,
+            cookie: Cookie(row.cookie),
+            addr: row.addr,
+            owner: owners(&row.owner),
+            cgroup: row.cgroup.as_deref(),
+            closed: row.is_closed,
+            established: row.established,
+            accepted: row.accepted.number(),
+            accepted_from: match row.accepted {
+                Accepted::Counted(_) => Some("hook"),
+                Accepted::Derived(_) => Some("queue"),
+                Accepted::Unknown => None,
+            },
+            queued: row.queued,
+            reset: row.reset,
+            accept_queue: queue(row.accept_queue),
+            syn_queue: queue(row.syn_queue),
+            cookies_sent: row.cookies_sent,
+            wait_us: row
+                .waits
+                .percentile(50)
+                .zip(row.waits.percentile(99))
+                .map(|(p50, p99)| WaitView {
+                    p50: p50 / 1000,
+                    p99: p99 / 1000,
+                    max: row.waits.max_ns / 1000,
+                }),
+        }
+    }
+}
+
+/// `850 µs`, `12.3 ms`, `1.25 s`.
+fn time(ns: u64) -> String {
+    match ns {
+        0..1_000_000 => format!("{} µs", ns / 1000),
+        1_000_000..1_000_000_000 => format!("{:.1} ms", ns as f64 / 1e6),
+        _ => format!("{:.2} s", ns as f64 / 1e9),
+    }
+}
+
+fn known(n: Option<u64>) -> String {
+    n.map_or_else(|| "?".into(), |n| n.to_string())
+}
+
+/// The table of the summary.
+pub(super) fn write_table(rows: &[ListenerStatsRow], to: &mut String) -> fmt::Result {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        to,
+        "\n{:<24} {:<24} {:>11} {:>9} {:>7} {:>12} {:>12}  WAIT p50, p99, max",
+        "LISTENER", "OWNER", "ESTABLISHED", "ACCEPTED", "QUEUED", "PEAK/LIMIT", "SYN PEAK"
+    )?;
+    for row in rows {
+        write_row(row, to)?;
+    }
+    Ok(())
+}
+
+fn write_row(row: &ListenerStatsRow, to: &mut String) -> fmt::Result {
+    let peak = |(peak, limit): (u32, u32)| match limit {
+        0 if peak == 0 => "0".to_owned(),
+        _ => format!("{peak}/{limit}"),
+    };
+    write!(
+        to,
+        "{:<24} {:<24} {:>11} {:>9} {:>7} {:>12} {:>12}  ",
+        show(row.addr),
+        owner(&row.owner),
+        row.established,
+        known(row.accepted.number()),
+        known(row.queued.map(u64::from)),
+        peak(row.accept_queue),
+        peak(row.syn_queue),
+    )?;
+    match (row.waits.percentile(50), row.waits.percentile(99)) {
+        (Some(p50), Some(p99)) => {
+            write!(
+                to,
+                "{}, {}, {}",
+                time(p50),
+                time(p99),
+                time(row.waits.max_ns)
+            )?;
+        }
+        _ => to.push('-'),
+    }
+    if row.reset > 0 {
+        write!(to, "  {} reset when it was closed", row.reset)?;
+    }
+    if row.cookies_sent > 0 {
+        write!(
+            to,
+            "  {} SYN cookie{}",
+            row.cookies_sent,
+            plural(row.cookies_sent as usize)
+        )?;
+    }
+    to.push('\n');
+    Ok(())
+}
+
+/// A line while it is watched.
+pub(super) fn write_line(row: &ListenerStatsRow, to: &mut String) -> fmt::Result {
+    write!(
+        to,
+        "{:<17} {:<10} {:<21}   ",
+        "stats",
+        "",
+        format!("{} established", row.established),
+    )?;
+    write!(
+        to,
+        "{:<21}  {:<20} {}",
+        show(row.addr),
+        format!(
+            "peak {}/{} syn {}",
+            row.accept_queue.0, row.accept_queue.1, row.syn_queue.0
+        ),
+        Clean(&owner(&row.owner)),
+    )?;
+    if let (Some(p50), Some(p99)) = (row.waits.percentile(50), row.waits.percentile(99)) {
+        write!(to, "  wait {} p99 {}", time(p50), time(p99))?;
+    }
+    to.push('\n');
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_a_unit() {
+        assert_eq!(
+            [999_999, 12_340_000, 1_250_000_000].map(time),
+            ["999 µs", "12.3 ms", "1.25 s"]
+        );
+    }
+}
