@@ -210,14 +210,20 @@ fn close_frame(frame: &mut Frame, generation: u64, late: bool) {
         }
         slot += 1;
     }
-    if decisive == 0 {
-        return;
-    }
     // Packets are also freed in process context. If a packet came to a listener
     // between the look at the key and here, it has closed the frame that was
     // meant and counted it, and what was read since is its own.
     // SAFETY: a field of a map value at hand.
     if unsafe { (&raw const frame.generation).read_volatile() } != generation {
+        return;
+    }
+    let child = core::mem::replace(&mut frame.child, 0);
+    if !late {
+        stats::left(&frame.listener(), child);
+    } else if child != 0 {
+        stats::queued(&frame.listener(), child);
+    }
+    if decisive == 0 {
         return;
     }
     if any > u64::from(u8::MAX) {

@@ -15,6 +15,7 @@ mod manners;
 mod measure;
 mod migration;
 mod mptcp;
+mod pressure;
 mod privilege;
 mod quiet;
 mod refused;

@@ -1,0 +1,189 @@
+//! What a listener goes through before anything is lost: what whydrop counts is what the server and its clients did.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use whydrop_tests::client::Client;
+use whydrop_tests::deadline::{soon, wait_until};
+use whydrop_tests::family::Family;
+use whydrop_tests::heard::{Stopped, blind};
+use whydrop_tests::listener::Listener;
+use whydrop_tests::netns::Netns;
+use whydrop_tests::whydrop::{Watch, Whydrop};
+use whydrop_tests::wire::Wire;
+
+/// The row of a listener in the summary.
+fn row<'line>(stopped: &'line Stopped, listener: &Listener) -> Result<&'line Value> {
+    stopped.ended_well()?;
+    let cookie = format!("{:#x}", listener.cookie());
+    let rows = stopped.summary()?["stats"].as_array();
+    let mut of_listener = rows
+        .into_iter()
+        .flatten()
+        .filter(|row| row["cookie"] == cookie);
+    let row = of_listener
+        .next()
+        .with_context(|| format!("no row of {cookie} in {rows:?}"))?;
+    ensure!(of_listener.next().is_none(), "two rows of {cookie}");
+    Ok(row)
+}
+
+fn ensure_field(row: &Value, path: &str, expected: u64) -> Result<()> {
+    let found = row.pointer(path).and_then(Value::as_u64);
+    ensure!(
+        found == Some(expected),
+        "{path} is {found:?}, not {expected}: {row}"
+    );
+    Ok(())
+}
+
+fn accept(listener: &Listener, how_many: usize) -> Result<Vec<TcpStream>> {
+    let mut accepted = Vec::new();
+    wait_until("connections to accept", soon(), || {
+        while accepted.len() < how_many {
+            match listener.accept()? {
+                Some(stream) => accepted.push(stream),
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    })?;
+    Ok(accepted)
+}
+
+fn connect(netns: &Netns, family: Family, listener: &Listener, n: usize) -> Result<Vec<TcpStream>> {
+    let to = SocketAddr::new(family.loopback(), listener.port());
+    let connect = |_| Client::connect(netns, to)?.into_stream();
+    (0..n).map(connect).collect()
+}
+
+#[test]
+fn queue_is_counted_in_and_out() -> Result<()> {
+    let netns = Netns::new()?;
+    let whydrop = Whydrop::start()?;
+    let mut listeners = Vec::new();
+    for family in Family::ALL {
+        let any = match family {
+            Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
+            Family::V6 | Family::Mapped => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let listener = Listener::new(&netns, any, 16)?;
+        let mut streams = connect(&netns, family, &listener, 12)?;
+        let mut served = accept(&listener, 7)?;
+        streams.extend(connect(&netns, family, &listener, 3)?);
+        served.extend(accept(&listener, 2)?);
+        // A client that resets stays in the queue until it is accepted.
+        drop(streams);
+        listeners.push((listener, served));
+    }
+    let stopped = whydrop.stop()?;
+    for (listener, _) in &listeners {
+        let row = row(&stopped, listener)?;
+        ensure_field(row, "/established", 15)?;
+        ensure_field(row, "/accepted", 9)?;
+        ensure_field(row, "/queued", 6)?;
+        ensure_field(row, "/reset", 0)?;
+        ensure_field(row, "/accept_queue/peak", 12)?;
+        ensure_field(row, "/accept_queue/limit", 16)?;
+        ensure_field(row, "/cookies_sent", 0)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn queue_of_a_closed_listener_was_reset() -> Result<()> {
+    let netns = Netns::new()?;
+    let whydrop = Whydrop::start()?;
+    let listener = Listener::new(&netns, Ipv4Addr::LOCALHOST.into(), 16)?;
+    let cookie = format!("{:#x}", listener.cookie());
+    let _streams = connect(&netns, Family::V4, &listener, 9)?;
+    let _served = accept(&listener, 4)?;
+    drop(listener);
+    let stopped = whydrop.stop()?;
+    let rows = stopped.summary()?["stats"].as_array();
+    let row = rows
+        .into_iter()
+        .flatten()
+        .find(|row| row["cookie"] == cookie);
+    let row = row.with_context(|| format!("no row of {cookie}"))?;
+    ensure!(row["closed"] == true, "it is closed: {row}");
+    ensure_field(row, "/established", 9)?;
+    ensure_field(row, "/accepted", 4)?;
+    ensure_field(row, "/reset", 5)?;
+    ensure_field(row, "/queued", 0)
+}
+
+/// Half-open requests and cookies, packet by packet.
+#[test]
+fn syn_queue_is_measured() -> Result<()> {
+    let wire = Wire::new()?;
+    let whydrop = Whydrop::start()?;
+    let listener = Listener::new(wire.netns(), Family::V4.bind(), 64)?;
+    for _ in 0..5 {
+        wire.peer(Family::V4, listener.port()).open()?;
+    }
+    let forced = Listener::new(wire.netns(), Family::V4.bind(), 64)?;
+    wire.netns().sysctl("net/ipv4/tcp_syncookies", "2")?;
+    for _ in 0..3 {
+        wire.peer(Family::V4, forced.port()).handshake()?;
+    }
+    let stopped = whydrop.stop()?;
+    let half_open = row(&stopped, &listener)?;
+    ensure_field(half_open, "/syn_queue/peak", 5)?;
+    ensure_field(half_open, "/syn_queue/limit", 64)?;
+    ensure_field(half_open, "/established", 0)?;
+    let forced = row(&stopped, &forced)?;
+    ensure_field(forced, "/cookies_sent", 3)?;
+    ensure_field(forced, "/established", 3)?;
+    ensure_field(forced, "/accept_queue/peak", 3)
+}
+
+/// A server that waits for a known time before it accepts.
+#[test]
+fn wait_is_the_time_in_the_queue() -> Result<()> {
+    const WAIT: Duration = Duration::from_millis(60);
+    let netns = Netns::new()?;
+    let whydrop = Watch::new().args(["--stats", "200ms"]).start()?;
+    if blind(&whydrop.readiness()?)
+        .iter()
+        .any(|it| it == "accept-wait")
+    {
+        let stopped = whydrop.stop()?;
+        return stopped.ended_well();
+    }
+    let listener = Listener::new(&netns, Ipv4Addr::LOCALHOST.into(), 16)?;
+    let mut longest = Duration::ZERO;
+    for _ in 0..11 {
+        let before = Instant::now();
+        let _client = connect(&netns, Family::V4, &listener, 1)?;
+        let after = Instant::now();
+        while after.elapsed() < WAIT {
+            std::hint::spin_loop();
+        }
+        accept(&listener, 1)?;
+        longest = longest.max(before.elapsed());
+    }
+    let cookie = format!("{:#x}", listener.cookie());
+    whydrop.wait_line("stats of the listener", |line| {
+        line["type"] == "stats" && line["cookie"] == cookie && line["accepted"] == 11
+    })?;
+    let stopped = whydrop.stop()?;
+    let row = row(&stopped, &listener)?;
+    ensure_field(row, "/accepted", 11)?;
+    ensure!(row["accepted_from"] == "hook", "a hook counts: {row}");
+    let us = |name: &str| row["wait_us"][name].as_u64().context("no wait");
+    let (p50, max) = (us("p50")?, us("max")?);
+    let longest = longest.as_micros() as u64;
+    let wait = WAIT.as_micros() as u64;
+    ensure!(
+        p50 >= wait - wait / 20 && p50 <= longest + longest / 20,
+        "p50 {p50} us of {wait} to {longest} us"
+    );
+    ensure!(
+        max >= wait && max <= longest,
+        "max {max} us of {wait} to {longest} us"
+    );
+    Ok(())
+}
