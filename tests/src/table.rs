@@ -35,9 +35,13 @@ pub enum Verdict {
 
 impl Finding {
     /// Judges the event that was found for an injected one. `None` for an event
-    /// without a cause, such as a retransmit: there is nothing to tell apart.
+    /// without a cause, such as a retransmit: there is nothing to tell apart. Nor
+    /// for a refusal that was not looked up in time: that says nothing of the kernel.
     pub fn of(wanted: &ExpectedEvent, found: Option<&Event>, tier: &str) -> Option<Self> {
         let cause = wanted.cause?;
+        if found.is_some_and(was_not_looked_up) {
+            return None;
+        }
         Some(Self {
             tier: tier.to_owned(),
             kind: wanted.kind.to_owned(),
@@ -46,6 +50,16 @@ impl Finding {
             verdict: found.map_or(Verdict::NotVisible, |event| verdict(cause, event)),
         })
     }
+}
+
+/// Its `or` has what a look into `sock_diag` would have ruled out.
+fn was_not_looked_up(event: &Event) -> bool {
+    let or = event.0["or"].as_array().into_iter().flatten();
+    let mut or = or.filter_map(|value| value.as_str());
+    event.is("refused")
+        && or.any(|also| {
+            also.starts_with("listener-on-other") || also.starts_with("listener-in-other")
+        })
 }
 
 fn verdict(cause: &str, event: &Event) -> Verdict {
