@@ -4,6 +4,7 @@
 //! It never creates, moves or limits anything, and never guesses: an id that is not in the tree is `None`.
 
 mod membership;
+mod naming;
 mod root;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use super::pace::Pace;
 use super::procfs::{for_each_entry, open_dir, read_small};
 
 pub use membership::path_of_process;
+pub use naming::{Cgroup, Container};
 pub use root::{Origin, Root, root, root_fd};
 
 /// Ids of ended cgroups are kept for events that come late; this many ids in all.
