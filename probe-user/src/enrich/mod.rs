@@ -4,6 +4,7 @@
 //! with the reason, never a missing event.
 
 mod history;
+mod identity;
 mod listening;
 mod refusal;
 
@@ -25,7 +26,7 @@ use crate::{
     cause::{self, Cause, Reasons},
     decode::{Event, Kind, ListenerAt},
     inspect::{
-        cgroup::Cgroups,
+        cgroup::{Cgroup, Cgroups},
         diag::{ConnectionSnapshot, Diag, DiagError, DiagPool, ListenerSnapshot},
         netns::Registry,
         owner::{Owner, Owners},
@@ -88,7 +89,7 @@ pub struct Observation {
     /// Whether the snapshot was taken for another event of the same burst.
     pub shared: bool,
     pub owner: Arc<[Owner]>,
-    pub cgroup: Option<String>,
+    pub cgroup: Option<Cgroup>,
     /// The name that `ip netns` gives the namespace.
     pub netns_name: Option<String>,
 }
@@ -338,22 +339,6 @@ impl Enricher {
         self.diag(netns)?
             .listeners(None)
             .map_err(|error| error.to_string())
-    }
-
-    /// Whose listener it is: the processes that hold it, and the cgroup it was made in.
-    pub fn identity(&mut self, listener: &ListenerSnapshot) -> (Arc<[Owner]>, Option<String>) {
-        let owner = self.owners.find(listener.inode);
-        let cgroup = self.cgroup(listener.cgroup_id, &owner);
-        (owner, cgroup)
-    }
-
-    /// The path of a socket's cgroup; where it has none, that of the first process that holds it.
-    fn cgroup(&mut self, id: Option<u64>, owner: &[Owner]) -> Option<String> {
-        id.and_then(|id| self.cgroups.path(id)).or_else(|| {
-            owner
-                .first()
-                .and_then(|owner| self.cgroups.process(owner.pid))
-        })
     }
 
     fn diag(&mut self, netns: u32) -> Result<&mut Diag, String> {

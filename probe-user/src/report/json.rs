@@ -1,15 +1,18 @@
 //! JSON lines: the names here are fixed; docs/output.md describes them.
 //! A change of meaning raises [`SCHEMA`].
 
+mod identity;
+
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde::{Serialize, Serializer};
 
+use self::identity::{OwnerView, TaskView, Whose, owners, task_view};
 use super::{Candidate, Causes, Line, Reporter, Sampled, SelfTest, Start, Summary, Tick};
 use crate::{
-    decode::{Kind, ListenerAt, Stage, Task},
+    decode::{Kind, ListenerAt, Stage},
     enrich::{Closed, Elsewhere, Observation, Snapshot},
-    inspect::{diag::ListenerSnapshot, owner::Owner},
+    inspect::diag::ListenerSnapshot,
 };
 
 /// Version of the lines' meaning.
@@ -125,22 +128,6 @@ fn snapshot_view(snapshot: &Snapshot, event_ns: u64, shared: bool) -> SnapshotVi
 }
 
 #[derive(Serialize)]
-struct OwnerView<'a> {
-    pid: u32,
-    comm: &'a str,
-}
-
-fn owners(owners: &[Owner]) -> Vec<OwnerView<'_>> {
-    owners
-        .iter()
-        .map(|owner| OwnerView {
-            pid: owner.pid,
-            comm: &owner.comm,
-        })
-        .collect()
-}
-
-#[derive(Serialize)]
 struct CandidateView<'a> {
     cookie: Cookie,
     addr: SocketAddr,
@@ -149,8 +136,8 @@ struct CandidateView<'a> {
     drops_delta: u32,
     uid: u32,
     inode: u32,
-    owner: Vec<OwnerView<'a>>,
-    cgroup: Option<&'a str>,
+    #[serde(flatten)]
+    whose: Whose<'a>,
 }
 
 impl<'a> From<&'a Candidate> for CandidateView<'a> {
@@ -164,8 +151,7 @@ impl<'a> From<&'a Candidate> for CandidateView<'a> {
             drops_delta: candidate.drops_delta,
             uid: snapshot.uid,
             inode: snapshot.inode,
-            owner: owners(&candidate.owner),
-            cgroup: candidate.cgroup.as_deref(),
+            whose: Whose::of(&candidate.owner, candidate.cgroup.as_ref()),
         }
     }
 }
@@ -197,7 +183,7 @@ struct ClosedView<'a> {
     mono_ns: u64,
     addr: SocketAddr,
     cookie: Cookie,
-    by: Option<OwnerView<'a>>,
+    by: Option<TaskView<'a>>,
     owner: Vec<OwnerView<'a>>,
 }
 
@@ -209,13 +195,6 @@ fn closed_view(closed: &Closed, event_ns: u64) -> ClosedView<'_> {
         cookie: Cookie(closed.cookie),
         by: closed.by.as_ref().map(task_view),
         owner: owners(&closed.owner),
-    }
-}
-
-fn task_view(task: &Task) -> OwnerView<'_> {
-    OwnerView {
-        pid: task.pid,
-        comm: &task.comm,
     }
 }
 
@@ -235,7 +214,8 @@ struct TallyView<'a> {
     cookie: Cookie,
     netns: u32,
     addr: Option<SocketAddr>,
-    owner: Vec<OwnerView<'a>>,
+    #[serde(flatten)]
+    whose: Whose<'a>,
     events: BTreeMap<&'a str, u64>,
     causes: BTreeMap<String, u64>,
 }
@@ -298,14 +278,14 @@ enum Object<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         closed: Option<ClosedView<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        closed_by: Option<OwnerView<'a>>,
+        closed_by: Option<TaskView<'a>>,
         #[serde(skip_serializing_if = "is_false")]
         late: bool,
         snapshot: Option<SnapshotView<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         no_snapshot: Option<&'a str>,
-        owner: Vec<OwnerView<'a>>,
-        cgroup: Option<&'a str>,
+        #[serde(flatten)]
+        whose: Whose<'a>,
         tier: &'a str,
     },
     #[serde(rename = "event")]
@@ -495,8 +475,7 @@ fn event_object<'a>(reporter: &'a Reporter, seen: &'a Observation) -> Object<'a>
             .ok()
             .map(|snapshot| snapshot_view(snapshot, event.mono_ns, seen.shared)),
         no_snapshot: seen.snapshot.as_ref().err().map(String::as_str),
-        owner: owners(&seen.owner),
-        cgroup: seen.cgroup.as_deref(),
+        whose: Whose::of(&seen.owner, seen.cgroup.as_ref()),
         tier: reporter.tier.name(),
     }
 }
@@ -584,7 +563,7 @@ fn summary_object<'a>(reporter: &Reporter, summary: &'a Summary) -> Object<'a> {
                 cookie: Cookie(tally.cookie),
                 netns: tally.netns,
                 addr: tally.addr,
-                owner: owners(&tally.owner),
+                whose: Whose::of(&tally.owner, tally.cgroup.as_ref()),
                 events: by_kind(&tally.counts),
                 causes: by_cause(&tally.causes),
             })

@@ -19,7 +19,7 @@ use crate::{
     cause::{Cause, Reasons},
     decode::{Kind, Stage},
     enrich::Observation,
-    inspect::owner::Owner,
+    inspect::{cgroup::Cgroup, owner::Owner},
     loader::{HookReport, Tier},
     reconcile::{Residual, Row},
 };
@@ -77,7 +77,7 @@ pub struct Candidate {
     pub snapshot: crate::inspect::diag::ListenerSnapshot,
     pub drops_delta: u32,
     pub owner: Arc<[Owner]>,
-    pub cgroup: Option<String>,
+    pub cgroup: Option<Cgroup>,
 }
 
 /// Detail that was lost since the last such line.
@@ -124,6 +124,7 @@ pub struct ListenerTally {
     pub netns: u32,
     pub addr: Option<SocketAddr>,
     pub owner: Arc<[Owner]>,
+    pub cgroup: Option<Cgroup>,
     pub counts: BTreeMap<(Kind, Option<Stage>), u64>,
     pub causes: Causes,
 }

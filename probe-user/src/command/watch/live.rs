@@ -203,6 +203,7 @@ impl Live {
                 netns: seen.event.netns,
                 addr: None,
                 owner: seen.owner.clone(),
+                cgroup: seen.cgroup.clone(),
                 counts: BTreeMap::new(),
                 causes: Causes::new(),
             });
@@ -212,6 +213,9 @@ impl Live {
             tally.addr = Some(listener.addr);
             if !seen.owner.is_empty() {
                 tally.owner = seen.owner.clone();
+            }
+            if seen.cgroup.is_some() {
+                tally.cgroup.clone_from(&seen.cgroup);
             }
         }
     }

@@ -146,6 +146,7 @@ impl Tally<'_> {
             netns: key.netns,
             addr: None,
             owner: Arc::from([]),
+            cgroup: None,
             counts: BTreeMap::new(),
             causes: Causes::new(),
         };

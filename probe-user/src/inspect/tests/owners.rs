@@ -29,10 +29,10 @@ fn every_holder_of_a_socket_is_its_owner() {
         pids(&found).is_superset(&HashSet::from([own, child.0.id()])),
         "{found:?}"
     );
-    assert_eq!(
-        found.iter().find(|o| o.pid == child.0.id()).unwrap().comm,
-        "sleep"
-    );
+    let of_child = found.iter().find(|o| o.pid == child.0.id()).unwrap();
+    assert_eq!(of_child.comm, "sleep");
+    let exe = std::fs::read_link(format!("/proc/{}/exe", of_child.pid)).unwrap();
+    assert_eq!(of_child.exe.as_deref(), exe.to_str());
 
     // The cached answer is checked: who has ended is no owner any more.
     let ended = child.0.id();

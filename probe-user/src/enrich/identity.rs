@@ -1,0 +1,26 @@
+//! Whose a socket is: the processes that hold it and the cgroup it was made in
+//! go out for the names the kernel gives it.
+
+use std::sync::Arc;
+
+use super::Enricher;
+use crate::inspect::{cgroup::Cgroup, diag::ListenerSnapshot, owner::Owner};
+
+impl Enricher {
+    /// Whose listener it is: the processes that hold it, and the cgroup it was made in.
+    pub fn identity(&mut self, listener: &ListenerSnapshot) -> (Arc<[Owner]>, Option<Cgroup>) {
+        let owner = self.owners.find(listener.inode);
+        let cgroup = self.cgroup(listener.cgroup_id, &owner);
+        (owner, cgroup)
+    }
+
+    /// A socket's cgroup; where it has none, that of the first process that holds it.
+    pub(super) fn cgroup(&mut self, id: Option<u64>, owner: &[Owner]) -> Option<Cgroup> {
+        let path = id.and_then(|id| self.cgroups.path(id)).or_else(|| {
+            owner
+                .first()
+                .and_then(|owner| self.cgroups.process(owner.pid))
+        });
+        path.map(Cgroup::of)
+    }
+}
