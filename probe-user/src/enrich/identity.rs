@@ -1,10 +1,11 @@
-//! Whose a socket is: the processes that hold it and the cgroup it was made in
-//! go out for the names the kernel gives it.
+//! Whose a socket is: for what the kernel calls it and its namespace, the
+//! processes that hold it, the cgroup it was made in and a name for people go
+//! out.
 
 use std::sync::Arc;
 
 use super::Enricher;
-use crate::inspect::{cgroup::Cgroup, diag::ListenerSnapshot, owner::Owner};
+use crate::inspect::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner};
 
 impl Enricher {
     /// Whose listener it is: the processes that hold it, and the cgroup it was made in.
@@ -12,6 +13,16 @@ impl Enricher {
         let owner = self.owners.find(listener.inode);
         let cgroup = self.cgroup(listener.cgroup_id, &owner);
         (owner, cgroup)
+    }
+
+    /// What a namespace is called.
+    pub fn netns_name(&mut self, netns: u32) -> Option<NetnsName> {
+        if let Some(name) = self.netns_names.get(&netns) {
+            return Some(name.clone());
+        }
+        let name = self.registry.called(netns)?;
+        self.netns_names.insert(netns, name.clone());
+        Some(name)
     }
 
     /// A socket's cgroup; where it has none, that of the first process that holds it.

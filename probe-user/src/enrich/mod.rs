@@ -28,7 +28,7 @@ use crate::{
     inspect::{
         cgroup::{Cgroup, Cgroups},
         diag::{ConnectionSnapshot, Diag, DiagError, DiagPool, ListenerSnapshot},
-        netns::Registry,
+        netns::{NetnsName, Registry},
         owner::{Owner, Owners},
         route,
     },
@@ -90,8 +90,7 @@ pub struct Observation {
     pub shared: bool,
     pub owner: Arc<[Owner]>,
     pub cgroup: Option<Cgroup>,
-    /// The name that `ip netns` gives the namespace.
-    pub netns_name: Option<String>,
+    pub netns_name: Option<NetnsName>,
 }
 
 /// Who answers the questions.
@@ -108,6 +107,8 @@ pub struct Enricher {
     history: History,
     /// Who listens where.
     listening: Listening,
+    /// What namespaces are called; asked anew every second.
+    netns_names: HashMap<u32, NetnsName>,
     /// Whether an address is its namespace's own; asked anew every second.
     own: HashMap<(u32, IpAddr), bool>,
     /// The kernel's own names of its reasons.
@@ -132,6 +133,7 @@ impl Enricher {
             cookies: HashMap::new(),
             history: History::default(),
             listening: Listening::new(),
+            netns_names: HashMap::new(),
             own: HashMap::new(),
             reasons: Reasons::default(),
         }
@@ -184,6 +186,7 @@ impl Enricher {
         // Kernel addresses are used again; a wrong cookie would be worse than none.
         self.cookies.clear();
         self.own.clear();
+        self.netns_names.clear();
         self.history.forget(crate::inspect::clock::mono_ns());
     }
 
@@ -217,9 +220,9 @@ impl Enricher {
         seen
     }
 
-    fn observation(&self, event: Event, snapshot: Result<Snapshot, String>) -> Observation {
+    fn observation(&mut self, event: Event, snapshot: Result<Snapshot, String>) -> Observation {
         Observation {
-            netns_name: self.registry.name(event.netns).map(str::to_owned),
+            netns_name: self.netns_name(event.netns),
             cause: cause::of(event.kind, event.stage, &event.evidence, &self.reasons),
             refusal: Refusal::default(),
             event,

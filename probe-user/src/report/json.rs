@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde::{Serialize, Serializer};
 
-use self::identity::{OwnerView, TaskView, Whose, owners, task_view};
+use self::identity::{NetnsView, OwnerView, TaskView, Whose, owners, task_view};
 use super::{Candidate, Causes, Line, Reporter, Sampled, SelfTest, Start, Summary, Tick};
 use crate::{
     decode::{Kind, ListenerAt, Stage},
@@ -264,9 +264,8 @@ enum Object<'a> {
         /// The other end, where it is not the client.
         #[serde(skip_serializing_if = "Option::is_none")]
         remote: Option<SocketAddr>,
-        netns: u32,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        netns_name: Option<&'a str>,
+        #[serde(flatten)]
+        netns: NetnsView<'a>,
         cpu: u32,
         listener: Option<Listener>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -296,7 +295,8 @@ enum Object<'a> {
         stage: Option<&'a str>,
         client: Option<SocketAddr>,
         local: Option<SocketAddr>,
-        netns: u32,
+        #[serde(flatten)]
+        netns: NetnsView<'a>,
         count: u64,
         listener: Option<CandidateView<'a>>,
         candidates: Vec<CandidateView<'a>>,
@@ -450,8 +450,7 @@ fn event_object<'a>(reporter: &'a Reporter, seen: &'a Observation) -> Object<'a>
         client: event.client,
         local: event.local,
         remote: event.remote.filter(|remote| event.client != Some(*remote)),
-        netns: event.netns,
-        netns_name: seen.netns_name.as_deref(),
+        netns: NetnsView::of(event.netns, seen.netns_name.as_ref()),
         cpu: event.cpu,
         listener: event.listener.as_ref().map(Listener::from),
         retransmits: sends_again.then_some(event.retransmits),
@@ -492,7 +491,7 @@ fn tick_object<'a>(reporter: &'a Reporter, tick: &'a Tick) -> Object<'a> {
         stage: None,
         client: None,
         local: None,
-        netns: tick.netns,
+        netns: NetnsView::of(tick.netns, tick.netns_name.as_ref()),
         count: tick.count,
         listener: only.map(CandidateView::from),
         candidates: tick.candidates.iter().map(CandidateView::from).collect(),

@@ -19,7 +19,7 @@ use crate::{
     cause::{Cause, Reasons},
     decode::{Kind, Stage},
     enrich::Observation,
-    inspect::{cgroup::Cgroup, owner::Owner},
+    inspect::{cgroup::Cgroup, netns::NetnsName, owner::Owner},
     loader::{HookReport, Tier},
     reconcile::{Residual, Row},
 };
@@ -64,7 +64,7 @@ pub struct Start {
 pub struct Tick {
     pub mono_ns: u64,
     pub netns: u32,
-    pub netns_name: Option<String>,
+    pub netns_name: Option<NetnsName>,
     pub kind: Kind,
     pub count: u64,
     /// The listeners whose `sk_drops` grew meanwhile, with by how much.

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use self::identity::whose;
+use self::identity::{whose, write_netns};
 use super::{Line, ListenerTally, Loss, Reporter, Sampled, SelfTest, Start, Summary, Tick};
 use crate::{
     cause::Cause,
@@ -219,17 +219,10 @@ fn write_event(reporter: &Reporter, seen: &Observation, to: &mut String) -> fmt:
         whose(&seen.owner, seen.cgroup.as_ref()),
     )?;
     if event.netns != reporter.own_netns {
-        write_netns(event.netns, seen.netns_name.as_deref(), to)?;
+        write_netns(event.netns, seen.netns_name.as_ref(), to)?;
     }
     to.push('\n');
     Ok(())
-}
-
-fn write_netns(netns: u32, name: Option<&str>, to: &mut String) -> fmt::Result {
-    match name {
-        Some(name) => write!(to, "  netns {}", Clean(name)),
-        None => write!(to, "  netns {netns}"),
-    }
 }
 
 fn write_tick(reporter: &Reporter, tick: &Tick, to: &mut String) -> fmt::Result {
@@ -259,7 +252,7 @@ fn write_tick(reporter: &Reporter, tick: &Tick, to: &mut String) -> fmt::Result 
         )?;
     }
     if tick.netns != reporter.own_netns {
-        write_netns(tick.netns, tick.netns_name.as_deref(), to)?;
+        write_netns(tick.netns, tick.netns_name.as_ref(), to)?;
     }
     to.push('\n');
     Ok(())

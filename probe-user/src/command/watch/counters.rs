@@ -139,7 +139,7 @@ impl Poller {
         Tick {
             mono_ns: mono_ns(),
             netns,
-            netns_name: self.parts.enricher.registry.name(netns).map(str::to_owned),
+            netns_name: self.parts.enricher.netns_name(netns),
             kind,
             count,
             candidates,

@@ -6,6 +6,7 @@ use crate::{
     decode::Task,
     inspect::{
         cgroup::{Cgroup, Container},
+        netns::NetnsName,
         owner::Owner,
     },
 };
@@ -77,6 +78,31 @@ impl<'a> Whose<'a> {
                 .and_then(|cgroup| cgroup.container.as_ref())
                 .map(ContainerView::from),
             pod: cgroup.and_then(|cgroup| cgroup.pod.as_deref()),
+        }
+    }
+}
+
+/// A namespace, and what it is called.
+#[derive(Serialize)]
+pub struct NetnsView<'a> {
+    netns: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    netns_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    netns_pid: Option<u32>,
+}
+
+impl<'a> NetnsView<'a> {
+    pub fn of(netns: u32, called: Option<&'a NetnsName>) -> Self {
+        let (netns_name, netns_pid) = match called {
+            Some(NetnsName::Given(name)) => (Some(name.as_str()), None),
+            Some(NetnsName::Process { pid, .. }) => (None, Some(*pid)),
+            None => (None, None),
+        };
+        Self {
+            netns,
+            netns_name,
+            netns_pid,
         }
     }
 }

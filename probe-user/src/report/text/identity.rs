@@ -1,7 +1,9 @@
 //! Whose it is, as a line has room for it.
 
+use std::fmt::{self, Write as _};
+
 use super::Clean;
-use crate::inspect::{cgroup::Cgroup, owner::Owner};
+use crate::inspect::{cgroup::Cgroup, netns::NetnsName, owner::Owner};
 
 /// The first process that holds a socket and how many others do, then its container or unit where there is one.
 pub fn whose(owners: &[Owner], cgroup: Option<&Cgroup>) -> String {
@@ -13,6 +15,16 @@ pub fn whose(owners: &[Owner], cgroup: Option<&Cgroup>) -> String {
     match cgroup.and_then(place) {
         Some(place) => format!("{owner:<22} {}", Clean(place)),
         None => owner,
+    }
+}
+
+pub fn write_netns(netns: u32, name: Option<&NetnsName>, to: &mut String) -> fmt::Result {
+    match name {
+        Some(NetnsName::Given(name)) => write!(to, "  netns {}", Clean(name)),
+        Some(NetnsName::Process { pid, comm }) => {
+            write!(to, "  netns {netns} (pid {pid} {})", Clean(comm))
+        }
+        None => write!(to, "  netns {netns}"),
     }
 }
 
@@ -37,6 +49,23 @@ mod tests {
             .collect();
         let cgroup = path.map(Cgroup::of);
         assert_eq!(whose(&owners, cgroup.as_ref()), expect);
+    }
+
+    #[test]
+    fn a_namespace_by_name_by_process_or_by_number() {
+        let written = |name| {
+            let mut text = String::new();
+            write_netns(42, name, &mut text).map(|()| text)
+        };
+        let given = NetnsName::Given("blue".into());
+        assert_eq!(written(Some(&given)), Ok("  netns blue".into()));
+        let process = NetnsName::Process {
+            pid: 7,
+            comm: "ng\u{1b}x".into(),
+        };
+        let expect = "  netns 42 (pid 7 ng?x)";
+        assert_eq!(written(Some(&process)), Ok(expect.into()));
+        assert_eq!(written(None), Ok("  netns 42".into()));
     }
 
     #[test]
