@@ -168,6 +168,10 @@ impl Live {
     }
 
     fn show(&mut self, seen: &Observation) {
+        self.remember_listener(seen);
+        if !self.filter.takes_observation(seen) {
+            return;
+        }
         let event = &seen.event;
         let what = (event.kind, event.stage);
         *self.shown.kinds.entry(what).or_default() += 1;
@@ -175,7 +179,6 @@ impl Live {
             let name = (event.kind, cause.id.clone().into_owned());
             *self.shown.causes.entry(name).or_default() += 1;
         }
-        self.remember_listener(seen);
         self.reporter
             .write(&Line::Event(seen), &mut self.batch.text);
         self.batch.events += 1;
