@@ -344,6 +344,13 @@ impl Enricher {
             .map_err(|error| error.to_string())
     }
 
+    /// Every listener of one port of a namespace.
+    pub fn listeners_of(&mut self, netns: u32, port: u16) -> Result<Vec<ListenerSnapshot>, String> {
+        self.diag(netns)?
+            .listeners(Some(port))
+            .map_err(|error| error.to_string())
+    }
+
     fn diag(&mut self, netns: u32) -> Result<&mut Diag, String> {
         self.pool
             .get(&mut self.registry, netns, Instant::now())
@@ -383,9 +390,7 @@ impl Enricher {
         {
             return true;
         }
-        let found = self
-            .diag(netns)
-            .and_then(|diag| diag.listeners(Some(port)).map_err(|e| e.to_string()));
+        let found = self.listeners_of(netns, port);
         self.dumps.insert(key, Dump { taken, found });
         false
     }

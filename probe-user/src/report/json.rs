@@ -1,12 +1,14 @@
 //! JSON lines: the names here are fixed; docs/output.md describes them.
 //! A change of meaning raises [`SCHEMA`].
 
+mod group;
 mod identity;
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde::{Serialize, Serializer};
 
+use self::group::{GroupView, group_view};
 use self::identity::{NetnsView, OwnerView, TaskView, Whose, owners, task_view};
 use super::{Candidate, Causes, Line, Reporter, Sampled, SelfTest, Start, Summary, Tick};
 use crate::{
@@ -218,6 +220,8 @@ struct TallyView<'a> {
     whose: Whose<'a>,
     events: BTreeMap<&'a str, u64>,
     causes: BTreeMap<String, u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<GroupView>,
 }
 
 #[derive(Serialize)]
@@ -565,6 +569,7 @@ fn summary_object<'a>(reporter: &Reporter, summary: &'a Summary) -> Object<'a> {
                 whose: Whose::of(&tally.owner, tally.cgroup.as_ref()),
                 events: by_kind(&tally.counts),
                 causes: by_cause(&tally.causes),
+                group: group_view(&summary.groups, tally.cookie),
             })
             .collect(),
         reconciliation: summary

@@ -2,6 +2,7 @@
 //! JSON go out. It never decides what an event means, and it is the only room
 //! that writes to standard output.
 
+mod group;
 mod json;
 mod output;
 mod text;
@@ -12,6 +13,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use probe_common::Health;
 
 pub use self::{
+    group::{Group, GroupMember},
     output::{Output, OutputError},
     time::Clock,
 };
@@ -129,6 +131,12 @@ pub struct ListenerTally {
     pub causes: Causes,
 }
 
+impl ListenerTally {
+    pub fn refusals(&self) -> u64 {
+        self.counts.values().sum()
+    }
+}
+
 /// The end.
 #[derive(Clone, Debug)]
 pub struct Summary {
@@ -137,6 +145,8 @@ pub struct Summary {
     pub counts: BTreeMap<(Kind, Option<Stage>), u64>,
     pub causes: Causes,
     pub listeners: Vec<ListenerTally>,
+    /// SO_REUSEPORT groups of more than one that these listeners belong to.
+    pub groups: Vec<Group>,
     pub loss: Loss,
     pub health: Health,
     pub rows: Vec<Row>,

@@ -1,6 +1,7 @@
 //! Text for people: aligned, short, in the order in which a person asks.
 //! Names that others chose (a process's comm, a namespace) are sanitised.
 
+mod group;
 mod identity;
 
 use std::{
@@ -10,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use self::group::write_groups;
 use self::identity::{whose, write_netns};
 use super::{Line, ListenerTally, Loss, Reporter, Sampled, SelfTest, Start, Summary, Tick};
 use crate::{
@@ -336,6 +338,7 @@ fn write_summary(summary: &Summary, to: &mut String) -> fmt::Result {
     )?;
     if !summary.listeners.is_empty() {
         write_listeners(&summary.listeners, to)?;
+        write_groups(&summary.groups, to)?;
     }
     write_rows(summary, to)?;
     if summary.moving {

@@ -212,6 +212,7 @@ pub(super) async fn watch(
         counts: poller.counts,
         causes: Default::default(),
         listeners: Vec::new(),
+        groups: Vec::new(),
         loss: poller.loss,
         health: Default::default(),
         rows,

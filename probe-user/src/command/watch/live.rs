@@ -10,6 +10,7 @@ use probe_common::{CountKey, CountValue, Health, counter, flag};
 
 use super::{
     filter::Filter,
+    group,
     sampled::LeftOut,
     tally::{Shown, Tally},
 };
@@ -366,11 +367,21 @@ impl Live {
         let figures = self
             .tallying()
             .between(&self.base.counts, &last.totals.counts);
+        let everybody = Filter {
+            netns: self.filter.netns,
+            ..Filter::default()
+        };
+        let all = Tally {
+            filter: &everybody,
+            ..self.tallying()
+        }
+        .between(&self.base.counts, &last.totals.counts);
         let summary = Summary {
             duration,
             tier: probe.tier(),
             counts: figures.counts,
             causes: figures.causes,
+            groups: group::of_rows(&figures.listeners, &all.listeners, &mut self.enricher),
             listeners: figures.listeners,
             loss: self.loss,
             health,

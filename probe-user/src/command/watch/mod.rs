@@ -3,6 +3,7 @@
 mod counters;
 mod detail;
 mod filter;
+mod group;
 mod live;
 mod sampled;
 mod tally;

@@ -83,7 +83,7 @@ impl Tally<'_> {
         figures.listeners = listeners.into_values().collect();
         figures
             .listeners
-            .sort_by_key(|tally| std::cmp::Reverse(tally.counts.values().sum::<u64>()));
+            .sort_by_key(|tally| std::cmp::Reverse(tally.refusals()));
         figures
     }
 
