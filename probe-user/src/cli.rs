@@ -31,7 +31,7 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Print each refused connection as it happens (the default)
-    Watch(WatchArgs),
+    Watch(Box<WatchArgs>),
     /// Say which hooks this kernel allows, by trying each
     Check(CheckArgs),
     /// Show it: a listener that stops accepting, in a private namespace

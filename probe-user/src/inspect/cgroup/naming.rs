@@ -127,10 +127,10 @@ fn pod_of(name: &str, above: &[&str]) -> Option<String> {
         let is_kubepods = class == "kubepods" || class.ends_with("-kubepods");
         return is_kubepods.then(|| pod(&uid.replace('_', "-"))).flatten();
     }
-    let is_kubepods = match above {
-        [.., "kubepods"] | [.., "kubepods", "burstable" | "besteffort" | "guaranteed"] => true,
-        _ => false,
-    };
+    let is_kubepods = matches!(
+        above,
+        [.., "kubepods"] | [.., "kubepods", "burstable" | "besteffort" | "guaranteed"]
+    );
     is_kubepods
         .then(|| pod(name.strip_prefix("pod")?))
         .flatten()
