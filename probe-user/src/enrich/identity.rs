@@ -9,7 +9,7 @@ use crate::inspect::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, o
 
 impl Enricher {
     /// Whose listener it is: the processes that hold it, and the cgroup it was made in.
-    pub fn identity(&mut self, listener: &ListenerSnapshot) -> (Arc<[Owner]>, Option<Cgroup>) {
+    pub fn identity(&mut self, listener: &ListenerSnapshot) -> (Arc<[Owner]>, Option<Arc<Cgroup>>) {
         let owner = self.owners.find(listener.inode);
         let cgroup = self.cgroup(listener.cgroup_id, &owner);
         (owner, cgroup)
@@ -26,12 +26,11 @@ impl Enricher {
     }
 
     /// A socket's cgroup; where it has none, that of the first process that holds it.
-    pub(super) fn cgroup(&mut self, id: Option<u64>, owner: &[Owner]) -> Option<Cgroup> {
-        let path = id.and_then(|id| self.cgroups.path(id)).or_else(|| {
+    pub(super) fn cgroup(&mut self, id: Option<u64>, owner: &[Owner]) -> Option<Arc<Cgroup>> {
+        id.and_then(|id| self.cgroups.find(id)).or_else(|| {
             owner
                 .first()
-                .and_then(|owner| self.cgroups.process(owner.pid))
-        });
-        path.map(Cgroup::of)
+                .and_then(|owner| self.cgroups.of_process(owner.pid))
+        })
     }
 }

@@ -89,7 +89,7 @@ pub struct Observation {
     /// Whether the snapshot was taken for another event of the same burst.
     pub shared: bool,
     pub owner: Arc<[Owner]>,
-    pub cgroup: Option<Cgroup>,
+    pub cgroup: Option<Arc<Cgroup>>,
     pub netns_name: Option<NetnsName>,
 }
 

@@ -153,7 +153,7 @@ impl<'a> From<&'a Candidate> for CandidateView<'a> {
             drops_delta: candidate.drops_delta,
             uid: snapshot.uid,
             inode: snapshot.inode,
-            whose: Whose::of(&candidate.owner, candidate.cgroup.as_ref()),
+            whose: Whose::of(&candidate.owner, candidate.cgroup.as_deref()),
         }
     }
 }
@@ -478,7 +478,7 @@ fn event_object<'a>(reporter: &'a Reporter, seen: &'a Observation) -> Object<'a>
             .ok()
             .map(|snapshot| snapshot_view(snapshot, event.mono_ns, seen.shared)),
         no_snapshot: seen.snapshot.as_ref().err().map(String::as_str),
-        whose: Whose::of(&seen.owner, seen.cgroup.as_ref()),
+        whose: Whose::of(&seen.owner, seen.cgroup.as_deref()),
         tier: reporter.tier.name(),
     }
 }
@@ -566,7 +566,7 @@ fn summary_object<'a>(reporter: &Reporter, summary: &'a Summary) -> Object<'a> {
                 cookie: Cookie(tally.cookie),
                 netns: tally.netns,
                 addr: tally.addr,
-                whose: Whose::of(&tally.owner, tally.cgroup.as_ref()),
+                whose: Whose::of(&tally.owner, tally.cgroup.as_deref()),
                 events: by_kind(&tally.counts),
                 causes: by_cause(&tally.causes),
                 group: group_view(&summary.groups, tally.cookie),

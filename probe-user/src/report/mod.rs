@@ -79,7 +79,7 @@ pub struct Candidate {
     pub snapshot: crate::inspect::diag::ListenerSnapshot,
     pub drops_delta: u32,
     pub owner: Arc<[Owner]>,
-    pub cgroup: Option<Cgroup>,
+    pub cgroup: Option<Arc<Cgroup>>,
 }
 
 /// Detail that was lost since the last such line.
@@ -126,7 +126,7 @@ pub struct ListenerTally {
     pub netns: u32,
     pub addr: Option<SocketAddr>,
     pub owner: Arc<[Owner]>,
-    pub cgroup: Option<Cgroup>,
+    pub cgroup: Option<Arc<Cgroup>>,
     pub counts: BTreeMap<(Kind, Option<Stage>), u64>,
     pub causes: Causes,
 }

@@ -218,7 +218,7 @@ fn write_event(reporter: &Reporter, seen: &Observation, to: &mut String) -> fmt:
         event.kind,
         event.stage.map_or("", Stage::name),
         detail(reporter, seen),
-        whose(&seen.owner, seen.cgroup.as_ref()),
+        whose(&seen.owner, seen.cgroup.as_deref()),
     )?;
     if event.netns != reporter.own_netns {
         write_netns(event.netns, seen.netns_name.as_ref(), to)?;
@@ -250,7 +250,7 @@ fn write_tick(reporter: &Reporter, tick: &Tick, to: &mut String) -> fmt::Result 
                 "queue {}/{}",
                 listener.accept_queue_len, listener.accept_queue_limit
             ),
-            whose(&candidate.owner, candidate.cgroup.as_ref()),
+            whose(&candidate.owner, candidate.cgroup.as_deref()),
         )?;
     }
     if tick.netns != reporter.own_netns {
@@ -386,7 +386,7 @@ fn counts_in_words(counts: &BTreeMap<(Kind, Option<Stage>), u64>) -> String {
 fn write_listeners(listeners: &[ListenerTally], to: &mut String) -> fmt::Result {
     let owners: Vec<String> = listeners
         .iter()
-        .map(|tally| whose(&tally.owner, tally.cgroup.as_ref()))
+        .map(|tally| whose(&tally.owner, tally.cgroup.as_deref()))
         .collect();
     let longest = owners.iter().map(|owner| owner.chars().count()).max();
     let width = longest.unwrap_or(0).max(24);

@@ -129,7 +129,7 @@ impl Poller {
                 let (owner, cgroup) = self.parts.enricher.identity(snapshot);
                 let filter = &self.parts.filter;
                 filter
-                    .takes_row(snapshot.addr, &owner, cgroup.as_ref())
+                    .takes_row(snapshot.addr, &owner, cgroup.as_deref())
                     .then(|| Candidate {
                         snapshot: snapshot.clone(),
                         drops_delta: *drops_delta,

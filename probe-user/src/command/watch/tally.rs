@@ -140,7 +140,7 @@ impl Tally<'_> {
         let takes = |tally: &ListenerTally| {
             tally.addr.is_some_and(|addr| {
                 self.filter
-                    .takes_row(addr, &tally.owner, tally.cgroup.as_ref())
+                    .takes_row(addr, &tally.owner, tally.cgroup.as_deref())
             })
         };
         !self.filter.picks_listeners() || self.known.get(&key.listener).is_some_and(takes)

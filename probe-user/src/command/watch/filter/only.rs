@@ -83,7 +83,7 @@ impl Only {
             Some(closed) => &closed.owner,
             None => &seen.owner,
         };
-        self.takes_whose(owner, seen.cgroup.as_ref())
+        self.takes_whose(owner, seen.cgroup.as_deref())
             && self.takes_cause(seen.cause.as_ref())
             && passes(&self.clients, seen.event.client.as_slice(), |f, client| {
                 f.takes(client.ip())
