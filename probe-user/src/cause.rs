@@ -5,10 +5,13 @@
 //!
 //! docs/causes.md describes each; the names are stable.
 
+mod known;
+
 use std::{borrow::Cow, collections::HashMap};
 
 use probe_common::{counter, flag, hook, state};
 
+pub use self::known::is_known;
 use crate::decode::{Evidence, Kind, Stage};
 
 /// A cause, and what else it may have been.

@@ -31,7 +31,7 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Print each refused connection as it happens (the default)
-    Watch(WatchArgs),
+    Watch(Box<WatchArgs>),
     /// Say which hooks this kernel allows, by trying each
     Check(CheckArgs),
     /// Show it: a listener that stops accepting, in a private namespace
@@ -62,11 +62,20 @@ Stages: syn (the first packet), syn-ack (the answer), ack (the last of the
 handshake), cookie-ack (the last of a SYN-cookie handshake: the client believes
 it is connected), icmp (an error about a half-open request).
 
+Filters choose lines: several of one kind are \"or\", different kinds are \"and\".
+What they leave out is counted all the same. The rows of listeners and the counts of refusals at the
+end follow --listener, --netns, --pid, --comm, --cgroup, --container and --cause;
+they are those of all clients. What the kernel counted is compared with all that
+was seen, shown or not. An event whose owner is not known (yet) is not shown with
+--pid or --comm; neither is one without a cgroup with --cgroup or --container.
+
 A queue of 129/128 is full: a limit of 128 holds 129.
 
 Examples:
   whydrop                              every refused connection on this host
   whydrop --listener :8080 --for 5m    one listener, five minutes
+  whydrop --comm nginx --client fd00::/8
+                                       what one service refused to one network
   whydrop --format json --output f     for machines; docs/output.md has the fields
   whydrop --tier counters              without privileges: which listener, but not who
 

@@ -97,6 +97,13 @@ impl Event {
             .collect()
     }
 
+    /// The processes alone, in ascending order.
+    pub fn owner_pids(&self) -> Vec<u64> {
+        let mut pids: Vec<u64> = self.owners().into_iter().map(|(pid, _)| pid).collect();
+        pids.sort_unstable();
+        pids
+    }
+
     fn address(&self, path: &[&str]) -> Option<SocketAddr> {
         let value = path.iter().fold(&self.0, |value, name| &value[*name]);
         Some(unmapped(value.as_str()?.parse().ok()?))

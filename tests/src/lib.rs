@@ -6,12 +6,14 @@
 //! a developer's machine and as root in a VM that has nothing else in it.
 
 pub mod bpf;
+pub mod cgroup;
 pub mod client;
 pub mod deadline;
 pub mod event;
 pub mod family;
 pub mod flood;
 pub mod heard;
+pub mod holder;
 pub mod icmp;
 pub mod interface;
 pub mod listener;

@@ -64,6 +64,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
         format: args.format,
         duration: Some(DURATION),
         listeners: Vec::new(),
+        only: Default::default(),
         netns: format!("/proc/self/fd/{}", namespace.as_fd().as_raw_fd()),
         tier: args.tier,
         events: Events::Attempts,

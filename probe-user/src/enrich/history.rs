@@ -190,6 +190,7 @@ mod tests {
         let owner: Arc<[Owner]> = Arc::from([Owner {
             pid: 5,
             comm: "nginx".into(),
+            exe: None,
         }]);
         let mut history = History::default();
         history.meet(7, &owner);

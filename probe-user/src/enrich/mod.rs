@@ -4,6 +4,7 @@
 //! with the reason, never a missing event.
 
 mod history;
+mod identity;
 mod listening;
 mod refusal;
 
@@ -25,10 +26,10 @@ use crate::{
     cause::{self, Cause, Reasons},
     decode::{Event, Kind, ListenerAt},
     inspect::{
-        cgroup::Cgroups,
+        cgroup::{Cgroup, Cgroups},
         clock::mono_ns,
         diag::{ConnectionSnapshot, Diag, DiagError, DiagPool, ListenerSnapshot},
-        netns::Registry,
+        netns::{NetnsName, Registry},
         owner::{Owner, Owners},
         route,
     },
@@ -89,9 +90,8 @@ pub struct Observation {
     /// Whether the snapshot was taken for another event of the same burst.
     pub shared: bool,
     pub owner: Arc<[Owner]>,
-    pub cgroup: Option<String>,
-    /// The name that `ip netns` gives the namespace.
-    pub netns_name: Option<String>,
+    pub cgroup: Option<Arc<Cgroup>>,
+    pub netns_name: Option<NetnsName>,
 }
 
 /// Who answers the questions.
@@ -108,6 +108,8 @@ pub struct Enricher {
     history: History,
     /// Who listens where.
     listening: Listening,
+    /// What namespaces are called; asked anew every second.
+    netns_names: HashMap<u32, NetnsName>,
     /// Whether an address is its namespace's own; asked anew every second.
     own: HashMap<(u32, IpAddr), bool>,
     /// The kernel's own names of its reasons.
@@ -134,6 +136,7 @@ impl Enricher {
             cookies: HashMap::new(),
             history: History::default(),
             listening: Listening::new(),
+            netns_names: HashMap::new(),
             own: HashMap::new(),
             reasons: Reasons::default(),
         }
@@ -186,6 +189,7 @@ impl Enricher {
         // Kernel addresses are used again; a wrong cookie would be worse than none.
         self.cookies.clear();
         self.own.clear();
+        self.netns_names.clear();
         self.history.forget(mono_ns());
     }
 
@@ -219,9 +223,9 @@ impl Enricher {
         seen
     }
 
-    fn observation(&self, event: Event, snapshot: Result<Snapshot, String>) -> Observation {
+    fn observation(&mut self, event: Event, snapshot: Result<Snapshot, String>) -> Observation {
         Observation {
-            netns_name: self.registry.name(event.netns).map(str::to_owned),
+            netns_name: self.netns_name(event.netns),
             cause: cause::of(event.kind, event.stage, &event.evidence, &self.reasons),
             refusal: Refusal::default(),
             event,
@@ -340,20 +344,11 @@ impl Enricher {
             .map_err(|error| error.to_string())
     }
 
-    /// Whose listener it is: the processes that hold it, and the cgroup it was made in.
-    pub fn identity(&mut self, listener: &ListenerSnapshot) -> (Arc<[Owner]>, Option<String>) {
-        let owner = self.owners.find(listener.inode);
-        let cgroup = self.cgroup(listener.cgroup_id, &owner);
-        (owner, cgroup)
-    }
-
-    /// The path of a socket's cgroup; where it has none, that of the first process that holds it.
-    fn cgroup(&mut self, id: Option<u64>, owner: &[Owner]) -> Option<String> {
-        id.and_then(|id| self.cgroups.path(id)).or_else(|| {
-            owner
-                .first()
-                .and_then(|owner| self.cgroups.process(owner.pid))
-        })
+    /// Every listener of one port of a namespace.
+    pub fn listeners_of(&mut self, netns: u32, port: u16) -> Result<Vec<ListenerSnapshot>, String> {
+        self.diag(netns)?
+            .listeners(Some(port))
+            .map_err(|error| error.to_string())
     }
 
     fn diag(&mut self, netns: u32) -> Result<&mut Diag, String> {
@@ -395,9 +390,7 @@ impl Enricher {
         {
             return true;
         }
-        let found = self
-            .diag(netns)
-            .and_then(|diag| diag.listeners(Some(port)).map_err(|e| e.to_string()));
+        let found = self.listeners_of(netns, port);
         self.dumps.insert(
             key,
             Dump {

@@ -1,6 +1,6 @@
 //! Which processes hold a socket: all of them, not the one that happened to run when a packet came in.
 //!
-//! In: a socket's inode number. Out: pid and comm of each process with a descriptor of it. It remembers only sockets
+//! In: a socket's inode number. Out: pid, comm and program of each process with a descriptor of it. It remembers only sockets
 //! it was asked for, checks what it remembers against /proc before it repeats it, and leaves `comm` as the kernel has it:
 //! whoever prints it makes it safe for a terminal.
 
@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::fs::readlinkat_raw;
+use rustix::fs::{readlinkat, readlinkat_raw};
 
 use super::pace::Pace;
 use super::procfs::{bracketed, for_each_entry, for_each_pid, open_dir, open_proc, read_small};
@@ -20,6 +20,9 @@ use super::procfs::{bracketed, for_each_entry, for_each_pid, open_dir, open_proc
 pub struct Owner {
     pub pid: u32,
     pub comm: String,
+    /// The file it was started from, with the kernel's ` (deleted)` where it has been replaced since; `None` for one of
+    /// the kernel's own threads, and where it may not be looked at.
+    pub exe: Option<Arc<str>>,
 }
 
 /// How long an answer is good without looking for further processes (a server may fork more workers).
@@ -187,7 +190,6 @@ impl Owners {
 /// Fills `found` with the holders of its keys; returns how many processes refused to be looked at.
 fn scan_processes(proc: BorrowedFd<'_>, found: &mut HashMap<u32, Vec<(Owner, String)>>) -> u32 {
     let mut unreadable = 0;
-    let mut comm = Vec::with_capacity(64);
     // The descriptor of /proc is kept, so its position has to be set back for each scan.
     let _ = rustix::fs::seek(proc, rustix::fs::SeekFrom::Start(0));
     let _ = for_each_pid(proc, |proc, pid| {
@@ -199,6 +201,7 @@ fn scan_processes(proc: BorrowedFd<'_>, found: &mut HashMap<u32, Vec<(Owner, Str
                 return;
             }
         };
+        let mut this = None;
         let _ = for_each_entry(&fds, |name, _, _| {
             let Some(holders) =
                 socket_of(fds.as_fd(), name).and_then(|inode| found.get_mut(&inode))
@@ -209,19 +212,28 @@ fn scan_processes(proc: BorrowedFd<'_>, found: &mut HashMap<u32, Vec<(Owner, Str
             if holders.last().is_some_and(|(owner, _)| owner.pid == pid) {
                 return;
             }
-            if read_small(proc, format!("{pid}/comm"), &mut comm).is_ok() {
+            if this.is_none() {
+                this = owner(proc, pid);
+            }
+            if let Some(owner) = &this {
                 let link = format!("{pid}/fd/{}", name.to_string_lossy());
-                holders.push((
-                    Owner {
-                        pid,
-                        comm: comm_text(&comm),
-                    },
-                    link,
-                ));
+                holders.push((owner.clone(), link));
             }
         });
     });
     unreadable
+}
+
+/// What is told of a process; `None` when it has ended.
+fn owner(proc: BorrowedFd<'_>, pid: u32) -> Option<Owner> {
+    let mut comm = Vec::with_capacity(64);
+    read_small(proc, format!("{pid}/comm"), &mut comm).ok()?;
+    let exe = readlinkat(proc, format!("{pid}/exe"), Vec::new()).ok();
+    Some(Owner {
+        pid,
+        comm: comm_text(&comm),
+        exe: exe.map(|exe| exe.to_string_lossy().into()),
+    })
 }
 
 fn nobody() -> Arc<[Owner]> {

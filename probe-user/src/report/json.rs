@@ -1,16 +1,22 @@
 //! JSON lines: the names here are fixed; docs/output.md describes them.
 //! A change of meaning raises [`SCHEMA`].
 
+mod group;
+mod identity;
+
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde::{Serialize, Serializer};
 
+use self::group::{GroupView, group_view};
+pub(super) use self::identity::Whose;
+use self::identity::{NetnsView, OwnerView, TaskView, owners, task_view};
 use super::stats::StatsView;
 use super::{Candidate, Causes, Line, Reporter, Sampled, SelfTest, Start, Summary, Tick};
 use crate::{
-    decode::{Kind, ListenerAt, Stage, Task},
+    decode::{Kind, ListenerAt, Stage},
     enrich::{Closed, Elsewhere, Observation, Snapshot},
-    inspect::{diag::ListenerSnapshot, owner::Owner},
+    inspect::diag::ListenerSnapshot,
 };
 
 /// Version of the lines' meaning.
@@ -126,22 +132,6 @@ fn snapshot_view(snapshot: &Snapshot, event_ns: u64, shared: bool) -> SnapshotVi
 }
 
 #[derive(Serialize)]
-pub(super) struct OwnerView<'a> {
-    pid: u32,
-    comm: &'a str,
-}
-
-pub(super) fn owners(owners: &[Owner]) -> Vec<OwnerView<'_>> {
-    owners
-        .iter()
-        .map(|owner| OwnerView {
-            pid: owner.pid,
-            comm: &owner.comm,
-        })
-        .collect()
-}
-
-#[derive(Serialize)]
 struct CandidateView<'a> {
     cookie: Cookie,
     addr: SocketAddr,
@@ -150,8 +140,8 @@ struct CandidateView<'a> {
     drops_delta: u32,
     uid: u32,
     inode: u32,
-    owner: Vec<OwnerView<'a>>,
-    cgroup: Option<&'a str>,
+    #[serde(flatten)]
+    whose: Whose<'a>,
 }
 
 impl<'a> From<&'a Candidate> for CandidateView<'a> {
@@ -165,8 +155,7 @@ impl<'a> From<&'a Candidate> for CandidateView<'a> {
             drops_delta: candidate.drops_delta,
             uid: snapshot.uid,
             inode: snapshot.inode,
-            owner: owners(&candidate.owner),
-            cgroup: candidate.cgroup.as_deref(),
+            whose: Whose::of(&candidate.owner, candidate.cgroup.as_deref()),
         }
     }
 }
@@ -198,7 +187,7 @@ struct ClosedView<'a> {
     mono_ns: u64,
     addr: SocketAddr,
     cookie: Cookie,
-    by: Option<OwnerView<'a>>,
+    by: Option<TaskView<'a>>,
     owner: Vec<OwnerView<'a>>,
 }
 
@@ -210,13 +199,6 @@ fn closed_view(closed: &Closed, event_ns: u64) -> ClosedView<'_> {
         cookie: Cookie(closed.cookie),
         by: closed.by.as_ref().map(task_view),
         owner: owners(&closed.owner),
-    }
-}
-
-fn task_view(task: &Task) -> OwnerView<'_> {
-    OwnerView {
-        pid: task.pid,
-        comm: &task.comm,
     }
 }
 
@@ -236,9 +218,12 @@ struct TallyView<'a> {
     cookie: Cookie,
     netns: u32,
     addr: Option<SocketAddr>,
-    owner: Vec<OwnerView<'a>>,
+    #[serde(flatten)]
+    whose: Whose<'a>,
     events: BTreeMap<&'a str, u64>,
     causes: BTreeMap<String, u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<GroupView>,
 }
 
 #[derive(Serialize)]
@@ -285,9 +270,8 @@ enum Object<'a> {
         /// The other end, where it is not the client.
         #[serde(skip_serializing_if = "Option::is_none")]
         remote: Option<SocketAddr>,
-        netns: u32,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        netns_name: Option<&'a str>,
+        #[serde(flatten)]
+        netns: NetnsView<'a>,
         cpu: u32,
         listener: Option<Listener>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -299,14 +283,14 @@ enum Object<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         closed: Option<ClosedView<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        closed_by: Option<OwnerView<'a>>,
+        closed_by: Option<TaskView<'a>>,
         #[serde(skip_serializing_if = "is_false")]
         late: bool,
         snapshot: Option<SnapshotView<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         no_snapshot: Option<&'a str>,
-        owner: Vec<OwnerView<'a>>,
-        cgroup: Option<&'a str>,
+        #[serde(flatten)]
+        whose: Whose<'a>,
         tier: &'a str,
     },
     #[serde(rename = "event")]
@@ -317,7 +301,8 @@ enum Object<'a> {
         stage: Option<&'a str>,
         client: Option<SocketAddr>,
         local: Option<SocketAddr>,
-        netns: u32,
+        #[serde(flatten)]
+        netns: NetnsView<'a>,
         count: u64,
         listener: Option<CandidateView<'a>>,
         candidates: Vec<CandidateView<'a>>,
@@ -482,8 +467,7 @@ fn event_object<'a>(reporter: &'a Reporter, seen: &'a Observation) -> Object<'a>
         client: event.client,
         local: event.local,
         remote: event.remote.filter(|remote| event.client != Some(*remote)),
-        netns: event.netns,
-        netns_name: seen.netns_name.as_deref(),
+        netns: NetnsView::of(event.netns, seen.netns_name.as_ref()),
         cpu: event.cpu,
         listener: event.listener.as_ref().map(Listener::from),
         retransmits: sends_again.then_some(event.retransmits),
@@ -507,8 +491,7 @@ fn event_object<'a>(reporter: &'a Reporter, seen: &'a Observation) -> Object<'a>
             .ok()
             .map(|snapshot| snapshot_view(snapshot, event.mono_ns, seen.shared)),
         no_snapshot: seen.snapshot.as_ref().err().map(String::as_str),
-        owner: owners(&seen.owner),
-        cgroup: seen.cgroup.as_deref(),
+        whose: Whose::of(&seen.owner, seen.cgroup.as_deref()),
         tier: reporter.tier.name(),
     }
 }
@@ -525,7 +508,7 @@ fn tick_object<'a>(reporter: &'a Reporter, tick: &'a Tick) -> Object<'a> {
         stage: None,
         client: None,
         local: None,
-        netns: tick.netns,
+        netns: NetnsView::of(tick.netns, tick.netns_name.as_ref()),
         count: tick.count,
         listener: only.map(CandidateView::from),
         candidates: tick.candidates.iter().map(CandidateView::from).collect(),
@@ -597,9 +580,10 @@ fn summary_object<'a>(reporter: &Reporter, summary: &'a Summary) -> Object<'a> {
                 cookie: Cookie(tally.cookie),
                 netns: tally.netns,
                 addr: tally.addr,
-                owner: owners(&tally.owner),
+                whose: Whose::of(&tally.owner, tally.cgroup.as_deref()),
                 events: by_kind(&tally.counts),
                 causes: by_cause(&tally.causes),
+                group: group_view(&summary.groups, tally.cookie),
             })
             .collect(),
         stats: summary.stats.iter().map(StatsView::from).collect(),

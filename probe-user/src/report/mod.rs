@@ -2,6 +2,7 @@
 //! JSON go out. It never decides what an event means, and it is the only room
 //! that writes to standard output.
 
+mod group;
 mod json;
 mod output;
 mod stats;
@@ -13,6 +14,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use probe_common::Health;
 
 pub use self::{
+    group::{Group, GroupMember},
     output::{Output, OutputError},
     stats::{Accepted, ListenerStatsRow, Waited},
     time::Clock,
@@ -21,7 +23,7 @@ use crate::{
     cause::{Cause, Reasons},
     decode::{Kind, Stage},
     enrich::Observation,
-    inspect::owner::Owner,
+    inspect::{cgroup::Cgroup, netns::NetnsName, owner::Owner},
     loader::{HookReport, Tier},
     reconcile::{Residual, Row},
 };
@@ -66,7 +68,7 @@ pub struct Start {
 pub struct Tick {
     pub mono_ns: u64,
     pub netns: u32,
-    pub netns_name: Option<String>,
+    pub netns_name: Option<NetnsName>,
     pub kind: Kind,
     pub count: u64,
     /// The listeners whose `sk_drops` grew meanwhile, with by how much.
@@ -79,7 +81,7 @@ pub struct Candidate {
     pub snapshot: crate::inspect::diag::ListenerSnapshot,
     pub drops_delta: u32,
     pub owner: Arc<[Owner]>,
-    pub cgroup: Option<String>,
+    pub cgroup: Option<Arc<Cgroup>>,
 }
 
 /// Detail that was lost since the last such line.
@@ -126,8 +128,15 @@ pub struct ListenerTally {
     pub netns: u32,
     pub addr: Option<SocketAddr>,
     pub owner: Arc<[Owner]>,
+    pub cgroup: Option<Arc<Cgroup>>,
     pub counts: BTreeMap<(Kind, Option<Stage>), u64>,
     pub causes: Causes,
+}
+
+impl ListenerTally {
+    pub fn refusals(&self) -> u64 {
+        self.counts.values().sum()
+    }
 }
 
 /// The end.
@@ -140,6 +149,8 @@ pub struct Summary {
     pub listeners: Vec<ListenerTally>,
     /// What listeners went through, each to which something came.
     pub stats: Vec<ListenerStatsRow>,
+    /// SO_REUSEPORT groups of more than one that these listeners belong to.
+    pub groups: Vec<Group>,
     pub loss: Loss,
     pub health: Health,
     pub rows: Vec<Row>,

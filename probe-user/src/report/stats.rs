@@ -9,9 +9,9 @@ use std::{
 use probe_common::wait;
 use serde::Serialize;
 
-use super::json::{Cookie, OwnerView, owners};
-use super::text::{Clean, owner, plural, show};
-use crate::inspect::owner::Owner;
+use super::json::{Cookie, Whose};
+use super::text::{plural, show, whose};
+use crate::inspect::{cgroup::Cgroup, owner::Owner};
 
 /// How many of a listener's connections accept(2) took out of its queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub struct ListenerStatsRow {
     pub cookie: u64,
     pub addr: Option<SocketAddr>,
     pub owner: Arc<[Owner]>,
-    pub cgroup: Option<String>,
+    pub cgroup: Option<Arc<Cgroup>>,
     pub established: u64,
     pub accepted: Accepted,
     /// What the hook saw, where there is one.
@@ -104,8 +104,8 @@ pub(super) struct StatsView<'a> {
     netns: u32,
     cookie: Cookie,
     addr: Option<SocketAddr>,
-    owner: Vec<OwnerView<'a>>,
-    cgroup: Option<&'a str>,
+    #[serde(flatten)]
+    whose: Whose<'a>,
     closed: bool,
     established: u64,
     accepted: Option<u64>,
@@ -139,8 +139,7 @@ impl<'a> From<&'a ListenerStatsRow> for StatsView<'a> {
             netns: row.netns,
             cookie: Cookie(row.cookie),
             addr: row.addr,
-            owner: owners(&row.owner),
-            cgroup: row.cgroup.as_deref(),
+            whose: Whose::of(&row.owner, row.cgroup.as_deref()),
             closed: row.is_closed,
             established: row.established,
             accepted: row.accepted.number(),
@@ -205,7 +204,7 @@ fn write_row(row: &ListenerStatsRow, to: &mut String) -> fmt::Result {
         to,
         "{:<24} {:<24} {:>11} {:>9} {:>7} {:>12} {:>12}  ",
         show(row.addr),
-        owner(&row.owner),
+        whose(&row.owner, None),
         row.established,
         known(row.accepted.number()),
         known(row.queued.map(u64::from)),
@@ -256,7 +255,7 @@ pub(super) fn write_line(row: &ListenerStatsRow, to: &mut String) -> fmt::Result
             "peak {}/{} syn {}",
             row.accept_queue.0, row.accept_queue.1, row.syn_queue.0
         ),
-        Clean(&owner(&row.owner)),
+        whose(&row.owner, row.cgroup.as_deref()),
     )?;
     if let (Some(p50), Some(p99)) = (row.waits.percentile(50), row.waits.percentile(99)) {
         write!(to, "  wait {} p99 {}", time(p50), time(p99))?;

@@ -1,6 +1,9 @@
 //! Text for people: aligned, short, in the order in which a person asks.
 //! Names that others chose (a process's comm, a namespace) are sanitised.
 
+mod group;
+mod identity;
+
 use std::{
     collections::BTreeMap,
     fmt::{self, Write as _},
@@ -8,6 +11,9 @@ use std::{
     time::Duration,
 };
 
+use self::group::write_groups;
+pub(super) use self::identity::whose;
+use self::identity::write_netns;
 use super::{
     Line, ListenerStatsRow, ListenerTally, Loss, Reporter, Sampled, SelfTest, Start, Summary, Tick,
     stats,
@@ -16,7 +22,7 @@ use crate::{
     cause::Cause,
     decode::{Event, Kind, Stage},
     enrich::{Observation, Snapshot},
-    inspect::{clock::mono_ns, owner::Owner},
+    inspect::clock::mono_ns,
     loader::Tier,
     reconcile::Residual,
 };
@@ -207,14 +213,6 @@ fn refusal(seen: &Observation) -> String {
     }
 }
 
-pub(super) fn owner(owners: &[Owner]) -> String {
-    match owners {
-        [] => "-".into(),
-        [one] => format!("{}[{}]", Clean(&one.comm), one.pid),
-        [one, more @ ..] => format!("{}[{}] +{}", Clean(&one.comm), one.pid, more.len()),
-    }
-}
-
 fn write_event(reporter: &Reporter, seen: &Observation, to: &mut String) -> fmt::Result {
     let event = &seen.event;
     let (from, arrow, target) = ends(event);
@@ -225,20 +223,13 @@ fn write_event(reporter: &Reporter, seen: &Observation, to: &mut String) -> fmt:
         event.kind,
         event.stage.map_or("", Stage::name),
         detail(reporter, seen),
-        owner(&seen.owner),
+        whose(&seen.owner, seen.cgroup.as_deref()),
     )?;
     if event.netns != reporter.own_netns {
-        write_netns(event.netns, seen.netns_name.as_deref(), to)?;
+        write_netns(event.netns, seen.netns_name.as_ref(), to)?;
     }
     to.push('\n');
     Ok(())
-}
-
-fn write_netns(netns: u32, name: Option<&str>, to: &mut String) -> fmt::Result {
-    match name {
-        Some(name) => write!(to, "  netns {}", Clean(name)),
-        None => write!(to, "  netns {netns}"),
-    }
 }
 
 fn write_tick(reporter: &Reporter, tick: &Tick, to: &mut String) -> fmt::Result {
@@ -264,11 +255,11 @@ fn write_tick(reporter: &Reporter, tick: &Tick, to: &mut String) -> fmt::Result 
                 "queue {}/{}",
                 listener.accept_queue_len, listener.accept_queue_limit
             ),
-            owner(&candidate.owner),
+            whose(&candidate.owner, candidate.cgroup.as_deref()),
         )?;
     }
     if tick.netns != reporter.own_netns {
-        write_netns(tick.netns, tick.netns_name.as_deref(), to)?;
+        write_netns(tick.netns, tick.netns_name.as_ref(), to)?;
     }
     to.push('\n');
     Ok(())
@@ -356,10 +347,8 @@ fn write_summary(summary: &Summary, to: &mut String) -> fmt::Result {
         counts_in_words(&summary.counts)
     )?;
     if !summary.listeners.is_empty() {
-        writeln!(to, "\n{:<24} {:<24} EVENTS", "LISTENER", "OWNER")?;
-        for tally in &summary.listeners {
-            write_tally(tally, to)?;
-        }
+        write_listeners(&summary.listeners, to)?;
+        write_groups(&summary.groups, to)?;
     }
     stats::write_table(&summary.stats, to)?;
     write_rows(summary, to)?;
@@ -405,16 +394,25 @@ fn counts_in_words(counts: &BTreeMap<(Kind, Option<Stage>), u64>) -> String {
     }
 }
 
-fn write_tally(tally: &ListenerTally, to: &mut String) -> fmt::Result {
+fn write_listeners(listeners: &[ListenerTally], to: &mut String) -> fmt::Result {
+    let owners: Vec<String> = listeners
+        .iter()
+        .map(|tally| whose(&tally.owner, tally.cgroup.as_deref()))
+        .collect();
+    let longest = owners.iter().map(|owner| owner.chars().count()).max();
+    let width = longest.unwrap_or(0).max(24);
+    writeln!(to, "\n{:<24} {:<width$} EVENTS", "LISTENER", "OWNER")?;
+    for (tally, owner) in listeners.iter().zip(&owners) {
+        write_tally(tally, &format!("{owner:<width$}"), to)?;
+    }
+    Ok(())
+}
+
+fn write_tally(tally: &ListenerTally, owner: &str, to: &mut String) -> fmt::Result {
     let name = tally
         .addr
         .map_or_else(|| format!("cookie {:#x}", tally.cookie), |a| a.to_string());
-    writeln!(
-        to,
-        "{name:<24} {:<24} {}",
-        owner(&tally.owner),
-        counts_in_words(&tally.counts)
-    )
+    writeln!(to, "{name:<24} {owner} {}", counts_in_words(&tally.counts))
 }
 
 fn write_rows(summary: &Summary, to: &mut String) -> fmt::Result {

@@ -4,7 +4,11 @@
 
 use libfuzzer_sys::fuzz_target;
 use probe_user::inspect::{
-    cgroup::path_of_process, fuzz, mountinfo::mounts, netstat::Counters, status::mask,
+    cgroup::{Cgroup, path_of_process},
+    fuzz,
+    mountinfo::mounts,
+    netstat::Counters,
+    status::mask,
 };
 
 fuzz_target!(|bytes: &[u8]| {
@@ -18,12 +22,27 @@ fuzz_target!(|bytes: &[u8]| {
             counters(&text[..middle], &text[middle..]);
         }
         1 => mountinfo(text),
-        2 => assert!(path_of_process(text).is_none_or(|path| path.starts_with('/'))),
+        2 => cgroup(text),
         3 => status(text),
         4 => links(text),
         _ => assert!(fuzz::comm_text(text).len() <= text.len() * 3),
     }
 });
+
+fn cgroup(text: &[u8]) {
+    let Some(path) = path_of_process(text) else {
+        return;
+    };
+    assert!(path.starts_with('/'));
+    let cgroup = Cgroup::of(path);
+    let of_name = [cgroup.unit, cgroup.container.map(|container| container.id)];
+    assert!(
+        of_name
+            .iter()
+            .flatten()
+            .all(|name| cgroup.path.contains(name))
+    );
+}
 
 fn counters(netstat: &[u8], snmp: &[u8]) {
     let Ok(counters) = Counters::parse(netstat, snmp) else {

@@ -94,3 +94,24 @@ fn file_that_cannot_be_written() -> Result<()> {
     )?;
     check(&["watch", "--output", "/proc", "--for", "1s"], "/proc")
 }
+
+#[test]
+fn filters_that_no_one_can_pass() -> Result<()> {
+    for (filter, value) in [
+        ("--pid", "nginx"),
+        ("--pid", "0"),
+        ("--comm", "a-name-that-no-process-has"),
+        ("--cgroup", "system.slice"),
+        ("--container", "12345"),
+        ("--container", "no-container"),
+        ("--cause", "bad-luck"),
+        ("--client", "10.0.0.0/33"),
+        ("--client", "localhost"),
+    ] {
+        check(&["watch", filter, value, "--for", "1s"], value)?;
+    }
+    check(
+        &["watch", "--tier", "counters", "--cause", "no-route"],
+        "--cause",
+    )
+}

@@ -104,7 +104,7 @@ impl Poller {
             for (kind, count) in kinds(moved) {
                 let tick = self.tick(*netns, kind, count, &grown);
                 // With a listener asked for, what another one may have refused is not its.
-                let wanted = self.parts.filter.listeners.is_empty() || !tick.candidates.is_empty();
+                let wanted = !self.parts.filter.picks_listeners() || !tick.candidates.is_empty();
                 if count > 0 && wanted {
                     *self.counts.entry((kind, None)).or_default() += count;
                     self.parts.reporter.write(&Line::Tick(&tick), text);
@@ -125,21 +125,23 @@ impl Poller {
             .iter()
             // A SYN answered by a cookie is no drop: nobody's sk_drops tells of it.
             .filter(|_| kind != Kind::CookieSent)
-            .filter(|(listener, _)| self.parts.filter.takes_listener(listener.addr))
-            .map(|(snapshot, drops_delta)| {
+            .filter_map(|(snapshot, drops_delta)| {
                 let (owner, cgroup) = self.parts.enricher.identity(snapshot);
-                Candidate {
-                    snapshot: snapshot.clone(),
-                    drops_delta: *drops_delta,
-                    owner: Arc::clone(&owner),
-                    cgroup,
-                }
+                let filter = &self.parts.filter;
+                filter
+                    .takes_row(snapshot.addr, &owner, cgroup.as_deref())
+                    .then(|| Candidate {
+                        snapshot: snapshot.clone(),
+                        drops_delta: *drops_delta,
+                        owner: Arc::clone(&owner),
+                        cgroup,
+                    })
             })
             .collect();
         Tick {
             mono_ns: mono_ns(),
             netns,
-            netns_name: self.parts.enricher.registry.name(netns).map(str::to_owned),
+            netns_name: self.parts.enricher.netns_name(netns),
             kind,
             count,
             candidates,
@@ -211,6 +213,7 @@ pub(super) async fn watch(
         causes: Default::default(),
         listeners: Vec::new(),
         stats: Vec::new(),
+        groups: Vec::new(),
         loss: poller.loss,
         health: Default::default(),
         rows,

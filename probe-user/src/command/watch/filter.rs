@@ -1,12 +1,20 @@
 //! Which events are shown. What is left out is still counted and reconciled.
 
+mod only;
+mod value;
+
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
     str::FromStr,
 };
 
-use crate::decode::Event;
+pub use self::only::Only;
+use crate::{
+    decode::Event,
+    enrich::Observation,
+    inspect::{cgroup::Cgroup, owner::Owner},
+};
 
 /// `ADDR:PORT` or `:PORT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,9 +77,11 @@ impl ListenerFilter {
 pub struct Filter {
     pub listeners: Vec<ListenerFilter>,
     pub netns: Option<u32>,
+    pub only: Only,
 }
 
 impl Filter {
+    /// As far as the event itself can tell; [`Filter::takes_observation`] has the last word.
     pub fn takes(&self, event: &Event) -> bool {
         if self.netns.is_some_and(|netns| netns != event.netns) {
             return false;
@@ -94,9 +104,30 @@ impl Filter {
         self.listeners.is_empty() || self.listeners.iter().any(|f| f.takes_listener(addr))
     }
 
+    /// With all that is known about it.
+    pub fn takes_observation(&self, seen: &Observation) -> bool {
+        self.only.takes(seen)
+    }
+
+    /// Whether a listener bound to `addr` that is theirs is among those wanted, or all are.
+    pub fn takes_row(&self, addr: SocketAddr, owner: &[Owner], cgroup: Option<&Cgroup>) -> bool {
+        self.takes_listener(addr) && self.only.takes_whose(owner, cgroup)
+    }
+
+    /// Whether only some listeners are wanted.
+    pub const fn picks_listeners(&self) -> bool {
+        !self.listeners.is_empty() || self.only.asks_whose()
+    }
+
+    /// Whether only some events of a namespace are wanted.
+    pub const fn picks_events(&self) -> bool {
+        !self.listeners.is_empty() || !self.only.is_empty()
+    }
+
     pub fn in_words(&self) -> Vec<String> {
         let listeners = self.listeners.iter().map(|l| format!("listener {l}"));
         listeners
+            .chain(self.only.in_words())
             .chain(self.netns.map(|netns| format!("namespace {netns}")))
             .collect()
     }

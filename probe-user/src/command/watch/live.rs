@@ -12,6 +12,7 @@ use probe_common::{CountKey, CountValue, Health, counter, flag};
 
 use super::{
     filter::Filter,
+    group,
     pressure::Pressure,
     sampled::LeftOut,
     tally::{Shown, Tally},
@@ -178,6 +179,10 @@ impl Live {
     }
 
     fn show(&mut self, seen: &Observation) {
+        self.remember_listener(seen);
+        if !self.filter.takes_observation(seen) {
+            return;
+        }
         let event = &seen.event;
         let what = (event.kind, event.stage);
         *self.shown.kinds.entry(what).or_default() += 1;
@@ -185,7 +190,6 @@ impl Live {
             let name = (event.kind, cause.id.clone().into_owned());
             *self.shown.causes.entry(name).or_default() += 1;
         }
-        self.remember_listener(seen);
         self.reporter
             .write(&Line::Event(seen), &mut self.batch.text);
         self.batch.events += 1;
@@ -213,6 +217,7 @@ impl Live {
                 netns: seen.event.netns,
                 addr: None,
                 owner: seen.owner.clone(),
+                cgroup: seen.cgroup.clone(),
                 counts: BTreeMap::new(),
                 causes: Causes::new(),
             });
@@ -222,6 +227,9 @@ impl Live {
             tally.addr = Some(listener.addr);
             if !seen.owner.is_empty() {
                 tally.owner = seen.owner.clone();
+            }
+            if seen.cgroup.is_some() {
+                tally.cgroup.clone_from(&seen.cgroup);
             }
         }
     }
@@ -400,11 +408,21 @@ impl Live {
         let figures = self
             .tallying()
             .between(&self.base.counts, &last.totals.counts);
+        let everybody = Filter {
+            netns: self.filter.netns,
+            ..Filter::default()
+        };
+        let all = Tally {
+            filter: &everybody,
+            ..self.tallying()
+        }
+        .between(&self.base.counts, &last.totals.counts);
         let summary = Summary {
             duration,
             tier: probe.tier(),
             counts: figures.counts,
             causes: figures.causes,
+            groups: group::of_rows(&figures.listeners, &all.listeners, &mut self.enricher),
             listeners: figures.listeners,
             stats,
             loss: self.loss,

@@ -3,6 +3,7 @@
 mod counters;
 mod detail;
 mod filter;
+mod group;
 mod live;
 mod pressure;
 mod sampled;
@@ -21,7 +22,7 @@ use tokio::{
 
 pub use self::detail::Detail;
 use self::{
-    filter::{Filter, ListenerFilter},
+    filter::{Filter, ListenerFilter, Only},
     live::{Live, Parts},
 };
 use super::{Failure, kernel_release, status};
@@ -84,6 +85,9 @@ pub struct WatchArgs {
     /// Size of the ring buffer in bytes: a power of two of at least 4096
     #[arg(long, value_name = "BYTES", default_value = "1048576", value_parser = parse_ring, hide = true)]
     pub ring_bytes: u32,
+
+    #[command(flatten)]
+    pub only: Only,
 }
 
 /// Which retransmits and resets are shown.
@@ -133,7 +137,9 @@ pub fn run(args: &WatchArgs, ready: impl FnOnce()) -> Result<Summary, Failure> {
         .block_on(async { Stop::new() })
         .map_err(|error| Failure::failed(format!("cannot catch signals: {error}")))?;
     let mut enricher = Enricher::new();
+    args.only.check(args.tier).map_err(Failure::usage)?;
     let filter = Filter {
+        only: args.only.clone(),
         listeners: args.listeners.clone(),
         netns: match args.netns.as_str() {
             "all" => None,

@@ -129,6 +129,10 @@ impl Pressure {
         }
         let mut rows: Vec<ListenerStatsRow> = rows.into_values().collect();
         self.look(&mut rows, enricher);
+        rows.retain(|row| {
+            row.addr
+                .is_none_or(|addr| filter.takes_row(addr, &row.owner, row.cgroup.as_deref()))
+        });
         rows.sort_by_key(|row| (row.netns, row.addr, row.cookie));
         rows
     }

@@ -83,14 +83,14 @@ impl Tally<'_> {
         figures.listeners = listeners.into_values().collect();
         figures
             .listeners
-            .sort_by_key(|tally| std::cmp::Reverse(tally.counts.values().sum::<u64>()));
+            .sort_by_key(|tally| std::cmp::Reverse(tally.refusals()));
         figures
     }
 
     /// What the counts cannot tell.
     fn add_shown(&self, figures: &mut Figures) {
         let from_shown = |kind: Kind| {
-            kind == Kind::PacketDrop || !self.filter.listeners.is_empty() && !kind.is_decision()
+            kind == Kind::PacketDrop || self.filter.picks_events() && !kind.is_decision()
         };
         let kinds = self.shown.kinds.iter().filter(|((k, _), _)| from_shown(*k));
         for (what, n) in kinds {
@@ -120,6 +120,8 @@ impl Tally<'_> {
         let is_news = match kind {
             // Which of them were sent to a listener is found out one by one.
             Kind::PacketDrop => false,
+            // What is no decision at a listener is known by owner and client only where it was shown.
+            _ if !self.filter.only.is_empty() && !kind.is_decision() => false,
             Kind::ListenerClosed => self.all_events || key.flags & flag::QUEUED != 0,
             _ => true,
         };
@@ -131,12 +133,28 @@ impl Tally<'_> {
         if self.filter.netns.is_some_and(|netns| netns != key.netns) {
             return false;
         }
-        self.filter.listeners.is_empty()
-            || self
-                .known
-                .get(&key.listener)
-                .and_then(|tally| tally.addr)
-                .is_some_and(|addr| self.filter.takes_listener(addr))
+        self.takes_listener(key) && self.takes_cause(key)
+    }
+
+    fn takes_listener(&self, key: &CountKey) -> bool {
+        let takes = |tally: &ListenerTally| {
+            tally.addr.is_some_and(|addr| {
+                self.filter
+                    .takes_row(addr, &tally.owner, tally.cgroup.as_deref())
+            })
+        };
+        !self.filter.picks_listeners() || self.known.get(&key.listener).is_some_and(takes)
+    }
+
+    fn takes_cause(&self, key: &CountKey) -> bool {
+        let only = &self.filter.only;
+        if only.causes.is_empty() {
+            return true;
+        }
+        let evidence = Evidence::from(key);
+        decode::classify(&evidence).is_ok_and(|(kind, stage)| {
+            only.takes_cause(cause::of(kind, stage, &evidence, self.reasons).as_ref())
+        })
     }
 
     /// The listener of a count.
@@ -146,6 +164,7 @@ impl Tally<'_> {
             netns: key.netns,
             addr: None,
             owner: Arc::from([]),
+            cgroup: None,
             counts: BTreeMap::new(),
             causes: Causes::new(),
         };
@@ -153,5 +172,103 @@ impl Tally<'_> {
             .get(&key.listener)
             .cloned()
             .unwrap_or_else(unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use probe_common::{hook, state};
+
+    use super::*;
+    use crate::{command::watch::filter::Only, inspect::owner::Owner};
+
+    fn overflow(listener: u64, hook: u8) -> CountKey {
+        CountKey {
+            listener,
+            netns: 1,
+            moved: 3,
+            flags: 0,
+            reason: 0,
+            hook,
+            sock_state: state::LISTEN,
+            reserved: 0,
+        }
+    }
+
+    fn held_by(cookie: u64, comm: &str) -> ListenerTally {
+        ListenerTally {
+            cookie,
+            netns: 1,
+            addr: Some(([127, 0, 0, 1], 80).into()),
+            owner: Arc::from([Owner {
+                pid: cookie as u32,
+                comm: comm.into(),
+                exe: None,
+            }]),
+            cgroup: None,
+            counts: BTreeMap::new(),
+            causes: Causes::new(),
+        }
+    }
+
+    /// Listener 5 of nginx refused three SYNs, 6 of another one SYN and one cookie ACK, and this host sent one SYN again.
+    fn figures(filter: &Filter) -> Figures {
+        let value = |events| CountValue {
+            events,
+            ..CountValue::default()
+        };
+        let last = HashMap::from([
+            (overflow(5, hook::CONN_REQUEST), value(3)),
+            (overflow(6, hook::CONN_REQUEST), value(1)),
+            (overflow(6, hook::COOKIE_SOCK), value(1)),
+            (
+                CountKey {
+                    moved: 0,
+                    sock_state: state::SYN_SENT,
+                    ..overflow(0, hook::RETRANSMIT_SKB)
+                },
+                value(1),
+            ),
+        ]);
+        let tally = Tally {
+            filter,
+            all_events: false,
+            reasons: &Reasons::default(),
+            known: &HashMap::from([(5, held_by(5, "nginx")), (6, held_by(6, "other"))]),
+            shown: &Shown::default(),
+        };
+        tally.between(&Counts::new(), &last)
+    }
+
+    fn check(only: Only, overflows: u64, retransmits: u64, rows: &[u64]) {
+        let filter = Filter {
+            only,
+            ..Filter::default()
+        };
+        let figures = figures(&filter);
+        let of_kind = |wanted: Kind| {
+            let counts = figures.counts.iter();
+            let of_kind = counts.filter(|((kind, _), _)| *kind == wanted);
+            of_kind.map(|(_, n)| n).sum::<u64>()
+        };
+        assert_eq!(of_kind(Kind::Overflow), overflows, "{filter:?}");
+        assert_eq!(of_kind(Kind::Retransmit), retransmits, "{filter:?}");
+        let found: Vec<u64> = figures.listeners.iter().map(|row| row.cookie).collect();
+        assert_eq!(found, rows, "{filter:?}");
+    }
+
+    #[test]
+    fn rows_and_counts_follow_what_is_known_of_the_listener() {
+        let only = Only::default;
+        check(only(), 5, 1, &[5, 6]);
+        let comms = vec!["nginx".parse().expect("a name")];
+        check(Only { comms, ..only() }, 3, 0, &[5]);
+        let causes = vec!["ghost-connection".to_owned()];
+        check(Only { causes, ..only() }, 1, 0, &[6]);
+        // Counts know no clients; what is no refusal is counted as it was shown.
+        let clients = vec!["10.0.0.1".parse().expect("a client")];
+        check(Only { clients, ..only() }, 5, 0, &[5, 6]);
+        let comms = vec!["nobody".parse().expect("a name")];
+        check(Only { comms, ..only() }, 0, 0, &[]);
     }
 }

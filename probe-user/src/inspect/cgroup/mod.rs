@@ -1,14 +1,16 @@
-//! Cgroups: from the id the kernel gives with a socket to a path for people.
+//! Cgroups: from the id the kernel gives with a socket to a path for people, and to the unit or container it names.
 //!
 //! In: a cgroup v2 id (the inode number of its directory) or a process. Out: a path such as `/system.slice/x.service`.
 //! It never creates, moves or limits anything, and never guesses: an id that is not in the tree is `None`.
 
 mod membership;
+mod naming;
 mod root;
 
 use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, fstat};
@@ -17,6 +19,7 @@ use super::pace::Pace;
 use super::procfs::{for_each_entry, open_dir, read_small};
 
 pub use membership::path_of_process;
+pub use naming::{Cgroup, Container};
 pub use root::{Origin, Root, root, root_fd};
 
 /// Ids of ended cgroups are kept for events that come late; this many ids in all.
@@ -27,7 +30,7 @@ const ROOT_ID: u64 = 1;
 #[derive(Debug)]
 pub struct Cgroups {
     mount: Option<root::Cgroup2Mount>,
-    paths: HashMap<u64, String>,
+    known: HashMap<u64, Arc<Cgroup>>,
     pace: Pace,
 }
 
@@ -42,7 +45,7 @@ impl Cgroups {
         let pace = Pace::new(Duration::from_millis(100), Duration::from_secs(2), 0);
         Cgroups {
             mount: root::mounted(),
-            paths: HashMap::new(),
+            known: HashMap::new(),
             pace,
         }
     }
@@ -52,35 +55,35 @@ impl Cgroups {
         self.mount.as_ref().map(|mount| mount.point.clone())
     }
 
-    /// The path of a cgroup v2 id as the mount shows it; `None` when it is outside, ended before it was asked for, or is 0.
-    pub fn path(&mut self, id: u64) -> Option<String> {
-        if let Some(path) = self.paths.get(&id) {
-            return Some(path.clone());
+    /// The cgroup v2 of an id as the mount shows it; `None` when it is outside, ended before it was asked for, or is 0.
+    pub fn find(&mut self, id: u64) -> Option<Arc<Cgroup>> {
+        if let Some(found) = self.known.get(&id) {
+            return Some(Arc::clone(found));
         }
         if id == ROOT_ID {
-            return Some("/".into());
+            return Some(Arc::new(Cgroup::of("/".into())));
         }
         let now = Instant::now();
         if id != 0 && self.pace.due(now) {
             self.walk();
             self.pace.ran(now, Instant::now());
         }
-        self.paths.get(&id).cloned()
+        self.known.get(&id).cloned()
     }
 
-    /// The path of a process's cgroup: of v2 where it is used, else of systemd's v1 tree.
-    pub fn process(&self, pid: u32) -> Option<String> {
+    /// A process's cgroup: of v2 where it is used, else of systemd's v1 tree.
+    pub fn of_process(&self, pid: u32) -> Option<Arc<Cgroup>> {
         let mut text = Vec::with_capacity(512);
         read_small(CWD, format!("/proc/{pid}/cgroup"), &mut text).ok()?;
-        path_of_process(&text)
+        path_of_process(&text).map(|path| Arc::new(Cgroup::of(path)))
     }
 
     /// Reads the whole tree. `getdents` tells the inode numbers, so this costs two or three calls a cgroup and no `stat`.
     fn walk(&mut self) {
         let Some(mount) = &self.mount else { return };
         let Some(top) = mount.open() else { return };
-        if self.paths.len() > KEPT {
-            self.paths.clear();
+        if self.known.len() > KEPT {
+            self.known.clear();
         }
         let prefix = mount.prefix();
         if let Ok(found) = fstat(&top) {
@@ -89,7 +92,7 @@ impl Cgroups {
             } else {
                 prefix.clone()
             };
-            self.paths.insert(found.st_ino, path);
+            self.known.insert(found.st_ino, Arc::new(Cgroup::of(path)));
         }
         let mut left = vec![String::new()];
         while let Some(relative) = left.pop() {
@@ -103,7 +106,8 @@ impl Cgroups {
             let _ = for_each_entry(directory, |name, id, kind| {
                 if kind == FileType::Directory {
                     let path = format!("{relative}/{}", name.to_string_lossy());
-                    self.paths.insert(id, format!("{prefix}{path}"));
+                    let cgroup = Cgroup::of(format!("{prefix}{path}"));
+                    self.known.insert(id, Arc::new(cgroup));
                     left.push(path);
                 }
             });

@@ -8,12 +8,23 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::io::Errno;
 
 use super::error::{KnownNames, NetnsError};
 use super::{inum_of_fd, inum_of_pid, scan};
+use crate::inspect::owner::comm_text;
 use crate::inspect::pace::Pace;
+use crate::inspect::procfs::read_small;
+
+/// What a namespace is called for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NetnsName {
+    /// By `ip netns`.
+    Given(String),
+    /// It has no name; the process with the lowest number in it has.
+    Process { pid: u32, comm: String },
+}
 
 /// More processes than this lead to the same place without making it safer.
 const PIDS_KEPT: usize = 4;
@@ -147,6 +158,22 @@ impl Registry {
     /// The name `ip netns` shows, where there is one.
     pub fn name(&self, inum: u32) -> Option<&str> {
         self.known.get(&inum)?.name.as_deref()
+    }
+
+    /// The name `ip netns` shows, or else the first process seen there at the last look that still is there.
+    pub fn called(&self, inum: u32) -> Option<NetnsName> {
+        if let Some(name) = self.name(inum) {
+            return Some(NetnsName::Given(name.to_owned()));
+        }
+        let pids = self.pids(inum).iter().copied();
+        let mut left = pids.filter(|pid| inum_of_pid(*pid).is_ok_and(|found| found == inum));
+        let pid = left.next()?;
+        let mut comm = Vec::with_capacity(64);
+        read_small(CWD, format!("/proc/{pid}/comm"), &mut comm).ok()?;
+        Some(NetnsName::Process {
+            pid,
+            comm: comm_text(&comm),
+        })
     }
 
     /// Processes seen in the namespace at the last look, a few at most; they may have ended since.

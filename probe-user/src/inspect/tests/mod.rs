@@ -18,7 +18,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, listen,
 use crate::inspect::cgroup::{self, Cgroups};
 use crate::inspect::clock::mono_ns;
 use crate::inspect::diag::{Diag, DiagPool, IDLE};
-use crate::inspect::netns::{self, NetnsError, Private, Registry};
+use crate::inspect::netns::{self, NetnsError, NetnsName, Private, Registry};
 use crate::inspect::netstat;
 use crate::inspect::owner::Owners;
 

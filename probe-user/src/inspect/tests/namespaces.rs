@@ -48,6 +48,11 @@ fn ways_in_through_a_process() {
     registry.refresh();
     assert_eq!(registry.pids(inum), [pid]);
     assert_eq!(registry.name(inum), None);
+    let comm = "sleep".to_owned();
+    assert_eq!(
+        registry.called(inum),
+        Some(NetnsName::Process { pid, comm })
+    );
     assert!(registry.iter().any(|known| known == inum));
     assert_eq!(registry.resolve(&pid.to_string()).unwrap(), inum);
     assert_eq!(
@@ -61,6 +66,8 @@ fn ways_in_through_a_process() {
             .is_some()
     );
     assert!(registry.open(inum).is_ok());
+    drop(child);
+    assert_eq!(registry.called(inum), None, "{pid} has ended");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Owners of sockets and paths of cgroups.
 
+use std::io::ErrorKind;
+
 use super::*;
 
 #[test]
@@ -29,10 +31,10 @@ fn every_holder_of_a_socket_is_its_owner() {
         pids(&found).is_superset(&HashSet::from([own, child.0.id()])),
         "{found:?}"
     );
-    assert_eq!(
-        found.iter().find(|o| o.pid == child.0.id()).unwrap().comm,
-        "sleep"
-    );
+    let of_child = found.iter().find(|o| o.pid == child.0.id()).unwrap();
+    assert_eq!(of_child.comm, "sleep");
+    let exe = std::fs::read_link(format!("/proc/{}/exe", of_child.pid)).unwrap();
+    assert_eq!(of_child.exe.as_deref(), exe.to_str());
 
     // The cached answer is checked: who has ended is no owner any more.
     let ended = child.0.id();
@@ -42,6 +44,44 @@ fn every_holder_of_a_socket_is_its_owner() {
     drop(server);
     assert!(!pids(&owners.find(inode)).contains(&own));
     assert!(owners.find(0).is_empty());
+}
+
+#[test]
+fn a_program_that_was_replaced_is_told_of() {
+    let server = TcpListener::bind(v4(0)).unwrap();
+    let inode = inode_of(&server);
+    let which = ["/bin/sleep", "/usr/bin/sleep"];
+    let sleep = which
+        .iter()
+        .find(|path| std::fs::exists(path).unwrap())
+        .unwrap();
+    let copy = std::env::temp_dir().join(format!("whydrop-test-{}", std::process::id()));
+    std::fs::copy(sleep, &copy).unwrap();
+    let start = || {
+        let socket = OwnedFd::from(server.try_clone().unwrap());
+        Command::new(&copy)
+            .arg("60")
+            .stdin(Stdio::from(socket))
+            .spawn()
+    };
+    // A process that another test starts may have inherited the copy while it was written.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let mut child = start();
+    while Instant::now() < deadline
+        && child
+            .as_ref()
+            .is_err_and(|error| error.kind() == ErrorKind::ExecutableFileBusy)
+    {
+        child = start();
+    }
+    std::fs::remove_file(&copy).unwrap();
+    let child = Killed(child.unwrap());
+    let mut owners = Owners::new();
+    owners.prime(&HashSet::from([inode]));
+    let found = owners.find(inode);
+    let of_child = found.iter().find(|o| o.pid == child.0.id()).unwrap();
+    let expect = format!("{} (deleted)", copy.display());
+    assert_eq!(of_child.exe.as_deref(), Some(expect.as_str()));
 }
 
 #[test]
@@ -59,15 +99,15 @@ fn a_new_socket_is_found_although_scans_are_rare() {
 #[test]
 fn cgroups_by_id_and_by_process() {
     let mut cgroups = Cgroups::new();
-    assert_eq!(cgroups.path(1).as_deref(), Some("/"));
-    assert_eq!(cgroups.path(0), None);
-    assert_eq!(cgroups.path(u64::MAX), None);
+    assert!(cgroups.find(1).is_some_and(|root| root.path == "/"));
+    assert_eq!(cgroups.find(0), None);
+    assert_eq!(cgroups.find(u64::MAX), None);
     assert!(
         cgroups
-            .process(std::process::id())
-            .is_none_or(|path| path.starts_with('/'))
+            .of_process(std::process::id())
+            .is_none_or(|cgroup| cgroup.path.starts_with('/'))
     );
-    assert_eq!(cgroups.process(u32::MAX), None);
+    assert_eq!(cgroups.of_process(u32::MAX), None);
 
     let Some(mount) = cgroups.mount_point() else {
         return eprintln!("SKIPPED: no cgroup2 mount");
@@ -79,10 +119,11 @@ fn cgroups_by_id_and_by_process() {
     }
     let made = std::fs::create_dir(dir.join("below"))
         .and_then(|()| Ok(rustix::fs::stat(dir.join("below"))?.st_ino));
-    let path = made.as_ref().ok().and_then(|id| Cgroups::new().path(*id));
+    let found = made.as_ref().ok().and_then(|id| Cgroups::new().find(*id));
     let _ = std::fs::remove_dir(dir.join("below"));
     let _ = std::fs::remove_dir(&dir);
-    assert!(path.unwrap().ends_with(&format!("/{name}/below")));
+    let path = &found.unwrap().path;
+    assert!(path.ends_with(&format!("/{name}/below")), "{path}");
 }
 
 #[test]
@@ -106,6 +147,6 @@ fn a_socket_tells_its_cgroup() {
     assert_eq!(found.cookie, socket_cookie(&server).unwrap());
     let mut cgroups = Cgroups::new();
     if let Some(id) = found.cgroup_id {
-        assert_eq!(cgroups.path(id), cgroups.process(std::process::id()));
+        assert_eq!(cgroups.find(id), cgroups.of_process(std::process::id()));
     }
 }

@@ -2,13 +2,11 @@
 //! listener, a process. whydrop is suspended meanwhile, so that it must ask
 //! too late.
 
-use std::io::Error;
-use std::os::fd::{AsRawFd, OwnedFd};
-
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use whydrop_tests::deadline::{soon, wait_until};
 use whydrop_tests::event::Event;
 use whydrop_tests::family::Family;
+use whydrop_tests::holder::Holder;
 use whydrop_tests::listener::{Listener, Options};
 use whydrop_tests::truth::{Truth, find_row};
 use whydrop_tests::whydrop::Whydrop;
@@ -134,7 +132,7 @@ fn one_of_two_owners_dies() -> Result<()> {
     whydrop.resume()?;
     let event = last_overflow(&whydrop, &wire, told + 1)?;
     truth.check(wire.netns(), &whydrop.stop()?)?;
-    ensure!(pids(&event) == [us], "only {us} is left: {event}");
+    ensure!(event.owner_pids() == [us], "only {us} is left: {event}");
     Ok(())
 }
 
@@ -150,7 +148,7 @@ fn overflows_until_known(
     wait_until("the owners", soon(), || {
         wire.peer(Family::V4, port).syn()?;
         sent += 1;
-        let told = pids(&last_overflow(whydrop, wire, sent)?);
+        let told = last_overflow(whydrop, wire, sent)?.owner_pids();
         ensure!(
             told.is_empty() || told == owners,
             "{told:?} instead of {owners:?}"
@@ -179,58 +177,4 @@ fn check_nothing_known(event: &Event) -> Result<()> {
         "an owner of what was closed: {event}"
     );
     Ok(())
-}
-
-fn pids(event: &Event) -> Vec<u64> {
-    let mut pids: Vec<u64> = event.owners().iter().map(|(pid, _)| *pid).collect();
-    pids.sort_unstable();
-    pids
-}
-
-/// A process that has nothing but this socket, and does nothing with it.
-struct Holder(libc::pid_t);
-
-impl Holder {
-    fn of(listener: &Listener) -> Result<Self> {
-        let socket: OwnedFd = listener.duplicate()?;
-        // SAFETY: the child calls nothing but system calls on values made
-        // before the fork (`hold`) and never returns, so no lock or allocator
-        // state of the other threads is ever touched in it.
-        match unsafe { libc::fork() } {
-            0 => hold(socket.as_raw_fd()),
-            pid if pid > 0 => Ok(Self(pid)),
-            _ => bail!("fork: {}", Error::last_os_error()),
-        }
-    }
-
-    fn pid(&self) -> u64 {
-        self.0 as u64
-    }
-}
-
-impl Drop for Holder {
-    /// Returns when the process has ended and its socket is closed.
-    fn drop(&mut self) {
-        let mut status = 0;
-        // SAFETY: our own child, which nothing else waits for; status is a
-        // valid place for the duration of the call.
-        unsafe {
-            libc::kill(self.0, libc::SIGKILL);
-            libc::waitpid(self.0, &mut status, 0);
-        }
-    }
-}
-
-/// Leaves every other inherited file and waits to be killed, or for the test
-/// to die.
-fn hold(socket: i32) -> ! {
-    // SAFETY: system calls only, on a descriptor that was open at the fork.
-    unsafe {
-        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-        libc::dup2(socket, 0);
-        libc::syscall(libc::SYS_close_range, 1_u32, u32::MAX, 0);
-        loop {
-            libc::pause();
-        }
-    }
 }

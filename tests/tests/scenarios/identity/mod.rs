@@ -1,12 +1,17 @@
 //! Whose socket it was: the owner, the snapshot of the same socket, and which
 //! one of several that look alike.
 
+mod cgroups;
+mod filters;
+mod owners;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result, ensure};
 use whydrop_tests::event::Event;
 use whydrop_tests::family::Family;
+use whydrop_tests::heard::Stopped;
 use whydrop_tests::listener::{Listener, Options};
 use whydrop_tests::paths::{self, Expected};
 use whydrop_tests::truth::Truth;
@@ -179,6 +184,48 @@ fn each_member_of_a_reuseport_group() -> Result<()> {
         seen == truth,
         "overflows by member: seen {seen:?}, kernel {truth:?}"
     );
+    check_group(&stopped, members.len(), dropped)
+}
+
+/// The rows of its members know the whole group, and their part of it.
+fn check_group(stopped: &Stopped, members: usize, dropped: u64) -> Result<()> {
+    let rows = stopped.summary()?["listeners"].as_array();
+    for row in rows.context("no rows")? {
+        let group = &row["group"];
+        let own = row["events"]["overflow"].as_u64().context("no overflow")?;
+        let share = own as f64 / dropped as f64;
+        ensure!(
+            group["members"] == members && group["refusals"] == dropped && group["share"] == share,
+            "no group of {members} with {dropped} refusals, {share} of them its own: {row}"
+        );
+        ensure!(
+            group["accept_queue_len"] == 2 && group["accept_queue_limit"] == 1,
+            "each holds two of one: {row}"
+        );
+    }
+    Ok(())
+}
+
+/// Who was closed is no member, and one alone is no group.
+#[test]
+fn closed_members_are_none() -> Result<()> {
+    let wire = Wire::new()?;
+    let first = member(&wire, 0)?;
+    let second = member(&wire, first.port())?;
+    let whydrop = Whydrop::start()?;
+    drop(second);
+    wire.fill(&first)?;
+    wire.peer(Family::V4, first.port()).syn()?;
+    whydrop.wait_events(1, "overflows", |event| {
+        event.listener_cookie() == Some(first.cookie())
+    })?;
+    let stopped = whydrop.stop()?;
+    let rows = stopped.summary()?["listeners"].as_array();
+    let rows = rows.context("no rows")?;
+    ensure!(!rows.is_empty(), "no row");
+    for row in rows {
+        ensure!(row.get("group").is_none(), "a group: {row}");
+    }
     Ok(())
 }
 

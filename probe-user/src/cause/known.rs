@@ -1,0 +1,129 @@
+//! Every cause there is but for the kernel's own drop reasons, as far as they are known before a kernel is asked.
+
+/// All that an event's `cause` and `or` may say, except for [`DROPS`] and other drop reasons of the running kernel.
+const CAUSES: [&str; 37] = [
+    "accept-queue-full",
+    "abort-on-overflow",
+    "ghost-connection",
+    "migration-target-full",
+    "fast-open-child-refused",
+    "syn-queue-full",
+    "cookies-forced",
+    "max-syn-backlog",
+    "no-route",
+    "security-module",
+    "no-memory",
+    "not-unicast",
+    "icmp-error",
+    "no-listener",
+    "listener-closed",
+    "listener-on-other-address",
+    "listener-on-other-device",
+    "listener-in-other-namespace",
+    "not-yet-listening",
+    "sk-lookup-program",
+    "queued-connections-reset",
+    "queued-connections-migrated",
+    "no-ack",
+    "migrated",
+    "reset-by-client",
+    "syn-in-window",
+    "unknown-ack",
+    "request-expired",
+    "bad-ack",
+    "invalid-cookie",
+    "application",
+    "timeout",
+    "no-socket",
+    "time-wait",
+    "refused-by-peer",
+    "fast-open-queue-full",
+    "defer-accept",
+];
+
+/// The drop reasons that docs/causes.md describes. A kernel has some of them, and others.
+const DROPS: [&str; 16] = [
+    "netfilter-drop",
+    "socket-filter",
+    "tcp-md5notfound",
+    "tcp-md5unexpected",
+    "tcp-md5failure",
+    "tcp-minttl",
+    "tcp-csum",
+    "ip-csum",
+    "xfrm-policy",
+    "tcp-flags",
+    "tcp-reset",
+    "tcp-overwindow",
+    "tcp-rfc7323-paws",
+    "tc-ingress",
+    "cpu-backlog",
+    "ip-rpfilter",
+];
+
+/// Whether docs/causes.md has it.
+pub fn is_known(id: &str) -> bool {
+    CAUSES.contains(&id) || DROPS.contains(&id)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        cause::{Reasons, of},
+        decode::{Evidence, classify},
+    };
+
+    const DOCS: &str = include_str!("../../../docs/causes.md");
+
+    /// The headings (`## a, b (where)`), and the first cells of the table of drop reasons.
+    fn described() -> Vec<&'static str> {
+        let headings = DOCS.lines().filter_map(|line| line.strip_prefix("## "));
+        let ids = headings.flat_map(|heading| {
+            let ids = heading.split(" (").next().unwrap_or_default();
+            ids.split(", ")
+        });
+        let rows = DOCS.lines().filter_map(|line| line.strip_prefix("| `"));
+        let drops = rows.flat_map(|row| {
+            let cell = row.split(" |").next().unwrap_or_default();
+            cell.split(", ").map(|name| name.trim_matches('`'))
+        });
+        ids.chain(drops).filter(|id| !id.ends_with('…')).collect()
+    }
+
+    #[test]
+    fn what_the_page_describes_is_known() {
+        let described = described();
+        assert!(described.len() > 40, "{described:?}");
+        for id in described {
+            assert!(is_known(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn what_is_known_is_on_the_page() {
+        for id in CAUSES.iter().chain(&DROPS) {
+            let named = [format!("`{id}`"), format!("## {id}"), format!(", {id}")];
+            assert!(named.iter().any(|name| DOCS.contains(name)), "{id}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_kernel_side_says_has_a_known_cause(
+            hook: u8, flags: u16, sock_state in 0..16_u8, moved: u16,
+        ) {
+            let evidence = Evidence { hook: hook % 24, flags, sock_state, reason: 0, moved };
+            if let Ok((kind, stage)) = classify(&evidence)
+                && let Some(cause) = of(kind, stage, &evidence, &Reasons::default())
+            {
+                prop_assert!(is_known(&cause.id), "{:?}", cause);
+                for or in cause.or {
+                    prop_assert!(is_known(or), "{}", or);
+                }
+            }
+        }
+    }
+}

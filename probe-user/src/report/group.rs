@@ -1,0 +1,41 @@
+//! A SO_REUSEPORT group, and what its members have of its refusals.
+
+use std::net::SocketAddr;
+
+/// Listeners that share an address and port.
+#[derive(Clone, Debug)]
+pub struct Group {
+    pub netns: u32,
+    pub addr: SocketAddr,
+    pub members: Vec<GroupMember>,
+}
+
+/// A listener of a group, as it is at the end.
+#[derive(Clone, Debug)]
+pub struct GroupMember {
+    pub cookie: u64,
+    pub refusals: u64,
+    pub accept_queue_len: u32,
+    pub accept_queue_limit: u32,
+}
+
+impl Group {
+    pub fn refusals(&self) -> u64 {
+        self.members.iter().map(|member| member.refusals).sum()
+    }
+
+    pub fn member(&self, cookie: u64) -> Option<&GroupMember> {
+        self.members.iter().find(|member| member.cookie == cookie)
+    }
+
+    /// What one has of the refusals of all, between 0 and 1.
+    pub fn share(&self, member: &GroupMember) -> f64 {
+        member.refusals as f64 / self.refusals().max(1) as f64
+    }
+
+    /// What the one with most has, in percent, rounded down: 100 are all.
+    pub fn largest_percent(&self) -> u64 {
+        let most = self.members.iter().map(|member| member.refusals).max();
+        most.unwrap_or(0) * 100 / self.refusals().max(1)
+    }
+}

@@ -1,0 +1,108 @@
+//! Whose it is, as JSON has it.
+
+use serde::Serialize;
+
+use crate::{
+    decode::Task,
+    inspect::{
+        cgroup::{Cgroup, Container},
+        netns::NetnsName,
+        owner::Owner,
+    },
+};
+
+#[derive(Serialize)]
+pub struct OwnerView<'a> {
+    pid: u32,
+    comm: &'a str,
+    exe: Option<&'a str>,
+}
+
+pub fn owners(owners: &[Owner]) -> Vec<OwnerView<'_>> {
+    owners
+        .iter()
+        .map(|owner| OwnerView {
+            pid: owner.pid,
+            comm: &owner.comm,
+            exe: owner.exe.as_deref(),
+        })
+        .collect()
+}
+
+/// A process of which the kernel side has told.
+#[derive(Serialize)]
+pub struct TaskView<'a> {
+    pid: u32,
+    comm: &'a str,
+}
+
+pub fn task_view(task: &Task) -> TaskView<'_> {
+    TaskView {
+        pid: task.pid,
+        comm: &task.comm,
+    }
+}
+
+#[derive(Serialize)]
+struct ContainerView<'a> {
+    id: &'a str,
+    runtime: Option<&'a str>,
+}
+
+impl<'a> From<&'a Container> for ContainerView<'a> {
+    fn from(container: &'a Container) -> Self {
+        Self {
+            id: &container.id,
+            runtime: container.runtime,
+        }
+    }
+}
+
+/// The processes that hold a socket, and what its cgroup is called.
+#[derive(Serialize)]
+pub struct Whose<'a> {
+    owner: Vec<OwnerView<'a>>,
+    cgroup: Option<&'a str>,
+    unit: Option<&'a str>,
+    container: Option<ContainerView<'a>>,
+    pod: Option<&'a str>,
+}
+
+impl<'a> Whose<'a> {
+    pub fn of(owner: &'a [Owner], cgroup: Option<&'a Cgroup>) -> Self {
+        Self {
+            owner: owners(owner),
+            cgroup: cgroup.map(|cgroup| cgroup.path.as_str()),
+            unit: cgroup.and_then(|cgroup| cgroup.unit.as_deref()),
+            container: cgroup
+                .and_then(|cgroup| cgroup.container.as_ref())
+                .map(ContainerView::from),
+            pod: cgroup.and_then(|cgroup| cgroup.pod.as_deref()),
+        }
+    }
+}
+
+/// A namespace, and what it is called.
+#[derive(Serialize)]
+pub struct NetnsView<'a> {
+    netns: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    netns_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    netns_pid: Option<u32>,
+}
+
+impl<'a> NetnsView<'a> {
+    pub fn of(netns: u32, called: Option<&'a NetnsName>) -> Self {
+        let (netns_name, netns_pid) = match called {
+            Some(NetnsName::Given(name)) => (Some(name.as_str()), None),
+            Some(NetnsName::Process { pid, .. }) => (None, Some(*pid)),
+            None => (None, None),
+        };
+        Self {
+            netns,
+            netns_name,
+            netns_pid,
+        }
+    }
+}

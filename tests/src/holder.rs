@@ -1,0 +1,144 @@
+//! A process that holds a socket and nothing else, forked for this alone: the
+//! owner of a listener in a test. It ends when the `Holder` is dropped, or when
+//! the test dies.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io::{Error, Read};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use crate::listener::Listener;
+
+/// How the process that holds the socket comes to be.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Birth {
+    /// What the kernel is to call it, else what the test is called.
+    pub comm: Option<&'static CStr>,
+    /// CLONE_NEW*: namespaces that it is born in, apart from the test.
+    pub namespaces: libc::c_int,
+    /// Its parent ended when it had been born.
+    pub orphan: bool,
+}
+
+pub struct Holder {
+    pid: libc::pid_t,
+    /// Whom to wait for: an orphan is no child of ours.
+    child: Option<libc::pid_t>,
+    /// It reads from the other end; closing this lets it go.
+    release: Option<OwnedFd>,
+    /// It keeps the other end open until it ends, and its socket is closed.
+    end: File,
+}
+
+impl Holder {
+    pub fn of(listener: &Listener) -> Result<Self> {
+        Self::born(listener, Birth::default())
+    }
+
+    pub fn born(listener: &Listener, birth: Birth) -> Result<Self> {
+        let socket: OwnedFd = listener.duplicate()?;
+        let (held, release) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (end, made) = pipe_with(PipeFlags::CLOEXEC)?;
+        let files = [&socket, &held, &made].map(AsRawFd::as_raw_fd);
+        // SAFETY: the child calls nothing but system calls on values made
+        // before the fork (`live`) and ends in _exit, so no lock or allocator
+        // state of the other threads is ever touched in it.
+        let child = match unsafe { libc::fork() } {
+            0 => live(files, birth),
+            pid if pid > 0 => pid,
+            _ => bail!("fork: {}", Error::last_os_error()),
+        };
+        drop((socket, held, made));
+        let mut holder = Self {
+            pid: child,
+            child: Some(child),
+            release: Some(release),
+            end: File::from(end),
+        };
+        let mut pid = [0; 4];
+        holder
+            .end
+            .read_exact(&mut pid)
+            .context("the holder of a socket ended (are we root?)")?;
+        holder.pid = libc::pid_t::from_ne_bytes(pid);
+        if birth.orphan {
+            ensure!(wait_for(child) == 0, "the parent of an orphan failed");
+            holder.child = None;
+        }
+        Ok(holder)
+    }
+
+    pub fn pid(&self) -> u64 {
+        self.pid as u64
+    }
+}
+
+impl Drop for Holder {
+    /// Returns when the process has ended and its socket is closed.
+    fn drop(&mut self) {
+        drop(self.release.take());
+        let _ = self.end.read(&mut [0]);
+        if let Some(child) = self.child {
+            wait_for(child);
+        }
+    }
+}
+
+fn wait_for(child: libc::pid_t) -> i32 {
+    let mut status = 0;
+    // SAFETY: our own child, which nothing else waits for; status is a valid
+    // place for the duration of the call.
+    unsafe { libc::waitpid(child, &mut status, 0) };
+    status
+}
+
+/// Leaves every other inherited file, says which process it is, and waits to be
+/// let go.
+fn live(files: [i32; 3], birth: Birth) -> ! {
+    const SOCKET: i32 = 0;
+    const HELD: i32 = 1;
+    const MADE: i32 = 2;
+    // SAFETY: system calls only, on descriptors that were open at the fork; the
+    // buffers live on this stack and the name is static.
+    unsafe {
+        for (to, from) in [SOCKET, HELD, MADE].into_iter().zip(files) {
+            libc::dup2(from, to);
+        }
+        libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0);
+        if let Some(comm) = birth.comm {
+            libc::prctl(libc::PR_SET_NAME, comm.as_ptr());
+        }
+        if birth.namespaces != 0 && libc::unshare(birth.namespaces) != 0 {
+            libc::_exit(1);
+        }
+        // A PID namespace is that of children only, so what is in another one, or has no parent, is born twice.
+        let in_between = birth.orphan || birth.namespaces & libc::CLONE_NEWPID != 0;
+        let pid = if in_between {
+            libc::fork()
+        } else {
+            libc::getpid()
+        };
+        if pid < 0 {
+            libc::_exit(1);
+        }
+        if pid > 0 {
+            libc::write(MADE, (&raw const pid).cast(), size_of_val(&pid));
+        }
+        if in_between && pid > 0 {
+            libc::close(SOCKET);
+            libc::close(HELD);
+            if birth.orphan {
+                libc::_exit(0);
+            }
+            let mut status = 0;
+            libc::waitpid(pid, &mut status, 0);
+            libc::_exit(0)
+        }
+        let mut nothing = 0_u8;
+        while libc::read(HELD, (&raw mut nothing).cast(), 1) < 0 {}
+        libc::_exit(0)
+    }
+}
