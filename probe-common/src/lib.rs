@@ -51,6 +51,8 @@ pub mod hook {
     pub const LISTENER_CLOSED: u8 = 20;
     /// Tracepoint `skb:kfree_skb`, with a reason that is asked for.
     pub const PACKET_DROP: u8 = 21;
+    /// A queue of a listener passed the share of its limit that is warned of, or is well below again.
+    pub const PRESSURE: u8 = 22;
 }
 
 /// Counters of `net->mib.net_statistics` that are read when a packet enters a
@@ -133,6 +135,10 @@ pub mod flag {
     /// The queue of a listener that closes may go to other members of its
     /// SO_REUSEPORT group (net/core/sock_reuseport.c:reuseport_stop_listen_sock, 5.14 to 7.2).
     pub const MIGRATES: u16 = 1 << 11;
+    /// The SYN queue, not the accept queue.
+    pub const SYN_QUEUE: u16 = 1 << 12;
+    /// The queue is well below the share again.
+    pub const EASED: u16 = 1 << 13;
 
     /// Those that a count is kept apart by.
     pub const COUNTED_APART: u16 = !PACKET;
@@ -200,7 +206,9 @@ pub struct Record {
     /// The namespace's `tcp_max_syn_backlog`.
     pub max_syn_backlog: u32,
     /// The other end of the packet or socket. Of [`hook::LISTENER_CLOSED`]: the
-    /// comm of the task that closed it, whose process id is in `seq`.
+    /// comm of the task that closed it, whose process id is in `seq`. Of [`hook::PRESSURE`]:
+    /// in the first eight bytes how many ns ago the queue passed the share (little endian);
+    /// the longest that it was since is in `seq`.
     pub remote_addr: [u8; 16],
     /// This host's end of the packet or socket.
     pub local_addr: [u8; 16],
@@ -332,6 +340,36 @@ pub struct ListenerStats {
     pub bound_port: u16,
     pub sock_family: u16,
     pub reserved: u32,
+}
+
+/// Key of an [`Episode`].
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    feature = "user",
+    derive(FromBytes, IntoBytes, Immutable, KnownLayout, PartialEq, Eq, Hash)
+)]
+#[repr(C)]
+pub struct EpisodeKey {
+    /// As [`CountKey::listener`].
+    pub listener: u64,
+    pub netns: u32,
+    /// [`flag::SYN_QUEUE`], or 0 of the accept queue.
+    pub queue: u32,
+}
+
+/// A queue that has passed the share of its limit that is warned of.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    feature = "user",
+    derive(FromBytes, IntoBytes, Immutable, KnownLayout, PartialEq, Eq)
+)]
+#[repr(C)]
+pub struct Episode {
+    /// CLOCK_MONOTONIC.
+    pub since_ns: u64,
+    /// The longest that the queue was since.
+    pub peak: u32,
+    pub limit: u32,
 }
 
 /// How long connections waited in an accept queue: how many for each step of [`wait`].

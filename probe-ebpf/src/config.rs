@@ -18,6 +18,8 @@ globals! {
     WHYDROP_ABI = ABI;
     /// 1: retransmits and resets of every connection, 0: of attempts only.
     EVENTS_ALL = 0;
+    /// The share of a queue's room from which on it is warned of, in percent. 0: never.
+    WARN_PERCENT = 0;
     /// Records a second for each count; what is beyond is sampled. 0: no limit.
     DETAIL_PER_SECOND = 0;
     /// 1: `bpf_get_socket_cookie` exists for tracing programs here.

@@ -360,21 +360,51 @@ pub fn decision(frame: &Frame, flags: u16) {
     );
 }
 
-/// A listener was closed by the running task: always in the ring, since what is refused
-/// from now on is told by it.
+/// An event of a listener itself: counted, and always in the ring if there is room.
+pub struct OfListener {
+    pub hook: u8,
+    pub flags: u16,
+    pub sock: Ptr,
+    pub netns: u32,
+    pub cookie: u64,
+    /// What the counts know the listener by; 0 where they are not kept apart.
+    pub counted_by: u64,
+    pub seq: u32,
+    pub remote_addr: [u8; 16],
+}
+
+/// A listener was closed by the running task: what is refused from now on is told by it.
 #[inline(always)]
 pub fn listener_closed(sock: Ptr, netns: u32, cookie: u64) {
     let accept_queue_len: u32 = kernel::read(sock, SK_ACK_BACKLOG.load());
     let group: u64 = kernel::read(sock, SK_REUSEPORT_CB.load());
     let flags =
         u16::from(accept_queue_len != 0) * flag::QUEUED | u16::from(group != 0) * flag::MIGRATES;
-    let counted = count(&CountKey {
-        listener: 0,
-        netns,
-        moved: 0,
-        flags,
-        reason: 0,
+    let mut comm = [0; 16];
+    // SAFETY: the buffer is 16 bytes long, as a comm is.
+    unsafe { generated::bpf_get_current_comm((&raw mut comm).cast::<c_void>(), 16) };
+    of_listener(&OfListener {
         hook: hook::LISTENER_CLOSED,
+        flags,
+        sock,
+        netns,
+        cookie,
+        counted_by: 0,
+        seq: (bpf_get_current_pid_tgid() >> 32) as u32,
+        remote_addr: comm,
+    });
+}
+
+/// Counts it, and hands its record out.
+#[inline(always)]
+pub fn of_listener(event: &OfListener) {
+    let counted = count(&CountKey {
+        listener: event.counted_by,
+        netns: event.netns,
+        moved: 0,
+        flags: event.flags,
+        reason: 0,
+        hook: event.hook,
         sock_state: state::LISTEN,
         reserved: 0,
     });
@@ -388,28 +418,27 @@ pub fn listener_closed(sock: Ptr, netns: u32, cookie: u64) {
     };
     // SAFETY: as in `emit`.
     let record = unsafe { &mut *entry.as_mut_ptr() };
+    let sock = event.sock;
     let detail = Detail {
-        hook: hook::LISTENER_CLOSED,
-        flags,
-        netns,
+        hook: event.hook,
+        flags: event.flags,
+        netns: event.netns,
         sock,
-        cookie,
+        cookie: event.cookie,
         headers: None,
         request: core::ptr::null(),
         reason: 0,
     };
-    start(record, &detail, flags, state::LISTEN);
+    start(record, &detail, event.flags, state::LISTEN);
     record.moved = NOTHING_MOVED;
     kernel::fill_bound(record, sock);
     record.bound_port = kernel::port_of(sock);
-    record.accept_queue_len = accept_queue_len;
+    record.accept_queue_len = kernel::read(sock, SK_ACK_BACKLOG.load());
     record.accept_queue_limit = kernel::read(sock, SK_MAX_ACK_BACKLOG.load());
     record.syn_queue_len = kernel::read(sock, ICSK_QLEN.load());
     record.sk_drops = kernel::read(sock, SK_DROPS.load());
-    record.seq = (bpf_get_current_pid_tgid() >> 32) as u32;
-    let comm = (&raw mut record.remote_addr).cast::<c_void>();
-    // SAFETY: the field is 16 bytes long, as a comm is.
-    unsafe { generated::bpf_get_current_comm(comm, 16) };
+    record.seq = event.seq;
+    record.remote_addr = event.remote_addr;
     entry.submit(0);
 }
 

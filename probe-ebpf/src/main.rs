@@ -16,6 +16,7 @@ mod notice;
 mod probes;
 mod sample;
 mod stats;
+mod warn;
 
 #[cfg(not(test))]
 #[panic_handler]

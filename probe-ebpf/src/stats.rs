@@ -18,6 +18,7 @@ use crate::{
     config::*,
     emit::{Noted, add, add_small, note},
     kernel::{self, Ptr},
+    warn,
 };
 
 #[btf_map]
@@ -116,6 +117,7 @@ pub fn left(listener: &Listener, child: u64) -> Option<()> {
         let accept: u32 = kernel::read(sock, SK_ACK_BACKLOG.load());
         let limit: u32 = kernel::read(sock, SK_MAX_ACK_BACKLOG.load());
         let syn: u32 = kernel::read(sock, ICSK_QLEN.load());
+        warn::look(&key, sock);
         // SAFETY: this CPU's value, written with bottom halves off only.
         unsafe {
             if accept > (*stats).accept_queue_peak {
@@ -163,10 +165,12 @@ pub fn queued(listener: &Listener, child: u64) -> Option<()> {
 pub fn accepted(child: u64) -> Option<()> {
     let waiting = WAITING.get_ptr(&child)?;
     // SAFETY: a map value; nobody writes to it before this child's address is another's.
-    let (key, since_ns) = unsafe { ((*waiting).key, (*waiting).since_ns) };
+    let (key, since_ns, listener) =
+        unsafe { ((*waiting).key, (*waiting).since_ns, (*waiting).listener) };
     let _ = WAITING.remove(&child);
     // SAFETY: the helper has no preconditions.
     let waited = unsafe { bpf_ktime_get_ns() }.saturating_sub(since_ns);
+    warn::look(&key, listener as Ptr);
     let stats = stats_of(&key, core::ptr::null())?;
     // SAFETY: fields of a map value at hand.
     unsafe {
