@@ -56,7 +56,13 @@ fn seen(key: &StatKey, sock: Ptr, queue: u16, len: u32, limit: u32) {
             };
             // Who removes it tells of its end.
             if is_low && EPISODES.remove(&key).is_ok() {
-                tell(&key, sock, queue | flag::EASED, peak, now.wrapping_sub(since));
+                tell(
+                    &key,
+                    sock,
+                    queue | flag::EASED,
+                    peak,
+                    now.wrapping_sub(since),
+                );
             }
         }
     }

@@ -74,6 +74,8 @@ pub fn of(
     match kind {
         Kind::Overflow => Some(Cause::certain(of_overflow(stage, evidence))),
         Kind::RequestDrop => certain("syn-queue-full"),
+        Kind::NearLimit | Kind::Eased if evidence.has(flag::SYN_QUEUE) => certain("syn-queue"),
+        Kind::NearLimit | Kind::Eased => certain("accept-queue"),
         Kind::CookieSent if evidence.has(flag::COOKIES_FORCED) => certain("cookies-forced"),
         Kind::CookieSent if evidence.has(flag::LATE) => {
             Some(Cause::among("syn-queue-full", &["cookies-forced"]))

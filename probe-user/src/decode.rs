@@ -38,10 +38,16 @@ pub enum Kind {
     Retransmit,
     ResetSent,
     ResetReceived,
+    /// A queue passed the share of its room that is warned of.
+    NearLimit,
+    /// It is below half of that share again.
+    Eased,
 }
 
 impl Kind {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
+        Self::NearLimit,
+        Self::Eased,
         Self::Overflow,
         Self::RequestDrop,
         Self::ListenDrop,
@@ -74,6 +80,8 @@ impl Kind {
             Self::Retransmit => "retransmit",
             Self::ResetSent => "reset-sent",
             Self::ResetReceived => "reset-received",
+            Self::NearLimit => "near-limit",
+            Self::Eased => "eased",
         }
     }
 
@@ -215,6 +223,16 @@ pub struct Event {
     pub ack_seq: u32,
     /// Of a listener that was closed: the process that closed it.
     pub closed_by: Option<Task>,
+    /// Of a queue that is below its limit again.
+    pub episode: Option<Episode>,
+}
+
+/// The time that a queue was near its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Episode {
+    /// The longest that the queue was.
+    pub peak: u32,
+    pub lasted_ns: u64,
 }
 
 /// A process as the kernel side saw it.
@@ -291,6 +309,8 @@ fn classify_notice(evidence: &Evidence) -> Result<(Kind, Option<Stage>), DecodeE
         hook::RECEIVE_RESET => (Kind::ResetReceived, None),
         hook::LISTENER_CLOSED => (Kind::ListenerClosed, None),
         hook::PACKET_DROP => (Kind::PacketDrop, Some(by_packet)),
+        hook::PRESSURE if evidence.has(flag::EASED) => (Kind::Eased, None),
+        hook::PRESSURE => (Kind::NearLimit, None),
         hook::REQUEST_TIMER => (Kind::RequestExpired, Some(Stage::SynAck)),
         other => return Err(DecodeError::Hook(other)),
     })
@@ -319,6 +339,10 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
     let evidence = Evidence::from(record);
     let (kind, stage) = classify(&evidence)?;
     let closed_by = (kind == Kind::ListenerClosed).then(|| closer(record));
+    let episode = (kind == Kind::Eased).then(|| Episode {
+        peak: record.seq,
+        lasted_ns: u64::from_le_bytes(std::array::from_fn(|at| record.remote_addr[at])),
+    });
     let remote = end(record.family, record.remote_addr, record.remote_port);
     let local = end(record.family, record.local_addr, record.local_port);
     let listener = (record.sock_state == state::LISTEN)
@@ -352,6 +376,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         seq: record.seq,
         ack_seq: record.ack_seq,
         closed_by,
+        episode,
     })
 }
 

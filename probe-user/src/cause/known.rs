@@ -1,7 +1,9 @@
 //! Every cause there is but for the kernel's own drop reasons, as far as they are known before a kernel is asked.
 
 /// All that an event's `cause` and `or` may say, except for [`DROPS`] and other drop reasons of the running kernel.
-const CAUSES: [&str; 37] = [
+const CAUSES: [&str; 39] = [
+    "accept-queue",
+    "syn-queue",
     "accept-queue-full",
     "abort-on-overflow",
     "ghost-connection",

@@ -80,6 +80,7 @@ fn say_hook(report: &HookReport) -> Result<(), Failure> {
 /// Attaches for real, as `watch` would, and lets the self-test decide.
 fn prove() -> Result<(), Failure> {
     let request = Request {
+        warn_percent: None,
         tier: None,
         all_events: false,
         ring_bytes: 1 << 16,

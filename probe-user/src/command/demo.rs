@@ -61,6 +61,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     }
     let watch_args = watch::WatchArgs {
         stats: None,
+        warn: None,
         format: args.format,
         duration: Some(DURATION),
         listeners: Vec::new(),

@@ -151,6 +151,7 @@ mod tests {
             seq: 0,
             ack_seq: 0,
             closed_by: None,
+            episode: None,
         }
     }
 

@@ -119,6 +119,8 @@ pub struct Request {
     pub all_events: bool,
     /// Size of the ring, a power of two of at least a page.
     pub ring_bytes: u32,
+    /// The share of a queue's room that is warned of, in percent.
+    pub warn_percent: Option<u8>,
     /// Records a second for each count, the rest is sampled; `None`: all of them.
     pub detail_per_second: Option<NonZeroU32>,
 }
@@ -175,6 +177,8 @@ impl Probe {
             loader.override_global(name, value, true);
         }
         let detail = request.detail_per_second.map_or(0, NonZeroU32::get);
+        let warn = request.warn_percent.map_or(0, u32::from);
+        loader.override_global("WARN_PERCENT", &warn, true);
         loader.override_global("EVENTS_ALL", &all_events, true);
         loader.override_global("DETAIL_PER_SECOND", &detail, true);
         let mut ebpf = loader.load(OBJECT).map_err(object_error)?;

@@ -6,17 +6,20 @@ use aya::{
     Ebpf,
     maps::{Array, HashMap as AyaHashMap, MapData, PerCpuHashMap},
 };
-use probe_common::{ListenerStats, StatKey, Waits, wait};
+use probe_common::{Episode, EpisodeKey, ListenerStats, StatKey, Waits, wait};
 use zerocopy::{FromBytes, IntoBytes};
 
 const KEY: usize = size_of::<StatKey>();
 const STATS: usize = size_of::<ListenerStats>();
+const EPISODE_KEY: usize = size_of::<EpisodeKey>();
+const EPISODE: usize = size_of::<Episode>();
 
 /// The maps.
 pub struct Stats {
     stats: PerCpuHashMap<MapData, [u8; KEY], [u8; STATS]>,
     waits: AyaHashMap<MapData, [u8; KEY], [u32; wait::STEPS]>,
     accept: Array<MapData, u32>,
+    episodes: AyaHashMap<MapData, [u8; EPISODE_KEY], [u8; EPISODE]>,
 }
 
 /// What one listener went through so far, all CPUs taken together.
@@ -35,12 +38,29 @@ impl Stats {
             stats: map("STATS")?.try_into().map_err(bad)?,
             waits: map("WAITS")?.try_into().map_err(bad)?,
             accept: map("HAVE_ACCEPT")?.try_into().map_err(bad)?,
+            episodes: map("EPISODES")?.try_into().map_err(bad)?,
         })
     }
 
     /// From here on a hook tells of connections that leave the queue.
     pub(super) fn have_accept(&mut self) -> Result<(), String> {
         self.accept.set(0, 1, 0).map_err(|error| error.to_string())
+    }
+
+    /// Queues that are near their limits.
+    pub fn episodes(&self) -> Vec<(EpisodeKey, Episode)> {
+        let read = |(key, value): ([u8; EPISODE_KEY], [u8; EPISODE])| {
+            let key = EpisodeKey::read_from_bytes(&key).ok()?;
+            Some((key, Episode::read_from_bytes(&value).ok()?))
+        };
+        self.episodes.iter().flatten().filter_map(read).collect()
+    }
+
+    /// Ends an episode; `false` where the kernel side has done so, and has told.
+    pub fn end_episode(&mut self, key: &EpisodeKey) -> bool {
+        let mut raw = [0; EPISODE_KEY];
+        raw.copy_from_slice(key.as_bytes());
+        self.episodes.remove(&raw).is_ok()
     }
 
     /// Of every listener that a packet came to.

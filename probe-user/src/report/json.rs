@@ -284,6 +284,10 @@ enum Object<'a> {
         closed: Option<ClosedView<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         closed_by: Option<TaskView<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        peak: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        lasted_ms: Option<f64>,
         #[serde(skip_serializing_if = "is_false")]
         late: bool,
         snapshot: Option<SnapshotView<'a>>,
@@ -484,6 +488,10 @@ fn event_object<'a>(reporter: &'a Reporter, seen: &'a Observation) -> Object<'a>
             .as_ref()
             .map(|closed| closed_view(closed, event.mono_ns)),
         closed_by: event.closed_by.as_ref().map(task_view),
+        peak: event.episode.map(|episode| episode.peak),
+        lasted_ms: event
+            .episode
+            .map(|episode| (episode.lasted_ns / 1000) as f64 / 1000.0),
         late: event.late,
         snapshot: seen
             .snapshot

@@ -110,7 +110,10 @@ pub(super) fn show(addr: Option<SocketAddr>) -> String {
 
 /// The two ends, the client first where it is known.
 fn ends(event: &Event) -> (String, &'static str, String) {
-    if event.kind == Kind::ListenerClosed {
+    if matches!(
+        event.kind,
+        Kind::ListenerClosed | Kind::NearLimit | Kind::Eased
+    ) {
         return (String::new(), " ", show(event.listener.map(|l| l.addr)));
     }
     match event.client {
@@ -151,6 +154,7 @@ fn detail(reporter: &Reporter, seen: &Observation) -> String {
                 format!(", by {}[{}]", Clean(&task.comm), task.pid)
             })
         ),
+        Kind::NearLimit | Kind::Eased => pressure(seen),
         Kind::PacketDrop | Kind::RequestExpired => {
             seen.cause.as_ref().map_or_else(String::new, in_words)
         }
@@ -180,6 +184,31 @@ fn in_words(cause: &Cause) -> String {
         let _ = write!(text, "|{or}");
     }
     text
+}
+
+/// Which queue, and how full it was.
+fn pressure(seen: &Observation) -> String {
+    let event = &seen.event;
+    let queue = seen.cause.as_ref().map_or_else(String::new, in_words);
+    let listener = event.listener.as_ref();
+    let limit = listener.map_or(0, |l| l.accept_queue_limit);
+    match event.episode {
+        Some(episode) => format!(
+            "{queue} peak {}/{limit} for {:.1} ms",
+            episode.peak,
+            episode.lasted_ns as f64 / 1e6
+        ),
+        None if queue == "syn-queue" => {
+            format!(
+                "{queue} {}/{limit}",
+                listener.map_or(0, |l| l.syn_queue_len)
+            )
+        }
+        None => format!(
+            "{queue} {}/{limit}",
+            listener.map_or(0, |l| l.accept_queue_len)
+        ),
+    }
 }
 
 /// Why nobody listened, with the listener that comes nearest.

@@ -73,6 +73,10 @@ pub struct WatchArgs {
     #[arg(long, value_name = "HOW MUCH", default_value = "auto")]
     pub detail: Detail,
 
+    /// Tell when an accept or SYN queue passes this share of its room, such as 80%, and when it is below half of it again
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    pub warn: Option<u8>,
+
     /// Every so often, such as 1s, a line for each listener that was busy: connections established, how full its
     /// queues got, how long connections waited for accept(2)
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
@@ -118,6 +122,18 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(wrong)
 }
 
+/// `80%`, from 1 to 100.
+fn parse_share(text: &str) -> Result<u8, String> {
+    let digits = text.strip_suffix('%').unwrap_or(text);
+    let share = digits
+        .parse()
+        .ok()
+        .filter(|share| (1..=100).contains(share));
+    share.ok_or_else(|| {
+        format!("`{text}` is no share of a queue; write 80%, or any from 1% to 100%")
+    })
+}
+
 fn parse_ring(text: &str) -> Result<u32, String> {
     text.parse()
         .ok()
@@ -154,6 +170,7 @@ pub fn run(args: &WatchArgs, ready: impl FnOnce()) -> Result<Summary, Failure> {
             all_events: args.events == Events::All,
             ring_bytes: args.ring_bytes,
             detail_per_second: args.detail.0,
+            warn_percent: args.warn,
         })?),
     };
     let self_test = match &probe {
@@ -325,6 +342,15 @@ async fn next_of(ticks: &mut Option<Interval>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shares() {
+        assert_eq!(parse_share("80%"), Ok(80));
+        assert_eq!(parse_share("1"), Ok(1));
+        for text in ["", "%", "0%", "101%", "-1%", "80.5%", "256"] {
+            assert!(parse_share(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn lengths_of_time() {
