@@ -107,6 +107,8 @@ pub struct Enricher {
     history: History,
     /// Who listens where.
     listening: Listening,
+    /// Where processes are; asked anew every second.
+    cgroups_of_pids: HashMap<u32, Arc<Cgroup>>,
     /// What namespaces are called; asked anew every second.
     netns_names: HashMap<u32, NetnsName>,
     /// Whether an address is its namespace's own; asked anew every second.
@@ -133,6 +135,7 @@ impl Enricher {
             cookies: HashMap::new(),
             history: History::default(),
             listening: Listening::new(),
+            cgroups_of_pids: HashMap::new(),
             netns_names: HashMap::new(),
             own: HashMap::new(),
             reasons: Reasons::default(),
@@ -186,6 +189,7 @@ impl Enricher {
         // Kernel addresses are used again; a wrong cookie would be worse than none.
         self.cookies.clear();
         self.own.clear();
+        self.cgroups_of_pids.clear();
         self.netns_names.clear();
         self.history.forget(crate::inspect::clock::mono_ns());
     }
