@@ -11,8 +11,10 @@ use std::{
     time::Duration,
 };
 
-use self::group::write_groups;
-use self::identity::{whose, write_netns};
+use self::{
+    group::write_groups,
+    identity::{whose, write_netns},
+};
 use super::{Line, ListenerTally, Loss, Reporter, Sampled, SelfTest, Start, Summary, Tick};
 use crate::{
     cause::Cause,

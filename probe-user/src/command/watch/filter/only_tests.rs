@@ -78,6 +78,8 @@ fn what_makes_no_sense_is_refused_in_a_sentence() {
     let unknown = "`frobnication` is no cause; docs/causes.md";
     check("--cause no-route --cause frobnication", None, unknown);
     check("--cause no-route", Some(Tier::Counters), "counters tier");
+    // include/linux/threads.h:PID_MAX_LIMIT.
+    check("--pid 1 --pid 4194305", None, "no process 4194305");
     check("--client ::1", Some(Tier::Counters), "counters tier");
     assert_eq!(only("--cause netfilter-drop").check(None), Ok(()));
     assert_eq!(only("--pid 1").check(Some(Tier::Counters)), Ok(()));
