@@ -22,11 +22,7 @@ struct Tree {
 impl Cgroup {
     /// `name` may be of several directories, such as `a.slice/b.service`.
     pub fn new(name: &str) -> Result<Self> {
-        let tree = Tree::find()?;
-        let mut cgroup = Self {
-            tree,
-            directories: Vec::new(),
-        };
+        let mut cgroup = Self::root()?;
         let top = format!("whydrop{}.slice", std::process::id());
         let mut path = cgroup.tree.point.clone();
         for directory in Path::new(&top).join(name).iter() {
@@ -37,11 +33,19 @@ impl Cgroup {
         Ok(cgroup)
     }
 
+    /// Where everything is that nobody has placed.
+    pub fn root() -> Result<Self> {
+        Ok(Self {
+            tree: Tree::find()?,
+            directories: Vec::new(),
+        })
+    }
+
     /// Does the work with this process in the cgroup, and says by which path
     /// the kernel knows it.
     pub fn run<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<(T, String)> {
         let outside = own_path()?;
-        let here = self.directories.last().context("a cgroup without a name")?;
+        let here = self.directories.last().unwrap_or(&self.tree.point);
         move_to(here)?;
         let done = work().and_then(|done| Ok((done, own_path()?)));
         move_to(&self.tree.point.join(outside.trim_start_matches('/')))?;

@@ -25,12 +25,23 @@ impl Enricher {
         Some(name)
     }
 
-    /// A socket's cgroup; where it has none, that of the first process that holds it.
+    /// The cgroup that a socket was made in; where that is not known, or is the root, which says nothing, that of the first
+    /// process that holds it.
     pub(super) fn cgroup(&mut self, id: Option<u64>, owner: &[Owner]) -> Option<Arc<Cgroup>> {
-        id.and_then(|id| self.cgroups.find(id)).or_else(|| {
-            owner
-                .first()
-                .and_then(|owner| self.cgroups.of_process(owner.pid))
-        })
+        let made_in = id.and_then(|id| self.cgroups.find(id));
+        if made_in.as_ref().is_some_and(|cgroup| !cgroup.is_root()) {
+            return made_in;
+        }
+        let of_owner = owner.first().and_then(|owner| self.cgroup_of(owner.pid));
+        of_owner.or(made_in)
+    }
+
+    fn cgroup_of(&mut self, pid: u32) -> Option<Arc<Cgroup>> {
+        if let Some(known) = self.cgroups_of_pids.get(&pid) {
+            return Some(Arc::clone(known));
+        }
+        let found = self.cgroups.of_process(pid)?;
+        self.cgroups_of_pids.insert(pid, Arc::clone(&found));
+        Some(found)
     }
 }

@@ -6,6 +6,7 @@
 mod history;
 mod identity;
 mod listening;
+mod pick;
 mod refusal;
 
 use std::{
@@ -17,10 +18,13 @@ use std::{
 
 use probe_common::{flag, state};
 
-use self::listening::{Ask, Listening};
 pub use self::{
     history::{Closed, History},
     refusal::{Elsewhere, Refusal},
+};
+use self::{
+    listening::{Ask, Listening},
+    pick::pick,
 };
 use crate::{
     cause::{self, Cause, Reasons},
@@ -108,6 +112,8 @@ pub struct Enricher {
     history: History,
     /// Who listens where.
     listening: Listening,
+    /// Where processes are; asked anew every second.
+    cgroups_of_pids: HashMap<u32, Arc<Cgroup>>,
     /// What namespaces are called; asked anew every second.
     netns_names: HashMap<u32, NetnsName>,
     /// Whether an address is its namespace's own; asked anew every second.
@@ -136,6 +142,7 @@ impl Enricher {
             cookies: HashMap::new(),
             history: History::default(),
             listening: Listening::new(),
+            cgroups_of_pids: HashMap::new(),
             netns_names: HashMap::new(),
             own: HashMap::new(),
             reasons: Reasons::default(),
@@ -189,6 +196,7 @@ impl Enricher {
         // Kernel addresses are used again; a wrong cookie would be worse than none.
         self.cookies.clear();
         self.own.clear();
+        self.cgroups_of_pids.clear();
         self.netns_names.clear();
         self.history.forget(mono_ns());
     }
@@ -458,102 +466,5 @@ fn inode(seen: &Observation) -> Option<u32> {
 impl Default for Enricher {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// The listener with this cookie; without a cookie, the only one bound to this address. Who `refused` has
-/// `sk_drops` by now (include/net/tcp.h:tcp_listendrop, 5.10 to 7.2): one without took the place of a closed one.
-fn pick(
-    found: &[ListenerSnapshot],
-    cookie: u64,
-    addr: SocketAddr,
-    refused: bool,
-) -> Result<ListenerSnapshot, String> {
-    if cookie != 0 {
-        return found
-            .iter()
-            .find(|listener| listener.cookie == cookie)
-            .cloned()
-            .ok_or_else(|| "the listener was closed before it could be asked for".into());
-    }
-    let mut same = found
-        .iter()
-        .filter(|listener| listener.addr == addr && !(refused && listener.drops == Some(0)));
-    match (same.next(), same.next()) {
-        (Some(listener), None) => Ok(listener.clone()),
-        (None, _) => Err("the listener was closed before it could be asked for".into()),
-        (Some(_), Some(_)) => Err(
-            "several listeners share this address, and this kernel gave the event no socket cookie"
-                .into(),
-        ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn listener(cookie: u64, addr: &str) -> ListenerSnapshot {
-        ListenerSnapshot {
-            cookie,
-            addr: addr.parse().expect("an address"),
-            v6only: None,
-            ifindex: 0,
-            inode: 1,
-            uid: 0,
-            accept_queue_len: 0,
-            accept_queue_limit: 0,
-            drops: None,
-            cgroup_id: None,
-            taken_mono_ns: 0,
-        }
-    }
-
-    fn check(cookie: u64, expect: Result<u64, &str>) {
-        let group = [
-            listener(5, "0.0.0.0:80"),
-            listener(6, "0.0.0.0:80"),
-            listener(7, "10.0.0.1:80"),
-        ];
-        let addr = if cookie == 100 {
-            "10.0.0.1:80"
-        } else {
-            "0.0.0.0:80"
-        };
-        let cookie = if cookie == 100 { 0 } else { cookie };
-        let got = pick(&group, cookie, addr.parse().expect("an address"), true);
-        match (got, expect) {
-            (Ok(got), Ok(expect)) => assert_eq!(got.cookie, expect),
-            (Err(got), Err(expect)) => assert!(got.contains(expect), "{got}"),
-            (got, expect) => panic!("{got:?} instead of {expect:?}"),
-        }
-    }
-
-    #[test]
-    fn the_cookie_finds_the_member_of_a_group() {
-        check(6, Ok(6));
-        check(9, Err("closed before"));
-    }
-
-    #[test]
-    fn without_a_cookie_only_an_unmistakable_address_will_do() {
-        check(100, Ok(7));
-        check(0, Err("several listeners"));
-    }
-
-    #[test]
-    fn a_listener_that_dropped_nothing_is_not_the_one_that_refused() {
-        let successor = listener(5, "10.0.0.1:80");
-        let addr = successor.addr;
-        let picked = |drops, refused| {
-            let found = ListenerSnapshot {
-                drops: Some(drops),
-                ..successor.clone()
-            };
-            pick(&[found], 0, addr, refused).is_ok()
-        };
-        assert!(!picked(0, true));
-        assert!(picked(1, true));
-        assert!(picked(0, false), "a cookie is sent without a drop");
     }
 }

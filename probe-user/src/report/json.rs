@@ -3,19 +3,25 @@
 
 mod group;
 mod identity;
+mod refusal;
+mod snapshot;
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde::{Serialize, Serializer};
 
-use self::group::{GroupView, group_view};
 pub(super) use self::identity::Whose;
-use self::identity::{NetnsView, OwnerView, TaskView, owners, task_view};
+use self::{
+    group::{GroupView, group_view},
+    identity::{NetnsView, TaskView, task_view},
+    refusal::{ClosedView, ElsewhereView, closed_view},
+    snapshot::{SnapshotView, snapshot_view},
+};
 use super::stats::StatsView;
 use super::{Candidate, Causes, Line, Reporter, Sampled, SelfTest, Start, Summary, Tick};
 use crate::{
     decode::{Kind, ListenerAt, Stage},
-    enrich::{Closed, Elsewhere, Observation, Snapshot},
+    enrich::Observation,
     inspect::diag::ListenerSnapshot,
 };
 
@@ -69,69 +75,6 @@ impl From<&ListenerAt> for Listener {
 }
 
 #[derive(Serialize)]
-#[serde(untagged)]
-enum SnapshotView<'a> {
-    Listener {
-        cookie: Cookie,
-        lag_us: i64,
-        shared: bool,
-        state: &'a str,
-        accept_queue_len: u32,
-        accept_queue_limit: u32,
-        drops: Option<u32>,
-        uid: u32,
-        inode: u32,
-        cgroup_id: Option<u64>,
-    },
-    Connection {
-        cookie: Cookie,
-        lag_us: i64,
-        state: &'a str,
-        uid: Option<u32>,
-        inode: Option<u32>,
-        rtt_us: Option<u32>,
-        rttvar_us: Option<u32>,
-        cwnd: Option<u32>,
-        retransmits: Option<u32>,
-        total_retrans: Option<u32>,
-        unacked: Option<u32>,
-        drops: Option<u32>,
-    },
-}
-
-fn snapshot_view(snapshot: &Snapshot, event_ns: u64, shared: bool) -> SnapshotView<'_> {
-    let lag_us = (snapshot.taken_mono_ns() as i64 - event_ns as i64) / 1000;
-    match snapshot {
-        Snapshot::Listener(l) => SnapshotView::Listener {
-            cookie: Cookie(l.cookie),
-            lag_us,
-            shared,
-            state: "LISTEN",
-            accept_queue_len: l.accept_queue_len,
-            accept_queue_limit: l.accept_queue_limit,
-            drops: l.drops,
-            uid: l.uid,
-            inode: l.inode,
-            cgroup_id: l.cgroup_id,
-        },
-        Snapshot::Connection(c) => SnapshotView::Connection {
-            cookie: Cookie(c.cookie),
-            lag_us,
-            state: c.state,
-            uid: c.uid,
-            inode: c.inode,
-            rtt_us: c.rtt_us,
-            rttvar_us: c.rttvar_us,
-            cwnd: c.cwnd,
-            retransmits: c.retransmits,
-            total_retrans: c.total_retrans,
-            unacked: c.unacked,
-            drops: c.drops,
-        },
-    }
-}
-
-#[derive(Serialize)]
 struct CandidateView<'a> {
     cookie: Cookie,
     addr: SocketAddr,
@@ -157,48 +100,6 @@ impl<'a> From<&'a Candidate> for CandidateView<'a> {
             inode: snapshot.inode,
             whose: Whose::of(&candidate.owner, candidate.cgroup.as_deref()),
         }
-    }
-}
-
-/// A listener of the same port that the packet did not reach.
-#[derive(Serialize)]
-struct ElsewhereView<'a> {
-    netns: u32,
-    addr: SocketAddr,
-    cookie: Cookie,
-    owner: Vec<OwnerView<'a>>,
-}
-
-impl<'a> From<&'a Elsewhere> for ElsewhereView<'a> {
-    fn from(near: &'a Elsewhere) -> Self {
-        Self {
-            netns: near.netns,
-            addr: near.addr,
-            cookie: Cookie(near.cookie),
-            owner: owners(&near.owner),
-        }
-    }
-}
-
-/// The listener that was there before.
-#[derive(Serialize)]
-struct ClosedView<'a> {
-    ago_ms: u64,
-    mono_ns: u64,
-    addr: SocketAddr,
-    cookie: Cookie,
-    by: Option<TaskView<'a>>,
-    owner: Vec<OwnerView<'a>>,
-}
-
-fn closed_view(closed: &Closed, event_ns: u64) -> ClosedView<'_> {
-    ClosedView {
-        ago_ms: event_ns.saturating_sub(closed.mono_ns) / 1_000_000,
-        mono_ns: closed.mono_ns,
-        addr: closed.addr,
-        cookie: Cookie(closed.cookie),
-        by: closed.by.as_ref().map(task_view),
-        owner: owners(&closed.owner),
     }
 }
 

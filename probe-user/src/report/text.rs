@@ -11,9 +11,8 @@ use std::{
     time::Duration,
 };
 
-use self::group::write_groups;
 pub(super) use self::identity::whose;
-use self::identity::write_netns;
+use self::{group::write_groups, identity::write_netns};
 use super::{
     Line, ListenerStatsRow, ListenerTally, Loss, Reporter, Sampled, SelfTest, Start, Summary, Tick,
     stats,

@@ -100,6 +100,7 @@ fn filters_that_no_one_can_pass() -> Result<()> {
     for (filter, value) in [
         ("--pid", "nginx"),
         ("--pid", "0"),
+        ("--pid", "4194305"),
         ("--comm", "a-name-that-no-process-has"),
         ("--cgroup", "system.slice"),
         ("--container", "12345"),

@@ -187,3 +187,128 @@ fn wait_is_the_time_in_the_queue() -> Result<()> {
     );
     Ok(())
 }
+
+/// Both ends of an episode, by cause, in this namespace.
+fn episodes(stopped: &Stopped, netns: &Netns) -> Vec<(String, String)> {
+    let of_pressure = stopped
+        .events_in(netns.inum())
+        .filter(|event| event.is("near-limit") || event.is("eased"));
+    let named = of_pressure.map(|event| {
+        let cause = event.cause().unwrap_or_default();
+        (event.kind().to_owned(), cause.to_owned())
+    });
+    named.collect()
+}
+
+fn pair(kind: &str, cause: &str) -> (String, String) {
+    (kind.to_owned(), cause.to_owned())
+}
+
+/// Up to 9 of 10, down to 3 and up to 9 again, and empty: two episodes, each told of twice.
+#[test]
+fn accept_queue_near_its_limit_is_told_once_an_episode() -> Result<()> {
+    let netns = Netns::new()?;
+    let whydrop = Watch::new().args(["--warn", "80%"]).start()?;
+    let listener = Listener::new(&netns, Ipv4Addr::LOCALHOST.into(), 9)?;
+    let mut served = Vec::new();
+    let mut streams = Vec::new();
+    let mut crossed = Vec::new();
+    for round in 1..=2 {
+        streams.extend(connect(&netns, Family::V4, &listener, 7)?);
+        let before = now_ns();
+        streams.extend(connect(&netns, Family::V4, &listener, 1)?);
+        crossed.push((before, now_ns()));
+        streams.extend(connect(&netns, Family::V4, &listener, 1)?);
+        served.extend(accept(&listener, 9)?);
+        whydrop.wait_events(round, "end of an episode", |event| event.is("eased"))?;
+    }
+    let stopped = whydrop.stop()?;
+    stopped.ended_well()?;
+    let (near, eased) = (
+        pair("near-limit", "accept-queue"),
+        pair("eased", "accept-queue"),
+    );
+    let expected = [&near, &eased, &near, &eased].map(Clone::clone);
+    ensure!(
+        episodes(&stopped, &netns) == expected,
+        "{:?}",
+        stopped.events
+    );
+    let of_kind = |kind| {
+        stopped
+            .events_in(netns.inum())
+            .filter(move |event| event.is(kind))
+    };
+    for (event, (before, after)) in of_kind("near-limit").zip(crossed) {
+        ensure!(
+            event.listener_cookie() == Some(listener.cookie()),
+            "{event}"
+        );
+        ensure!(
+            event.number("listener", "accept_queue_len")? == 8,
+            "{event}"
+        );
+        let at = event.0["mono_ns"].as_u64().context("no time")?;
+        ensure!(
+            (before..after).contains(&at),
+            "{at} not in {before}..{after}"
+        );
+    }
+    for event in of_kind("eased") {
+        ensure!(event.0["peak"] == 9, "{event}");
+    }
+    for kind in ["near-limit", "eased"] {
+        ensure!(
+            stopped.summary()?["events"][kind] == 2,
+            "two {kind} are counted"
+        );
+    }
+    Ok(())
+}
+
+/// CLOCK_MONOTONIC, as events have it.
+fn now_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+#[test]
+fn syn_queue_near_its_limit_is_told() -> Result<()> {
+    let wire = Wire::new()?;
+    let whydrop = Watch::new().args(["--warn", "50"]).start()?;
+    let listener = Listener::new(wire.netns(), Family::V4.bind(), 7)?;
+    let mut peers = Vec::new();
+    for _ in 0..4 {
+        let mut peer = wire.peer(Family::V4, listener.port());
+        peer.open()?;
+        peers.push(peer);
+    }
+    for peer in peers {
+        peer.reset()?;
+    }
+    wire.barrier()?;
+    let stopped = whydrop.stop()?;
+    let told = episodes(&stopped, wire.netns());
+    let expected = [pair("near-limit", "syn-queue"), pair("eased", "syn-queue")];
+    ensure!(told == expected, "{told:?}");
+    Ok(())
+}
+
+/// A server that keeps up, and one whose queue takes a single connection.
+#[test]
+fn sound_server_is_not_warned_of() -> Result<()> {
+    let netns = Netns::new()?;
+    let whydrop = Watch::new().args(["--warn", "80%"]).start()?;
+    for listen_backlog in [1, 128] {
+        let listener = Listener::new(&netns, Ipv4Addr::LOCALHOST.into(), listen_backlog)?;
+        for _ in 0..100 {
+            let _client = connect(&netns, Family::V4, &listener, 1)?;
+            accept(&listener, 1)?;
+        }
+    }
+    let stopped = whydrop.stop()?;
+    stopped.ended_well()?;
+    let told = episodes(&stopped, &netns);
+    ensure!(told.is_empty(), "{told:?}");
+    Ok(())
+}

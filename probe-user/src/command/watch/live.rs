@@ -11,6 +11,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at};
 use probe_common::{CountKey, CountValue, Health, counter, flag};
 
 use super::{
+    episodes,
     filter::Filter,
     group,
     pressure::Pressure,
@@ -54,6 +55,7 @@ pub struct Live {
     left_out: LeftOut,
     pressure: Pressure,
     stats_every: Option<Duration>,
+    warn_percent: Option<u8>,
     listeners: HashMap<u64, ListenerTally>,
     lost: LostInUserSpace,
     loss: Loss,
@@ -76,6 +78,8 @@ pub struct Parts {
     pub all_events: bool,
     /// How often lines of busy listeners are wanted.
     pub stats_every: Option<Duration>,
+    /// The share of a queue's room that is warned of, in percent.
+    pub warn_percent: Option<u8>,
     pub reporter: Reporter,
     pub output: Output,
     pub enricher: Enricher,
@@ -109,6 +113,7 @@ impl Live {
             left_out: LeftOut::since(&base_totals.counts),
             pressure: Pressure::since(probe.stats.figures(), probe.sees_accept()),
             stats_every: parts.stats_every,
+            warn_percent: parts.warn_percent,
             base: base_totals,
             reconciler,
             began: Instant::now(),
@@ -261,6 +266,22 @@ impl Live {
             .begin_period(probe.counts_mut(), &health, mono_ns());
         self.note_ring_losses(health);
         self.tell_losses();
+        if let Some(share) = self.warn_percent {
+            self.end_episodes(probe, share);
+        }
+    }
+
+    /// Ends the episodes of accept queues that were emptied without a packet that would have shown it.
+    fn end_episodes(&mut self, probe: &mut Probe, share: u8) {
+        let ended = episodes::ended(probe, &mut self.enricher, share);
+        let events = ended
+            .into_iter()
+            .filter(|event| self.wants(event))
+            .collect();
+        for seen in self.enricher.observe(events) {
+            self.show(&seen);
+        }
+        self.flush();
     }
 
     /// Says what was left out of the detail since this was last said.

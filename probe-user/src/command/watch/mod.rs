@@ -2,6 +2,7 @@
 
 mod counters;
 mod detail;
+mod episodes;
 mod filter;
 mod group;
 mod live;
@@ -213,6 +214,7 @@ pub fn run(args: &WatchArgs, ready: impl FnOnce()) -> Result<Summary, Failure> {
         filter,
         all_events: args.events == Events::All,
         stats_every: args.stats,
+        warn_percent: args.warn,
         reporter: Reporter::new(args.format, start.tier, own_netns, reasons),
         output,
         enricher,

@@ -90,7 +90,8 @@ impl Tally<'_> {
     /// What the counts cannot tell.
     fn add_shown(&self, figures: &mut Figures) {
         let from_shown = |kind: Kind| {
-            kind == Kind::PacketDrop || self.filter.picks_events() && !kind.is_decision()
+            matches!(kind, Kind::PacketDrop | Kind::Eased)
+                || self.filter.picks_events() && !kind.is_decision()
         };
         let kinds = self.shown.kinds.iter().filter(|((k, _), _)| from_shown(*k));
         for (what, n) in kinds {
@@ -120,6 +121,8 @@ impl Tally<'_> {
         let is_news = match kind {
             // Which of them were sent to a listener is found out one by one.
             Kind::PacketDrop => false,
+            // Of some only user space sees that it has ended.
+            Kind::Eased => false,
             // What is no decision at a listener is known by owner and client only where it was shown.
             _ if !self.filter.only.is_empty() && !kind.is_decision() => false,
             Kind::ListenerClosed => self.all_events || key.flags & flag::QUEUED != 0,

@@ -2,9 +2,10 @@
 //!
 //! In: the file's bytes. Out: the one path that names the process's service for people. It never fails on odd text.
 
-/// The `0::` line where cgroup v2 exists, else the one of systemd's named v1 hierarchy.
+/// The `0::` line where cgroup v2 is used, else the one of systemd's named v1 hierarchy. On a host of v1 every process is
+/// in the root of v2, if that is mounted at all.
 pub fn path_of_process(text: &[u8]) -> Option<String> {
-    let mut of_systemd = None;
+    let (mut of_v2, mut of_systemd) = (None, None);
     for line in text.split(|&b| b == b'\n') {
         let mut fields = line.splitn(3, |&b| b == b':');
         let (Some(id), Some(controllers), Some(path)) =
@@ -16,13 +17,13 @@ pub fn path_of_process(text: &[u8]) -> Option<String> {
             continue;
         }
         if id == b"0" && controllers.is_empty() {
-            return Some(lossy(path));
-        }
-        if controllers == b"name=systemd" {
-            of_systemd = Some(lossy(path));
+            of_v2 = Some(path);
+        } else if controllers == b"name=systemd" {
+            of_systemd = Some(path);
         }
     }
-    of_systemd
+    let placed = of_v2.filter(|path| *path != b"/");
+    placed.or(of_systemd).or(of_v2).map(lossy)
 }
 
 fn lossy(path: &[u8]) -> String {
@@ -56,6 +57,9 @@ mod tests {
             "9:name=systemd:/user.slice\n4:memory:/x\n",
             Some("/user.slice"),
         );
+        check("1:name=systemd:/user.slice\n0::/\n", Some("/user.slice"));
+        check("1:name=systemd:/\n0::/\n", Some("/"));
+        check("4:memory:/x\n0::/\n", Some("/"));
         check("4:memory:/x\n", None);
         check("0::relative\n0:\n::\n\n", None);
         check("", None);
@@ -69,7 +73,7 @@ mod tests {
         }
 
         #[test]
-        fn the_line_of_v2_is_read_back(before in proptest::collection::vec("[1-9]{1,2}:(memory|cpu,cpuacct|name=systemd):/[a-z/:]{0,8}\n", 0..4), path in "/[ -~]{0,30}") {
+        fn the_line_of_v2_is_read_back(before in proptest::collection::vec("[1-9]{1,2}:(memory|cpu,cpuacct|name=systemd):/[a-z/:]{0,8}\n", 0..4), path in "/[ -~]{1,30}") {
             let line = format!("0::{path}\n");
             let text = before.concat() + &line;
             prop_assert_eq!(path_of_process(text.as_bytes()), Some(path));

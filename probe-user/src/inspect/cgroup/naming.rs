@@ -7,7 +7,7 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cgroup {
     pub path: String,
-    /// The systemd unit: a service or a scope.
+    /// The systemd unit: a service, a scope, or the socket unit that a socket was made for.
     pub unit: Option<String>,
     pub container: Option<Container>,
     /// The uid of a Kubernetes pod.
@@ -50,6 +50,11 @@ const DIRECTORIES: [(&str, &str); 3] = [
 const TRIPLES: [(&str, &str); 2] = [("cri-containerd", "containerd"), ("crio", "cri-o")];
 
 impl Cgroup {
+    /// Whether it is where everything is that nobody has placed.
+    pub fn is_root(&self) -> bool {
+        self.path == "/"
+    }
+
     pub fn of(path: String) -> Self {
         let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
         let above = |depth: usize| names.get(..depth).unwrap_or_default();
@@ -73,7 +78,8 @@ fn unit_of(name: &str) -> Option<String> {
     let name = name.strip_prefix('_').unwrap_or(name);
     let stem = name
         .strip_suffix(".service")
-        .or_else(|| name.strip_suffix(".scope"))?;
+        .or_else(|| name.strip_suffix(".scope"))
+        .or_else(|| name.strip_suffix(".socket"))?;
     let is_valid = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
     (!stem.is_empty() && stem.chars().all(is_valid)).then(|| name.to_owned())
 }

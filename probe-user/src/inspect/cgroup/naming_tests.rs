@@ -55,6 +55,7 @@ fn units_of_systemd() {
         "",
     );
     check("/init.scope", "init.scope", "", "");
+    check("/system.slice/ssh.socket", "ssh.socket", "", "");
     check(
         "/system.slice/nginx.service/worker",
         "nginx.service",

@@ -6,7 +6,8 @@ use whydrop_tests::cgroup::Cgroup;
 use whydrop_tests::event::Event;
 use whydrop_tests::family::Family;
 use whydrop_tests::heard::Stopped;
-use whydrop_tests::whydrop::Watch;
+use whydrop_tests::holder::Holder;
+use whydrop_tests::whydrop::{Watch, Whydrop};
 use whydrop_tests::wire::Wire;
 
 const CONTAINER: &str = "5f6e7d8c9b0a1f2e3d4c5b6a79880716253443526170ffeeddccbbaa99887766";
@@ -69,6 +70,28 @@ fn container_of_docker() -> Result<()> {
     check(&scope, &scope, &container)?;
     let inside = format!("{scope}/init.scope");
     check(&inside, "init.scope", &container)
+}
+
+/// The root says nothing of a socket that was made there: the process that holds it does.
+#[test]
+fn socket_that_nobody_has_placed() -> Result<()> {
+    let wire = Wire::new()?;
+    let cgroup = Cgroup::new("web.service")?;
+    let (listener, root) = Cgroup::root()?.run(|| wire.full_listener())?;
+    ensure!(root == "/", "the root is {root}");
+    let port = listener.port();
+    let (_holder, path) = cgroup.run(|| Holder::of(&listener))?;
+    drop(listener);
+    let whydrop = Whydrop::start()?;
+    wire.peer(Family::V4, port).syn()?;
+    let inum = wire.netns().inum();
+    let event = whydrop.wait_events(1, "overflows", |event| {
+        event.is("overflow") && event.netns() == Some(inum)
+    })?;
+    let event = &event.first().context("no event")?.0;
+    ensure!(event["cgroup"] == path.as_str(), "not {path}: {event}");
+    ensure!(event["unit"] == "web.service", "no unit: {event}");
+    Ok(())
 }
 
 fn check_filter(filters: &[&str]) -> Result<()> {

@@ -1,7 +1,7 @@
 //! The filters that need more than the packet: whose listener, why, and which
 //! client. Several of one kind are "or", different kinds are "and".
 
-use std::fmt::Display;
+use std::{fmt::Display, path::Path};
 
 use clap::Args;
 
@@ -53,6 +53,11 @@ impl Only {
         {
             return Err(format!(
                 "`{unknown}` is no cause; docs/causes.md lists them all, such as accept-queue-full"
+            ));
+        }
+        if let Some(PidFilter(pid)) = self.pids.iter().find(|pid| !exists(**pid)) {
+            return Err(format!(
+                "there is no process {pid}; `ss -ltnp` shows which ones listen"
             ));
         }
         let needs_hooks = !self.causes.is_empty() || !self.clients.is_empty();
@@ -135,6 +140,10 @@ where
 
 fn words(filters: &[impl Display]) -> Vec<String> {
     filters.iter().map(ToString::to_string).collect()
+}
+
+fn exists(PidFilter(pid): PidFilter) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
 }
 
 /// Whether the running kernel drops packets for this reason: a kernel may have more of them than a page describes.

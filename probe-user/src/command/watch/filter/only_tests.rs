@@ -1,6 +1,10 @@
 use clap::Parser;
 
 use super::*;
+use crate::{
+    decode::{Event, Evidence, Kind},
+    enrich::{Closed, Refusal},
+};
 
 #[derive(Parser)]
 struct Line {
@@ -74,6 +78,8 @@ fn what_makes_no_sense_is_refused_in_a_sentence() {
     let unknown = "`frobnication` is no cause; docs/causes.md";
     check("--cause no-route --cause frobnication", None, unknown);
     check("--cause no-route", Some(Tier::Counters), "counters tier");
+    // include/linux/threads.h:PID_MAX_LIMIT.
+    check("--pid 1 --pid 4194305", None, "no process 4194305");
     check("--client ::1", Some(Tier::Counters), "counters tier");
     assert_eq!(only("--cause netfilter-drop").check(None), Ok(()));
     assert_eq!(only("--pid 1").check(Some(Tier::Counters)), Ok(()));
@@ -91,4 +97,67 @@ fn filters_are_told_in_words() {
         "client 10.0.0.0/8",
     ];
     assert_eq!(only(all).in_words(), words);
+}
+
+/// A refusal of one client, at a listener that its owner has closed.
+fn refused(client: &str, owners: Vec<Owner>) -> Observation {
+    let closed = Closed {
+        mono_ns: 1,
+        netns: 1,
+        addr: ([0, 0, 0, 0], 80).into(),
+        cookie: 5,
+        by: None,
+        owner: owners.into(),
+    };
+    let refusal = Refusal::closed(closed);
+    Observation {
+        event: Event {
+            mono_ns: 2,
+            kind: Kind::Refused,
+            stage: None,
+            client: Some(client.parse().expect("an address")),
+            local: None,
+            remote: None,
+            netns: 1,
+            cpu: 0,
+            listener: None,
+            sock: 0,
+            cookie: 0,
+            retransmits: 0,
+            evidence: Evidence {
+                hook: 0,
+                flags: 0,
+                sock_state: 0,
+                reason: 0,
+                moved: 0,
+            },
+            moved: Default::default(),
+            late: false,
+            seq: 0,
+            ack_seq: 0,
+            closed_by: None,
+        },
+        cause: refusal.cause.clone(),
+        refusal,
+        snapshot: Err("there is no socket".into()),
+        shared: false,
+        owner: Vec::new().into(),
+        cgroup: None,
+        netns_name: None,
+    }
+}
+
+#[test]
+fn a_refusal_is_that_of_who_listened_before() {
+    let seen = refused("[::ffff:10.0.0.1]:5000", vec![owner(7, "nginx")]);
+    let check = |filters: &str, expect| assert_eq!(only(filters).takes(&seen), expect, "{filters}");
+    check("", true);
+    check(
+        "--comm nginx --cause listener-closed --client 10.0.0.0/8",
+        true,
+    );
+    check("--comm other", false);
+    check("--cause no-listener", false);
+    check("--client 10.0.0.2", false);
+    check("--cgroup /", false);
 }

@@ -10,7 +10,7 @@ use crate::inspect::{
 
 /// A process, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PidFilter(u32);
+pub struct PidFilter(pub u32);
 
 impl FromStr for PidFilter {
     type Err = String;
