@@ -288,6 +288,27 @@ pub struct ClientKey {
     pub addr: [u8; 16],
 }
 
+/// A listener whose records are wanted, while only some are.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    feature = "user",
+    derive(FromBytes, IntoBytes, Immutable, KnownLayout, PartialEq, Eq, Hash)
+)]
+#[repr(C)]
+pub struct WantedKey {
+    /// As [`Record::bound_addr`]; all zeroes: the port alone, see [`wanted`].
+    pub addr: [u8; 16],
+    pub port: u32,
+}
+
+/// What is wanted of a port.
+pub mod wanted {
+    /// Some addresses, each a [`super::WantedKey`] of its own, and the unspecified one.
+    pub const SOME: u32 = 1;
+    /// Every address.
+    pub const ALL: u32 = 2;
+}
+
 /// How far each counter moved in one namespace while the hooks watched, per CPU.
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(
@@ -453,6 +474,8 @@ pub struct Health {
     pub clients_new: u64,
     /// Clients that found no room in the map of clients while detail was sampled.
     pub clients_full: u64,
+    /// Records that nobody wanted: of other listeners and namespaces than were asked for.
+    pub filtered: u64,
     /// Figures of listeners that found no room in their maps.
     pub stats_full: u64,
 }
@@ -467,6 +490,7 @@ mod tests {
         assert_eq!(size_of::<CountKey>(), 24);
         assert_eq!(size_of::<ClientKey>(), 40);
         assert_eq!(size_of::<StatKey>(), 16);
+        assert_eq!(size_of::<WantedKey>(), 20);
         assert_eq!(size_of::<ListenerStats>(), 72);
     }
 

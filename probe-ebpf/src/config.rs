@@ -18,6 +18,10 @@ globals! {
     WHYDROP_ABI = ABI;
     /// 1: retransmits and resets of every connection, 0: of attempts only.
     EVENTS_ALL = 0;
+    /// Inode number of the only namespace whose records are wanted. 0: of all.
+    ONLY_NETNS = 0;
+    /// 1: records of some listeners only are wanted.
+    ONLY_LISTENERS = 0;
     /// The share of a queue's room from which on it is warned of, in percent. 0: never.
     WARN_PERCENT = 0;
     /// Records a second for each count; what is beyond is sampled. 0: no limit.

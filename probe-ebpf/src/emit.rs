@@ -17,7 +17,7 @@ use crate::{
     config::*,
     frame::Frame,
     kernel::{self, Headers, Ptr},
-    sample,
+    sample, wanted,
 };
 
 #[btf_map]
@@ -48,6 +48,7 @@ pub enum Noted {
     ClientNew,
     ClientsFull,
     StatsFull,
+    Filtered,
 }
 
 /// Adds to a counter of this CPU. Atomically: a program in process context can
@@ -87,6 +88,7 @@ pub fn note(what: Noted) {
             Noted::ClientNew => &raw mut (*health).clients_new,
             Noted::ClientsFull => &raw mut (*health).clients_full,
             Noted::StatsFull => &raw mut (*health).stats_full,
+            Noted::Filtered => &raw mut (*health).filtered,
         }
     };
     add(word, 1);
@@ -233,6 +235,9 @@ pub fn emit(detail: &Detail, moved: &[u8; counter::SLOTS]) {
     if EVENTS_ALL.load() == 0 && mask & DECISIVE == 1 << counter::DEFER_ACCEPT_DROP {
         // A bare ACK where data is waited for is no news: every connection there begins with one.
         return;
+    }
+    if !wanted::any(detail, sock_state) {
+        return note(Noted::Filtered);
     }
     let verdict = sample::decide(&key, detail);
     if verdict != sample::Verdict::Kept {
@@ -408,6 +413,10 @@ pub fn of_listener(event: &OfListener) {
         sock_state: state::LISTEN,
         reserved: 0,
     });
+    // What is refused later is told by the closing of whichever listener.
+    if event.hook != hook::LISTENER_CLOSED && !wanted::listener(event.netns, event.sock) {
+        return note(Noted::Filtered);
+    }
     let Some(mut entry) = EVENTS.reserve(0) else {
         note(Noted::RingFull);
         if let Some(value) = counted {

@@ -253,6 +253,13 @@ impl Headers {
         u16::from_be(read(self.head, self.transport + 2))
     }
 
+    /// The ports it was sent to and from.
+    #[inline(always)]
+    pub fn ports(&self) -> (u16, u16) {
+        let from = u16::from_be(read(self.head, self.transport));
+        (self.local_port(), from)
+    }
+
     /// The address it was sent from, as [`Record::remote_addr`].
     #[inline(always)]
     pub fn copy_remote(&self, to: *mut [u8; 16]) {
@@ -316,8 +323,14 @@ pub fn fill_ends(record: &mut Record, sk: Ptr) {
         copy(sk, SKC_RCV_SADDR.load(), local.cast::<[u8; 4]>());
         copy(sk, SKC_DADDR.load(), remote.cast::<[u8; 4]>());
     }
-    record.local_port = read(sk, SKC_NUM.load());
-    record.remote_port = u16::from_be(read(sk, SKC_DPORT.load()));
+    (record.local_port, record.remote_port) = ports_of(sk);
+}
+
+/// Both ends' ports of a socket or request, this host's first.
+#[inline(always)]
+pub fn ports_of(sk: Ptr) -> (u16, u16) {
+    let remote = u16::from_be(read(sk, SKC_DPORT.load()));
+    (read(sk, SKC_NUM.load()), remote)
 }
 
 /// The address that a socket is bound to, as [`Record::bound_addr`].

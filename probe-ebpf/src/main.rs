@@ -16,6 +16,7 @@ mod notice;
 mod probes;
 mod sample;
 mod stats;
+mod wanted;
 mod warn;
 
 #[cfg(not(test))]

@@ -81,6 +81,8 @@ fn say_hook(report: &HookReport) -> Result<(), Failure> {
 fn prove() -> Result<(), Failure> {
     let request = Request {
         warn_percent: None,
+        netns: None,
+        listeners: Vec::new(),
         tier: None,
         all_events: false,
         ring_bytes: 1 << 16,

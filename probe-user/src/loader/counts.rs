@@ -124,6 +124,7 @@ impl Counts {
             total.sampled += one.sampled;
             total.clients_new += one.clients_new;
             total.clients_full += one.clients_full;
+            total.filtered += one.filtered;
             total.stats_full += one.stats_full;
         }
         total

@@ -19,6 +19,7 @@ mod layout;
 mod privilege;
 mod programs;
 mod stats;
+mod wanted;
 
 use std::{
     fmt,
@@ -35,6 +36,7 @@ pub use self::{
     counts::{Counts, Totals},
     privilege::missing_capabilities,
     stats::{Figures, Stats},
+    wanted::Wanted,
 };
 use self::{layout::Layout, programs::Attacher};
 use crate::{
@@ -119,6 +121,10 @@ pub struct Request {
     pub all_events: bool,
     /// Size of the ring, a power of two of at least a page.
     pub ring_bytes: u32,
+    /// Records of this namespace only.
+    pub netns: Option<u32>,
+    /// Records of these listeners only; of all where there are none.
+    pub listeners: Vec<Wanted>,
     /// The share of a queue's room that is warned of, in percent.
     pub warn_percent: Option<u8>,
     /// Records a second for each count, the rest is sampled; `None`: all of them.
@@ -181,7 +187,14 @@ impl Probe {
         loader.override_global("WARN_PERCENT", &warn, true);
         loader.override_global("EVENTS_ALL", &all_events, true);
         loader.override_global("DETAIL_PER_SECOND", &detail, true);
+        let only_listeners = u32::from(wanted::fits(&request.listeners));
+        let only_netns = request.netns.unwrap_or(0);
+        loader.override_global("ONLY_LISTENERS", &only_listeners, true);
+        loader.override_global("ONLY_NETNS", &only_netns, true);
         let mut ebpf = loader.load(OBJECT).map_err(object_error)?;
+        if only_listeners == 1 {
+            wanted::fill(&mut ebpf, &request.listeners).map_err(LoadError::Object)?;
+        }
         // Its map has to be there, and to stay, before the programs that use it are loaded.
         #[cfg(feature = "log")]
         let debug_lines = debug::begin(&mut ebpf).map_err(LoadError::Object)?;

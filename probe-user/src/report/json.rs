@@ -253,6 +253,8 @@ enum Object<'a> {
         stages: BTreeMap<String, u64>,
         causes: BTreeMap<String, u64>,
         lost: u64,
+        /// Records that a filter kept from the ring; counted like all others.
+        filtered: u64,
         loss: LossView,
         listeners: Vec<TallyView<'a>>,
         stats: Vec<StatsView<'a>>,
@@ -472,6 +474,7 @@ fn summary_object<'a>(reporter: &Reporter, summary: &'a Summary) -> Object<'a> {
             .collect(),
         causes: by_cause(&summary.causes),
         lost: summary.loss.total(),
+        filtered: summary.health.filtered,
         loss: LossView {
             ring_full: summary.loss.ring_full,
             output_full: summary.loss.output_full,

@@ -27,3 +27,4 @@ mod stress;
 mod tiers;
 mod together;
 mod traced;
+mod wanted;

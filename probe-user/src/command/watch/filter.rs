@@ -14,6 +14,7 @@ use crate::{
     decode::Event,
     enrich::Observation,
     inspect::{cgroup::Cgroup, owner::Owner},
+    loader::Wanted,
 };
 
 /// `ADDR:PORT` or `:PORT`.
@@ -64,6 +65,11 @@ impl ListenerFilter {
             && self
                 .addr
                 .is_none_or(|wanted| wanted == addr.ip().to_canonical())
+    }
+
+    /// As the kernel side is told of it.
+    pub const fn wanted(&self) -> Wanted {
+        (self.addr, self.port)
     }
 
     /// Whether a listener bound to `addr` can get packets for this filter.

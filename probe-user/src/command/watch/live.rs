@@ -413,6 +413,7 @@ impl Live {
             rows.retain(|row| row.netns == netns);
         }
         let mut health = last.totals.health;
+        health.filtered = health.filtered.saturating_sub(self.base.health.filtered);
         health.stats_full = health
             .stats_full
             .saturating_sub(self.base.health.stats_full);

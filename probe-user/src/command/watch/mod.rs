@@ -172,6 +172,12 @@ pub fn run(args: &WatchArgs, ready: impl FnOnce()) -> Result<Summary, Failure> {
             ring_bytes: args.ring_bytes,
             detail_per_second: args.detail.0,
             warn_percent: args.warn,
+            netns: filter.netns,
+            listeners: filter
+                .listeners
+                .iter()
+                .map(ListenerFilter::wanted)
+                .collect(),
         })?),
     };
     let self_test = match &probe {
