@@ -217,20 +217,18 @@ fn close_frame(frame: &mut Frame, generation: u64, late: bool) {
     if unsafe { (&raw const frame.generation).read_volatile() } != generation {
         return;
     }
+    if any > u64::from(u8::MAX) {
+        note(Noted::Unreadable);
+    } else if decisive != 0 {
+        if late {
+            note(Noted::Late);
+        }
+        emit::decision(frame, if late { flag::LATE } else { 0 });
+    }
     let child = core::mem::replace(&mut frame.child, 0);
     if !late {
         stats::left(&frame.listener(), child);
     } else if child != 0 {
         stats::queued(&frame.listener(), child);
     }
-    if decisive == 0 {
-        return;
-    }
-    if any > u64::from(u8::MAX) {
-        return note(Noted::Unreadable);
-    }
-    if late {
-        note(Noted::Late);
-    }
-    emit::decision(frame, if late { flag::LATE } else { 0 });
 }

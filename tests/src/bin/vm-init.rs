@@ -40,7 +40,7 @@ const LEFT_OUT: [&str; 18] = [
 ];
 
 /// Of the rest, what one tier of a VM is enough for.
-const ONE_TIER: [&str; 8] = [
+const ONE_TIER: [&str; 9] = [
     "kernel::",
     "faults::",
     "filters::",
@@ -49,6 +49,7 @@ const ONE_TIER: [&str; 8] = [
     "flood::syn",
     "quiet::",
     "refused::",
+    "wanted::",
 ];
 
 fn main() {

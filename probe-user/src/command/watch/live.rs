@@ -34,6 +34,9 @@ const BATCH_BYTES: usize = 32 * 1024;
 /// Records taken out of the ring before signals and ticks get their turn.
 const DRAIN_AT_MOST: usize = 1024;
 
+/// Drains of the ring before the end of an episode is told.
+const DRAINS_AT_MOST: usize = 64;
+
 /// Tries to read all counters while the hooks see nothing.
 const SAMPLE_TRIES: usize = 20;
 
@@ -274,6 +277,11 @@ impl Live {
     /// Ends the episodes of accept queues that were emptied without a packet that would have shown it.
     fn end_episodes(&mut self, probe: &mut Probe, share: u8) {
         let ended = episodes::ended(probe, &mut self.enricher, share);
+        if ended.is_empty() {
+            return;
+        }
+        // Their beginnings may still be in the ring; under a flood what is told comes in another order.
+        let _ = (0..DRAINS_AT_MOST).any(|_| self.drain(probe));
         let events = ended
             .into_iter()
             .filter(|event| self.wants(event))

@@ -136,6 +136,7 @@ fn refused(client: &str, owners: Vec<Owner>) -> Observation {
             seq: 0,
             ack_seq: 0,
             closed_by: None,
+            episode: None,
         },
         cause: refusal.cause.clone(),
         refusal,
