@@ -360,7 +360,8 @@ pub struct ListenerStats {
     pub bound_addr: [u8; 16],
     pub bound_port: u16,
     pub sock_family: u16,
-    pub reserved: u32,
+    /// `tcp_sock.is_mptcp`.
+    pub is_mptcp: u32,
 }
 
 /// Key of an [`Episode`].

@@ -9,7 +9,7 @@ use crate::{
     emit::{self, Detail, NOTHING_MOVED, emit, is_full},
     frame,
     kernel::{self, Headers, Ptr},
-    stats,
+    stats, warn,
 };
 
 const NULL: Ptr = core::ptr::null();
@@ -157,7 +157,9 @@ fn listener_closes(sock: Ptr) {
     // SAFETY: the helper has no preconditions.
     let now = unsafe { bpf_ktime_get_ns() };
     let _ = CLOSED.insert(&place, now, 0);
-    emit::listener_closed(sock, netns, kernel::cookie_of(sock));
+    let cookie = kernel::cookie_of(sock);
+    warn::forget(if cookie == 0 { sock as u64 } else { cookie }, netns);
+    emit::listener_closed(sock, netns, cookie);
 }
 
 /// A packet is freed for want of a socket: a reset has just answered it.

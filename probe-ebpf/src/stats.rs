@@ -91,11 +91,12 @@ fn stats_of(key: &StatKey, sock: Ptr) -> Option<*mut ListenerStats> {
             bound_addr: [0; 16],
             bound_port: 0,
             sock_family: 0,
-            reserved: 0,
+            is_mptcp: 0,
         };
         if !sock.is_null() {
             first.sock_family = kernel::read(sock, SKC_FAMILY.load());
             first.bound_port = kernel::port_of(sock);
+            first.is_mptcp = u32::from(kernel::read::<u8>(sock, TCP_IS_MPTCP.load()) & 1);
             kernel::copy_bound(sock, &raw mut first.bound_addr);
         }
         let _ = STATS.insert(key, first, BPF_NOEXIST);

@@ -84,6 +84,22 @@ fn tell(key: &EpisodeKey, sock: Ptr, flags: u16, peak: u32, lasted_ns: u64) {
     });
 }
 
+/// A listener is closed, and its episodes end with it.
+#[inline(always)]
+pub fn forget(listener: u64, netns: u32) {
+    if WARN_PERCENT.load() == 0 {
+        return;
+    }
+    for queue in [0, flag::SYN_QUEUE] {
+        let key = EpisodeKey {
+            listener,
+            netns,
+            queue: u32::from(queue),
+        };
+        let _ = EPISODES.remove(&key);
+    }
+}
+
 /// Both queues of a listener, at each change that is seen.
 #[inline(always)]
 pub fn look(key: &StatKey, sock: Ptr) {

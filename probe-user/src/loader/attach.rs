@@ -241,6 +241,14 @@ pub(super) fn sees_accept(reports: &[HookReport]) -> bool {
         .any(|report| report.hook == ACCEPT && report.tier.is_some())
 }
 
+/// Whether it tells of MPTCP's too: what is grafted in place of them is another socket
+/// (net/mptcp/protocol.c:mptcp_stream_accept, 6.1 to 7.2).
+pub(super) fn sees_mptcp_accept(reports: &[HookReport]) -> bool {
+    reports
+        .iter()
+        .any(|report| report.hook == ACCEPT && report.tier == Some(Tier::Trampoline))
+}
+
 /// Kinds, causes and figures that these hooks cannot see.
 pub(super) fn blind(reports: &[HookReport], layout: &Layout) -> Vec<&'static str> {
     let has = |hook: &str| {

@@ -35,6 +35,7 @@ const OFFSETS: &[(&str, &str, &str)] = &[
     ("SKC_BOUND_DEV_IF", "sock_common", "skc_bound_dev_if"),
     ("SKC_NULLS_PPREV", "sock_common", "skc_nulls_node.pprev"),
     ("INET_SPORT", "inet_sock", "inet_sport"),
+    ("TCP_IS_MPTCP", "tcp_sock", "is_mptcp"),
     (
         "ICSK_QLEN",
         "inet_connection_sock",

@@ -272,6 +272,11 @@ impl Probe {
         attach::sees_accept(&self.hooks)
     }
 
+    /// Whether it tells of MPTCP connections too.
+    pub fn sees_mptcp_accept(&self) -> bool {
+        attach::sees_mptcp_accept(&self.hooks)
+    }
+
     /// The tier that took the decisions' hooks.
     pub fn tier(&self) -> Tier {
         self.hooks

@@ -95,7 +95,7 @@ fn together(sum: ListenerStats, one: ListenerStats) -> ListenerStats {
         bound_addr: named.bound_addr,
         bound_port: named.bound_port,
         sock_family: named.sock_family,
-        reserved: 0,
+        is_mptcp: sum.is_mptcp | one.is_mptcp,
         established: sum.established + one.established,
         accepted: sum.accepted + one.accepted,
         wait_max_ns: sum.wait_max_ns.max(one.wait_max_ns),

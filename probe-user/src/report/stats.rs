@@ -92,6 +92,7 @@ pub struct ListenerStatsRow {
     /// In the queue when the listener was closed.
     pub reset: u64,
     pub is_closed: bool,
+    pub is_mptcp: bool,
     /// The longest that the queue was, and its limit then.
     pub accept_queue: (u32, u32),
     pub syn_queue: (u32, u32),

@@ -387,11 +387,11 @@ fn write_summary(summary: &Summary, to: &mut String) -> fmt::Result {
         write_loss(&summary.loss, to)?;
     }
     let health = summary.health;
-    if health.unreadable + health.counts_full + health.sums_full > 0 {
+    if health.unreadable + health.counts_full + health.sums_full + health.stats_full > 0 {
         writeln!(
             to,
-            "the kernel side could not read {} counters and had no room for {} counts and {} sums",
-            health.unreadable, health.counts_full, health.sums_full
+            "the kernel side could not read {} counters and had no room for {} counts, {} sums and {} figures of listeners",
+            health.unreadable, health.counts_full, health.sums_full, health.stats_full
         )?;
     }
     Ok(())

@@ -1,23 +1,29 @@
 //! What a listener goes through before anything is lost: what whydrop counts is what the server and its clients did.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use rustix::net::sockopt;
 use serde_json::Value;
 use whydrop_tests::client::Client;
 use whydrop_tests::deadline::{soon, wait_until};
 use whydrop_tests::family::Family;
 use whydrop_tests::heard::{Stopped, blind};
-use whydrop_tests::listener::Listener;
+use whydrop_tests::listener::{Listener, Options, has_mptcp};
 use whydrop_tests::netns::Netns;
 use whydrop_tests::whydrop::{Watch, Whydrop};
 use whydrop_tests::wire::Wire;
 
 /// The row of a listener in the summary.
 fn row<'line>(stopped: &'line Stopped, listener: &Listener) -> Result<&'line Value> {
+    row_of(stopped, listener.cookie())
+}
+
+fn row_of(stopped: &Stopped, cookie: u64) -> Result<&Value> {
     stopped.ended_well()?;
-    let cookie = format!("{:#x}", listener.cookie());
+    let cookie = format!("{cookie:#x}");
     let rows = stopped.summary()?["stats"].as_array();
     let mut of_listener = rows
         .into_iter()
@@ -97,22 +103,104 @@ fn queue_of_a_closed_listener_was_reset() -> Result<()> {
     let netns = Netns::new()?;
     let whydrop = Whydrop::start()?;
     let listener = Listener::new(&netns, Ipv4Addr::LOCALHOST.into(), 16)?;
-    let cookie = format!("{:#x}", listener.cookie());
+    let cookie = listener.cookie();
     let _streams = connect(&netns, Family::V4, &listener, 9)?;
     let _served = accept(&listener, 4)?;
     drop(listener);
     let stopped = whydrop.stop()?;
-    let rows = stopped.summary()?["stats"].as_array();
-    let row = rows
-        .into_iter()
-        .flatten()
-        .find(|row| row["cookie"] == cookie);
-    let row = row.with_context(|| format!("no row of {cookie}"))?;
+    let row = row_of(&stopped, cookie)?;
     ensure!(row["closed"] == true, "it is closed: {row}");
     ensure_field(row, "/established", 9)?;
     ensure_field(row, "/accepted", 4)?;
     ensure_field(row, "/reset", 5)?;
     ensure_field(row, "/queued", 0)
+}
+
+const CONNECTIONS: usize = 1000;
+const SERVED: usize = 900;
+
+/// Four clients connect as fast as they can, and some of them reset; two servers accept all but the last hundred.
+fn churn(netns: &Netns, listener: &Listener) -> Result<()> {
+    let to = listener.address();
+    let client = |which: usize| -> Result<()> {
+        for n in 0..CONNECTIONS / 4 {
+            let stream = TcpStream::connect(to)?;
+            if n % 4 == which {
+                sockopt::set_socket_linger(&stream, Some(Duration::ZERO))?;
+            }
+        }
+        Ok(())
+    };
+    let tickets = AtomicUsize::new(0);
+    let server = || -> Result<()> {
+        while tickets.fetch_add(1, Ordering::Relaxed) < SERVED {
+            wait_until("a connection to accept", soon(), || {
+                Ok(listener.accept()?.is_some())
+            })?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let clients = [0, 1, 2, 3].map(|which| scope.spawn(move || netns.run(|| client(which))?));
+        let servers = [(), ()].map(|()| scope.spawn(server));
+        for thread in clients.into_iter().chain(servers) {
+            thread.join().map_err(|_| anyhow!("a thread panicked"))??;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn churn_adds_up() -> Result<()> {
+    let netns = Netns::new()?;
+    let whydrop = Whydrop::start()?;
+    let new = || Listener::new(&netns, Ipv4Addr::LOCALHOST.into(), CONNECTIONS as i32);
+    let (open, closed) = (new()?, new()?);
+    churn(&netns, &open)?;
+    churn(&netns, &closed)?;
+    let closed_cookie = closed.cookie();
+    drop(closed);
+    let stopped = whydrop.stop()?;
+    let left = (CONNECTIONS - SERVED) as u64;
+    for (cookie, queued, reset) in [(open.cookie(), left, 0), (closed_cookie, 0, left)] {
+        let row = row_of(&stopped, cookie)?;
+        ensure_field(row, "/established", CONNECTIONS as u64)?;
+        ensure_field(row, "/accepted", SERVED as u64)?;
+        ensure_field(row, "/queued", queued)?;
+        ensure_field(row, "/reset", reset)?;
+    }
+    Ok(())
+}
+
+/// Plain clients of an MPTCP listener, which Go makes by default.
+#[test]
+fn mptcp_listener_is_counted_too() -> Result<()> {
+    let netns = Netns::new()?;
+    if !has_mptcp(&netns)? {
+        return Ok(());
+    }
+    let whydrop = Whydrop::start()?;
+    let options = Options {
+        listen_backlog: 16,
+        mptcp: true,
+        ..Options::default()
+    };
+    let listener = Listener::with(&netns, Ipv4Addr::LOCALHOST.into(), options)?;
+    let _streams = connect(&netns, Family::V4, &listener, 6)?;
+    let _served = accept(&listener, 4)?;
+    let stopped = whydrop.stop()?;
+    stopped.ended_well()?;
+    let rows = stopped.summary()?["stats"].as_array();
+    let addr = listener.address().to_string();
+    let inum = netns.inum();
+    let row = rows
+        .into_iter()
+        .flatten()
+        .find(|row| row["addr"] == addr && row["netns"] == inum);
+    let row = row.with_context(|| format!("no row of {addr}"))?;
+    ensure_field(row, "/established", 6)?;
+    ensure_field(row, "/accepted", 4)?;
+    ensure_field(row, "/queued", 2)
 }
 
 /// Half-open requests and cookies, packet by packet.

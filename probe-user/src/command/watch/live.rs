@@ -14,7 +14,7 @@ use super::{
     episodes,
     filter::Filter,
     group,
-    pressure::Pressure,
+    pressure::{Pressure, Sees},
     sampled::LeftOut,
     tally::{Shown, Tally},
 };
@@ -114,7 +114,13 @@ impl Live {
             output: parts.output,
             enricher: parts.enricher,
             left_out: LeftOut::since(&base_totals.counts),
-            pressure: Pressure::since(probe.stats.figures(), probe.sees_accept()),
+            pressure: Pressure::since(
+                probe.stats.figures(),
+                Sees {
+                    accept: probe.sees_accept(),
+                    mptcp: probe.sees_mptcp_accept(),
+                },
+            ),
             stats_every: parts.stats_every,
             warn_percent: parts.warn_percent,
             base: base_totals,

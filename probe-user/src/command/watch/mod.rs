@@ -155,6 +155,11 @@ pub fn run(args: &WatchArgs, ready: impl FnOnce()) -> Result<Summary, Failure> {
         .map_err(|error| Failure::failed(format!("cannot catch signals: {error}")))?;
     let mut enricher = Enricher::new();
     args.only.check(args.tier).map_err(Failure::usage)?;
+    if args.tier == Some(Tier::Counters) && (args.stats.is_some() || args.warn.is_some()) {
+        return Err(Failure::usage(
+            "--stats and --warn need hooks in the kernel, which the counters tier does without; leave --tier out",
+        ));
+    }
     let filter = Filter {
         only: args.only.clone(),
         listeners: args.listeners.clone(),

@@ -28,18 +28,25 @@ pub struct Pressure {
     base: All,
     told: All,
     closed: Closed,
-    /// Whether the kernel side sees connections leave the queue.
-    sees_accept: bool,
+    sees: Sees,
+}
+
+/// Whether the kernel side sees connections leave the queue.
+#[derive(Clone, Copy, Debug)]
+pub struct Sees {
+    pub accept: bool,
+    /// Also those of MPTCP listeners.
+    pub mptcp: bool,
 }
 
 impl Pressure {
     /// What was before the watch began does not count.
-    pub fn since(base: All, sees_accept: bool) -> Self {
+    pub fn since(base: All, sees: Sees) -> Self {
         Self {
             told: base.clone(),
             base,
             closed: HashMap::new(),
-            sees_accept,
+            sees,
         }
     }
 
@@ -165,7 +172,8 @@ impl Pressure {
                 row.queued = Some(0);
                 row.is_closed = true;
             }
-            row.settle(left, self.sees_accept);
+            let sees_accept = self.sees.accept && (self.sees.mptcp || !row.is_mptcp);
+            row.settle(left, sees_accept);
         }
     }
 }
@@ -203,6 +211,7 @@ fn add(row: &mut ListenerStatsRow, now: &Figures, base: Option<&Figures>) {
     row.addr = row
         .addr
         .or_else(|| decode::address(stats.sock_family, stats.bound_addr, stats.bound_port));
+    row.is_mptcp |= stats.is_mptcp != 0;
     row.established += stats.established.saturating_sub(before.established);
     row.accepted_counted += stats.accepted.saturating_sub(before.accepted);
     row.accept_queue = row
