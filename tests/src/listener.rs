@@ -156,6 +156,27 @@ impl Listener {
         Ok(())
     }
 
+    /// `sk_ack_backlog`: connections in its accept queue (net/ipv4/tcp.c:tcp_get_info, 5.10 to 7.2).
+    pub fn queued(&self) -> Result<u32> {
+        const UNACKED: usize = 24;
+        let mut info = [0_u8; 104];
+        let mut length = size_of_val(&info) as libc::socklen_t;
+        // SAFETY: the buffer and its length are valid for the call, and the
+        // kernel writes at most that many bytes of plain integers.
+        let result = unsafe {
+            libc::getsockopt(
+                self.socket.as_raw_fd(),
+                libc::IPPROTO_TCP,
+                libc::TCP_INFO,
+                info.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        ensure!(result == 0, "TCP_INFO: {}", Error::last_os_error());
+        let unacked = info.get(UNACKED..UNACKED + 4).context("too short")?;
+        Ok(u32::from_ne_bytes(unacked.try_into()?))
+    }
+
     /// The socket's own `sk_drops`, as `ss -m` shows it.
     pub fn drops(&self) -> Result<u32> {
         const SK_MEMINFO_DROPS: usize = 8;

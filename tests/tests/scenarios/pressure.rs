@@ -59,10 +59,16 @@ fn accept(listener: &Listener, how_many: usize) -> Result<Vec<TcpStream>> {
     Ok(accepted)
 }
 
+/// Connections that are in the queue: a client is connected before its last ACK has come.
 fn connect(netns: &Netns, family: Family, listener: &Listener, n: usize) -> Result<Vec<TcpStream>> {
     let to = SocketAddr::new(family.loopback(), listener.port());
+    let queued = listener.queued()? + n as u32;
     let connect = |_| Client::connect(netns, to)?.into_stream();
-    (0..n).map(connect).collect()
+    let streams = (0..n).map(connect).collect::<Result<_>>()?;
+    wait_until("connections in the queue", soon(), || {
+        Ok(listener.queued()? == queued)
+    })?;
+    Ok(streams)
 }
 
 #[test]
@@ -156,8 +162,12 @@ fn churn_adds_up() -> Result<()> {
     let whydrop = Whydrop::start()?;
     let new = || Listener::new(&netns, Ipv4Addr::LOCALHOST.into(), CONNECTIONS as i32);
     let (open, closed) = (new()?, new()?);
-    churn(&netns, &open)?;
-    churn(&netns, &closed)?;
+    for listener in [&open, &closed] {
+        churn(&netns, listener)?;
+        wait_until("the rest in the queue", soon(), || {
+            Ok(listener.queued()? as usize == CONNECTIONS - SERVED)
+        })?;
+    }
     let closed_cookie = closed.cookie();
     drop(closed);
     let stopped = whydrop.stop()?;
@@ -217,6 +227,7 @@ fn syn_queue_is_measured() -> Result<()> {
     for _ in 0..3 {
         wire.peer(Family::V4, forced.port()).handshake()?;
     }
+    wire.barrier()?;
     let stopped = whydrop.stop()?;
     let half_open = row(&stopped, &listener)?;
     ensure_field(half_open, "/syn_queue/peak", 5)?;

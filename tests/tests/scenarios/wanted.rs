@@ -66,6 +66,9 @@ fn trace(wanted: IpAddr, filter: impl FnOnce(u16) -> String) -> Result<()> {
     wanted.refuse()?;
     other.refuse()?;
     refused_at_least(&netns, 2 * REFUSED)?;
+    // They would try again while whydrop ends.
+    wanted.clients.clear();
+    other.clients.clear();
     let stopped = whydrop.stop()?;
     truth.check_rows(&netns, &stopped, false)?;
     let mut shown = 0;
@@ -114,6 +117,8 @@ fn same_port_at_another_address() -> Result<()> {
     let truth = Truth::begin(&netns)?;
     other.refuse()?;
     refused_at_least(&netns, REFUSED)?;
+    // They would try again while whydrop ends.
+    other.clients.clear();
     let stopped = whydrop.stop()?;
     truth.check_rows(&netns, &stopped, false)?;
     let filtered = stopped.summary()?["filtered"].as_u64();
@@ -141,6 +146,9 @@ fn other_namespaces() -> Result<()> {
     other.refuse()?;
     refused_at_least(&here, REFUSED)?;
     refused_at_least(&elsewhere, REFUSED)?;
+    // They would try again while whydrop ends.
+    wanted.clients.clear();
+    other.clients.clear();
     let stopped = whydrop.stop()?;
     truth.check_rows(&here, &stopped, false)?;
     ensure!(
