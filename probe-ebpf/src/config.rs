@@ -63,6 +63,7 @@ globals! {
     TREQ_SNT_ISN = ABSENT;
     NET_INUM = ABSENT;
     NET_STATISTICS = ABSENT;
+    NET_TCP_STATISTICS = ABSENT;
     NET_SYNCOOKIES = ABSENT;
     NET_MAX_SYN_BACKLOG = ABSENT;
     SKB_HEAD = ABSENT;
@@ -86,6 +87,8 @@ globals! {
     MIB_7 = ABSENT;
     MIB_8 = ABSENT;
     MIB_9 = ABSENT;
+    /// The same of PassiveOpens into `struct tcp_mib`.
+    PASSIVE_OPENS = ABSENT;
 
     /// Bit n of the four: a packet freed for reason n (`enum skb_drop_reason`) is told of.
     REASONS_0 = 0;
@@ -102,6 +105,9 @@ globals! {
     SEND_RESET_ARGS = 2;
     /// How many arguments `inet_csk_accept` has: what it returns comes after them.
     ACCEPT_ARGS = 4;
+    /// The same of `tcp_check_req` and `tcp_get_cookie_sock`.
+    CHECK_REQ_ARGS = 0;
+    COOKIE_SOCK_ARGS = 0;
 }
 
 /// The byte offset of counter `slot` in `struct linux_mib`.

@@ -8,7 +8,7 @@
 //! readings *is* the decision. Queue lengths illustrate it; they do not decide.
 
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
-use probe_common::{counter, flag};
+use probe_common::{counter, flag, hook};
 
 use crate::{
     config,
@@ -32,13 +32,18 @@ pub struct Frame {
     /// A request at hand instead of a packet.
     pub request: u64,
     pub cookie: u64,
-    /// The connection that the listener has made of the packet, 0 without one.
+    /// The connection that the listener has made of the packet, 0 without one:
+    /// as `inet_sock_set_state` tells it, or as the function at hand returns it.
     child: u64,
+    /// PassiveOpens before, at the hook that sees a packet on its whole way.
+    opens: u64,
     before: [u64; counter::SLOTS],
     /// How far each counter moved, once the frame is closed.
     pub moved: [u8; counter::SLOTS],
     pub netns: u32,
     pub hook: u8,
+    /// 1 once the connection is known, or counted.
+    has_child: u8,
 }
 
 #[btf_map]
@@ -52,6 +57,15 @@ impl Frame {
             cookie: self.cookie,
             netns: self.netns,
         }
+    }
+
+    /// Whether the listener has made a connection of the packet that
+    /// `inet_sock_set_state` did not tell of, since the kernel skipped both programs there.
+    #[inline(always)]
+    fn has_unseen_child(&self) -> bool {
+        self.hook == hook::INGRESS
+            && self.has_child == 0
+            && kernel::passive_opens(self.net as Ptr) != self.opens
     }
 }
 
@@ -105,6 +119,12 @@ pub fn open(enter: Enter) -> Option<()> {
     frame.request = enter.request as u64;
     frame.cookie = enter.cookie;
     frame.child = 0;
+    frame.has_child = 0;
+    frame.opens = if enter.hook == hook::INGRESS {
+        kernel::passive_opens(net)
+    } else {
+        0
+    };
     frame.hook = enter.hook;
     let mut slot = 0;
     while slot < counter::SLOTS {
@@ -125,11 +145,16 @@ pub fn flush() -> Option<()> {
     Some(())
 }
 
-/// The function that opened the frame returns.
+/// The function that opened the frame returns, with the connection it has put
+/// into the accept queue where it returns that: `None` where it never does.
 #[inline(always)]
-pub fn close_hook(hook: u8) -> Option<()> {
+pub fn close_hook(hook: u8, returned: Option<u64>) -> Option<()> {
     let (frame, generation) = current()?;
     if frame.key != 0 && frame.hook == hook {
+        if let Some(child) = returned {
+            // The listener itself is returned for a segment that it shall look at.
+            frame.child = if child == frame.sock { 0 } else { child };
+        }
         close_frame(frame, generation, false);
     }
     Some(())
@@ -162,6 +187,7 @@ pub fn child_made(child: Ptr) -> Option<()> {
     let (frame, _) = current()?;
     if frame.key != 0 {
         frame.child = child as u64;
+        frame.has_child = 1;
     }
     Some(())
 }
@@ -180,8 +206,9 @@ pub fn child_undone(child: Ptr) -> Option<()> {
 #[inline(always)]
 pub fn child_established(child: Ptr) -> Option<()> {
     let (frame, _) = current()?;
-    if frame.key != 0 && frame.child == child as u64 {
+    if frame.key != 0 && (frame.child == child as u64 || frame.has_unseen_child()) {
         frame.child = 0;
+        frame.has_child = 1;
         stats::left(&frame.listener(), child as u64)?;
     }
     Some(())
@@ -225,10 +252,14 @@ fn close_frame(frame: &mut Frame, generation: u64, late: bool) {
         }
         emit::decision(frame, if late { flag::LATE } else { 0 });
     }
+    let unseen = frame.has_unseen_child();
     let child = core::mem::replace(&mut frame.child, 0);
     if !late {
         stats::left(&frame.listener(), child);
     } else if child != 0 {
         stats::queued(&frame.listener(), child);
+    }
+    if unseen {
+        stats::queued_unseen(&frame.listener());
     }
 }

@@ -113,6 +113,18 @@ pub fn mib_of(net: Ptr) -> u64 {
     }
 }
 
+/// This CPU's PassiveOpens of a namespace: connections that listeners have made
+/// (net/ipv4/tcp_minisocks.c:tcp_create_openreq_child, bottom halves off).
+#[inline(always)]
+pub fn passive_opens(net: Ptr) -> u64 {
+    let percpu: u64 = read(net, NET_TCP_STATISTICS.load());
+    let offset = cpu_offset().unwrap_or(0);
+    if percpu == 0 || offset == 0 || PASSIVE_OPENS.load() == ABSENT {
+        return 0;
+    }
+    read(percpu.wrapping_add(offset) as Ptr, PASSIVE_OPENS.load())
+}
+
 #[inline(always)]
 pub fn net_of(sk: Ptr) -> Ptr {
     read_ptr(sk, SKC_NET.load())

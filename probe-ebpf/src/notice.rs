@@ -101,9 +101,36 @@ pub fn refused(skb: Ptr, headers: Headers, reason: u32) {
     emit(&detail, &NOTHING_MOVED);
 }
 
+/// What the first of two copies of a program tells of, until the second has seen it:
+/// packets, and sockets where there is no packet.
+#[btf_map]
+static TOLD: LruHashMap<u64, u32, 1024> = LruHashMap::new();
+
+/// Which of two programs at one hook is running.
+pub enum Copy {
+    First,
+    Again,
+}
+
+impl Copy {
+    /// Whether this one is to tell: the first, unless the kernel skips it or it
+    /// can leave no mark for the second.
+    #[inline(always)]
+    fn tells(self, what: Ptr) -> bool {
+        let what = what as u64;
+        match self {
+            Self::First => TOLD.insert(&what, 0, 0).is_ok(),
+            Self::Again => TOLD.remove(&what).is_err(),
+        }
+    }
+}
+
 /// A reset is sent, by a socket or for want of one.
 #[inline(always)]
-pub fn reset(sock: Ptr, skb: Ptr, reason: u32) {
+pub fn reset(sock: Ptr, skb: Ptr, reason: u32, copy: Copy) {
+    if !copy.tells(if skb.is_null() { sock } else { skb }) {
+        return;
+    }
     if !sock.is_null() {
         of_socket(hook::SEND_RESET, sock, skb, NULL, reason);
     } else if !skb.is_null()
@@ -130,9 +157,13 @@ fn was_listener(netns: u32, port: u16) -> bool {
 
 /// A socket changes its state.
 #[inline(always)]
-pub fn state_changes(sock: Ptr, from: u32, to: u32) {
+pub fn state_changes(sock: Ptr, from: u32, to: u32, copy: Copy) {
     match (from as u8, to as u8) {
-        (state::LISTEN, state::CLOSE) => listener_closes(sock),
+        (state::LISTEN, state::CLOSE) => {
+            if copy.tells(sock) {
+                listener_closes(sock);
+            }
+        }
         (state::LISTEN, state::SYN_RECV) => frame::child_made(sock).unwrap_or(()),
         (state::SYN_RECV, state::ESTABLISHED) => frame::child_established(sock).unwrap_or(()),
         (state::SYN_RECV, state::CLOSE) => {

@@ -2,10 +2,12 @@
 //! enter its accept queue and leave it, how long they wait, how long its
 //! queues get.
 //!
-//! A child that was made while a packet was inside its listener
+//! Where a hook is around the function that makes a connection of a packet, what
+//! it returns has entered the accept queue. Elsewhere a child that was made
+//! while a packet was inside its listener
 //! (net/ipv4/inet_connection_sock.c:inet_csk_clone_lock, 5.10 to 7.2) and not
-//! closed again has entered the accept queue when the packet leaves, or when
-//! it is established, which comes later in the same function.
+//! closed again has entered it when the packet leaves, or when it is
+//! established, which comes later in the same function.
 
 use aya_ebpf::{
     btf_maps::{Array, HashMap, PerCpuHashMap},
@@ -18,6 +20,7 @@ use crate::{
     config::*,
     emit::{Noted, add, add_small, note},
     kernel::{self, Ptr},
+    notice::Copy,
     warn,
 };
 
@@ -137,13 +140,20 @@ pub fn left(listener: &Listener, child: u64) -> Option<()> {
     Some(())
 }
 
+/// A connection entered the accept queue, which one is not known.
+#[inline(always)]
+pub fn queued_unseen(listener: &Listener) -> Option<()> {
+    let stats = stats_of(&listener.key(), core::ptr::null())?;
+    // SAFETY: a field of a map value at hand.
+    add(unsafe { &raw mut (*stats).established }, 1);
+    Some(())
+}
+
 /// A connection entered the accept queue.
 #[inline(always)]
 pub fn queued(listener: &Listener, child: u64) -> Option<()> {
+    queued_unseen(listener)?;
     let key = listener.key();
-    let stats = stats_of(&key, core::ptr::null())?;
-    // SAFETY: a field of a map value at hand.
-    add(unsafe { &raw mut (*stats).established }, 1);
     let has_accept = HAVE_ACCEPT.get_ptr(0)?;
     // SAFETY: a map value, read whole; the helper has no preconditions.
     let (has_accept, now) = unsafe { (*has_accept, bpf_ktime_get_ns()) };
@@ -155,7 +165,16 @@ pub fn queued(listener: &Listener, child: u64) -> Option<()> {
         since_ns: now,
         listener: listener.sock,
     };
-    if WAITING.insert(&child, waiting, BPF_ANY).is_err() {
+    if WAITING.insert(&child, waiting, BPF_NOEXIST).is_ok() {
+        return None;
+    }
+    let before = WAITING.get_ptr(&child);
+    // SAFETY: a map value.
+    if before.is_some_and(|before| unsafe { (*before).since_ns } == 0) {
+        // Another CPU has accepted it between the queue and here.
+        let _ = WAITING.remove(&child);
+        waited(&key, 0);
+    } else if WAITING.insert(&child, waiting, BPF_ANY).is_err() {
         note(Noted::StatsFull);
     }
     Some(())
@@ -163,35 +182,64 @@ pub fn queued(listener: &Listener, child: u64) -> Option<()> {
 
 /// accept(2) takes a connection out of the queue.
 #[inline(always)]
-pub fn accepted(child: u64) -> Option<()> {
-    let waiting = WAITING.get_ptr(&child)?;
+pub fn accepted(child: u64, copy: Copy) -> Option<()> {
+    // Read first: while a connection is in this state, the function that has put
+    // it into the queue may not have returned.
+    let may_be_early =
+        matches!(copy, Copy::First) && kernel::state_of(child as Ptr) == state::SYN_RECV;
+    let mut waiting = WAITING.get_ptr(&child);
+    if waiting.is_none() && may_be_early {
+        let early = Waiting {
+            key: StatKey {
+                listener: 0,
+                netns: 0,
+                reserved: 0,
+            },
+            since_ns: 0,
+            listener: 0,
+        };
+        if WAITING.insert(&child, early, BPF_NOEXIST).is_ok() {
+            return None;
+        }
+        waiting = WAITING.get_ptr(&child);
+    }
+    let waiting = waiting?;
     // SAFETY: a map value; nobody writes to it before this child's address is another's.
     let (key, since_ns, listener) =
         unsafe { ((*waiting).key, (*waiting).since_ns, (*waiting).listener) };
-    let _ = WAITING.remove(&child);
+    // An early one is for `queued` to end; and of two copies of a program one takes it.
+    if since_ns == 0 || WAITING.remove(&child).is_err() {
+        return None;
+    }
     // SAFETY: the helper has no preconditions.
-    let waited = unsafe { bpf_ktime_get_ns() }.saturating_sub(since_ns);
+    let time = unsafe { bpf_ktime_get_ns() }.saturating_sub(since_ns);
     warn::look(&key, listener as Ptr);
-    let stats = stats_of(&key, core::ptr::null())?;
+    waited(&key, time)
+}
+
+/// A connection was accepted after so many nanoseconds.
+#[inline(always)]
+fn waited(key: &StatKey, time: u64) -> Option<()> {
+    let stats = stats_of(key, core::ptr::null())?;
     // SAFETY: fields of a map value at hand.
     unsafe {
         add(&raw mut (*stats).accepted, 1);
-        if waited > (*stats).wait_max_ns {
-            (*stats).wait_max_ns = waited;
+        if time > (*stats).wait_max_ns {
+            (*stats).wait_max_ns = time;
         }
     }
-    let mut waits = WAITS.get_ptr_mut(&key);
+    let mut waits = WAITS.get_ptr_mut(key);
     if waits.is_none() {
         let none = NO_WAITS.get_ptr(0)?;
         // SAFETY: a map value that is never written to.
-        let _ = WAITS.insert(&key, unsafe { &*none }, BPF_NOEXIST);
-        waits = WAITS.get_ptr_mut(&key);
+        let _ = WAITS.insert(key, unsafe { &*none }, BPF_NOEXIST);
+        waits = WAITS.get_ptr_mut(key);
     }
     let Some(waits) = waits else {
         note(Noted::StatsFull);
         return None;
     };
-    let step = wait::step(waited);
+    let step = wait::step(time);
     if step < wait::STEPS {
         // SAFETY: within the value.
         add_small(unsafe { &raw mut (*waits).steps[step] }, 1);

@@ -2,7 +2,7 @@
 //! everything else, and never takes room in the ring.
 
 use aya_ebpf::{btf_maps::HashMap, macros::btf_map};
-use probe_common::{Record, WantedKey, state, wanted};
+use probe_common::{WantedKey, state, wanted};
 
 use crate::{
     config::*,

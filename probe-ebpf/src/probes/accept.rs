@@ -5,31 +5,41 @@
 //! - kprobe at `security_sock_graft(sk, parent)` (security/security.c, 5.10 to
 //!   7.2), which is called with it a moment later. A kretprobe will not do: it
 //!   has room for so many sleepers, and `inet_csk_accept` sleeps.
+//!
+//! The first is attached twice, see `super`.
 
 use aya_ebpf::{
     macros::{fexit, kprobe},
     programs::{FExitContext, ProbeContext},
 };
 
-use crate::{config::ACCEPT_ARGS, kernel::Ptr, stats};
+use crate::{config::ACCEPT_ARGS, kernel::Ptr, notice::Copy, stats};
+
+#[inline(always)]
+fn returns(ctx: &FExitContext, copy: Copy) {
+    if let Some(child) = super::returned(ctx, ACCEPT_ARGS.load())
+        && child != 0
+    {
+        stats::accepted(child, copy);
+    }
+}
 
 #[fexit]
 pub fn fexit_inet_csk_accept(ctx: FExitContext) -> i32 {
-    let child: u64 = match ACCEPT_ARGS.load() {
-        2 => ctx.arg(2),
-        4 => ctx.arg(4),
-        _ => 0,
-    };
-    if child != 0 {
-        stats::accepted(child);
-    }
+    returns(&ctx, Copy::First);
+    0
+}
+
+#[fexit]
+pub fn fexit_inet_csk_accept_again(ctx: FExitContext) -> i32 {
+    returns(&ctx, Copy::Again);
     0
 }
 
 #[kprobe]
 pub fn kprobe_security_sock_graft(ctx: ProbeContext) -> u32 {
     if let Some(child) = ctx.arg::<Ptr>(0) {
-        stats::accepted(child as u64);
+        stats::accepted(child as u64, Copy::First);
     }
     0
 }

@@ -5,7 +5,9 @@
 //!
 //! - `tcp_conn_request(rsk_ops, af_ops, sk, skb)`: a SYN;
 //! - `tcp_check_req(sk, skb, req, fastopen, …)`: a segment for a request;
+//!   returns the connection that entered the accept queue, or the listener;
 //! - `tcp_get_cookie_sock(sk, skb, req, dst, …)`: the ACK of a SYN cookie;
+//!   returns the connection that entered the accept queue;
 //! - `tcp_req_err(reqsk, seq, abort)`: an ICMP error for a request.
 //!
 //! Emits a decision when a decisive counter moved in between.
@@ -69,8 +71,13 @@ fn enter_req_err(request: Ptr) {
     });
 }
 
+#[inline(always)]
+fn kretprobe_returns(ctx: &RetProbeContext) -> Option<u64> {
+    Some(ctx.ret())
+}
+
 macro_rules! around {
-    ($fentry:ident, $fexit:ident, $kprobe:ident, $kretprobe:ident, $hook:expr, $sock:literal, $skb:literal) => {
+    ($fentry:ident, $fexit:ident, $kprobe:ident, $kretprobe:ident, $hook:expr, $sock:literal, $skb:literal, $fexit_child:expr, $kretprobe_child:expr) => {
         #[fentry]
         pub fn $fentry(ctx: FEntryContext) -> i32 {
             let sock: Ptr = ctx.arg($sock);
@@ -80,8 +87,8 @@ macro_rules! around {
         }
 
         #[fexit]
-        pub fn $fexit(_: FExitContext) -> i32 {
-            frame::close_hook($hook);
+        pub fn $fexit(ctx: FExitContext) -> i32 {
+            frame::close_hook($hook, ($fexit_child)(&ctx));
             0
         }
 
@@ -95,8 +102,8 @@ macro_rules! around {
         }
 
         #[kretprobe]
-        pub fn $kretprobe(_: RetProbeContext) -> u32 {
-            frame::close_hook($hook);
+        pub fn $kretprobe(ctx: RetProbeContext) -> u32 {
+            frame::close_hook($hook, ($kretprobe_child)(&ctx));
             0
         }
     };
@@ -109,7 +116,9 @@ around!(
     kretprobe_tcp_conn_request,
     hook::CONN_REQUEST,
     2,
-    3
+    3,
+    |_: &FExitContext| None,
+    |_: &RetProbeContext| None
 );
 around!(
     fentry_tcp_check_req,
@@ -118,7 +127,9 @@ around!(
     kretprobe_tcp_check_req,
     hook::CHECK_REQ,
     0,
-    1
+    1,
+    |ctx: &FExitContext| super::returned(ctx, CHECK_REQ_ARGS.load()),
+    kretprobe_returns
 );
 around!(
     fentry_tcp_get_cookie_sock,
@@ -127,7 +138,9 @@ around!(
     kretprobe_tcp_get_cookie_sock,
     hook::COOKIE_SOCK,
     0,
-    1
+    1,
+    |ctx: &FExitContext| super::returned(ctx, COOKIE_SOCK_ARGS.load()),
+    kretprobe_returns
 );
 
 #[fentry]
@@ -138,7 +151,7 @@ pub fn fentry_tcp_req_err(ctx: FEntryContext) -> i32 {
 
 #[fexit]
 pub fn fexit_tcp_req_err(_: FExitContext) -> i32 {
-    frame::close_hook(hook::REQ_ERR);
+    frame::close_hook(hook::REQ_ERR, None);
     0
 }
 
@@ -152,6 +165,6 @@ pub fn kprobe_tcp_req_err(ctx: ProbeContext) -> u32 {
 
 #[kretprobe]
 pub fn kretprobe_tcp_req_err(_: RetProbeContext) -> u32 {
-    frame::close_hook(hook::REQ_ERR);
+    frame::close_hook(hook::REQ_ERR, None);
     0
 }

@@ -22,7 +22,7 @@ use probe_common::hook;
 use crate::{
     config::SEND_RESET_ARGS,
     kernel::{self, Ptr},
-    notice,
+    notice::{self, Copy},
 };
 
 const NULL: Ptr = core::ptr::null();
@@ -38,13 +38,23 @@ twins!(
     |ctx| notice::of_socket(hook::RETRANSMIT_SYNACK, ctx.arg(0), NULL, ctx.arg(1), 0)
 );
 
-twins!(typed_tcp_send_reset, raw_tcp_send_reset, |ctx| {
-    let reason = if SEND_RESET_ARGS.load() >= 3 {
-        ctx.arg::<u32>(2)
-    } else {
-        0
+/// The argument that not every kernel has.
+macro_rules! reset_reason {
+    ($ctx:expr) => {
+        if SEND_RESET_ARGS.load() >= 3 {
+            $ctx.arg::<u32>(2)
+        } else {
+            0
+        }
     };
-    notice::reset(ctx.arg(0), ctx.arg(1), reason)
+}
+
+twins!(typed_tcp_send_reset, raw_tcp_send_reset, |ctx| {
+    notice::reset(ctx.arg(0), ctx.arg(1), reset_reason!(ctx), Copy::First)
+});
+
+twins!(typed_tcp_send_reset_again, raw_tcp_send_reset_again, |ctx| {
+    notice::reset(ctx.arg(0), ctx.arg(1), reset_reason!(ctx), Copy::Again)
 });
 
 twins!(typed_tcp_receive_reset, raw_tcp_receive_reset, |ctx| {
@@ -52,8 +62,14 @@ twins!(typed_tcp_receive_reset, raw_tcp_receive_reset, |ctx| {
 });
 
 twins!(typed_inet_sock_set_state, raw_inet_sock_set_state, |ctx| {
-    notice::state_changes(ctx.arg(0), ctx.arg(1), ctx.arg(2))
+    notice::state_changes(ctx.arg(0), ctx.arg(1), ctx.arg(2), Copy::First)
 });
+
+twins!(
+    typed_inet_sock_set_state_again,
+    raw_inet_sock_set_state_again,
+    |ctx| notice::state_changes(ctx.arg(0), ctx.arg(1), ctx.arg(2), Copy::Again)
+);
 
 /// Only what the tracepoint does not tell.
 #[inline(always)]

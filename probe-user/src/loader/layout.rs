@@ -53,6 +53,7 @@ const OFFSETS: &[(&str, &str, &str)] = &[
     ("TREQ_SNT_ISN", "tcp_request_sock", "snt_isn"),
     ("NET_INUM", "net", "ns.inum"),
     ("NET_STATISTICS", "net", "mib.net_statistics"),
+    ("NET_TCP_STATISTICS", "net", "mib.tcp_statistics"),
     ("NET_SYNCOOKIES", "net", "ipv4.sysctl_tcp_syncookies"),
     ("NET_MAX_SYN_BACKLOG", "net", "ipv4.sysctl_max_syn_backlog"),
     ("SKB_HEAD", "sk_buff", "head"),
@@ -196,10 +197,21 @@ impl Layout {
             let index = btf.constant(constant);
             this.add(global, index.and_then(|index| Self::counter(mibs, index)))?;
         }
+        let opens = btf.constant("TCP_MIB_PASSIVEOPENS");
+        let opens = opens.and_then(|index| Self::counter(btf.offset("tcp_mib", "mibs")?, index));
+        this.add("PASSIVE_OPENS", opens)?;
         this.add("SOCK_DEAD_BIT", btf.constant("SOCK_DEAD"))?;
         let args = [
             ("SEND_RESET_ARGS", this.send_reset_args as u32),
             ("KFREE_SKB_ARGS", this.kfree_skb_args as u32),
+            (
+                "CHECK_REQ_ARGS",
+                btf.function_args("tcp_check_req").unwrap_or(0) as u32,
+            ),
+            (
+                "COOKIE_SOCK_ARGS",
+                btf.function_args("tcp_get_cookie_sock").unwrap_or(0) as u32,
+            ),
             (
                 "ACCEPT_ARGS",
                 btf.function_args("inet_csk_accept").unwrap_or(0) as u32,

@@ -18,6 +18,7 @@ pub mod fuzz {
 mod layout;
 mod privilege;
 mod programs;
+mod skips;
 mod stats;
 mod wanted;
 
@@ -35,10 +36,11 @@ pub use self::{
     attach::{HookReport, Trial},
     counts::{Counts, Totals},
     privilege::missing_capabilities,
+    skips::Skipped,
     stats::{Figures, Stats},
     wanted::Wanted,
 };
-use self::{layout::Layout, programs::Attacher};
+use self::{layout::Layout, programs::Attacher, skips::Skips};
 use crate::{
     btf::{Btf, BtfError},
     cause::Reasons,
@@ -153,6 +155,7 @@ static OBJECT: &[u8] = include_bytes_aligned!(env!("WHYDROP_OBJECT"));
 pub struct Probe {
     ring: RingBuf<aya::maps::MapData>,
     counts: Counts,
+    skips: Skips,
     /// What listeners go through.
     pub stats: Stats,
     pub hooks: Vec<HookReport>,
@@ -215,6 +218,7 @@ impl Probe {
         Ok(Self {
             ring,
             counts,
+            skips: Skips::of(&ebpf),
             stats,
             blind,
             hooks,
@@ -250,6 +254,11 @@ impl Probe {
         #[cfg(feature = "log")]
         self.debug_lines.flush();
         self.ring.next()
+    }
+
+    /// Runs of hooks that the kernel skipped, each of which may have been an event.
+    pub fn skipped(&self) -> Skipped {
+        self.skips.read()
     }
 
     /// Takes the programs out of the kernel. What is in the ring stays readable.

@@ -16,6 +16,9 @@ use aya::{
 
 use crate::inspect::cgroup;
 
+/// What the name of a program's second copy ends with.
+pub(super) const COPY: &str = "_again";
+
 /// The object on its way into the kernel, with the kernel's BTF as aya wants
 /// it: parsed when a typed program is first tried, and gone with this value,
 /// since it takes more memory than all the rest.
@@ -130,18 +133,21 @@ impl<'a> Attacher<'a> {
     }
 
     pub(super) fn raw(&mut self, name: &str, tracepoint: &str) -> Result<(), String> {
-        let raw: &mut RawTracePoint = program(self.ebpf, &format!("raw_{name}"))?;
-        short(raw.load())?;
-        short(raw.attach(tracepoint))?;
-        Ok(())
+        with_copy(self.ebpf, &format!("raw_{name}"), |ebpf, name| {
+            let raw: &mut RawTracePoint = program(ebpf, name)?;
+            short(raw.load())?;
+            short(raw.attach(tracepoint)).map(drop)
+        })
     }
 
     pub(super) fn typed(&mut self, name: &str, tracepoint: &str) -> Result<(), String> {
         let btf = kernel_btf(&self.btf)?;
-        let typed: &mut BtfTracePoint = program(self.ebpf, &format!("typed_{name}"))?;
-        short(typed.load(tracepoint, btf))?;
-        short(typed.attach())?;
-        Ok(())
+        let attach = |ebpf: &mut Ebpf, name: &str| {
+            let typed: &mut BtfTracePoint = program(ebpf, name)?;
+            short(typed.load(tracepoint, btf))?;
+            short(typed.attach()).map(drop)
+        };
+        with_copy(self.ebpf, &format!("typed_{name}"), attach)
     }
 
     /// fentry at a function.
@@ -155,9 +161,12 @@ impl<'a> Attacher<'a> {
     /// fexit of a function.
     pub(super) fn fexit(&mut self, function: &str) -> Result<(), String> {
         let btf = kernel_btf(&self.btf)?;
-        let exit: &mut FExit = program(self.ebpf, &format!("fexit_{function}"))?;
-        short(exit.load(function, btf))?;
-        short(exit.attach()).map(drop)
+        let attach = |ebpf: &mut Ebpf, name: &str| {
+            let exit: &mut FExit = program(ebpf, name)?;
+            short(exit.load(function, btf))?;
+            short(exit.attach()).map(drop)
+        };
+        with_copy(self.ebpf, &format!("fexit_{function}"), attach)
     }
 
     /// kprobe at a function.
@@ -183,6 +192,30 @@ impl<'a> Attacher<'a> {
             }
         }
     }
+}
+
+/// Attaches a program and, where the object has one, its second copy, which
+/// sees what the kernel skips the first one for: both or none.
+fn with_copy(
+    ebpf: &mut Ebpf,
+    name: &str,
+    attach: impl Fn(&mut Ebpf, &str) -> Result<(), String>,
+) -> Result<(), String> {
+    attach(ebpf, name)?;
+    let copy = format!("{name}{COPY}");
+    if ebpf.program(&copy).is_none() {
+        return Ok(());
+    }
+    let attached = attach(ebpf, &copy);
+    if attached.is_err() {
+        let _ = match ebpf.program_mut(name) {
+            Some(Program::BtfTracePoint(first)) => first.unload(),
+            Some(Program::RawTracePoint(first)) => first.unload(),
+            Some(Program::FExit(first)) => first.unload(),
+            _ => Ok(()),
+        };
+    }
+    attached
 }
 
 fn kernel_btf(cell: &OnceCell<Result<Btf, String>>) -> Result<&Btf, String> {

@@ -23,6 +23,7 @@ use crate::{
     decode::{Kind, ListenerAt, Stage},
     enrich::Observation,
     inspect::diag::ListenerSnapshot,
+    loader::Skipped,
 };
 
 /// Version of the lines' meaning.
@@ -256,6 +257,7 @@ enum Object<'a> {
         /// Records that a filter kept from the ring; counted like all others.
         filtered: u64,
         loss: LossView,
+        skipped: &'a Skipped,
         listeners: Vec<TallyView<'a>>,
         stats: Vec<StatsView<'a>>,
         reconciliation: Vec<RowView<'a>>,
@@ -485,6 +487,7 @@ fn summary_object<'a>(reporter: &Reporter, summary: &'a Summary) -> Object<'a> {
             unreadable: summary.health.unreadable,
             stats_full: summary.health.stats_full,
         },
+        skipped: &summary.skipped,
         listeners: summary
             .listeners
             .iter()

@@ -24,7 +24,7 @@ use crate::{
     decode::{Kind, Stage},
     enrich::Observation,
     inspect::{cgroup::Cgroup, netns::NetnsName, owner::Owner},
-    loader::{HookReport, Tier},
+    loader::{HookReport, Skipped, Tier},
     reconcile::{Residual, Row},
 };
 
@@ -153,6 +153,8 @@ pub struct Summary {
     pub groups: Vec<Group>,
     pub loss: Loss,
     pub health: Health,
+    /// Runs of hooks that the kernel skipped.
+    pub skipped: Skipped,
     pub rows: Vec<Row>,
     /// The counters were still moving while they were read for the last time.
     pub moving: bool,

@@ -394,6 +394,15 @@ fn write_summary(summary: &Summary, to: &mut String) -> fmt::Result {
             health.unreadable, health.counts_full, health.sums_full, health.stats_full
         )?;
     }
+    if !summary.skipped.is_empty() {
+        let hooks = summary.skipped.iter().map(|(hook, n)| format!("{hook} {n}"));
+        let hooks: Vec<String> = hooks.collect();
+        writeln!(
+            to,
+            "runs of hooks that the kernel skipped, each of which may have been an event: {}",
+            hooks.join(", ")
+        )?;
+    }
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! What a listener goes through before anything is lost: what whydrop counts is what the server and its clients did.
 
+use std::io::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -171,6 +172,12 @@ fn churn_adds_up() -> Result<()> {
     let closed_cookie = closed.cookie();
     drop(closed);
     let stopped = whydrop.stop()?;
+    // Past libtest's capture, so that it is in every log.
+    writeln!(
+        std::io::stderr(),
+        "CHURN skipped {}",
+        stopped.summary()?["skipped"]
+    )?;
     let left = (CONNECTIONS - SERVED) as u64;
     for (cookie, queued, reset) in [(open.cookie(), left, 0), (closed_cookie, 0, left)] {
         let row = row_of(&stopped, cookie)?;

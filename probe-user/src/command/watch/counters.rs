@@ -216,6 +216,7 @@ pub(super) async fn watch(
         groups: Vec::new(),
         loss: poller.loss,
         health: Default::default(),
+        skipped: Default::default(),
         rows,
         moving: false,
     };

@@ -463,6 +463,7 @@ impl Live {
             stats,
             loss: self.loss,
             health,
+            skipped: probe.skipped(),
             rows,
             moving: last.moving || self.reconciler.base_was_moving(),
         };

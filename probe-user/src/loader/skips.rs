@@ -1,0 +1,97 @@
+//! How often the kernel skipped a program since it was already running on that CPU
+//! (`recursion_misses`, kernel/bpf/syscall.c:bpf_prog_show_fdinfo, since 5.12;
+//! earlier kernels never skip these, and before 6.12 kprobes are skipped in silence).
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+};
+
+use aya::Ebpf;
+
+use super::programs::COPY;
+
+/// Programs that end a measurement, which the next packet ends when they do not: nothing is lost with them.
+const ENDS: [&str; 2] = ["raw_consume_skb", "raw_kfree_skb"];
+
+/// What the names of programs begin with, before the hook's.
+const KINDS: [&str; 6] = ["fentry_", "fexit_", "kprobe_", "kretprobe_", "typed_", "raw_"];
+
+/// The programs in the kernel, which stay readable when they are detached.
+pub(super) struct Skips {
+    programs: Vec<(String, OwnedFd)>,
+}
+
+/// Runs that may have been lost, by hook.
+pub type Skipped = BTreeMap<String, u64>;
+
+impl Skips {
+    pub(super) fn of(ebpf: &Ebpf) -> Self {
+        let loaded = |(name, program): (&str, &aya::programs::Program)| {
+            let fd = program.fd().ok()?.as_fd().try_clone_to_owned().ok()?;
+            (!ENDS.contains(&name)).then(|| (name.to_owned(), fd))
+        };
+        Self {
+            programs: ebpf.programs().filter_map(loaded).collect(),
+        }
+    }
+
+    pub(super) fn read(&self) -> Skipped {
+        let mut skipped = Skipped::new();
+        for (name, fd) in &self.programs {
+            if name.ends_with(COPY) {
+                continue;
+            }
+            let copy = format!("{name}{COPY}");
+            let copy = self.programs.iter().find(|(name, _)| *name == copy);
+            // What both of two copies missed is lost: no more than the fewer of them.
+            let runs = copy.map_or(u64::MAX, |(_, fd)| misses(fd)).min(misses(fd));
+            if runs > 0 {
+                *skipped.entry(hook_of(name).to_owned()).or_default() += runs;
+            }
+        }
+        skipped
+    }
+}
+
+/// The function or tracepoint of a program, from its name.
+fn hook_of(program: &str) -> &str {
+    KINDS
+        .iter()
+        .find_map(|kind| program.strip_prefix(kind))
+        .unwrap_or(program)
+}
+
+fn misses(program: &OwnedFd) -> u64 {
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd()));
+    misses_in(&text.unwrap_or_default())
+}
+
+fn misses_in(fdinfo: &str) -> u64 {
+    fdinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("recursion_misses:"))
+        .and_then(|count| count.trim().parse().ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fdinfo_of_a_program() {
+        let text = "pos:\t0\nprog_type:\t26\nrun_cnt:\t7\nrecursion_misses:\t11\nverified_insns:\t90\n";
+        assert_eq!(misses_in(text), 11);
+        assert_eq!(misses_in("pos:\t0\nprog_type:\t26\n"), 0, "before 5.12");
+        assert_eq!(misses_in("recursion_misses:\t\n"), 0);
+    }
+
+    #[test]
+    fn hooks_of_programs() {
+        assert_eq!(hook_of("fexit_tcp_check_req"), "tcp_check_req");
+        assert_eq!(hook_of("typed_tcp_send_reset"), "tcp_send_reset");
+        assert_eq!(hook_of("listener_ingress"), "listener_ingress");
+    }
+}
