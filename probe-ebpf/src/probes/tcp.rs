@@ -53,9 +53,11 @@ twins!(typed_tcp_send_reset, raw_tcp_send_reset, |ctx| {
     notice::reset(ctx.arg(0), ctx.arg(1), reset_reason!(ctx), Copy::First)
 });
 
-twins!(typed_tcp_send_reset_again, raw_tcp_send_reset_again, |ctx| {
-    notice::reset(ctx.arg(0), ctx.arg(1), reset_reason!(ctx), Copy::Again)
-});
+twins!(
+    typed_tcp_send_reset_again,
+    raw_tcp_send_reset_again,
+    |ctx| { notice::reset(ctx.arg(0), ctx.arg(1), reset_reason!(ctx), Copy::Again) }
+);
 
 twins!(typed_tcp_receive_reset, raw_tcp_receive_reset, |ctx| {
     notice::of_socket(hook::RECEIVE_RESET, ctx.arg(0), NULL, NULL, 0)

@@ -16,7 +16,14 @@ use super::programs::COPY;
 const ENDS: [&str; 2] = ["raw_consume_skb", "raw_kfree_skb"];
 
 /// What the names of programs begin with, before the hook's.
-const KINDS: [&str; 6] = ["fentry_", "fexit_", "kprobe_", "kretprobe_", "typed_", "raw_"];
+const KINDS: [&str; 6] = [
+    "fentry_",
+    "fexit_",
+    "kprobe_",
+    "kretprobe_",
+    "typed_",
+    "raw_",
+];
 
 /// The programs in the kernel, which stay readable when they are detached.
 pub(super) struct Skips {
@@ -82,7 +89,8 @@ mod tests {
 
     #[test]
     fn fdinfo_of_a_program() {
-        let text = "pos:\t0\nprog_type:\t26\nrun_cnt:\t7\nrecursion_misses:\t11\nverified_insns:\t90\n";
+        let text =
+            "pos:\t0\nprog_type:\t26\nrun_cnt:\t7\nrecursion_misses:\t11\nverified_insns:\t90\n";
         assert_eq!(misses_in(text), 11);
         assert_eq!(misses_in("pos:\t0\nprog_type:\t26\n"), 0, "before 5.12");
         assert_eq!(misses_in("recursion_misses:\t\n"), 0);

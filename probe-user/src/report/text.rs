@@ -395,7 +395,10 @@ fn write_summary(summary: &Summary, to: &mut String) -> fmt::Result {
         )?;
     }
     if !summary.skipped.is_empty() {
-        let hooks = summary.skipped.iter().map(|(hook, n)| format!("{hook} {n}"));
+        let hooks = summary
+            .skipped
+            .iter()
+            .map(|(hook, n)| format!("{hook} {n}"));
         let hooks: Vec<String> = hooks.collect();
         writeln!(
             to,
