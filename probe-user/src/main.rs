@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use probe_user::{
     cli::{Cli, Command},
-    command::{Failure, check, demo, status, watch},
+    command::{
+        Failure, check, demo, status,
+        watch::{self, Conduct},
+    },
 };
 
 fn main() -> ExitCode {
@@ -22,10 +25,10 @@ fn main() -> ExitCode {
         }
     };
     let result = match &cli.command {
-        Some(Command::Watch(args)) => watch::run(args, || {}).map(drop),
+        Some(Command::Watch(args)) => watch::run(args, Conduct::aloud(|_| {})).map(drop),
         Some(Command::Check(args)) => check::run(args),
         Some(Command::Demo(args)) => demo::run(args),
-        None => watch::run(&cli.watch, || {}).map(drop),
+        None => watch::run(&cli.watch, Conduct::aloud(|_| {})).map(drop),
     };
     match result {
         Ok(()) => ExitCode::from(status::OK),

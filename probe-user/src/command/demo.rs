@@ -15,7 +15,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::{
     Failure, say,
-    watch::{self, Events},
+    watch::{self, Conduct, Events},
 };
 use crate::{
     inspect::netns::Private,
@@ -79,9 +79,12 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
             let namespace = &namespace;
             move || play(namespace, &begin)
         });
-        let summary = watch::run(&watch_args, || {
-            let _ = ready.send(());
-        });
+        let summary = watch::run(
+            &watch_args,
+            Conduct::aloud(|_| {
+                let _ = ready.send(());
+            }),
+        );
         // The traffic thread keeps its sockets until this end is gone.
         drop(ready);
         match traffic.join() {

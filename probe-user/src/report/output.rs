@@ -62,6 +62,11 @@ impl Output {
         Ok(Self::start(name, to))
     }
 
+    /// Takes nothing.
+    pub fn none() -> Self {
+        Self::start("nowhere".into(), Box::new(io::sink()))
+    }
+
     fn start(name: String, mut to: Box<dyn Write + Send>) -> Self {
         let (sender, batches) = sync_channel::<String>(BATCHES);
         let (finished, done) = sync_channel(1);

@@ -27,8 +27,8 @@ const PERIOD: Duration = Duration::from_millis(200);
 /// How often namespaces are looked for, in periods.
 const REFRESH_PERIODS: u32 = 5;
 
-struct Poller {
-    parts: Parts,
+struct Poller<'a> {
+    parts: Parts<'a>,
     reconciler: Reconciler,
     last: BTreeMap<u32, Reading>,
     /// `sk_drops` by namespace and cookie.
@@ -51,8 +51,8 @@ fn kinds(moved: Reading) -> [(Kind, u64); 4] {
     ]
 }
 
-impl Poller {
-    fn new(mut parts: Parts) -> Self {
+impl<'a> Poller<'a> {
+    fn new(mut parts: Parts<'a>) -> Self {
         let last = readings(&mut parts.enricher, parts.filter.netns);
         let mut this = Self {
             reconciler: Reconciler::new(Sample {
@@ -107,7 +107,7 @@ impl Poller {
                 let wanted = !self.parts.filter.picks_listeners() || !tick.candidates.is_empty();
                 if count > 0 && wanted {
                     *self.counts.entry((kind, None)).or_default() += count;
-                    self.parts.reporter.write(&Line::Tick(&tick), text);
+                    self.parts.tell(&Line::Tick(&tick), text);
                 }
             }
         }
@@ -156,17 +156,17 @@ impl Poller {
 }
 
 pub(super) async fn watch(
-    parts: Parts,
+    parts: Parts<'_>,
     start: &Start,
-    mut stop: Stop,
-    ready: impl FnOnce(),
+    mut stop: Stop<'_>,
+    ready: impl FnOnce(&Start),
 ) -> std::io::Result<(Summary, Reporter, Output)> {
     let mut poller = Poller::new(parts);
     let began = Instant::now();
     let mut line = String::new();
-    poller.parts.reporter.write(&Line::Start(start), &mut line);
+    poller.parts.tell(&Line::Start(start), &mut line);
     poller.send(line);
-    ready();
+    ready(start);
     let mut period = interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut periods = 0u32;

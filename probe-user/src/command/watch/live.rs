@@ -44,9 +44,11 @@ const SAMPLE_TRIES: usize = 20;
 const UNDER_WAY: Duration = Duration::from_micros(200);
 
 /// The state of one watch.
-pub struct Live {
+pub struct Live<'a> {
     filter: Filter,
     all_events: bool,
+    heed: Box<dyn FnMut(&Line<'_>) + 'a>,
+    aloud: bool,
     reporter: Reporter,
     output: Output,
     enricher: Enricher,
@@ -76,7 +78,7 @@ struct Batch {
 }
 
 /// What a watch is made of before it begins.
-pub struct Parts {
+pub struct Parts<'a> {
     pub filter: Filter,
     pub all_events: bool,
     /// How often lines of busy listeners are wanted.
@@ -86,11 +88,25 @@ pub struct Parts {
     pub reporter: Reporter,
     pub output: Output,
     pub enricher: Enricher,
+    /// Told of every line.
+    pub heed: Box<dyn FnMut(&Line<'_>) + 'a>,
+    /// Whether lines are written.
+    pub aloud: bool,
 }
 
-impl Live {
+impl Parts<'_> {
+    /// Appends a line to `text`, where lines are written.
+    pub fn tell(&mut self, line: &Line<'_>, text: &mut String) {
+        (self.heed)(line);
+        if self.aloud {
+            self.reporter.write(line, text);
+        }
+    }
+}
+
+impl<'a> Live<'a> {
     /// Takes the first sample: from here on everything is accounted for.
-    pub fn begin(mut parts: Parts, probe: &mut Probe) -> Self {
+    pub fn begin(mut parts: Parts<'a>, probe: &mut Probe) -> Self {
         // Records of before (the self-test's too) belong to the base.
         parts.enricher.registry.refresh_thoroughly();
         let only = parts.filter.netns;
@@ -109,6 +125,8 @@ impl Live {
         reconciler.unreadable(unreadable);
         Self {
             filter: parts.filter,
+            heed: parts.heed,
+            aloud: parts.aloud,
             all_events: parts.all_events,
             reporter: parts.reporter,
             output: parts.output,
@@ -138,7 +156,10 @@ impl Live {
 
     /// Writes a line that is no event.
     pub fn tell(&mut self, line: &Line<'_>) {
-        self.reporter.write(line, &mut self.batch.text);
+        (self.heed)(line);
+        if self.aloud {
+            self.reporter.write(line, &mut self.batch.text);
+        }
         self.flush();
     }
 
@@ -204,8 +225,12 @@ impl Live {
             let name = (event.kind, cause.id.clone().into_owned());
             *self.shown.causes.entry(name).or_default() += 1;
         }
-        self.reporter
-            .write(&Line::Event(seen), &mut self.batch.text);
+        let line = Line::Event(seen);
+        (self.heed)(&line);
+        if !self.aloud {
+            return;
+        }
+        self.reporter.write(&line, &mut self.batch.text);
         self.batch.events += 1;
         let moved = self.batch.moved.entry(event.netns).or_default();
         for (total, moved) in moved.iter_mut().zip(event.moved) {

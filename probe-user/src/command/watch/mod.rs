@@ -1,5 +1,6 @@
 //! `whydrop watch`: from the arguments to the summary.
 
+mod conduct;
 mod counters;
 mod detail;
 mod episodes;
@@ -10,7 +11,7 @@ mod pressure;
 mod sampled;
 mod tally;
 
-use std::{path::PathBuf, task::Poll, time::Duration};
+use std::{future::Future, path::PathBuf, pin::Pin, task::Poll, time::Duration};
 
 use clap::Args;
 use tokio::{
@@ -21,7 +22,7 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval, sleep, sleep_until},
 };
 
-pub use self::detail::Detail;
+pub use self::{conduct::Conduct, detail::Detail};
 use self::{
     filter::{Filter, ListenerFilter, Only},
     live::{Live, Parts},
@@ -142,16 +143,15 @@ fn parse_ring(text: &str) -> Result<u32, String> {
         .ok_or_else(|| format!("`{text}` is no power of two between 4096 and 1073741824"))
 }
 
-/// Runs until a signal or the end of the time, calling `ready` once the
-/// readiness line is on its way; the summary is for callers that judge it.
-pub fn run(args: &WatchArgs, ready: impl FnOnce()) -> Result<Summary, Failure> {
+/// Runs until a signal or the end of the time; the summary is for callers that judge it.
+pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("cannot start the event loop: {error}")))?;
     // From here on a signal ends the watch with its summary, however early it comes.
     let mut stop = runtime
-        .block_on(async { Stop::new() })
+        .block_on(async { Stop::new(conduct.until, conduct.ends_by_signal) })
         .map_err(|error| Failure::failed(format!("cannot catch signals: {error}")))?;
     let mut enricher = Enricher::new();
     args.only.check(args.tier).map_err(Failure::usage)?;
@@ -191,8 +191,14 @@ pub fn run(args: &WatchArgs, ready: impl FnOnce()) -> Result<Summary, Failure> {
         }
         None => SelfTest::Skipped("there are no hooks on this tier".into()),
     };
-    let output = Output::open(args.output.as_deref()).map_err(Failure::usage)?;
-    if let Some(path) = &args.output {
+    let output = if conduct.aloud {
+        Output::open(args.output.as_deref()).map_err(Failure::usage)?
+    } else {
+        Output::none()
+    };
+    if conduct.aloud
+        && let Some(path) = &args.output
+    {
         eprintln!("whydrop: writing to {}", path.display());
     }
     let listeners = match enricher.prime() {
@@ -229,18 +235,23 @@ pub fn run(args: &WatchArgs, ready: impl FnOnce()) -> Result<Summary, Failure> {
         reporter: Reporter::new(args.format, start.tier, own_netns, reasons),
         output,
         enricher,
+        heed: conduct.heed,
+        aloud: conduct.aloud,
     };
     let (summary, reporter, output) = runtime
         .block_on(async {
             stop.end = args.duration.map(|time| tokio::time::Instant::now() + time);
             match probe {
-                Some(probe) => watch_live(parts, probe, &start, stop, ready).await,
-                None => counters::watch(parts, &start, stop, ready).await,
+                Some(probe) => watch_live(parts, probe, &start, stop, conduct.ready).await,
+                None => counters::watch(parts, &start, stop, conduct.ready).await,
             }
         })
         .map_err(|error: std::io::Error| {
             Failure::failed(format!("the event loop failed: {error}"))
         })?;
+    if !conduct.aloud {
+        return Ok(summary);
+    }
     finish(summary, &reporter, output)
 }
 
@@ -261,13 +272,18 @@ fn finish(summary: Summary, reporter: &Reporter, output: Output) -> Result<Summa
 }
 
 /// What ends a watch.
-struct Stop {
+struct Stop<'a> {
     signals: Vec<Signal>,
+    ends_by_signal: bool,
     end: Option<tokio::time::Instant>,
+    until: Pin<Box<dyn Future<Output = ()> + 'a>>,
 }
 
-impl Stop {
-    fn new() -> std::io::Result<Self> {
+impl<'a> Stop<'a> {
+    fn new(
+        until: Pin<Box<dyn Future<Output = ()> + 'a>>,
+        ends_by_signal: bool,
+    ) -> std::io::Result<Self> {
         let mut signals = vec![
             signal(SignalKind::interrupt())?,
             signal(SignalKind::terminate())?,
@@ -276,16 +292,25 @@ impl Stop {
         if !is_ignored(SignalKind::hangup()) {
             signals.push(signal(SignalKind::hangup())?);
         }
-        Ok(Self { signals, end: None })
+        Ok(Self {
+            signals,
+            ends_by_signal,
+            end: None,
+            until,
+        })
     }
 
     async fn wait(&mut self) {
-        let signals = &mut self.signals;
+        let (signals, ends_by_signal) = (&mut self.signals, self.ends_by_signal);
         let any_signal = std::future::poll_fn(|context| {
             let came = signals
                 .iter_mut()
                 .any(|signal| signal.poll_recv(context).is_ready());
-            if came { Poll::Ready(()) } else { Poll::Pending }
+            if came && ends_by_signal {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         });
         let end = self.end;
         let time_is_up = async move {
@@ -297,6 +322,7 @@ impl Stop {
         tokio::select! {
             () = any_signal => {}
             () = time_is_up => {}
+            () = &mut self.until => {}
         }
     }
 }
@@ -308,15 +334,15 @@ fn is_ignored(kind: SignalKind) -> bool {
 }
 
 async fn watch_live(
-    parts: Parts,
+    parts: Parts<'_>,
     mut probe: Probe,
     start: &Start,
-    mut stop: Stop,
-    ready: impl FnOnce(),
+    mut stop: Stop<'_>,
+    ready: impl FnOnce(&Start),
 ) -> std::io::Result<(Summary, Reporter, Output)> {
     let mut live = Live::begin(parts, &mut probe);
     live.tell(&Line::Start(start));
-    ready();
+    ready(start);
     // SAFETY: the descriptor is the ring's, which lives in the probe and so as long as the AsyncFd.
     let mut ring = unsafe { AsyncFd::register_with_interest(probe, Interest::READABLE)? };
     let mut second = interval(Duration::from_secs(1));

@@ -1,0 +1,41 @@
+//! How another command has a watch conducted: what it is told of, and what else ends it.
+
+use std::{future::Future, pin::Pin};
+
+use crate::report::{Line, Start};
+
+/// Everything but the arguments.
+pub struct Conduct<'a> {
+    /// Called once everything is attached and the readiness line is on its way.
+    pub ready: Box<dyn FnOnce(&Start) + 'a>,
+    /// Called with every line, in their order, before it is written.
+    pub heed: Box<dyn FnMut(&Line<'_>) + 'a>,
+    /// Whether lines are written at all.
+    pub aloud: bool,
+    /// Ends the watch, as the time that was asked for does.
+    pub until: Pin<Box<dyn Future<Output = ()> + 'a>>,
+    /// Whether SIGINT, SIGTERM and SIGHUP end it too; otherwise they go unheard.
+    pub ends_by_signal: bool,
+}
+
+impl<'a> Conduct<'a> {
+    /// A watch that writes its lines until a signal or the end of its time.
+    pub fn aloud(ready: impl FnOnce(&Start) + 'a) -> Self {
+        Self {
+            ready: Box::new(ready),
+            heed: Box::new(|_| {}),
+            aloud: true,
+            until: Box::pin(std::future::pending()),
+            ends_by_signal: true,
+        }
+    }
+
+    /// One that writes nothing, and whose lines another command makes something of.
+    pub fn silent(heed: impl FnMut(&Line<'_>) + 'a) -> Self {
+        Self {
+            heed: Box::new(heed),
+            aloud: false,
+            ..Self::aloud(|_| {})
+        }
+    }
+}
