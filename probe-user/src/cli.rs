@@ -3,7 +3,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{check::CheckArgs, demo::DemoArgs, watch::WatchArgs};
+use crate::command::{check::CheckArgs, demo::DemoArgs, watch::WatchArgs, why::WhyArgs};
 
 /// Says when, where and why the kernel drops or refuses TCP connections at a listener
 ///
@@ -34,6 +34,8 @@ pub enum Command {
     Watch(Box<WatchArgs>),
     /// Say which hooks this kernel allows, by trying each
     Check(CheckArgs),
+    /// Say why a port refuses connections: looks, watches, and answers with evidence and advice
+    Why(WhyArgs),
     /// Show it: a listener that stops accepting, in a private namespace
     Demo(DemoArgs),
 }

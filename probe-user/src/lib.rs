@@ -9,6 +9,7 @@ pub mod cause;
 pub mod cli;
 pub mod command;
 pub mod decode;
+pub mod diagnose;
 pub mod enrich;
 pub mod inspect;
 pub mod loader;

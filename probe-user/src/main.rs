@@ -8,6 +8,7 @@ use probe_user::{
     command::{
         Failure, check, demo, status,
         watch::{self, Conduct},
+        why,
     },
 };
 
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Some(Command::Watch(args)) => watch::run(args, Conduct::aloud(|_| {})).map(drop),
         Some(Command::Check(args)) => check::run(args),
         Some(Command::Demo(args)) => demo::run(args),
+        Some(Command::Why(args)) => why::run(args),
         None => watch::run(&cli.watch, Conduct::aloud(|_| {})).map(drop),
     };
     match result {

@@ -21,6 +21,21 @@ pub struct Birth {
     pub namespaces: libc::c_int,
     /// Its parent ended when it had been born.
     pub orphan: bool,
+    pub work: Work,
+}
+
+/// What it does with its time, until it is let go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Work {
+    /// Sleeps in read(2).
+    #[default]
+    Sleep,
+    /// Uses a whole CPU.
+    Spin,
+    /// Accepts and closes, and rests so long after each.
+    Serve { rest_us: u32 },
+    /// Waits in epoll_wait(2) for something else than the listener.
+    EpollElsewhere,
 }
 
 pub struct Holder {
@@ -138,7 +153,62 @@ fn live(files: [i32; 3], birth: Birth) -> ! {
             libc::_exit(0)
         }
         let mut nothing = 0_u8;
+        match birth.work {
+            Work::Sleep => {}
+            Work::Spin => while !is_released(HELD, 0) {},
+            Work::Serve { rest_us } => serve(SOCKET, HELD, rest_us),
+            Work::EpollElsewhere => {
+                let epoll = libc::epoll_create1(0);
+                let mut event = libc::epoll_event {
+                    events: libc::EPOLLIN as u32,
+                    u64: 0,
+                };
+                libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, HELD, &raw mut event);
+                while libc::epoll_wait(epoll, &raw mut event, 1, -1) < 0 {}
+            }
+        }
         while libc::read(HELD, (&raw mut nothing).cast(), 1) < 0 {}
         libc::_exit(0)
+    }
+}
+
+/// Whether the test has let go, waiting for it so long.
+///
+/// # Safety
+/// As in [`live`]: a system call on an open descriptor.
+unsafe fn is_released(held: i32, timeout_ms: i32) -> bool {
+    let mut poll = libc::pollfd {
+        fd: held,
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one pollfd, which outlives the call.
+    unsafe { libc::poll(&raw mut poll, 1, timeout_ms) > 0 }
+}
+
+/// # Safety
+/// As in [`live`].
+unsafe fn serve(socket: i32, held: i32, rest_us: u32) {
+    let file = |fd| libc::pollfd {
+        fd,
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    loop {
+        let mut files = [file(socket), file(held)];
+        // SAFETY: system calls on open descriptors, with an array that outlives the call.
+        unsafe {
+            libc::poll(files.as_mut_ptr(), 2, -1);
+            if files[1].revents != 0 {
+                return;
+            }
+            let connection = libc::accept4(socket, std::ptr::null_mut(), std::ptr::null_mut(), 0);
+            if connection >= 0 {
+                libc::close(connection);
+                if rest_us > 0 {
+                    libc::usleep(rest_us);
+                }
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@
 pub mod check;
 pub mod demo;
 pub mod watch;
+pub mod why;
 
 use std::{fmt, io::Write};
 

@@ -19,5 +19,7 @@ pub mod pace;
 mod procfs;
 pub mod route;
 pub mod status;
+pub mod sysctl;
+pub mod task;
 #[cfg(test)]
 mod tests;

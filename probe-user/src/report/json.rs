@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Version of the lines' meaning.
-const SCHEMA: u32 = 1;
+pub(super) const SCHEMA: u32 = 1;
 
 /// A socket cookie as `0x…`.
 #[derive(Clone, Copy)]

@@ -2,6 +2,7 @@
 //! JSON go out. It never decides what an event means, and it is the only room
 //! that writes to standard output.
 
+pub mod answer;
 mod group;
 mod json;
 mod output;

@@ -28,3 +28,4 @@ mod tiers;
 mod together;
 mod traced;
 mod wanted;
+mod why;

@@ -9,6 +9,12 @@ const AUTO: NonZeroU32 = NonZeroU32::new(1000).expect("not zero");
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Detail(pub Option<NonZeroU32>);
 
+impl Default for Detail {
+    fn default() -> Self {
+        Self(Some(AUTO))
+    }
+}
+
 impl FromStr for Detail {
     type Err = String;
 

@@ -73,7 +73,7 @@ impl ListenerFilter {
     }
 
     /// Whether a listener bound to `addr` can get packets for this filter.
-    fn takes_listener(&self, addr: SocketAddr) -> bool {
+    pub fn takes_listener(&self, addr: SocketAddr) -> bool {
         self.takes(addr) || addr.ip().is_unspecified() && addr.port() == self.port
     }
 }

@@ -22,9 +22,9 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval, sleep, sleep_until},
 };
 
-pub use self::{conduct::Conduct, detail::Detail};
+pub use self::{conduct::Conduct, detail::Detail, filter::ListenerFilter};
 use self::{
-    filter::{Filter, ListenerFilter, Only},
+    filter::{Filter, Only},
     live::{Live, Parts},
 };
 use super::{Failure, kernel_release, status};
@@ -40,6 +40,9 @@ use crate::{
 /// After the ring was emptied its reader rests: the kernel wakes a reader that
 /// has caught up at each record, and one that rests only once a burst.
 const REST: Duration = Duration::from_millis(2);
+
+/// Of the ring, where nobody says otherwise.
+const RING_BYTES: u32 = 1 << 20;
 
 /// How long the last lines may take to be written.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -94,6 +97,26 @@ pub struct WatchArgs {
 
     #[command(flatten)]
     pub only: Only,
+}
+
+impl WatchArgs {
+    /// As without any argument, for a command that has its own.
+    pub fn of_everything(events: Events) -> Self {
+        Self {
+            format: Format::Text,
+            duration: None,
+            listeners: Vec::new(),
+            netns: "all".into(),
+            tier: None,
+            events,
+            detail: Detail::default(),
+            warn: None,
+            stats: None,
+            output: None,
+            ring_bytes: RING_BYTES,
+            only: Only::default(),
+        }
+    }
 }
 
 /// Which retransmits and resets are shown.

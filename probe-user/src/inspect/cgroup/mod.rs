@@ -6,6 +6,7 @@
 mod membership;
 mod naming;
 mod root;
+mod stall;
 
 use std::collections::HashMap;
 use std::os::fd::AsFd;
@@ -21,6 +22,7 @@ use super::procfs::{for_each_entry, open_dir, read_small};
 pub use membership::path_of_process;
 pub use naming::{Cgroup, Container};
 pub use root::{Origin, Root, root, root_fd};
+pub use stall::{Stall, stall};
 
 /// Ids of ended cgroups are kept for events that come late; this many ids in all.
 const KEPT: usize = 16 * 1024;

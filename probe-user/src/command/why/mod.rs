@@ -1,0 +1,140 @@
+//! `whydrop why`: looks at a port, watches it, and answers why it refuses connections.
+
+mod gather;
+mod looks;
+mod place;
+mod probe;
+
+use std::{
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+
+use self::gather::Heard;
+pub use self::place::Target;
+use super::{
+    Failure, say,
+    watch::{self, Conduct, Detail, Events, WatchArgs},
+};
+use crate::{
+    diagnose::diagnose,
+    enrich::Enricher,
+    inspect::netns,
+    loader::Tier,
+    report::answer::{Answer, AnswerFormat},
+};
+
+/// How often what listeners accepted is asked for.
+const STATS: Duration = Duration::from_millis(100);
+
+#[derive(Args, Clone, Debug)]
+pub struct WhyArgs {
+    /// The listener, or where one should be: 8080, :8080, 10.0.0.1:8080 or [fd00::1]:8080
+    #[arg(value_name = "[ADDR:]PORT")]
+    pub target: Target,
+
+    /// Watch for so long, such as 10s or 5m
+    #[arg(long = "for", value_name = "TIME", value_parser = watch::parse_duration, default_value = "30s")]
+    pub duration: Duration,
+
+    /// In this network namespace only: a name of `ip netns`, a PID, a path, `self` or `all`
+    #[arg(long, value_name = "NETNS", default_value = "all")]
+    pub netns: String,
+
+    /// Connect once to the listener, as a client would, and follow that too
+    #[arg(long)]
+    pub probe: bool,
+
+    /// How the answer looks: `text`, `json` (one object) or `markdown` (a report for a ticket)
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: AnswerFormat,
+
+    /// Force one way of watching: trampoline, kprobe or cgroup (see `whydrop check`)
+    #[arg(long, value_name = "TIER")]
+    pub tier: Option<Tier>,
+}
+
+pub fn run(args: &WhyArgs) -> Result<(), Failure> {
+    if args.tier == Some(Tier::Counters) {
+        return Err(Failure::usage(
+            "`why` needs hooks in the kernel, which the counters tier does without; leave --tier out",
+        ));
+    }
+    let mut enricher = Enricher::new();
+    let only = match args.netns.as_str() {
+        "all" => None,
+        "self" => Some(netns::current().map_err(Failure::failed)?),
+        spec => Some(enricher.registry.resolve(spec).map_err(Failure::usage)?),
+    };
+    let now = args.target.look(only, &mut enricher);
+    if args.format == AnswerFormat::Text {
+        let mut text = String::new();
+        now.write(&mut text);
+        say(text.trim_end())?;
+    }
+    let watch_args = WatchArgs {
+        duration: Some(args.duration),
+        listeners: vec![args.target.filter()],
+        netns: args.netns.clone(),
+        tier: args.tier,
+        stats: Some(STATS),
+        detail: Detail::default(),
+        ..WatchArgs::of_everything(Events::Attempts)
+    };
+    let mut heard = Heard::default();
+    let (go, stop) = mpsc::channel();
+    let began = Instant::now();
+    let (summary, looks, tried) = thread::scope(|scope| {
+        let looker = scope.spawn(move || looks::look_on(&args.target, only, &stop));
+        let (ready, begin) = mpsc::channel();
+        let prober = args
+            .probe
+            .then(|| scope.spawn(|| probe::connect(&args.target, &now, begin)));
+        let summary = watch::run(
+            &watch_args,
+            Conduct {
+                ready: Box::new(move |_| {
+                    let _ = ready.send(());
+                    if args.format == AnswerFormat::Text {
+                        let _ = say(format_args!(
+                            "watching for {:?} (Ctrl-C ends it with an answer)",
+                            args.duration
+                        ));
+                    }
+                }),
+                ..Conduct::silent(|line| heard.line(line))
+            },
+        );
+        drop(go);
+        let looks = looker
+            .join()
+            .map_err(|_| Failure::failed("the thread that looks at the listener panicked"));
+        let tried = prober.map(|prober| {
+            prober
+                .join()
+                .map_err(|_| Failure::failed("the thread that connects panicked"))
+        });
+        (summary, looks, tried)
+    });
+    let (summary, looks, tried) = (summary?, looks?, tried.transpose()?);
+    let first_drop = heard.first_drop.map(|first| first - began);
+    let mut signals = gather::signals(heard, &looks, &summary);
+    place::ask_host(&mut signals, &looks, only, &mut enricher);
+    let diagnosis = diagnose(&signals);
+    let answer = Answer {
+        target: args.target.to_string(),
+        now,
+        signals,
+        diagnosis,
+        first_drop,
+        tried: tried.flatten(),
+        tier: summary.tier,
+        lost: summary.loss.total(),
+    };
+    let mut text = String::new();
+    answer.write(args.format, &mut text);
+    say(text.trim_end())
+}

@@ -1,0 +1,153 @@
+//! Where the listener is, or should be: from what was asked for to what is there now.
+
+use std::{collections::BTreeSet, fmt, net::SocketAddr, str::FromStr};
+
+use super::looks::Looks;
+use crate::{
+    command::watch::ListenerFilter,
+    diagnose::{Signals, Sysctls},
+    enrich::Enricher,
+    inspect::{diag::ListenerSnapshot, netns, sysctl},
+    report::answer::{Listening, Now},
+};
+
+/// A port, and an address of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Target(ListenerFilter);
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_port = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty();
+        let text = if is_port {
+            format!(":{text}")
+        } else {
+            text.to_owned()
+        };
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Target {
+    pub const fn filter(&self) -> ListenerFilter {
+        self.0
+    }
+
+    /// Its listeners in these namespaces.
+    pub fn listeners(
+        &self,
+        namespaces: &[u32],
+        enricher: &mut Enricher,
+    ) -> Vec<(u32, ListenerSnapshot)> {
+        let mut all = self.on_port(namespaces, enricher);
+        all.retain(|(_, listener)| self.0.takes_listener(listener.addr));
+        all
+    }
+
+    fn on_port(&self, namespaces: &[u32], enricher: &mut Enricher) -> Vec<(u32, ListenerSnapshot)> {
+        let (_, port) = self.0.wanted();
+        let mut found = Vec::new();
+        for netns in namespaces {
+            let listeners = enricher.listeners_of(*netns, port).unwrap_or_default();
+            found.extend(listeners.into_iter().map(|listener| (*netns, listener)));
+        }
+        found
+    }
+
+    /// What is there now.
+    pub fn look(&self, only: Option<u32>, enricher: &mut Enricher) -> Now {
+        let namespaces: Vec<u32> = match only {
+            Some(netns) => vec![netns],
+            None => enricher.registry.iter().collect(),
+        };
+        let all = self.on_port(&namespaces, enricher);
+        let mut now = Now::default();
+        for (netns, listener) in all {
+            let (owner, cgroup) = enricher.identity(&listener);
+            let listening = Listening {
+                netns,
+                netns_name: enricher.netns_name(netns),
+                owner,
+                cgroup,
+                snapshot: listener,
+            };
+            if self.0.takes_listener(listening.snapshot.addr) {
+                now.listeners.push(listening);
+            } else {
+                now.elsewhere.push(listening);
+            }
+        }
+        let own = only.or_else(|| netns::current().ok()).unwrap_or(0);
+        now.netns = now.listeners.first().map_or(own, |first| first.netns);
+        now.sysctls = sysctls(now.netns, enricher);
+        now
+    }
+
+    /// Where a client would connect to.
+    pub fn address(&self, now: &Now) -> Option<SocketAddr> {
+        let (addr, port) = self.0.wanted();
+        if let Some(addr) = addr {
+            return Some(SocketAddr::new(addr, port));
+        }
+        let mut addr = now.listeners.first()?.snapshot.addr;
+        if addr.ip().is_unspecified() {
+            addr.set_ip(match addr {
+                SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        Some(addr)
+    }
+}
+
+fn sysctls(netns: u32, enricher: &mut Enricher) -> Sysctls {
+    let [somaxconn, syncookies, abort_on_overflow, max_syn_backlog] = sysctl::read(
+        &mut enricher.registry,
+        netns,
+        [
+            "net/core/somaxconn",
+            "net/ipv4/tcp_syncookies",
+            "net/ipv4/tcp_abort_on_overflow",
+            "net/ipv4/tcp_max_syn_backlog",
+        ],
+    );
+    Sysctls {
+        somaxconn,
+        syncookies,
+        abort_on_overflow,
+        max_syn_backlog,
+    }
+}
+
+/// Adds what the namespace itself says: that of the listener which refused most, else the one asked for.
+pub fn ask_host(signals: &mut Signals, looks: &Looks, only: Option<u32>, enricher: &mut Enricher) {
+    let worst = signals.worst().map(|worst| worst.cookie);
+    let of_worst = looks
+        .queues
+        .values()
+        .find(|queue| Some(queue.last.cookie) == worst)
+        .map(|queue| queue.netns);
+    let seen: BTreeSet<u32> = looks.queues.values().map(|queue| queue.netns).collect();
+    let netns = of_worst
+        .or(only)
+        .or_else(|| seen.first().copied())
+        .or_else(|| netns::current().ok())
+        .unwrap_or(0);
+    signals.sysctls = sysctls(netns, enricher);
+    let [count, most] = sysctl::read(
+        &mut enricher.registry,
+        netns,
+        [
+            "net/netfilter/nf_conntrack_count",
+            "net/netfilter/nf_conntrack_max",
+        ],
+    );
+    signals.conntrack = count.zip(most);
+}

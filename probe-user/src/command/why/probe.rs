@@ -1,0 +1,50 @@
+//! One connection attempt of our own, from the namespace of the listener.
+
+use std::{
+    io,
+    net::TcpStream,
+    os::fd::AsFd,
+    sync::mpsc::Receiver,
+    time::{Duration, Instant},
+};
+
+use super::Target;
+use crate::{
+    inspect::netns::{self, Registry},
+    report::answer::{Now, Tried},
+};
+
+/// Long enough for the second try of a SYN that was dropped.
+const PATIENCE: Duration = Duration::from_millis(3500);
+
+/// Connects once `begin` says that everything is attached; `None` when it never does.
+pub fn connect(target: &Target, now: &Now, begin: Receiver<()>) -> Option<Tried> {
+    begin.recv().ok()?;
+    let Some(to) = target.address(now) else {
+        return Some(Tried {
+            to: None,
+            took: Duration::ZERO,
+            outcome: "nobody listens there; name an address to connect to".into(),
+        });
+    };
+    let began = Instant::now();
+    let connect = || TcpStream::connect_timeout(&to, PATIENCE).map(drop);
+    let outcome = enter(now.netns, connect);
+    Some(Tried {
+        to: Some(to),
+        took: began.elapsed(),
+        outcome: match outcome {
+            Ok(()) => "connected".into(),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => "no answer".into(),
+            Err(error) => error.to_string(),
+        },
+    })
+}
+
+fn enter<T: Send>(netns: u32, f: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    if netns::current()? == netns {
+        return f();
+    }
+    let ns = Registry::new().open(netns).map_err(io::Error::other)?;
+    netns::inside(ns.as_fd(), f)?
+}

@@ -1,0 +1,146 @@
+//! What is known about one port over a stretch of time. A signal that could not be read is `None`, never 0.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use crate::decode::Kind;
+
+/// Everything that rules judge by.
+#[derive(Clone, Debug, Default)]
+pub struct Signals {
+    /// How long was watched.
+    pub watched: Duration,
+    /// What happened and for which cause, exactly, lost lines included.
+    pub causes: BTreeMap<(Kind, String), u64>,
+    /// Refusals at a listener: overflow, request-drop, listen-drop.
+    pub refusals: u64,
+    /// From so many client addresses, as far as lines were shown.
+    pub clients: usize,
+    /// Where else somebody listens on this port, as the refusals say.
+    pub elsewhere: Vec<String>,
+    /// Who closed the listener that clients look for.
+    pub closed_by: Vec<String>,
+    pub members: Vec<Member>,
+    pub processes: Vec<Process>,
+    pub sysctls: Sysctls,
+    /// `nf_conntrack_count` and `nf_conntrack_max` of the namespace.
+    pub conntrack: Option<(u64, u64)>,
+    /// SYN cookies that came back, of SyncookiesRecv.
+    pub cookies_returned: Option<u64>,
+    /// Whether what was seen adds up to the kernel's counters.
+    pub adds_up: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sysctls {
+    pub somaxconn: Option<u64>,
+    pub syncookies: Option<u64>,
+    pub abort_on_overflow: Option<u64>,
+    pub max_syn_backlog: Option<u64>,
+}
+
+/// A listener of the port.
+#[derive(Clone, Debug, Default)]
+pub struct Member {
+    pub cookie: u64,
+    pub addr: Option<SocketAddr>,
+    pub limit: u32,
+    pub refusals: u64,
+    pub established: u64,
+    pub accepted: Option<u64>,
+    /// The longest that its accept queue was, at a change or at a look.
+    pub peak: u32,
+    pub syn_peak: u32,
+    /// p99 and the longest wait in the queue.
+    pub wait: Option<(Duration, Duration)>,
+    /// Looks at the queue, how many found it over its limit, and how many at most a tenth full.
+    pub looks: u32,
+    pub full_looks: u32,
+    pub drained_looks: u32,
+    /// The longest stretch of looks that found it over its limit.
+    pub longest_full: Duration,
+    /// Connections accepted while it was over its limit.
+    pub accepted_while_full: Option<u64>,
+    /// Processes that hold it.
+    pub owners: usize,
+    /// Whether an epoll instance of its owners waits for it; `None` where they have none.
+    pub polled: Option<bool>,
+}
+
+impl Member {
+    /// Over its limit in most of the looks, so that it is no burst.
+    pub fn is_pinned(&self) -> bool {
+        self.full_looks * 2 > self.looks && self.full_looks >= 3
+    }
+}
+
+/// A process that holds a listener of the port, while a queue was over its limit.
+#[derive(Clone, Debug, Default)]
+pub struct Process {
+    pub pid: u32,
+    pub comm: String,
+    pub threads: Vec<Thread>,
+    /// Open descriptors at most, and RLIMIT_NOFILE.
+    pub fds: Option<(u64, u64)>,
+    pub cgroup: Option<Cgroup>,
+}
+
+/// A thread over the looks while a queue was over its limit.
+#[derive(Clone, Debug, Default)]
+pub struct Thread {
+    pub tid: u32,
+    pub comm: String,
+    pub looks: u32,
+    pub stopped: u32,
+    /// Asleep in something that does not wait for connections, and in what most often.
+    pub blocked: u32,
+    pub blocked_in: Option<String>,
+    /// Asleep waiting for connections or for files to become ready.
+    pub waiting: u32,
+    /// Shares of the time: on a CPU, and runnable without one.
+    pub cpu: Option<f64>,
+    pub delayed: Option<f64>,
+}
+
+/// What its cgroup did meanwhile.
+#[derive(Clone, Debug, Default)]
+pub struct Cgroup {
+    pub path: String,
+    /// Share of the time, and how often.
+    pub throttled: Option<(f64, u64)>,
+    pub looks: u32,
+    pub frozen: u32,
+    /// Share of the time that some process of it waited for memory.
+    pub memory_stalled: Option<f64>,
+    pub memory_high: Option<u64>,
+}
+
+impl Signals {
+    pub fn of(&self, kind: Kind, cause: &str) -> u64 {
+        let key = (kind, cause.to_owned());
+        self.causes.get(&key).copied().unwrap_or(0)
+    }
+
+    /// For any cause.
+    pub fn of_kind(&self, kind: Kind) -> u64 {
+        let of_kind = self.causes.iter().filter(|((k, _), _)| *k == kind);
+        of_kind.map(|(_, n)| n).sum()
+    }
+
+    /// Refused since an accept queue was full.
+    pub fn overflows(&self) -> u64 {
+        self.of_kind(Kind::Overflow)
+    }
+
+    /// The member that refused most.
+    pub fn worst(&self) -> Option<&Member> {
+        self.members
+            .iter()
+            .max_by_key(|member| (member.refusals, member.full_looks))
+    }
+
+    pub fn threads(&self) -> impl Iterator<Item = (&Process, &Thread)> {
+        self.processes
+            .iter()
+            .flat_map(|process| process.threads.iter().map(move |thread| (process, thread)))
+    }
+}

@@ -1,0 +1,255 @@
+//! What a process and its threads are doing: from a pid to states, times and descriptors at one instant.
+//!
+//! In: a pid. Out: a [`Process`] as /proc shows it now. What may not be read, or is not there on this kernel, is `None`.
+//! It never stops or slows the process it looks at.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use rustix::fs::CWD;
+
+use super::procfs::{for_each_entry, for_each_pid, number, open_dir, read_small};
+
+/// Looks at more threads of a process cost more than they tell.
+const THREADS_AT_MOST: usize = 256;
+
+/// One thread at one instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thread {
+    pub tid: u32,
+    pub comm: String,
+    /// As in /proc/PID/stat: `R`, `S`, `D`, `T`, `t`…
+    pub state: char,
+    /// Nanoseconds on a CPU, and runnable without one (/proc/PID/schedstat, CONFIG_SCHED_INFO).
+    pub ran_ns: Option<u64>,
+    pub waited_ns: Option<u64>,
+    /// The number of the system call that it sleeps in.
+    pub syscall: Option<i64>,
+    /// The kernel function that it sleeps in.
+    pub wchan: Option<String>,
+}
+
+/// One process at one instant.
+#[derive(Clone, Debug)]
+pub struct Process {
+    pub pid: u32,
+    pub comm: String,
+    pub taken: Instant,
+    pub threads: Vec<Thread>,
+    /// Open descriptors, and RLIMIT_NOFILE.
+    pub fds: Option<(u64, u64)>,
+}
+
+/// `None` when there is no such process any more.
+pub fn look(pid: u32) -> Option<Process> {
+    let mut text = Vec::with_capacity(1024);
+    let tasks = open_dir(CWD, format!("/proc/{pid}/task")).ok()?;
+    let mut tids = Vec::new();
+    for_each_pid(&tasks, |_, tid| tids.push(tid)).ok()?;
+    tids.truncate(THREADS_AT_MOST);
+    let threads: Vec<Thread> = tids
+        .into_iter()
+        .filter_map(|tid| thread(&tasks, tid, &mut text))
+        .collect();
+    let comm = threads
+        .iter()
+        .find(|thread| thread.tid == pid)
+        .or(threads.first())?
+        .comm
+        .clone();
+    Some(Process {
+        pid,
+        comm,
+        taken: Instant::now(),
+        threads,
+        fds: fds(pid, &mut text),
+    })
+}
+
+fn thread(tasks: &impl std::os::fd::AsFd, tid: u32, text: &mut Vec<u8>) -> Option<Thread> {
+    read_small(tasks, format!("{tid}/stat"), text).ok()?;
+    let (comm, state) = name_and_state(text)?;
+    let times = read_small(tasks, format!("{tid}/schedstat"), text)
+        .ok()
+        .and_then(|()| two_numbers(text));
+    let syscall = read_small(tasks, format!("{tid}/syscall"), text)
+        .ok()
+        .and_then(|()| number(text.split(|b| *b == b' ').next()?));
+    let wchan = read_small(tasks, format!("{tid}/wchan"), text)
+        .ok()
+        .map(|()| String::from_utf8_lossy(text).trim().to_owned())
+        .filter(|name| !name.is_empty() && name != "0");
+    Some(Thread {
+        tid,
+        comm,
+        state,
+        ran_ns: times.map(|(ran, _)| ran),
+        waited_ns: times.map(|(_, waited)| waited),
+        syscall,
+        wchan,
+    })
+}
+
+/// `1 (comm) S …`, where comm may hold anything, brackets too.
+fn name_and_state(stat: &[u8]) -> Option<(String, char)> {
+    let open = stat.iter().position(|b| *b == b'(')?;
+    let close = stat.iter().rposition(|b| *b == b')')?;
+    let comm = stat.get(open + 1..close)?;
+    let state = stat.get(close + 2)?;
+    Some((
+        String::from_utf8_lossy(comm).into_owned(),
+        char::from(*state),
+    ))
+}
+
+fn two_numbers(text: &[u8]) -> Option<(u64, u64)> {
+    let mut words = text.split(u8::is_ascii_whitespace);
+    Some((number(words.next()?)?, number(words.next()?)?))
+}
+
+fn fds(pid: u32, text: &mut Vec<u8>) -> Option<(u64, u64)> {
+    let directory = open_dir(CWD, format!("/proc/{pid}/fd")).ok()?;
+    let mut open = 0;
+    for_each_entry(directory, |_, _, _| open += 1).ok()?;
+    read_small(CWD, format!("/proc/{pid}/limits"), text).ok()?;
+    let line = text
+        .split(|b| *b == b'\n')
+        .find_map(|line| line.strip_prefix(b"Max open files"))?;
+    let soft = line
+        .split(u8::is_ascii_whitespace)
+        .find(|word| !word.is_empty())?;
+    Some((open, number(soft).unwrap_or(u64::MAX)))
+}
+
+/// Whether an epoll instance of the process waits for a file with this inode number (`ino:` of
+/// fs/eventpoll.c:ep_show_fdinfo, hexadecimal, 5.10 to 7.2); `None` where it has no epoll instance.
+pub fn is_polled(pid: u32, inode: u32) -> Option<bool> {
+    let fds = open_dir(CWD, format!("/proc/{pid}/fdinfo")).ok()?;
+    let mut names = Vec::new();
+    for_each_pid(&fds, |_, fd| names.push(fd)).ok()?;
+    let mut text = Vec::with_capacity(4096);
+    let mut polled = None;
+    for fd in names {
+        if read_small(&fds, fd.to_string(), &mut text).is_err() {
+            continue;
+        }
+        if let Some(waits) = waits_for(&text, inode) {
+            polled = Some(polled.unwrap_or(false) || waits);
+        }
+    }
+    polled
+}
+
+/// `None` for what is no epoll instance, as far as it shows: one that waits for nothing shows nothing.
+fn waits_for(fdinfo: &[u8], inode: u32) -> Option<bool> {
+    let mut lines = fdinfo
+        .split(|b| *b == b'\n')
+        .filter(|line| line.starts_with(b"tfd:"))
+        .peekable();
+    lines.peek()?;
+    Some(lines.any(|line| {
+        let text = String::from_utf8_lossy(line);
+        let mut words = text.split_whitespace();
+        let found = words.find_map(|word| word.strip_prefix("ino:").map(str::to_owned));
+        found.is_some_and(|hex| u64::from_str_radix(&hex, 16) == Ok(u64::from(inode)))
+    }))
+}
+
+/// The names of system calls in which a server waits for connections or for work, on this architecture.
+pub fn syscall_name(number: i64) -> String {
+    KNOWN
+        .iter()
+        .find(|(known, _)| *known == number)
+        .map_or_else(
+            || format!("system call {number}"),
+            |(_, name)| (*name).into(),
+        )
+}
+
+/// Whether a thread in this system call is waiting for a connection, or for any file to become ready.
+pub fn waits_for_connections(number: i64) -> bool {
+    WAITS.contains(&number)
+}
+
+const WAITS: [i64; 9] = [
+    libc::SYS_accept,
+    libc::SYS_accept4,
+    libc::SYS_epoll_wait,
+    libc::SYS_epoll_pwait,
+    libc::SYS_poll,
+    libc::SYS_ppoll,
+    libc::SYS_select,
+    libc::SYS_pselect6,
+    libc::SYS_io_uring_enter,
+];
+
+const KNOWN: [(i64, &str); 24] = [
+    (libc::SYS_accept, "accept"),
+    (libc::SYS_accept4, "accept4"),
+    (libc::SYS_epoll_wait, "epoll_wait"),
+    (libc::SYS_epoll_pwait, "epoll_pwait"),
+    (libc::SYS_poll, "poll"),
+    (libc::SYS_ppoll, "ppoll"),
+    (libc::SYS_select, "select"),
+    (libc::SYS_pselect6, "pselect6"),
+    (libc::SYS_io_uring_enter, "io_uring_enter"),
+    (libc::SYS_futex, "futex"),
+    (libc::SYS_read, "read"),
+    (libc::SYS_write, "write"),
+    (libc::SYS_pread64, "pread64"),
+    (libc::SYS_pwrite64, "pwrite64"),
+    (libc::SYS_recvfrom, "recvfrom"),
+    (libc::SYS_sendto, "sendto"),
+    (libc::SYS_recvmsg, "recvmsg"),
+    (libc::SYS_sendmsg, "sendmsg"),
+    (libc::SYS_connect, "connect"),
+    (libc::SYS_fsync, "fsync"),
+    (libc::SYS_flock, "flock"),
+    (libc::SYS_wait4, "wait4"),
+    (libc::SYS_nanosleep, "nanosleep"),
+    (libc::SYS_clock_nanosleep, "clock_nanosleep"),
+];
+
+/// The threads of a later look by number.
+pub fn by_tid(process: &Process) -> HashMap<u32, &Thread> {
+    process
+        .threads
+        .iter()
+        .map(|thread| (thread.tid, thread))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_thread() {
+        let stat = b"7 (a (b) c) S 1 7 7 0";
+        assert_eq!(name_and_state(stat), Some(("a (b) c".into(), 'S')));
+        assert_eq!(name_and_state(b"7 (a"), None);
+        assert_eq!(name_and_state(b")("), None);
+        assert_eq!(name_and_state(b"7 (a)"), None);
+        assert_eq!(two_numbers(b"12 34 5\n"), Some((12, 34)));
+        assert_eq!(two_numbers(b"12"), None);
+    }
+
+    #[test]
+    fn what_epoll_waits_for() {
+        let text =
+            b"pos:\t0\nflags:\t02\ntfd:        5 events:       19 data:   5  pos:0 ino:1a sdev:8\n";
+        assert_eq!(waits_for(text, 0x1a), Some(true));
+        assert_eq!(waits_for(text, 0x1b), Some(false));
+        assert_eq!(waits_for(b"pos:\t0\n", 1), None);
+    }
+
+    #[test]
+    fn of_this_process() {
+        let this = look(std::process::id()).expect("this process");
+        assert!(!this.threads.is_empty());
+        let (open, limit) = this.fds.expect("its descriptors");
+        assert!(open > 0 && open <= limit, "{open} of {limit}");
+        let me = this.threads.iter().find(|thread| thread.state == 'R');
+        assert!(me.is_some(), "the thread that looks is running");
+    }
+}

@@ -1,0 +1,397 @@
+//! The answer of `whydrop why`: for people, for machines, and as a report for a ticket.
+
+use std::{
+    fmt::{self, Write as _},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use serde::Serialize;
+
+use super::{
+    json::{Cookie, SCHEMA, Whose},
+    text::{Clean, plural, whose},
+};
+use crate::{
+    diagnose::{Diagnosis, Signals, Sysctls, Verdict},
+    inspect::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner},
+    loader::Tier,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum AnswerFormat {
+    Text,
+    Json,
+    Markdown,
+}
+
+/// A listener of the port before the watch.
+#[derive(Clone, Debug)]
+pub struct Listening {
+    pub netns: u32,
+    pub netns_name: Option<NetnsName>,
+    pub owner: Arc<[Owner]>,
+    pub cgroup: Option<Arc<Cgroup>>,
+    pub snapshot: ListenerSnapshot,
+}
+
+/// What was there before the watch.
+#[derive(Clone, Debug, Default)]
+pub struct Now {
+    pub netns: u32,
+    pub listeners: Vec<Listening>,
+    /// On the same port at other addresses.
+    pub elsewhere: Vec<Listening>,
+    pub sysctls: Sysctls,
+}
+
+/// The attempt of `--probe`.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    pub to: Option<SocketAddr>,
+    pub took: Duration,
+    pub outcome: String,
+}
+
+pub struct Answer {
+    pub target: String,
+    pub now: Now,
+    pub signals: Signals,
+    pub diagnosis: Diagnosis,
+    pub first_drop: Option<Duration>,
+    pub tried: Option<Tried>,
+    pub tier: Tier,
+    pub lost: u64,
+}
+
+impl Now {
+    /// As lines for people.
+    pub fn write(&self, to: &mut String) {
+        // Writing to a String cannot fail.
+        let _ = self.write_to(to);
+    }
+
+    fn write_to(&self, to: &mut String) -> fmt::Result {
+        if self.listeners.is_empty() {
+            writeln!(to, "nobody listens there now")?;
+        }
+        for listening in &self.listeners {
+            listening.write(to)?;
+        }
+        for listening in &self.elsewhere {
+            write!(to, "elsewhere: ")?;
+            listening.write(to)?;
+        }
+        let known = |value: Option<u64>| value.map_or_else(|| "?".into(), |n| n.to_string());
+        writeln!(
+            to,
+            "somaxconn {}, tcp_syncookies {}, tcp_abort_on_overflow {}, tcp_max_syn_backlog {}",
+            known(self.sysctls.somaxconn),
+            known(self.sysctls.syncookies),
+            known(self.sysctls.abort_on_overflow),
+            known(self.sysctls.max_syn_backlog)
+        )
+    }
+}
+
+impl Listening {
+    fn write(&self, to: &mut String) -> fmt::Result {
+        let owner = whose(&self.owner, self.cgroup.as_deref());
+        let drops = self
+            .snapshot
+            .drops
+            .map_or_else(|| "?".into(), |drops| drops.to_string());
+        writeln!(
+            to,
+            "{}  queue {}/{}  sk_drops {drops}  netns {}  {owner}",
+            self.snapshot.addr,
+            self.snapshot.accept_queue_len,
+            self.snapshot.accept_queue_limit,
+            self.netns,
+        )
+    }
+}
+
+impl Answer {
+    /// Appends the answer, with its newline.
+    pub fn write(&self, format: AnswerFormat, to: &mut String) {
+        let _ = match format {
+            AnswerFormat::Text => self.write_text(to),
+            AnswerFormat::Markdown => self.write_markdown(to),
+            AnswerFormat::Json => {
+                let json = serde_json::to_string(&self.object()).unwrap_or_default();
+                writeln!(to, "{json}")
+            }
+        };
+    }
+
+    fn in_a_sentence(&self) -> String {
+        let signals = &self.signals;
+        let happened: Vec<String> = signals
+            .causes
+            .iter()
+            .filter(|(_, n)| **n > 0)
+            .map(|((kind, cause), n)| format!("{n} {kind} {cause}"))
+            .collect();
+        let time = signals.watched.as_secs_f64();
+        if happened.is_empty() {
+            return format!("nothing happened at {} in {time:.1} s", Clean(&self.target));
+        }
+        format!("in {time:.1} s: {}", happened.join(", "))
+    }
+
+    fn write_tried(&self, to: &mut String) -> fmt::Result {
+        let Some(tried) = &self.tried else {
+            return Ok(());
+        };
+        let to_whom = tried
+            .to
+            .map_or_else(String::new, |addr| format!(" to {addr}"));
+        writeln!(
+            to,
+            "own attempt{to_whom}: {} after {} ms",
+            tried.outcome,
+            tried.took.as_millis()
+        )
+    }
+
+    fn write_text(&self, to: &mut String) -> fmt::Result {
+        writeln!(to, "\n{}", self.in_a_sentence())?;
+        self.write_tried(to)?;
+        for verdict in &self.diagnosis.verdicts {
+            writeln!(
+                to,
+                "\n{} ({}): {}",
+                verdict.id,
+                verdict.confidence.name(),
+                verdict.says
+            )?;
+            for evidence in &verdict.evidence {
+                writeln!(to, "  - {}  [{}]", Clean(&evidence.says), evidence.from)?;
+            }
+            for (n, advice) in verdict.advice.iter().enumerate() {
+                writeln!(to, "  {}. {advice}", n + 1)?;
+            }
+        }
+        self.write_end(to)
+    }
+
+    fn write_end(&self, to: &mut String) -> fmt::Result {
+        let mut ruled_out = self.ruled_out().peekable();
+        if ruled_out.peek().is_some() {
+            writeln!(to, "\nruled out:")?;
+            for ruled_out in ruled_out {
+                writeln!(to, "  {:<28} {}", ruled_out.id, ruled_out.why)?;
+            }
+        }
+        if !self.diagnosis.verdicts.is_empty() && !self.diagnosis.abstained.is_empty() {
+            writeln!(
+                to,
+                "\nnot judged for want of signals: {}",
+                self.diagnosis.abstained.join(", ")
+            )?;
+        }
+        if !self.signals.adds_up {
+            writeln!(
+                to,
+                "\nthe kernel counted more or less than was seen: verdicts may miss a part (`whydrop watch` shows the rows)"
+            )?;
+        }
+        if self.lost > 0 {
+            writeln!(to, "{} line{} lost", self.lost, plural(self.lost as usize))?;
+        }
+        if self.diagnosis.verdicts.is_empty() {
+            return writeln!(
+                to,
+                "no verdict: watch while it happens (--for 10m), or try --probe"
+            );
+        }
+        writeln!(to, "\nafter the change: {}", self.verify())
+    }
+
+    /// Where something happened, what it is not is worth knowing.
+    fn ruled_out(&self) -> impl Iterator<Item = &crate::diagnose::RuledOut> {
+        let is_about_queue = self.signals.overflows() > 0;
+        self.diagnosis
+            .ruled_out
+            .iter()
+            .filter(move |_| is_about_queue)
+    }
+
+    fn verify(&self) -> String {
+        format!("whydrop verify {} --for 60s", Clean(&self.target))
+    }
+
+    fn write_markdown(&self, to: &mut String) -> fmt::Result {
+        writeln!(to, "# Why {} refuses connections\n", Clean(&self.target))?;
+        writeln!(
+            to,
+            "whydrop {} on tier {}.\n",
+            env!("CARGO_PKG_VERSION"),
+            self.tier
+        )?;
+        writeln!(to, "Before:\n\n```")?;
+        self.now.write_to(to)?;
+        writeln!(to, "```\n\nThen {}.\n", self.in_a_sentence())?;
+        self.write_tried(to)?;
+        for verdict in &self.diagnosis.verdicts {
+            writeln!(
+                to,
+                "## {} ({})\n\n{}.\n\nEvidence:\n",
+                verdict.id,
+                verdict.confidence.name(),
+                verdict.says
+            )?;
+            for evidence in &verdict.evidence {
+                writeln!(to, "- {} ({})", Clean(&evidence.says), evidence.from)?;
+            }
+            writeln!(to, "\nWhat to do:\n")?;
+            for (n, advice) in verdict.advice.iter().enumerate() {
+                writeln!(to, "{}. {advice}", n + 1)?;
+            }
+            writeln!(to)?;
+        }
+        writeln!(to, "## The rest\n\n```")?;
+        self.write_end(to)?;
+        writeln!(to, "```")
+    }
+
+    fn object(&self) -> AnswerView<'_> {
+        AnswerView {
+            r#type: "diagnosis",
+            schema: SCHEMA,
+            target: &self.target,
+            tier: self.tier.name(),
+            watched_s: self.signals.watched.as_secs_f64(),
+            first_drop_s: self.first_drop.map(|first| first.as_secs_f64()),
+            listeners: self.now.listeners.iter().map(ListeningView::of).collect(),
+            elsewhere: self.now.elsewhere.iter().map(ListeningView::of).collect(),
+            somaxconn: self.now.sysctls.somaxconn,
+            syncookies: self.now.sysctls.syncookies,
+            abort_on_overflow: self.now.sysctls.abort_on_overflow,
+            max_syn_backlog: self.now.sysctls.max_syn_backlog,
+            causes: self
+                .signals
+                .causes
+                .iter()
+                .map(|((kind, cause), n)| (format!("{kind}/{cause}"), *n))
+                .collect(),
+            clients: self.signals.clients,
+            verdicts: self
+                .diagnosis
+                .verdicts
+                .iter()
+                .map(|verdict| VerdictView::of(verdict, self.verify()))
+                .collect(),
+            ruled_out: self
+                .diagnosis
+                .ruled_out
+                .iter()
+                .map(|ruled_out| (ruled_out.id, ruled_out.why.as_str()))
+                .collect(),
+            abstained: &self.diagnosis.abstained,
+            adds_up: self.signals.adds_up,
+            lost: self.lost,
+            probe: self.tried.as_ref().map(|tried| TriedView {
+                to: tried.to,
+                took_ms: tried.took.as_millis() as u64,
+                outcome: &tried.outcome,
+            }),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct AnswerView<'a> {
+    r#type: &'static str,
+    schema: u32,
+    target: &'a str,
+    tier: &'static str,
+    watched_s: f64,
+    first_drop_s: Option<f64>,
+    listeners: Vec<ListeningView<'a>>,
+    elsewhere: Vec<ListeningView<'a>>,
+    somaxconn: Option<u64>,
+    syncookies: Option<u64>,
+    abort_on_overflow: Option<u64>,
+    max_syn_backlog: Option<u64>,
+    causes: std::collections::BTreeMap<String, u64>,
+    clients: usize,
+    verdicts: Vec<VerdictView<'a>>,
+    ruled_out: std::collections::BTreeMap<&'static str, &'a str>,
+    abstained: &'a [&'static str],
+    adds_up: bool,
+    lost: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probe: Option<TriedView<'a>>,
+}
+
+#[derive(Serialize)]
+struct TriedView<'a> {
+    to: Option<SocketAddr>,
+    took_ms: u64,
+    outcome: &'a str,
+}
+
+#[derive(Serialize)]
+struct ListeningView<'a> {
+    netns: u32,
+    addr: SocketAddr,
+    cookie: Cookie,
+    accept_queue_len: u32,
+    accept_queue_limit: u32,
+    sk_drops: Option<u32>,
+    #[serde(flatten)]
+    whose: Whose<'a>,
+}
+
+impl<'a> ListeningView<'a> {
+    fn of(listening: &'a Listening) -> Self {
+        Self {
+            netns: listening.netns,
+            addr: listening.snapshot.addr,
+            cookie: Cookie(listening.snapshot.cookie),
+            accept_queue_len: listening.snapshot.accept_queue_len,
+            accept_queue_limit: listening.snapshot.accept_queue_limit,
+            sk_drops: listening.snapshot.drops,
+            whose: Whose::of(&listening.owner, listening.cgroup.as_deref()),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct VerdictView<'a> {
+    id: &'static str,
+    confidence: &'static str,
+    says: &'static str,
+    evidence: Vec<EvidenceView<'a>>,
+    advice: &'a [&'static str],
+    verify: String,
+}
+
+#[derive(Serialize)]
+struct EvidenceView<'a> {
+    says: &'a str,
+    from: &'static str,
+}
+
+impl<'a> VerdictView<'a> {
+    fn of(verdict: &'a Verdict, verify: String) -> Self {
+        Self {
+            id: verdict.id,
+            confidence: verdict.confidence.name(),
+            says: verdict.says,
+            evidence: verdict
+                .evidence
+                .iter()
+                .map(|evidence| EvidenceView {
+                    says: &evidence.says,
+                    from: evidence.from,
+                })
+                .collect(),
+            advice: verdict.advice,
+            verify,
+        }
+    }
+}
