@@ -40,7 +40,8 @@ pub enum Command {
     Demo(DemoArgs),
 }
 
-const AFTER: &str = "Try: whydrop demo, then whydrop --listener :8080";
+const AFTER: &str =
+    "Try: whydrop demo, then whydrop --listener :8080; or whydrop why :8080 for an answer";
 
 const AFTER_LONG: &str = "\
 Events:
@@ -79,6 +80,7 @@ Examples:
   whydrop --comm nginx --client fd00::/8
                                        what one service refused to one network
   whydrop --format json --output f     for machines; docs/output.md has the fields
+  whydrop why :8080 --for 1m           why one port refuses, with evidence and advice
   whydrop --tier counters              without privileges: which listener, but not who
 
 Exit status: 0 done, 1 something failed, 2 wrong arguments, 3 this kernel cannot,

@@ -11,6 +11,7 @@ pub mod diag;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzz;
+pub mod kernel_log;
 pub mod mountinfo;
 pub mod netns;
 pub mod netstat;

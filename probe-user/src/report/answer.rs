@@ -44,6 +44,8 @@ pub struct Now {
     /// On the same port at other addresses.
     pub elsewhere: Vec<Listening>,
     pub sysctls: Sysctls,
+    /// What the kernel's log says of SYN floods at this port.
+    pub kernel_log: Vec<String>,
 }
 
 /// The attempt of `--probe`.
@@ -91,7 +93,11 @@ impl Now {
             known(self.sysctls.syncookies),
             known(self.sysctls.abort_on_overflow),
             known(self.sysctls.max_syn_backlog)
-        )
+        )?;
+        for line in &self.kernel_log {
+            writeln!(to, "kernel log: {}", Clean(line))?;
+        }
+        Ok(())
     }
 }
 
@@ -271,6 +277,7 @@ impl Answer {
             syncookies: self.now.sysctls.syncookies,
             abort_on_overflow: self.now.sysctls.abort_on_overflow,
             max_syn_backlog: self.now.sysctls.max_syn_backlog,
+            kernel_log: &self.now.kernel_log,
             causes: self
                 .signals
                 .causes
@@ -316,6 +323,7 @@ struct AnswerView<'a> {
     syncookies: Option<u64>,
     abort_on_overflow: Option<u64>,
     max_syn_backlog: Option<u64>,
+    kernel_log: &'a [String],
     causes: std::collections::BTreeMap<String, u64>,
     clients: usize,
     verdicts: Vec<VerdictView<'a>>,

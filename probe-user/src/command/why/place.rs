@@ -7,9 +7,12 @@ use crate::{
     command::watch::ListenerFilter,
     diagnose::{Signals, Sysctls},
     enrich::Enricher,
-    inspect::{diag::ListenerSnapshot, netns, sysctl},
+    inspect::{diag::ListenerSnapshot, kernel_log, netns, sysctl},
     report::answer::{Listening, Now},
 };
+
+/// Lines of the kernel's log that are shown.
+const LOG_LINES_AT_MOST: usize = 3;
 
 /// A port, and an address of it.
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +90,7 @@ impl Target {
         let own = only.or_else(|| netns::current().ok()).unwrap_or(0);
         now.netns = now.listeners.first().map_or(own, |first| first.netns);
         now.sysctls = sysctls(now.netns, enricher);
+        now.kernel_log = kernel_log::syn_floods(self.0.wanted().1, LOG_LINES_AT_MOST);
         now
     }
 

@@ -1,0 +1,67 @@
+//! What the kernel's log says about SYN floods at a port: from /dev/kmsg to the newest lines.
+//!
+//! Needs CAP_SYSLOG where kernel.dmesg_restrict is set; without, there are none.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
+
+/// Room for one record (kernel/printk/printk.c:PRINTK_MESSAGE_MAX, 5.10 to 7.2).
+const RECORD_BYTES: usize = 8192;
+
+/// The newest lines that name the port, at most so many.
+pub fn syn_floods(port: u16, at_most: usize) -> Vec<String> {
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open("/dev/kmsg");
+    let Ok(mut log) = opened else {
+        return Vec::new();
+    };
+    let mut record = [0; RECORD_BYTES];
+    let mut found = Vec::new();
+    loop {
+        match log.read(&mut record) {
+            Ok(0) => break,
+            Ok(length) => found.extend(flood_at(&record[..length], port)),
+            // A record that was overwritten while it was looked for.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    found.split_off(found.len().saturating_sub(at_most))
+}
+
+/// `4,321,98765,-;TCP: request_sock_TCP: Possible SYN flooding on port 0.0.0.0:8080. Sending cookies.`, with the
+/// address since 6.2 (net/ipv4/tcp_input.c:tcp_syn_flood_action).
+fn flood_at(record: &[u8], port: u16) -> Option<String> {
+    let text = String::from_utf8_lossy(record);
+    let (_, message) = text.lines().next()?.split_once(';')?;
+    let (_, place) = message.split_once("Possible SYN flooding on port ")?;
+    let place = place.split(". ").next()?;
+    let named = place.rsplit_once(':').map_or(place, |(_, port)| port);
+    (named.trim_end_matches('.').parse() == Ok(port)).then(|| message.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_a_port() {
+        let line = |message: &str| format!("4,321,98765,-;{message}\n SUBSYSTEM=x\n").into_bytes();
+        let with_address = line(
+            "TCP: request_sock_TCP: Possible SYN flooding on port [::]:8080. Sending cookies.",
+        );
+        let without = line(
+            "TCP: request_sock_TCP: Possible SYN flooding on port 8080. Dropping request.  Check SNMP counters.",
+        );
+        for record in [&with_address, &without] {
+            assert!(flood_at(record, 8080).is_some());
+            assert_eq!(flood_at(record, 80), None);
+        }
+        assert_eq!(flood_at(b"4,1,1,-;other", 8080), None);
+        assert_eq!(flood_at(b"\xff", 8080), None);
+    }
+}
