@@ -41,6 +41,32 @@ impl Cgroup {
         })
     }
 
+    /// Writes to one of its files, such as `cgroup.freeze`.
+    pub fn set(&self, file: &str, value: &str) -> Result<()> {
+        let here = self.directories.last().unwrap_or(&self.tree.point);
+        let path = here.join(file);
+        fs::write(&path, value).with_context(|| format!("write {value} to {}", path.display()))
+    }
+
+    /// Gives it and all between it and the tree's top a controller; `false` where the tree has none such.
+    pub fn enable(&self, controller: &str) -> Result<bool> {
+        let has = fs::read_to_string(self.tree.point.join("cgroup.controllers"))?;
+        if !has.split_whitespace().any(|it| it == controller) {
+            return Ok(false);
+        }
+        let above = self
+            .directories
+            .split_last()
+            .map_or(&[][..], |(_, above)| above);
+        for directory in [&self.tree.point].into_iter().chain(above) {
+            fs::write(
+                directory.join("cgroup.subtree_control"),
+                format!("+{controller}"),
+            )?;
+        }
+        Ok(true)
+    }
+
     /// Does the work with this process in the cgroup, and says by which path
     /// the kernel knows it.
     pub fn run<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<(T, String)> {

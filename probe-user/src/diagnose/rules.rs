@@ -25,6 +25,8 @@ pub(super) struct Rule {
 
 /// A share of the time that is no accident.
 const MUCH: f64 = 0.2;
+/// More than that is the better part.
+const HALF: f64 = 0.5;
 /// A thread that does nothing else.
 const FULL: f64 = 0.8;
 /// SYNs beyond the SYN queue that make a flood or a burst of them.
@@ -638,7 +640,9 @@ fn saturated(signals: &Signals) -> Judged {
     let Some((share, process, thread)) = busiest else {
         return Judged::Abstains;
     };
-    if share < FULL {
+    // On a busy host a thread that never rests also waits for its turn.
+    let waited = thread.delayed.unwrap_or(0.0);
+    if share < HALF || share + waited < FULL {
         return Judged::No(format!(
             "the busiest thread used {:.0} % of a CPU",
             share * 100.0
@@ -650,12 +654,13 @@ fn saturated(signals: &Signals) -> Judged {
             refused(signals),
             evidence(
                 format!(
-                    "thread {}[{}] of {}[{}] used {:.0} % of a CPU while the queue was full",
+                    "thread {}[{}] of {}[{}] used {:.0} % of a CPU while the queue was full, and waited {:.0} % for one",
                     thread.comm,
                     thread.tid,
                     process.comm,
                     process.pid,
-                    share * 100.0
+                    share * 100.0,
+                    waited * 100.0
                 ),
                 OF_TIMES,
             ),
@@ -674,7 +679,7 @@ fn starved(signals: &Signals) -> Judged {
     let Some((share, process, thread)) = most else {
         return Judged::Abstains;
     };
-    if share < 0.5 {
+    if share < HALF {
         return Judged::No(format!(
             "no thread waited for a CPU more than {:.0} % of the time",
             share * 100.0

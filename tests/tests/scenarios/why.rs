@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use whydrop_tests::cgroup::Cgroup;
 use whydrop_tests::client::Client;
 use whydrop_tests::deadline::{ready, soon, wait_until};
 use whydrop_tests::family::Family;
@@ -155,6 +156,33 @@ fn acceptor_that_is_stopped() -> Result<()> {
     let answer = pressed(&netns, to);
     kill_process(pid, Signal::CONT)?;
     expect(&answer?, &["acceptor-stopped"])
+}
+
+#[test]
+fn acceptor_in_a_frozen_cgroup() -> Result<()> {
+    let netns = Netns::new()?;
+    let cgroup = Cgroup::new("frozen")?;
+    let ((to, _holder), _) = cgroup.run(|| held(&netns, BACKLOG, Work::Serve { rest_us: 0 }))?;
+    cgroup.set("cgroup.freeze", "1")?;
+    let answer = pressed(&netns, to);
+    cgroup.set("cgroup.freeze", "0")?;
+    let answer = answer?;
+    expect(&answer, &["acceptor-stopped"])?;
+    ensure!(answer.to_string().contains("was frozen"), "{answer:#}");
+    Ok(())
+}
+
+/// Only where cgroup2 has the CPU controller.
+#[test]
+fn acceptor_without_cpu_quota() -> Result<()> {
+    let netns = Netns::new()?;
+    let cgroup = Cgroup::new("throttled")?;
+    if !cgroup.enable("cpu")? {
+        return Ok(());
+    }
+    cgroup.set("cpu.max", "10000 100000")?;
+    let ((to, _holder), _) = cgroup.run(|| held(&netns, BACKLOG, Work::Spin))?;
+    expect(&pressed(&netns, to)?, &["cpu-throttled"])
 }
 
 #[test]
