@@ -109,6 +109,10 @@ fn cases() -> Vec<Case> {
         ("acceptor-saturated", pinned(), |s| {
             thread(s).cpu = Some(0.97)
         }),
+        ("acceptor-saturated", pinned(), |s| {
+            thread(s).cpu = Some(0.6);
+            thread(s).delayed = Some(0.35);
+        }),
         ("acceptor-starved", pinned(), |s| {
             thread(s).delayed = Some(0.7)
         }),
