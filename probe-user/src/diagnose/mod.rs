@@ -7,6 +7,7 @@
 mod rules;
 mod signals;
 
+pub use self::rules::explains_overflow;
 use self::rules::{Judged, RULES};
 pub use self::signals::{Cgroup, Member, Process, Signals, Sysctls, Thread};
 

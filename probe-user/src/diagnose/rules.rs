@@ -1,6 +1,9 @@
 //! The one table of rules, causes before the symptoms that they explain.
 
-use super::{Confidence, Diagnosis, Evidence, Signals, signals::Process};
+use super::{
+    Confidence, Diagnosis, Evidence, Signals,
+    signals::{Process, Thread},
+};
 use crate::decode::Kind;
 
 /// What a rule finds.
@@ -188,7 +191,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "acceptor-blocked",
-        says: "the process slept in something that is not accept(2) while its queue was full",
+        says: "every thread of the process slept in something that is not accept(2) while its queue was full",
         advice: &[
             "find what it waits for: the system call below, its stack in /proc/PID/stack, a lock, a slow disk or backend",
             "move what blocks to another thread than the one that accepts",
@@ -385,7 +388,8 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-pub(super) fn explains_overflow(id: &str) -> bool {
+/// Whether a verdict says why an accept queue was full.
+pub fn explains_overflow(id: &str) -> bool {
     RULES.iter().any(|rule| rule.id == id && rule.overflow)
 }
 
@@ -800,35 +804,53 @@ fn paused(signals: &Signals) -> Judged {
 }
 
 fn blocked(signals: &Signals) -> Judged {
-    let worst = match accepts_nothing(signals) {
+    let worst = match pinned(signals) {
         Ok(worst) => worst,
         Err(no) => return no,
     };
-    let mut looked = signals
+    let looked: Vec<(&Process, &Thread)> = signals
         .threads()
         .filter(|(_, thread)| thread.looks >= 3)
-        .peekable();
-    if looked.peek().is_none() {
+        .collect();
+    let Some((process, thread)) = looked
+        .iter()
+        .find(|(process, thread)| process.pid == thread.tid)
+        .or(looked.first())
+    else {
         return Judged::Abstains;
-    }
-    let (mut asleep, mut waits) = (None, false);
-    for (process, thread) in looked {
-        waits |= thread.waiting * 10 >= thread.looks * 2;
-        if thread.blocked * 10 >= thread.looks * 8 {
-            asleep = asleep.or(Some((process, thread)));
-        }
-    }
-    if waits {
+    };
+    if looked
+        .iter()
+        .any(|(_, thread)| thread.waiting * 10 >= thread.looks * 2)
+    {
         return Judged::No("a thread of the owner waits for connections".into());
     }
-    let Some((process, thread)) = asleep else {
-        return Judged::No("no thread of the owner slept all the time".into());
+    // One that is awake may be the one that accepts.
+    if looked
+        .iter()
+        .any(|(_, thread)| thread.blocked * 10 < thread.looks * 8)
+    {
+        return Judged::No("not every thread of the owner slept all the time".into());
+    }
+    let accepted = match worst.accepted_while_full {
+        Some(0) => stood_still(worst),
+        Some(n) => evidence(
+            format!("{n} were accepted while the queue was over its limit"),
+            OF_HOOKS,
+        ),
+        None => evidence(
+            format!(
+                "the queue was over its limit in {} of {} looks",
+                worst.full_looks, worst.looks
+            ),
+            OF_QUEUE,
+        ),
     };
     Judged::Yes(
         Confidence::Likely,
         vec![
             refused(signals),
-            stood_still(worst),
+            accepted,
             evidence(
                 format!(
                     "thread {}[{}] of {}[{}] slept in {} in {} of {} looks",
@@ -1035,6 +1057,9 @@ fn burst(signals: &Signals) -> Judged {
     let (beyond, established) = (beyond_syn_queue(signals), established(signals));
     if beyond == 0 {
         return Judged::No("the SYN queue had room for every SYN".into());
+    }
+    if signals.overflows() > 0 {
+        return Judged::No("requests stay in the SYN queue while the accept queue is full".into());
     }
     if established < beyond {
         return Judged::No(format!(

@@ -124,6 +124,20 @@ fn cases() -> Vec<Case> {
             thread(s).blocked = 20;
             thread(s).blocked_in = Some("futex".into());
         }),
+        ("acceptor-blocked", pinned(), |s| {
+            thread(s).blocked = 18;
+            s.members[0].accepted_while_full = Some(14);
+        }),
+        // A worker that sleeps beside a thread that is awake says nothing.
+        ("undetermined", pinned(), |s| {
+            let sleeps = Thread {
+                tid: 8,
+                looks: 20,
+                blocked: 20,
+                ..Thread::default()
+            };
+            s.processes[0].threads.push(sleeps);
+        }),
         ("reuseport-orphan", pinned(), |s| {
             s.members[0].polled = Some(false);
             s.members.push(Member {

@@ -14,7 +14,7 @@ use super::{
     text::{Clean, plural, whose},
 };
 use crate::{
-    diagnose::{Diagnosis, Signals, Sysctls, Verdict},
+    diagnose::{Diagnosis, RuledOut, Signals, Sysctls, Verdict, explains_overflow},
     inspect::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner},
     loader::Tier,
 };
@@ -216,13 +216,13 @@ impl Answer {
         writeln!(to, "\nafter the change: {}", self.verify())
     }
 
-    /// Where something happened, what it is not is worth knowing.
-    fn ruled_out(&self) -> impl Iterator<Item = &crate::diagnose::RuledOut> {
+    /// Where a queue was full, what did not keep it so is worth knowing.
+    fn ruled_out(&self) -> impl Iterator<Item = &RuledOut> {
         let is_about_queue = self.signals.overflows() > 0;
         self.diagnosis
             .ruled_out
             .iter()
-            .filter(move |_| is_about_queue)
+            .filter(move |ruled_out| is_about_queue && explains_overflow(ruled_out.id))
     }
 
     fn verify(&self) -> String {
