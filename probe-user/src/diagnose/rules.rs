@@ -193,7 +193,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "acceptor-blocked",
         says: "every thread of the process slept in something that is not accept(2) while its queue was full",
         advice: &[
-            "find what it waits for: the system call below, its stack in /proc/PID/stack, a lock, a slow disk or backend",
+            "find what it waits for: the system call above, its stack in /proc/PID/stack, a lock, a slow disk or backend",
             "move what blocks to another thread than the one that accepts",
         ],
         overflow: true,
