@@ -67,13 +67,17 @@ impl ListenerFilter {
                 .is_none_or(|wanted| wanted == addr.ip().to_canonical())
     }
 
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
     /// As the kernel side is told of it.
     pub const fn wanted(&self) -> Wanted {
         (self.addr, self.port)
     }
 
     /// Whether a listener bound to `addr` can get packets for this filter.
-    fn takes_listener(&self, addr: SocketAddr) -> bool {
+    pub fn takes_listener(&self, addr: SocketAddr) -> bool {
         self.takes(addr) || addr.ip().is_unspecified() && addr.port() == self.port
     }
 }

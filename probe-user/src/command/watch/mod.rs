@@ -11,7 +11,13 @@ mod pressure;
 mod sampled;
 mod tally;
 
-use std::{future::Future, path::PathBuf, pin::Pin, task::Poll, time::Duration};
+use std::{
+    future::Future,
+    path::PathBuf,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use clap::Args;
 use tokio::{
@@ -22,9 +28,9 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval, sleep, sleep_until},
 };
 
-pub use self::{conduct::Conduct, detail::Detail};
+pub use self::{conduct::Conduct, detail::Detail, filter::ListenerFilter};
 use self::{
-    filter::{Filter, ListenerFilter, Only},
+    filter::{Filter, Only},
     live::{Live, Parts},
 };
 use super::{Failure, kernel_release, status};
@@ -96,6 +102,26 @@ pub struct WatchArgs {
     pub only: Only,
 }
 
+impl Default for WatchArgs {
+    /// What `whydrop watch` does without arguments.
+    fn default() -> Self {
+        Self {
+            format: Format::Text,
+            duration: None,
+            listeners: Vec::new(),
+            netns: "all".into(),
+            tier: None,
+            events: Events::Attempts,
+            detail: Detail::AUTO,
+            warn: None,
+            stats: None,
+            output: None,
+            ring_bytes: 1 << 20,
+            only: Only::default(),
+        }
+    }
+}
+
 /// Which retransmits and resets are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Events {
@@ -151,7 +177,7 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
         .map_err(|error| Failure::failed(format!("cannot start the event loop: {error}")))?;
     // From here on a signal ends the watch with its summary, however early it comes.
     let mut stop = runtime
-        .block_on(async { Stop::new(conduct.until, conduct.ends_by_signal) })
+        .block_on(async { Stop::new(conduct.until, conduct.ends_by_signal, conduct.signalled) })
         .map_err(|error| Failure::failed(format!("cannot catch signals: {error}")))?;
     let mut enricher = Enricher::new();
     args.only.check(args.tier).map_err(Failure::usage)?;
@@ -163,11 +189,7 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
     let filter = Filter {
         only: args.only.clone(),
         listeners: args.listeners.clone(),
-        netns: match args.netns.as_str() {
-            "all" => None,
-            "self" => Some(netns::current().map_err(Failure::failed)?),
-            spec => Some(enricher.registry.resolve(spec).map_err(Failure::usage)?),
-        },
+        netns: scope(&args.netns, &mut enricher.registry)?,
     };
     let mut probe = match args.tier {
         Some(Tier::Counters) => None,
@@ -255,6 +277,15 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
     finish(summary, &reporter, output)
 }
 
+/// The namespace that `--netns` asks for; `None` for all.
+pub fn scope(netns: &str, registry: &mut netns::Registry) -> Result<Option<u32>, Failure> {
+    match netns {
+        "all" => Ok(None),
+        "self" => netns::current().map(Some).map_err(Failure::failed),
+        spec => registry.resolve(spec).map(Some).map_err(Failure::usage),
+    }
+}
+
 fn finish(summary: Summary, reporter: &Reporter, output: Output) -> Result<Summary, Failure> {
     let mut last = String::new();
     reporter.write(&Line::Summary(&summary), &mut last);
@@ -273,8 +304,9 @@ fn finish(summary: Summary, reporter: &Reporter, output: Output) -> Result<Summa
 
 /// What ends a watch.
 struct Stop<'a> {
-    signals: Vec<Signal>,
+    signals: Vec<(SignalKind, Signal)>,
     ends_by_signal: bool,
+    signalled: Box<dyn FnMut(SignalKind) + 'a>,
     end: Option<tokio::time::Instant>,
     until: Pin<Box<dyn Future<Output = ()> + 'a>>,
 }
@@ -283,30 +315,37 @@ impl<'a> Stop<'a> {
     fn new(
         until: Pin<Box<dyn Future<Output = ()> + 'a>>,
         ends_by_signal: bool,
+        signalled: Box<dyn FnMut(SignalKind) + 'a>,
     ) -> std::io::Result<Self> {
-        let mut signals = vec![
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-        ];
+        let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate()];
         // Who started whydrop with SIGHUP ignored (nohup) wants it to outlive the terminal.
         if !is_ignored(SignalKind::hangup()) {
-            signals.push(signal(SignalKind::hangup())?);
+            kinds.push(SignalKind::hangup());
         }
+        let listen = |kind| Ok((kind, signal(kind)?));
         Ok(Self {
-            signals,
+            signals: kinds
+                .into_iter()
+                .map(listen)
+                .collect::<std::io::Result<_>>()?,
             ends_by_signal,
+            signalled,
             end: None,
             until,
         })
     }
 
+    /// Whether a signal came before it was ready, of one that signals do not end later.
+    fn came_early(&mut self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        !self.ends_by_signal && take(&mut self.signals, &mut self.signalled, &mut context)
+    }
+
     async fn wait(&mut self) {
         let (signals, ends_by_signal) = (&mut self.signals, self.ends_by_signal);
+        let signalled = &mut self.signalled;
         let any_signal = std::future::poll_fn(|context| {
-            let came = signals
-                .iter_mut()
-                .any(|signal| signal.poll_recv(context).is_ready());
-            if came && ends_by_signal {
+            if take(signals, signalled, context) && ends_by_signal {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -327,8 +366,24 @@ impl<'a> Stop<'a> {
     }
 }
 
+/// Takes every signal that has come; whether one has. Those that have not are waited for.
+fn take(
+    signals: &mut [(SignalKind, Signal)],
+    signalled: &mut dyn FnMut(SignalKind),
+    context: &mut Context<'_>,
+) -> bool {
+    let mut came = false;
+    for (kind, signal) in signals {
+        while let Poll::Ready(Some(())) = signal.poll_recv(context) {
+            came = true;
+            signalled(*kind);
+        }
+    }
+    came
+}
+
 /// Whether this process was started to ignore a signal.
-fn is_ignored(kind: SignalKind) -> bool {
+pub fn is_ignored(kind: SignalKind) -> bool {
     let status = std::fs::read("/proc/self/status").unwrap_or_default();
     mask(&status, "SigIgn").is_some_and(|ignored| ignored >> (kind.as_raw_value() - 1) & 1 == 1)
 }
@@ -342,6 +397,9 @@ async fn watch_live(
 ) -> std::io::Result<(Summary, Reporter, Output)> {
     let mut live = Live::begin(parts, &mut probe);
     live.tell(&Line::Start(start));
+    if stop.came_early() {
+        return Ok(live.end(&mut probe));
+    }
     ready(start);
     // SAFETY: the descriptor is the ring's, which lives in the probe and so as long as the AsyncFd.
     let mut ring = unsafe { AsyncFd::register_with_interest(probe, Interest::READABLE)? };
