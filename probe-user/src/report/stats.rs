@@ -26,7 +26,7 @@ pub enum Accepted {
 }
 
 impl Accepted {
-    const fn number(self) -> Option<u64> {
+    pub const fn number(self) -> Option<u64> {
         match self {
             Self::Counted(n) | Self::Derived(n) => Some(n),
             Self::Unknown => None,
