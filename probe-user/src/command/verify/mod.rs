@@ -75,9 +75,16 @@ pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
         Conduct {
             ready: Box::new(|_| {
                 *found.borrow_mut() = listening_in(args);
-                if found.borrow().is_empty() {
-                    eprintln!("whydrop: nobody listens on {} yet", args.listener);
-                }
+                let nobody = if found.borrow().is_empty() {
+                    "; nobody listens there yet"
+                } else {
+                    ""
+                };
+                eprintln!(
+                    "whydrop: watching {} for {:.1} s{nobody}",
+                    args.listener,
+                    args.duration.as_secs_f64()
+                );
             }),
             ..Conduct::silent(|_| {})
         },

@@ -11,8 +11,8 @@ use std::{
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
-    Stop,
     live::{Parts, readings},
+    stop::Stop,
 };
 use crate::{
     decode::{Kind, Stage},
