@@ -1,10 +1,10 @@
 //! Whether what was seen is all there was: a summary comes in, the reasons to
 //! doubt it go out. Does no I/O and reads no clock.
 
-use crate::{loader::Tier, report::Summary};
-
-/// Counters of which each step is a refusal of a listener.
-const OF_REFUSALS: [&str; 3] = ["ListenOverflows", "ListenDrops", "TCPReqQFullDrop"];
+use crate::{
+    loader::Tier,
+    report::{OF_REFUSALS, Summary},
+};
 
 /// What is judged.
 #[derive(Clone, Copy, Debug)]

@@ -22,7 +22,7 @@ pub use self::{
     stats::{Accepted, ListenerStatsRow, Waited},
     text::{counts_in_words, name_of},
     time::Clock,
-    verify::{Verdict, Verified},
+    verify::{OF_REFUSALS, Verdict, Verified},
 };
 use crate::{
     cause::{Cause, Reasons},

@@ -171,11 +171,7 @@ fn write_headline(ran: &Ran, to: &mut String) -> fmt::Result {
     let mut harm = ran.summary.counts.clone();
     harm.retain(|(kind, _), n| *n > 0 && OTHER_HARM.contains(kind));
     if !harm.is_empty() {
-        write!(
-            to,
-            "; no refusals of a listener: {}",
-            counts_in_words(&harm)
-        )?;
+        write!(to, "; not judged: {}", counts_in_words(&harm))?;
     }
     to.push('\n');
     Ok(())

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::reconcile::Row;
 
-/// Counters of which each step is a refusal.
-const OF_REFUSALS: [&str; 3] = ["ListenOverflows", "ListenDrops", "TCPReqQFullDrop"];
+/// Counters of which each step is a refusal of a listener.
+pub const OF_REFUSALS: [&str; 3] = ["ListenOverflows", "ListenDrops", "TCPReqQFullDrop"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -80,7 +80,7 @@ fn write_all(verified: &Verified, to: &mut String) -> fmt::Result {
     };
     writeln!(
         to,
-        "{}: {}, {} in {:.1} s",
+        "{}: {} ({}, {:.1} s)",
         verified.verdict.in_words(),
         Clean(first),
         Clean(&verified.listener),

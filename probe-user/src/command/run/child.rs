@@ -13,6 +13,7 @@ use rustix::process::{Pid, kill_process};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::Notify,
+    time::sleep,
 };
 
 use crate::{
@@ -23,6 +24,9 @@ use crate::{
 /// What a shell ends with when a command is not there, and when it cannot be run.
 const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
+
+/// An end that no signal tells of is noticed after so long.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Signals that a terminal or a shell may have told whydrop to ignore, and that whydrop does not ignore.
 const CAUGHT: [i32; 3] = [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
@@ -35,6 +39,8 @@ pub struct Child {
     state: RefCell<State>,
     /// It was started, or could not be.
     begun: Notify,
+    /// Tells when to look whether it has ended.
+    ends: RefCell<Option<Signal>>,
 }
 
 #[derive(Debug, Default)]
@@ -53,8 +59,6 @@ enum State {
 struct Running {
     process: Process,
     began: Instant,
-    /// Tells when to look whether it has ended.
-    ends: Signal,
     /// A SIGQUIT of the terminal is for the command alone.
     _quits: Signal,
 }
@@ -67,6 +71,7 @@ impl Child {
             ignored: CAUGHT.into_iter().filter(is_ignored).collect(),
             state: RefCell::default(),
             begun: Notify::new(),
+            ends: RefCell::default(),
         }
     }
 
@@ -100,13 +105,14 @@ impl Child {
                 });
             }
         }
+        // Caught before the start, so that no end is missed.
+        *self.ends.borrow_mut() = Some(ends);
         let process = command
             .spawn()
             .map_err(|error| not_started(&program.to_string_lossy(), &error))?;
         Ok(Running {
             process,
             began: Instant::now(),
-            ends,
             _quits: quits,
         })
     }
@@ -114,26 +120,29 @@ impl Child {
     /// Returns when it has ended, or could not be started.
     pub async fn ended(&self) {
         self.begun.notified().await;
-        std::future::poll_fn(|context| {
-            let mut state = self.state.borrow_mut();
-            let State::Running(running) = &mut *state else {
-                return std::task::Poll::Ready(());
-            };
-            // Asked for first, so that an end between the two is not missed.
-            while running.ends.poll_recv(context).is_ready() {}
-            match running.look() {
-                Ok(None) => std::task::Poll::Pending,
-                Ok(Some(done)) => {
-                    *state = done;
-                    std::task::Poll::Ready(())
-                }
-                Err(error) => {
-                    *state = State::Failed(lost(&error));
-                    std::task::Poll::Ready(())
-                }
+        let ends = self.ends.borrow_mut().take();
+        let Some(mut ends) = ends else { return };
+        while self.runs() {
+            tokio::select! {
+                _ = ends.recv() => {}
+                // Whoever started whydrop may have blocked SIGCHLD.
+                () = sleep(LOOK_AGAIN_AFTER) => {}
             }
-        })
-        .await;
+        }
+    }
+
+    /// Looks whether it still runs.
+    fn runs(&self) -> bool {
+        let state = &mut *self.state.borrow_mut();
+        let State::Running(running) = state else {
+            return false;
+        };
+        match running.look() {
+            Ok(None) => return true,
+            Ok(Some(done)) => *state = done,
+            Err(error) => *state = State::Failed(lost(&error)),
+        }
+        false
     }
 
     /// Passes a signal on, unless the terminal has sent it to the command as well.

@@ -134,10 +134,7 @@ fn notes(asked: &Asked, summary: &Summary) -> Vec<String> {
     let mut harm = summary.counts.clone();
     harm.retain(|(kind, _), n| *n > 0 && OTHER_HARM.contains(kind));
     if !harm.is_empty() {
-        notes.push(format!(
-            "no refusals of the listener, and not judged: {}",
-            counts_in_words(&harm)
-        ));
+        notes.push(format!("not judged: {}", counts_in_words(&harm)));
     }
     let reset: u64 = summary.stats.iter().map(|row| row.reset).sum();
     if reset > 0 {
@@ -282,7 +279,7 @@ mod tests {
             verified.notes,
             [
                 "ended early: 2.0 s of 60.0 s are judged",
-                "no refusals of the listener, and not judged: 3 refused (3 syn)",
+                "not judged: 3 refused (3 syn)",
                 "not judged: 2 in a queue when its listener was closed, and so reset"
             ]
         );
