@@ -188,8 +188,8 @@ fn write_hurt(reporter: &Reporter, hurt: &Hurt, to: &mut String) -> fmt::Result 
     if tally.netns != reporter.own_netns {
         write!(to, "  netns {}", tally.netns)?;
     }
-    let causes = by_cause(&tally.causes);
-    let causes: Vec<String> = causes.iter().map(|(why, n)| format!("{why} {n}")).collect();
+    let causes = tally.causes.iter();
+    let causes: Vec<String> = causes.map(|((_, why), n)| format!("{why} {n}")).collect();
     writeln!(
         to,
         "\n  {}: {}",

@@ -27,7 +27,7 @@ use crate::{
     cause::Reasons,
     inspect::netns,
     loader::Tier,
-    report::{Dropped, Ended, Format, Hurt, Ran, Reporter, Summary},
+    report::{Dropped, Ended, Format, Hurt, ListenerTally, Ran, Reporter, Summary},
 };
 
 /// When nothing was told for so long, the command's last packets have been dealt with.
@@ -69,7 +69,8 @@ pub struct RunArgs {
 
 /// Runs the command; its own status comes out, or 1 for what was dropped.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
-    let mut report: Box<dyn Write> = match &args.report {
+    // Before anything is started: who cannot be told needs not be watched.
+    let report: Box<dyn Write> = match &args.report {
         None => Box::new(io::stderr()),
         Some(path) => Box::new(File::create(path).map_err(|error| {
             Failure::usage(format!(
@@ -78,6 +79,27 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
             ))
         })?),
     };
+    let ran = judged(args, watch_it_run(args)?);
+    let told = tell(args.format, &ran, report);
+    match (ran.status, told) {
+        (status::OK, Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(
+            Failure::failed(format!("writing the report failed: {error}")),
+        ),
+        (status::OK, _) => Ok(()),
+        (status, _) => Err(Failure::new(status, "")),
+    }
+}
+
+/// A command that has ended, and what was seen meanwhile.
+struct Watched {
+    ended: Ended,
+    lasted: Duration,
+    filters: Vec<String>,
+    ledger: Ledger,
+    summary: Summary,
+}
+
+fn watch_it_run(args: &RunArgs) -> Result<Watched, Failure> {
     let watch_args = WatchArgs {
         listeners: args.listeners.clone(),
         netns: args.netns.clone(),
@@ -107,60 +129,59 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
             })
         },
     );
-    // A watch that failed before the command was started has the word; later, the command is waited for.
-    let summary = match watched {
-        Ok(summary) => summary,
-        Err(failure) => {
-            return Err(match child.outcome() {
-                Ok((ended, _)) if ended.status() != status::OK => {
-                    Failure::new(ended.status(), failure.message)
-                }
-                _ => failure,
-            });
+    let outcome = child.outcome();
+    let summary = watched.map_err(|failure| match &outcome {
+        // Where the command has run, its own failure is the status.
+        Ok((ended, _)) if ended.status() != status::OK => {
+            Failure::new(ended.status(), failure.message)
         }
+        _ => failure,
+    })?;
+    let (ended, lasted) = outcome?;
+    Ok(Watched {
+        ended,
+        lasted,
+        filters: filters.into_inner(),
+        ledger: ledger.into_inner(),
+        summary,
+    })
+}
+
+fn judged(args: &RunArgs, watched: Watched) -> Ran {
+    let Watched {
+        ended,
+        lasted,
+        filters,
+        ledger,
+        summary,
+    } = watched;
+    let (dropped, doubts) = judge(&summary, !args.listeners.is_empty());
+    let hurt = |tally: &ListenerTally| Hurt {
+        moments: ledger.moments(tally),
+        tally: tally.clone(),
     };
-    let (ended, lasted) = child.outcome()?;
-    let picks_listeners = !args.listeners.is_empty();
-    let (dropped, doubts) = judge(&summary, picks_listeners);
-    let status = status_of(ended, dropped, args.fail_on_drop);
-    let ledger = ledger.into_inner();
-    let ran = Ran {
-        command: args
-            .command
-            .iter()
-            .map(|word| word.to_string_lossy().into_owned())
-            .collect(),
+    let word = |word: &OsString| word.to_string_lossy().into_owned();
+    Ran {
+        command: args.command.iter().map(word).collect(),
         lasted,
         ended,
-        status,
-        filters: filters.into_inner(),
+        status: status_of(ended, dropped, args.fail_on_drop),
+        filters,
         dropped,
         doubts,
-        hurt: summary
-            .listeners
-            .iter()
-            .map(|tally| Hurt {
-                moments: ledger.moments(tally),
-                tally: tally.clone(),
-            })
-            .collect(),
+        hurt: summary.listeners.iter().map(hurt).collect(),
         candidates: ledger.candidates(),
         summary,
-    };
-    let mut text = String::new();
-    let own_netns = netns::current().unwrap_or(0);
-    Reporter::new(args.format, ran.summary.tier, own_netns, Reasons::default())
-        .write_ran(&ran, &mut text);
-    let written = report
-        .write_all(text.as_bytes())
-        .and_then(|()| report.flush());
-    match written {
-        Err(error) if status == status::OK && error.kind() != io::ErrorKind::BrokenPipe => Err(
-            Failure::failed(format!("writing the report failed: {error}")),
-        ),
-        _ if status == status::OK => Ok(()),
-        _ => Err(Failure::new(status, "")),
     }
+}
+
+fn tell(format: Format, ran: &Ran, mut to: Box<dyn Write>) -> io::Result<()> {
+    let own_netns = netns::current().unwrap_or(0);
+    let reporter = Reporter::new(format, ran.summary.tier, own_netns, Reasons::default());
+    let mut text = String::new();
+    reporter.write_ran(ran, &mut text);
+    to.write_all(text.as_bytes())?;
+    to.flush()
 }
 
 /// Lets what is under way come in.
