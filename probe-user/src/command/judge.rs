@@ -13,6 +13,8 @@ pub struct Scope<'a> {
     pub namespaces: Option<&'a [u32]>,
     /// Whether some listeners are judged only.
     pub picks_listeners: bool,
+    /// Whether every namespace that is judged can be found and read.
+    pub reads_all: bool,
 }
 
 /// Why refusals may be missing from the counts; empty where none can be.
@@ -42,6 +44,10 @@ pub fn doubts(summary: &Summary, scope: Scope<'_>) -> Vec<String> {
             health.late,
             "decisions were found late, and whose they are is not known",
         );
+    }
+    if !scope.reads_all {
+        let why = "without CAP_SYS_PTRACE and CAP_SYS_ADMIN not every network namespace is found and read; name one with --netns";
+        doubts.push(why.into());
     }
     doubts
 }
@@ -116,11 +122,13 @@ pub mod tests {
     const EVERYTHING: Scope<'_> = Scope {
         namespaces: None,
         picks_listeners: false,
+        reads_all: true,
     };
 
     const ONE: Scope<'_> = Scope {
         namespaces: Some(&[7]),
         picks_listeners: true,
+        reads_all: true,
     };
 
     #[test]
@@ -159,6 +167,16 @@ pub mod tests {
         assert_eq!(doubts(&counted, ONE).len(), 3);
         let unknown = summary(Tier::Counters, None, None);
         assert_eq!(doubts(&unknown, EVERYTHING).len(), 3);
+    }
+
+    #[test]
+    fn namespaces_that_nobody_can_read_are_doubted() {
+        let scope = Scope {
+            reads_all: false,
+            ..EVERYTHING
+        };
+        let found = doubts(&summary(Tier::Cgroup, Some(0), Some(0)), scope);
+        assert!(found[0].starts_with("without CAP_SYS_PTRACE"), "{found:?}");
     }
 
     #[test]

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     cause::Reasons,
     inspect::netns,
-    loader::Tier,
+    loader::{Tier, reads_every_netns},
     report::{Dropped, Ended, Format, Hurt, ListenerTally, Ran, Reporter, Summary},
 };
 
@@ -155,7 +155,12 @@ fn judged(args: &RunArgs, watched: Watched) -> Ran {
         ledger,
         summary,
     } = watched;
-    let (dropped, doubts) = judge(&summary, !args.listeners.is_empty());
+    let scope = Scope {
+        namespaces: None,
+        picks_listeners: !args.listeners.is_empty(),
+        reads_all: args.netns != "all" || reads_every_netns(),
+    };
+    let (dropped, doubts) = judge(&summary, scope);
     let hurt = |tally: &ListenerTally| Hurt {
         moments: ledger.moments(tally),
         tally: tally.clone(),
@@ -196,17 +201,13 @@ async fn settle(last_line: &Cell<Instant>) {
 }
 
 /// Whether anything was dropped, and why that may not be all.
-fn judge(summary: &Summary, picks_listeners: bool) -> (Dropped, Vec<String>) {
-    let scope = Scope {
-        namespaces: None,
-        picks_listeners,
-    };
+fn judge(summary: &Summary, scope: Scope<'_>) -> (Dropped, Vec<String>) {
     let doubts = judge::doubts(summary, scope);
     let dropped = match summary.refusals() {
         0 if doubts.is_empty() => Dropped::Nothing,
         0 => Dropped::CannotTell,
         // Without hooks, one of several candidates: it may have been another listener.
-        _ if picks_listeners && summary.tier == Tier::Counters => Dropped::CannotTell,
+        _ if scope.picks_listeners && summary.tier == Tier::Counters => Dropped::CannotTell,
         _ => Dropped::Something,
     };
     (dropped, doubts)
@@ -229,7 +230,12 @@ mod tests {
     };
 
     fn check(summary: &Summary, picks_listeners: bool, expect: Dropped) {
-        assert_eq!(judge(summary, picks_listeners).0, expect);
+        let scope = Scope {
+            namespaces: None,
+            picks_listeners,
+            reads_all: true,
+        };
+        assert_eq!(judge(summary, scope).0, expect);
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct Asked {
     pub time: Duration,
     /// Namespaces in which somebody listens there, at the end or at the beginning.
     pub listening_in: Vec<u32>,
+    /// Whether every namespace that was asked for can be found and read.
+    pub reads_all: bool,
 }
 
 pub fn judge(asked: Asked, summary: Summary) -> Verified {
@@ -70,6 +72,7 @@ fn verdict(
         Scope {
             namespaces: Some(namespaces),
             picks_listeners: true,
+            reads_all: asked.reads_all,
         },
     );
     if summary.health.stats_full > 0 {
@@ -165,6 +168,7 @@ mod tests {
             listener: ":80".into(),
             time: Duration::from_secs(seconds),
             listening_in: vec![7],
+            reads_all: true,
         }
     }
 

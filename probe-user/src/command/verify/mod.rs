@@ -15,7 +15,7 @@ use crate::{
     cause::Reasons,
     enrich::Enricher,
     inspect::netns,
-    loader::Tier,
+    loader::{Tier, reads_every_netns},
     report::{Format, Reporter, Verdict},
 };
 
@@ -95,6 +95,7 @@ pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
         listener: args.listener.to_string(),
         time: args.duration,
         listening_in: namespaces,
+        reads_all: args.netns != "all" || reads_every_netns(),
     };
     let verified = judge(asked, summary);
     let mut text = String::new();
