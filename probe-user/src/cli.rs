@@ -3,7 +3,10 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{check::CheckArgs, demo::DemoArgs, watch::WatchArgs, why::WhyArgs};
+use crate::command::{
+    check::CheckArgs, demo::DemoArgs, run::RunArgs, verify::VerifyArgs, watch::WatchArgs,
+    why::WhyArgs,
+};
 
 /// Says when, where and why the kernel drops or refuses TCP connections at a listener
 ///
@@ -32,6 +35,12 @@ pub struct Cli {
 pub enum Command {
     /// Print each refused connection as it happens (the default)
     Watch(Box<WatchArgs>),
+    /// Start a command, and tell what was refused while it ran
+    #[command(after_help = RUN)]
+    Run(RunArgs),
+    /// Watch one listener for a time, and say whether it took everybody who came
+    #[command(after_help = VERIFY)]
+    Verify(VerifyArgs),
     /// Say which hooks this kernel allows, by trying each
     Check(CheckArgs),
     /// Say why a port refuses connections: looks, watches, and answers with evidence and advice
@@ -82,6 +91,25 @@ Examples:
   whydrop --format json --output f     for machines; docs/output.md has the fields
   whydrop why :8080 --for 1m           why one port refuses, with evidence and advice
   whydrop --tier counters              without privileges: which listener, but not who
+  whydrop run --fail-on-drop -- make load-test
+                                       a test that fails when anything was refused
+  whydrop verify 8080 --for 60s        did the fix hold?
 
-Exit status: 0 done, 1 something failed, 2 wrong arguments, 3 this kernel cannot,
+Exit status: 0 done, 1 something failed (or was refused: `run`, `verify`), 2 wrong arguments, 3 this kernel cannot,
 4 a capability is missing.";
+
+const RUN: &str = "\
+The command keeps standard input, output and error; the report goes to standard error, or to a file.
+What is refused is that of the whole host while the command runs, unless --listener or --netns choose.
+SIGTERM and SIGHUP are passed on to the command. It is not started when whydrop cannot watch.
+
+Exit status: the command's own, 128 and its number when a signal ended it; 127 when it is not found, 126 when
+it cannot be started. With --fail-on-drop 1 when the command succeeded and something was refused, or when that
+cannot be told. Before the command is started: 2 wrong arguments, 3 this kernel cannot, 4 a capability is missing.";
+
+const VERIFY: &str = "\
+It holds when connections came, none was refused, and the accept queue never was as long as its limit.
+When nobody came, nothing is proved. A signal ends it early, and what was seen until then is judged.
+
+Exit status: 0 it held; 1 it did not, nothing was proved, or it cannot be told; 2 wrong arguments, 3 this kernel
+cannot, 4 a capability is missing.";

@@ -6,7 +6,7 @@ use clap::Parser;
 use probe_user::{
     cli::{Cli, Command},
     command::{
-        Failure, check, demo, status,
+        Failure, check, demo, run, status, verify,
         watch::{self, Conduct},
         why,
     },
@@ -27,6 +27,8 @@ fn main() -> ExitCode {
     };
     let result = match &cli.command {
         Some(Command::Watch(args)) => watch::run(args, Conduct::aloud(|_| {})).map(drop),
+        Some(Command::Run(args)) => run::run(args),
+        Some(Command::Verify(args)) => verify::run(args),
         Some(Command::Check(args)) => check::run(args),
         Some(Command::Demo(args)) => demo::run(args),
         Some(Command::Why(args)) => why::run(args),

@@ -8,6 +8,7 @@
 pub mod bpf;
 pub mod cgroup;
 pub mod client;
+pub mod command;
 pub mod deadline;
 pub mod event;
 pub mod family;

@@ -15,7 +15,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::{
     Failure, say,
-    watch::{self, Conduct, Events},
+    watch::{self, Conduct},
 };
 use crate::{
     inspect::netns::Private,
@@ -60,18 +60,12 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
         ))?;
     }
     let watch_args = watch::WatchArgs {
-        stats: None,
-        warn: None,
         format: args.format,
         duration: Some(DURATION),
-        listeners: Vec::new(),
-        only: Default::default(),
         netns: format!("/proc/self/fd/{}", namespace.as_fd().as_raw_fd()),
         tier: args.tier,
-        events: Events::Attempts,
-        output: None,
-        ring_bytes: 1 << 20,
         detail: watch::Detail(None),
+        ..Default::default()
     };
     let (ready, begin) = mpsc::channel();
     let summary = thread::scope(|scope| {

@@ -3,6 +3,9 @@
 
 pub mod check;
 pub mod demo;
+mod judge;
+pub mod run;
+pub mod verify;
 pub mod watch;
 pub mod why;
 

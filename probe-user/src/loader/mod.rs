@@ -35,7 +35,7 @@ use thiserror::Error;
 pub use self::{
     attach::{HookReport, Trial},
     counts::{Counts, Totals},
-    privilege::missing_capabilities,
+    privilege::{missing_capabilities, reads_every_netns},
     skips::Skipped,
     stats::{Figures, Stats},
     wanted::Wanted,

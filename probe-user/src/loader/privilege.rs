@@ -6,6 +6,7 @@ use crate::inspect::status::mask;
 
 /// Bit numbers of include/uapi/linux/capability.h.
 const NET_ADMIN: u32 = 12;
+const SYS_PTRACE: u32 = 19;
 const SYS_ADMIN: u32 = 21;
 const PERFMON: u32 = 38;
 const BPF: u32 = 39;
@@ -14,6 +15,13 @@ const BPF: u32 = 39;
 pub fn missing_capabilities() -> Vec<&'static str> {
     let status = fs::read("/proc/self/status").unwrap_or_default();
     missing(effective(&status))
+}
+
+/// Whether the namespaces of all processes can be found, and their counters read.
+pub fn reads_every_netns() -> bool {
+    let status = fs::read("/proc/self/status").unwrap_or_default();
+    let every = 1 << SYS_PTRACE | 1 << SYS_ADMIN;
+    effective(&status) & every == every
 }
 
 /// The effective set; all bits where /proc does not tell, so that the kernel decides.

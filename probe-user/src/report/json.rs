@@ -316,7 +316,7 @@ pub(super) fn write(reporter: &Reporter, line: &Line<'_>, to: &mut String) {
     }
 }
 
-fn now(reporter: &Reporter) -> String {
+pub(super) fn now(reporter: &Reporter) -> String {
     reporter
         .clock
         .at(crate::inspect::clock::mono_ns())
@@ -448,14 +448,16 @@ fn sampled_object<'a>(reporter: &Reporter, sampled: &'a Sampled) -> Object<'a> {
     }
 }
 
-fn by_cause(causes: &Causes) -> BTreeMap<String, u64> {
+pub(super) fn by_cause(causes: &Causes) -> BTreeMap<String, u64> {
     let named = causes
         .iter()
         .map(|((kind, cause), n)| (format!("{kind}/{cause}"), *n));
     named.collect()
 }
 
-fn by_kind(counts: &BTreeMap<(Kind, Option<Stage>), u64>) -> BTreeMap<&'static str, u64> {
+pub(super) fn by_kind(
+    counts: &BTreeMap<(Kind, Option<Stage>), u64>,
+) -> BTreeMap<&'static str, u64> {
     let mut kinds = BTreeMap::new();
     for ((kind, _), n) in counts {
         *kinds.entry(kind.name()).or_default() += n;

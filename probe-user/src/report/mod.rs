@@ -6,9 +6,11 @@ pub mod answer;
 mod group;
 mod json;
 mod output;
+mod run;
 mod stats;
 mod text;
 mod time;
+mod verify;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -17,8 +19,11 @@ use probe_common::Health;
 pub use self::{
     group::{Group, GroupMember},
     output::{Output, OutputError},
+    run::{Dropped, Ended, Hurt, Moments, Ran},
     stats::{Accepted, ListenerStatsRow, Waited},
+    text::{counts_in_words, name_of},
     time::Clock,
+    verify::{OF_REFUSALS, Verdict, Verified},
 };
 use crate::{
     cause::{Cause, Reasons},
@@ -119,6 +124,9 @@ pub struct Sampled {
     pub clients_exact: bool,
 }
 
+/// How often what happened, and where.
+pub type Counts = BTreeMap<(Kind, Option<Stage>), u64>;
+
 /// How often what happened, for which cause.
 pub type Causes = BTreeMap<(Kind, String), u64>;
 
@@ -162,6 +170,15 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Connection attempts that listeners refused, of those that were asked for.
+    pub fn refusals(&self) -> u64 {
+        let refused = self
+            .counts
+            .iter()
+            .filter(|((kind, _), _)| kind.is_refusal());
+        refused.map(|(_, n)| n).sum()
+    }
+
     /// What an unattributed refusal can be, given what the hooks of this tier
     /// do not cover by design; empty when nothing is unattributed.
     pub fn unattributed_may_be(&self) -> &'static [&'static str] {
@@ -238,6 +255,28 @@ impl Reporter {
     /// To be called every second or so: the wall clock may be set meanwhile.
     pub fn tick(&mut self) {
         self.clock = Clock::now();
+    }
+
+    /// Appends the report of a command that was watched.
+    pub fn write_ran(&self, ran: &Ran, to: &mut String) {
+        match self.format {
+            Format::Text => run::write_text(self, ran, to),
+            Format::Json => {
+                json::write(self, &Line::Summary(&ran.summary), to);
+                run::write_json(self, ran, to);
+            }
+        }
+    }
+
+    /// Appends the verdict on a listener.
+    pub fn write_verified(&self, verified: &Verified, to: &mut String) {
+        match self.format {
+            Format::Text => verify::write_text(verified, to),
+            Format::Json => {
+                json::write(self, &Line::Summary(&verified.summary), to);
+                verify::write_json(self, verified, to);
+            }
+        }
     }
 
     /// Appends the line, with its newline, to `to`.

@@ -410,7 +410,7 @@ fn write_summary(summary: &Summary, to: &mut String) -> fmt::Result {
 }
 
 /// `70 overflow (64 syn, 6 ack), 3 reset-sent`, or that nothing happened.
-fn counts_in_words(counts: &BTreeMap<(Kind, Option<Stage>), u64>) -> String {
+pub fn counts_in_words(counts: &BTreeMap<(Kind, Option<Stage>), u64>) -> String {
     let kinds = Kind::ALL.into_iter().filter_map(|kind| {
         let of_kind = || {
             counts
@@ -449,13 +449,18 @@ fn write_listeners(listeners: &[ListenerTally], to: &mut String) -> fmt::Result 
 }
 
 fn write_tally(tally: &ListenerTally, owner: &str, to: &mut String) -> fmt::Result {
-    let name = tally
-        .addr
-        .map_or_else(|| format!("cookie {:#x}", tally.cookie), |a| a.to_string());
+    let name = name_of(tally);
     writeln!(to, "{name:<24} {owner} {}", counts_in_words(&tally.counts))
 }
 
-fn write_rows(summary: &Summary, to: &mut String) -> fmt::Result {
+/// The address of a listener, or what else is known of it.
+pub fn name_of(tally: &ListenerTally) -> String {
+    tally
+        .addr
+        .map_or_else(|| format!("cookie {:#x}", tally.cookie), |a| a.to_string())
+}
+
+pub(super) fn write_rows(summary: &Summary, to: &mut String) -> fmt::Result {
     writeln!(
         to,
         "\n{:<26} {:>10} {:>10} {:>10} {:>10} {:>13}  NETNS",

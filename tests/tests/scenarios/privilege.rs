@@ -14,8 +14,8 @@ use whydrop_tests::truth::row;
 use whydrop_tests::whydrop::{Whydrop, binary};
 use whydrop_tests::wire::Wire;
 
-const NOBODY: u32 = 65534;
-const NO_PRIVILEGE: i32 = 4;
+pub const NOBODY: u32 = 65534;
+pub const NO_PRIVILEGE: i32 = 4;
 
 #[test]
 fn says_what_is_missing() -> Result<()> {
@@ -71,7 +71,7 @@ fn as_nobody(arguments: &[&str]) -> Result<Command> {
 
 /// The binary, or a copy of it where nobody may go, when it is in somebody's
 /// private directory.
-fn readable_by_all(binary: PathBuf) -> Result<PathBuf> {
+pub fn readable_by_all(binary: PathBuf) -> Result<PathBuf> {
     let open = |path: &Path| {
         fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o005 == 0o005)
     };

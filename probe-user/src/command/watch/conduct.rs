@@ -2,6 +2,8 @@
 
 use std::{future::Future, pin::Pin};
 
+use tokio::signal::unix::SignalKind;
+
 use crate::report::{Line, Start};
 
 /// Everything but the arguments.
@@ -14,8 +16,11 @@ pub struct Conduct<'a> {
     pub aloud: bool,
     /// Ends the watch, as the time that was asked for does.
     pub until: Pin<Box<dyn Future<Output = ()> + 'a>>,
-    /// Whether SIGINT, SIGTERM and SIGHUP end it too; otherwise they go unheard.
+    /// Whether SIGINT, SIGTERM and SIGHUP end it too. If not, only one that comes before it is ready does, and
+    /// `ready` is not called then.
     pub ends_by_signal: bool,
+    /// Called with each of these signals.
+    pub signalled: Box<dyn FnMut(SignalKind) + 'a>,
 }
 
 impl<'a> Conduct<'a> {
@@ -27,6 +32,7 @@ impl<'a> Conduct<'a> {
             aloud: true,
             until: Box::pin(std::future::pending()),
             ends_by_signal: true,
+            signalled: Box::new(|_| {}),
         }
     }
 

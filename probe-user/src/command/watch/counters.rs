@@ -11,8 +11,8 @@ use std::{
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
-    Stop,
     live::{Parts, readings},
+    stop::Stop,
 };
 use crate::{
     decode::{Kind, Stage},
@@ -166,14 +166,17 @@ pub(super) async fn watch(
     let mut line = String::new();
     poller.parts.tell(&Line::Start(start), &mut line);
     poller.send(line);
-    ready(start);
+    let mut ended = stop.came_early();
+    if !ended {
+        ready(start);
+    }
     let mut period = interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut periods = 0u32;
-    while !poller.parts.output.is_broken() {
+    while !ended && !poller.parts.output.is_broken() {
         tokio::select! {
             biased;
-            () = stop.wait() => break,
+            () = stop.wait() => ended = true,
             _ = period.tick() => {
                 periods = periods.wrapping_add(1);
                 if periods.is_multiple_of(REFRESH_PERIODS) {

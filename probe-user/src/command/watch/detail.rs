@@ -2,17 +2,13 @@
 
 use std::{num::NonZeroU32, str::FromStr};
 
-/// `auto`: what a person can scroll through and a machine takes without noticing.
-const AUTO: NonZeroU32 = NonZeroU32::new(1000).expect("not zero");
-
 /// Lines a second for each listener and cause; `None`: all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Detail(pub Option<NonZeroU32>);
 
-impl Default for Detail {
-    fn default() -> Self {
-        Self(Some(AUTO))
-    }
+impl Detail {
+    /// What a person can scroll through and a machine takes without noticing.
+    pub const AUTO: Self = Self(NonZeroU32::new(1000));
 }
 
 impl FromStr for Detail {
@@ -21,7 +17,7 @@ impl FromStr for Detail {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "all" => Ok(Self(None)),
-            "auto" => Ok(Self(Some(AUTO))),
+            "auto" => Ok(Self::AUTO),
             _ => text
                 .strip_suffix("/s")
                 .and_then(|number| number.parse().ok())

@@ -67,6 +67,10 @@ impl ListenerFilter {
                 .is_none_or(|wanted| wanted == addr.ip().to_canonical())
     }
 
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
     /// As the kernel side is told of it.
     pub const fn wanted(&self) -> Wanted {
         (self.addr, self.port)

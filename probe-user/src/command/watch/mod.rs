@@ -9,29 +9,30 @@ mod group;
 mod live;
 mod pressure;
 mod sampled;
+mod stop;
 mod tally;
 
-use std::{future::Future, path::PathBuf, pin::Pin, task::Poll, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 use tokio::{
     io::{Interest, unix::AsyncFd},
     runtime,
-    signal::unix::{Signal, SignalKind, signal},
     task::yield_now,
-    time::{Interval, MissedTickBehavior, interval, sleep, sleep_until},
+    time::{Interval, MissedTickBehavior, interval, sleep},
 };
 
-pub use self::{conduct::Conduct, detail::Detail, filter::ListenerFilter};
+pub use self::{conduct::Conduct, detail::Detail, filter::ListenerFilter, stop::is_ignored};
 use self::{
     filter::{Filter, Only},
     live::{Live, Parts},
+    stop::Stop,
 };
 use super::{Failure, kernel_release, status};
 use crate::{
     cause::Reasons,
     enrich::Enricher,
-    inspect::{netns, status::mask},
+    inspect::netns,
     loader::{Probe, Request, Tier},
     report::{Format, Line, Output, OutputError, Reporter, SelfTest, Start, Summary},
     selftest,
@@ -40,9 +41,6 @@ use crate::{
 /// After the ring was emptied its reader rests: the kernel wakes a reader that
 /// has caught up at each record, and one that rests only once a burst.
 const REST: Duration = Duration::from_millis(2);
-
-/// Of the ring, where nobody says otherwise.
-const RING_BYTES: u32 = 1 << 20;
 
 /// How long the last lines may take to be written.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -99,21 +97,21 @@ pub struct WatchArgs {
     pub only: Only,
 }
 
-impl WatchArgs {
-    /// As without any argument, for a command that has its own.
-    pub fn of_everything(events: Events) -> Self {
+impl Default for WatchArgs {
+    /// What `whydrop watch` does without arguments.
+    fn default() -> Self {
         Self {
             format: Format::Text,
             duration: None,
             listeners: Vec::new(),
             netns: "all".into(),
             tier: None,
-            events,
-            detail: Detail::default(),
+            events: Events::Attempts,
+            detail: Detail::AUTO,
             warn: None,
             stats: None,
             output: None,
-            ring_bytes: RING_BYTES,
+            ring_bytes: 1 << 20,
             only: Only::default(),
         }
     }
@@ -174,7 +172,7 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
         .map_err(|error| Failure::failed(format!("cannot start the event loop: {error}")))?;
     // From here on a signal ends the watch with its summary, however early it comes.
     let mut stop = runtime
-        .block_on(async { Stop::new(conduct.until, conduct.ends_by_signal) })
+        .block_on(async { Stop::new(conduct.until, conduct.ends_by_signal, conduct.signalled) })
         .map_err(|error| Failure::failed(format!("cannot catch signals: {error}")))?;
     let mut enricher = Enricher::new();
     args.only.check(args.tier).map_err(Failure::usage)?;
@@ -186,11 +184,7 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
     let filter = Filter {
         only: args.only.clone(),
         listeners: args.listeners.clone(),
-        netns: match args.netns.as_str() {
-            "all" => None,
-            "self" => Some(netns::current().map_err(Failure::failed)?),
-            spec => Some(enricher.registry.resolve(spec).map_err(Failure::usage)?),
-        },
+        netns: scope(&args.netns, &mut enricher.registry)?,
     };
     let mut probe = match args.tier {
         Some(Tier::Counters) => None,
@@ -278,6 +272,15 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
     finish(summary, &reporter, output)
 }
 
+/// The namespace that `--netns` asks for; `None` for all.
+pub fn scope(netns: &str, registry: &mut netns::Registry) -> Result<Option<u32>, Failure> {
+    match netns {
+        "all" => Ok(None),
+        "self" => netns::current().map(Some).map_err(Failure::failed),
+        spec => registry.resolve(spec).map(Some).map_err(Failure::usage),
+    }
+}
+
 fn finish(summary: Summary, reporter: &Reporter, output: Output) -> Result<Summary, Failure> {
     let mut last = String::new();
     reporter.write(&Line::Summary(&summary), &mut last);
@@ -294,68 +297,6 @@ fn finish(summary: Summary, reporter: &Reporter, output: Output) -> Result<Summa
     }
 }
 
-/// What ends a watch.
-struct Stop<'a> {
-    signals: Vec<Signal>,
-    ends_by_signal: bool,
-    end: Option<tokio::time::Instant>,
-    until: Pin<Box<dyn Future<Output = ()> + 'a>>,
-}
-
-impl<'a> Stop<'a> {
-    fn new(
-        until: Pin<Box<dyn Future<Output = ()> + 'a>>,
-        ends_by_signal: bool,
-    ) -> std::io::Result<Self> {
-        let mut signals = vec![
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-        ];
-        // Who started whydrop with SIGHUP ignored (nohup) wants it to outlive the terminal.
-        if !is_ignored(SignalKind::hangup()) {
-            signals.push(signal(SignalKind::hangup())?);
-        }
-        Ok(Self {
-            signals,
-            ends_by_signal,
-            end: None,
-            until,
-        })
-    }
-
-    async fn wait(&mut self) {
-        let (signals, ends_by_signal) = (&mut self.signals, self.ends_by_signal);
-        let any_signal = std::future::poll_fn(|context| {
-            let came = signals
-                .iter_mut()
-                .any(|signal| signal.poll_recv(context).is_ready());
-            if came && ends_by_signal {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        });
-        let end = self.end;
-        let time_is_up = async move {
-            match end {
-                Some(end) => sleep_until(end).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = any_signal => {}
-            () = time_is_up => {}
-            () = &mut self.until => {}
-        }
-    }
-}
-
-/// Whether this process was started to ignore a signal.
-fn is_ignored(kind: SignalKind) -> bool {
-    let status = std::fs::read("/proc/self/status").unwrap_or_default();
-    mask(&status, "SigIgn").is_some_and(|ignored| ignored >> (kind.as_raw_value() - 1) & 1 == 1)
-}
-
 async fn watch_live(
     parts: Parts<'_>,
     mut probe: Probe,
@@ -365,6 +306,9 @@ async fn watch_live(
 ) -> std::io::Result<(Summary, Reporter, Output)> {
     let mut live = Live::begin(parts, &mut probe);
     live.tell(&Line::Start(start));
+    if stop.came_early() {
+        return Ok(live.end(&mut probe));
+    }
     ready(start);
     // SAFETY: the descriptor is the ring's, which lives in the probe and so as long as the AsyncFd.
     let mut ring = unsafe { AsyncFd::register_with_interest(probe, Interest::READABLE)? };

@@ -17,7 +17,7 @@ use self::gather::Heard;
 pub use self::place::Target;
 use super::{
     Failure, say,
-    watch::{self, Conduct, Detail, Events, WatchArgs},
+    watch::{self, Conduct, WatchArgs},
 };
 use crate::{
     diagnose::diagnose,
@@ -81,8 +81,7 @@ pub fn run(args: &WhyArgs) -> Result<(), Failure> {
         netns: args.netns.clone(),
         tier: args.tier,
         stats: Some(STATS),
-        detail: Detail::default(),
-        ..WatchArgs::of_everything(Events::Attempts)
+        ..WatchArgs::default()
     };
     let mut heard = Heard::default();
     let (go, stop) = mpsc::channel();

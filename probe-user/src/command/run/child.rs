@@ -1,0 +1,243 @@
+//! The command: started, told of signals, and waited for.
+
+use std::{
+    cell::RefCell,
+    ffi::OsString,
+    io::{self, ErrorKind},
+    os::unix::process::{CommandExt, ExitStatusExt},
+    process::{Child as Process, Command},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, kill_process};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::Notify,
+    time::sleep,
+};
+
+use crate::{
+    command::{Failure, watch},
+    report::Ended,
+};
+
+/// What a shell ends with when a command is not there, and when it cannot be run.
+const NOT_FOUND: u8 = 127;
+const NOT_EXECUTABLE: u8 = 126;
+
+/// An end that no signal tells of is noticed after so long.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Signals that a terminal or a shell may have told whydrop to ignore, and that whydrop does not ignore.
+const CAUGHT: [i32; 3] = [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
+
+/// The command before, while and after it runs.
+#[derive(Debug)]
+pub struct Child {
+    /// Signals that it is to ignore, since whydrop was told to.
+    ignored: Vec<i32>,
+    state: RefCell<State>,
+    /// It was started, or could not be.
+    begun: Notify,
+    /// Tells when to look whether it has ended.
+    ends: RefCell<Option<Signal>>,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Waiting,
+    Failed(Failure),
+    Running(Running),
+    Done {
+        ended: Ended,
+        lasted: Duration,
+    },
+}
+
+#[derive(Debug)]
+struct Running {
+    process: Process,
+    began: Instant,
+    /// A SIGQUIT of the terminal is for the command alone.
+    _quits: Signal,
+}
+
+impl Child {
+    /// To be called before any signal is caught.
+    pub fn new() -> Self {
+        let is_ignored = |number: &i32| watch::is_ignored(SignalKind::from_raw(*number));
+        Self {
+            ignored: CAUGHT.into_iter().filter(is_ignored).collect(),
+            state: RefCell::default(),
+            begun: Notify::new(),
+            ends: RefCell::default(),
+        }
+    }
+
+    /// Starts it, within an event loop.
+    pub fn start(&self, words: &[OsString]) {
+        *self.state.borrow_mut() = match self.spawn(words) {
+            Ok(running) => State::Running(running),
+            Err(failure) => State::Failed(failure),
+        };
+        self.begun.notify_one();
+    }
+
+    fn spawn(&self, words: &[OsString]) -> Result<Running, Failure> {
+        let catch = |error| Failure::failed(format!("cannot catch signals: {error}"));
+        let ends = signal(SignalKind::child()).map_err(catch)?;
+        let quits = signal(SignalKind::quit()).map_err(catch)?;
+        let Some((program, arguments)) = words.split_first() else {
+            return Err(Failure::usage("no command; name it after `--`"));
+        };
+        let mut command = Command::new(program);
+        command.args(arguments);
+        if !self.ignored.is_empty() {
+            let ignored = self.ignored.clone();
+            // SAFETY: signal(2) is async-signal-safe, and nothing else is done between fork and exec.
+            unsafe {
+                command.pre_exec(move || {
+                    for number in &ignored {
+                        libc::signal(*number, libc::SIG_IGN);
+                    }
+                    Ok(())
+                });
+            }
+        }
+        // Caught before the start, so that no end is missed.
+        *self.ends.borrow_mut() = Some(ends);
+        let process = command
+            .spawn()
+            .map_err(|error| not_started(&program.to_string_lossy(), &error))?;
+        Ok(Running {
+            process,
+            began: Instant::now(),
+            _quits: quits,
+        })
+    }
+
+    /// Returns when it has ended, or could not be started.
+    pub async fn ended(&self) {
+        self.begun.notified().await;
+        let ends = self.ends.borrow_mut().take();
+        let Some(mut ends) = ends else { return };
+        while self.runs() {
+            tokio::select! {
+                _ = ends.recv() => {}
+                // Whoever started whydrop may have blocked SIGCHLD.
+                () = sleep(LOOK_AGAIN_AFTER) => {}
+            }
+        }
+    }
+
+    /// Looks whether it still runs.
+    fn runs(&self) -> bool {
+        let state = &mut *self.state.borrow_mut();
+        let State::Running(running) = state else {
+            return false;
+        };
+        match running.look() {
+            Ok(None) => return true,
+            Ok(Some(done)) => *state = done,
+            Err(error) => *state = State::Failed(lost(&error)),
+        }
+        false
+    }
+
+    /// Passes a signal on, unless the terminal has sent it to the command as well.
+    pub fn signalled(&self, kind: SignalKind) {
+        match &mut *self.state.borrow_mut() {
+            State::Running(running) if kind != SignalKind::interrupt() => running.signal(kind),
+            state @ State::Waiting => {
+                let number = kind.as_raw_value();
+                *state = State::Failed(Failure::new(
+                    Ended::Signal(number).status(),
+                    format!("ended by signal {number} before the command was started"),
+                ));
+            }
+            _ => {}
+        }
+    }
+
+    /// How it ended and how long it ran. Waits for one that still runs.
+    pub fn outcome(self) -> Result<(Ended, Duration), Failure> {
+        match self.state.into_inner() {
+            State::Waiting => Err(Failure::failed("the command was not started")),
+            State::Failed(failure) => Err(failure),
+            State::Done { ended, lasted } => Ok((ended, lasted)),
+            State::Running(mut running) => {
+                let status = running.process.wait().map_err(|error| lost(&error))?;
+                Ok((how(status), running.began.elapsed()))
+            }
+        }
+    }
+}
+
+impl Running {
+    fn look(&mut self) -> io::Result<Option<State>> {
+        let status = self.process.try_wait()?;
+        Ok(status.map(|status| State::Done {
+            ended: how(status),
+            lasted: self.began.elapsed(),
+        }))
+    }
+
+    /// It was not waited for yet, so its number is still its own.
+    fn signal(&self, kind: SignalKind) {
+        let pid = Pid::from_raw(self.process.id().cast_signed());
+        let signal = rustix::process::Signal::from_named_raw(kind.as_raw_value());
+        if let (Some(pid), Some(signal)) = (pid, signal) {
+            // One that has just ended needs no signal.
+            let _ = kill_process(pid, signal);
+        }
+    }
+}
+
+fn how(status: std::process::ExitStatus) -> Ended {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Ended::Code(code as u8),
+        (None, Some(signal)) => Ended::Signal(signal),
+        // It is only waited for when it has ended, one way or the other.
+        (None, None) => Ended::Code(1),
+    }
+}
+
+fn not_started(program: &str, error: &io::Error) -> Failure {
+    let status = match error.kind() {
+        ErrorKind::NotFound => NOT_FOUND,
+        _ => NOT_EXECUTABLE,
+    };
+    Failure::new(
+        status,
+        format!(
+            "cannot start `{program}`: {error}; name a program in PATH, or its path, after `--`"
+        ),
+    )
+}
+
+fn lost(error: &io::Error) -> Failure {
+    Failure::failed(format!("cannot wait for the command: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_those_of_a_shell() {
+        assert_eq!(Ended::Code(3).status(), 3);
+        assert_eq!(Ended::Signal(libc::SIGTERM).status(), 143);
+        let status = |kind: ErrorKind| not_started("a", &kind.into()).status;
+        assert_eq!(status(ErrorKind::NotFound), 127);
+        assert_eq!(status(ErrorKind::PermissionDenied), 126);
+    }
+
+    #[test]
+    fn a_signal_before_the_start_is_the_end() {
+        let child = Child::new();
+        child.signalled(SignalKind::interrupt());
+        let failure = child.outcome().expect_err("not started");
+        assert_eq!(failure.status, 130);
+    }
+}

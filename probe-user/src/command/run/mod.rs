@@ -1,0 +1,287 @@
+//! `whydrop run`: a command is started once everything is attached, watched
+//! until it ends, and what was refused meanwhile is told.
+
+mod child;
+mod ledger;
+
+use std::{
+    cell::{Cell, RefCell},
+    ffi::OsString,
+    fs::File,
+    io::{self, Write},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use tokio::time::sleep;
+
+use self::{child::Child, ledger::Ledger};
+use super::{
+    Failure,
+    judge::{self, Scope},
+    status,
+    watch::{self, Conduct, ListenerFilter, WatchArgs},
+};
+use crate::{
+    cause::Reasons,
+    inspect::netns,
+    loader::{Tier, reads_every_netns},
+    report::{Dropped, Ended, Format, Hurt, ListenerTally, Ran, Reporter, Summary},
+};
+
+/// When nothing was told for so long, the command's last packets have been dealt with.
+const QUIET: Duration = Duration::from_millis(50);
+
+/// Others on the host may never be quiet.
+const SETTLED_AFTER: Duration = Duration::from_secs(1);
+
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// End with status 1 when the command succeeded and a listener refused anything, or when that cannot be told
+    #[arg(long)]
+    pub fail_on_drop: bool,
+
+    /// Write the report to this file instead of standard error
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+
+    /// How the report looks: `text` for people, `json` for machines
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+
+    /// Judge only this listener, as ADDR:PORT or :PORT (can be given again)
+    #[arg(long = "listener", value_name = "[ADDR]:PORT")]
+    pub listeners: Vec<ListenerFilter>,
+
+    /// Judge only this network namespace: a name of `ip netns`, a PID, a path, `self` or `all`
+    #[arg(long, value_name = "NETNS", default_value = "all")]
+    pub netns: String,
+
+    /// Force one way of watching: trampoline, kprobe, cgroup or counters (see `whydrop check`)
+    #[arg(long, value_name = "TIER")]
+    pub tier: Option<Tier>,
+
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// Runs the command; its own status comes out, or 1 for what was dropped.
+pub fn run(args: &RunArgs) -> Result<(), Failure> {
+    // Before anything is started: who cannot be told needs not be watched.
+    let report: Box<dyn Write> = match &args.report {
+        None => Box::new(io::stderr()),
+        Some(path) => Box::new(File::create(path).map_err(|error| {
+            Failure::usage(format!(
+                "cannot create {}: {error}; name a file in a folder that exists and is writable",
+                path.display()
+            ))
+        })?),
+    };
+    let ran = judged(args, watch_it_run(args)?);
+    let told = tell(args.format, &ran, report);
+    match (ran.status, told) {
+        (status::OK, Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(
+            Failure::failed(format!("writing the report failed: {error}")),
+        ),
+        (status::OK, _) => Ok(()),
+        (status, _) => Err(Failure::new(status, "")),
+    }
+}
+
+/// A command that has ended, and what was seen meanwhile.
+struct Watched {
+    ended: Ended,
+    lasted: Duration,
+    filters: Vec<String>,
+    ledger: Ledger,
+    summary: Summary,
+}
+
+fn watch_it_run(args: &RunArgs) -> Result<Watched, Failure> {
+    let watch_args = WatchArgs {
+        listeners: args.listeners.clone(),
+        netns: args.netns.clone(),
+        tier: args.tier,
+        ..WatchArgs::default()
+    };
+    let child = Child::new();
+    let ledger = RefCell::new(Ledger::default());
+    let filters = RefCell::new(Vec::new());
+    let last_line = Cell::new(Instant::now());
+    let watched = watch::run(
+        &watch_args,
+        Conduct {
+            ready: Box::new(|start| {
+                filters.borrow_mut().clone_from(&start.filters);
+                child.start(&args.command);
+            }),
+            until: Box::pin(async {
+                child.ended().await;
+                settle(&last_line).await;
+            }),
+            ends_by_signal: false,
+            signalled: Box::new(|kind| child.signalled(kind)),
+            ..Conduct::silent(|line| {
+                last_line.set(Instant::now());
+                ledger.borrow_mut().heed(line);
+            })
+        },
+    );
+    let outcome = child.outcome();
+    let summary = watched.map_err(|failure| match &outcome {
+        // Where the command has run, its own failure is the status.
+        Ok((ended, _)) if ended.status() != status::OK => {
+            Failure::new(ended.status(), failure.message)
+        }
+        _ => failure,
+    })?;
+    let (ended, lasted) = outcome?;
+    Ok(Watched {
+        ended,
+        lasted,
+        filters: filters.into_inner(),
+        ledger: ledger.into_inner(),
+        summary,
+    })
+}
+
+fn judged(args: &RunArgs, watched: Watched) -> Ran {
+    let Watched {
+        ended,
+        lasted,
+        filters,
+        ledger,
+        summary,
+    } = watched;
+    let scope = Scope {
+        namespaces: None,
+        picks_listeners: !args.listeners.is_empty(),
+        reads_all: args.netns != "all" || reads_every_netns(),
+    };
+    let (dropped, doubts) = judge(&summary, scope);
+    let hurt = |tally: &ListenerTally| Hurt {
+        moments: ledger.moments(tally),
+        tally: tally.clone(),
+    };
+    let word = |word: &OsString| word.to_string_lossy().into_owned();
+    Ran {
+        command: args.command.iter().map(word).collect(),
+        lasted,
+        ended,
+        status: status_of(ended, dropped, args.fail_on_drop),
+        filters,
+        dropped,
+        doubts,
+        hurt: summary.listeners.iter().map(hurt).collect(),
+        candidates: ledger.candidates(),
+        summary,
+    }
+}
+
+fn tell(format: Format, ran: &Ran, mut to: Box<dyn Write>) -> io::Result<()> {
+    let own_netns = netns::current().unwrap_or(0);
+    let reporter = Reporter::new(format, ran.summary.tier, own_netns, Reasons::default());
+    let mut text = String::new();
+    reporter.write_ran(ran, &mut text);
+    to.write_all(text.as_bytes())?;
+    to.flush()
+}
+
+/// Lets what is under way come in.
+async fn settle(last_line: &Cell<Instant>) {
+    let began = Instant::now();
+    loop {
+        sleep(QUIET).await;
+        if last_line.get().elapsed() >= QUIET || began.elapsed() >= SETTLED_AFTER {
+            return;
+        }
+    }
+}
+
+/// Whether anything was dropped, and why that may not be all.
+fn judge(summary: &Summary, scope: Scope<'_>) -> (Dropped, Vec<String>) {
+    let doubts = judge::doubts(summary, scope);
+    let dropped = match summary.refusals() {
+        0 if doubts.is_empty() => Dropped::Nothing,
+        0 => Dropped::CannotTell,
+        // Without hooks, one of several candidates: it may have been another listener.
+        _ if scope.picks_listeners && summary.tier == Tier::Counters => Dropped::CannotTell,
+        _ => Dropped::Something,
+    };
+    (dropped, doubts)
+}
+
+/// What whydrop ends with.
+fn status_of(ended: Ended, dropped: Dropped, fail_on_drop: bool) -> u8 {
+    match ended.status() {
+        status::OK if fail_on_drop && dropped != Dropped::Nothing => status::FAILED,
+        status => status,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        command::judge::tests::summary,
+        decode::{Kind, Stage},
+    };
+
+    fn check(summary: &Summary, picks_listeners: bool, expect: Dropped) {
+        let scope = Scope {
+            namespaces: None,
+            picks_listeners,
+            reads_all: true,
+        };
+        assert_eq!(judge(summary, scope).0, expect);
+    }
+
+    #[test]
+    fn refusals_are_drops_and_other_events_are_not() {
+        let mut quiet = summary(Tier::Cgroup, Some(0), Some(0));
+        check(&quiet, false, Dropped::Nothing);
+        quiet.counts.insert((Kind::Retransmit, None), 4);
+        quiet.counts.insert((Kind::CookieSent, Some(Stage::Syn)), 4);
+        check(&quiet, false, Dropped::Nothing);
+        quiet.counts.insert((Kind::Overflow, Some(Stage::Syn)), 1);
+        check(&quiet, false, Dropped::Something);
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_not_nothing() {
+        check(
+            &summary(Tier::Cgroup, Some(1), Some(1)),
+            false,
+            Dropped::CannotTell,
+        );
+        check(
+            &summary(Tier::Cgroup, None, None),
+            false,
+            Dropped::CannotTell,
+        );
+        let mut counted = summary(Tier::Counters, Some(1), Some(1));
+        counted.counts.insert((Kind::Overflow, None), 1);
+        check(&counted, false, Dropped::Something);
+        check(&counted, true, Dropped::CannotTell);
+    }
+
+    #[test]
+    fn the_command_s_own_status_comes_first() {
+        use Dropped::{CannotTell, Nothing, Something};
+        let check = |ended, dropped, fail, expect| {
+            assert_eq!(
+                status_of(ended, dropped, fail),
+                expect,
+                "{ended:?} {dropped:?} {fail}"
+            );
+        };
+        check(Ended::Code(0), Something, false, 0);
+        check(Ended::Code(0), Nothing, true, 0);
+        check(Ended::Code(0), Something, true, 1);
+        check(Ended::Code(0), CannotTell, true, 1);
+        check(Ended::Code(7), Something, true, 7);
+        check(Ended::Signal(9), Something, true, 137);
+    }
+}

@@ -1,0 +1,348 @@
+//! The report of a command that was watched: what it went through, and whether anything was dropped meanwhile.
+
+use std::{
+    fmt::{self, Write as _},
+    time::Duration,
+};
+
+use serde::Serialize;
+
+use super::{
+    ListenerTally, Reporter, Summary,
+    json::{Cookie, Whose, by_cause, by_kind, now},
+    text::{Clean, counts_in_words, name_of, plural, whose, write_rows},
+    verify::counted,
+};
+use crate::{decode::Kind, loader::Tier};
+
+/// What is no refusal of a listener, and still nothing that a client wants.
+const OTHER_HARM: [Kind; 4] = [
+    Kind::Refused,
+    Kind::PacketDrop,
+    Kind::ListenerClosed,
+    Kind::RequestExpired,
+];
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Code(u8),
+    Signal(i32),
+}
+
+impl Ended {
+    /// As a shell tells it.
+    pub const fn status(self) -> u8 {
+        match self {
+            Self::Code(code) => code,
+            Self::Signal(signal) => (signal as u8).wrapping_add(128),
+        }
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "ended with status {code}"),
+            Self::Signal(signal) => write!(f, "was ended by signal {signal}"),
+        }
+    }
+}
+
+/// Whether anything was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropped {
+    Nothing,
+    Something,
+    /// Nothing was seen, and that is not all there is to see.
+    CannotTell,
+}
+
+impl Dropped {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing-dropped",
+            Self::Something => "dropped",
+            Self::CannotTell => "cannot-tell",
+        }
+    }
+}
+
+/// What only the lines about a listener's refusals tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moments {
+    pub first_ns: u64,
+    pub last_ns: u64,
+    /// When the busiest second began, and how many refusals were in it.
+    pub busiest: (u64, u64),
+    /// Every refusal had a line; otherwise the last may have been later, and the busiest second busier.
+    pub exact: bool,
+    /// Client addresses.
+    pub clients: u64,
+    /// No more than these.
+    pub clients_exact: bool,
+    /// The longest accept queue, and its limit then.
+    pub accept_queue: (u32, u32),
+    pub syn_queue_len: u32,
+}
+
+/// A listener that refused.
+#[derive(Clone, Debug)]
+pub struct Hurt {
+    pub tally: ListenerTally,
+    /// `None` where no line told of it.
+    pub moments: Option<Moments>,
+}
+
+/// A command and what happened meanwhile.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    pub command: Vec<String>,
+    /// From its start to its end.
+    pub lasted: Duration,
+    pub ended: Ended,
+    /// What whydrop ends with.
+    pub status: u8,
+    /// What is judged, in words; empty for everything.
+    pub filters: Vec<String>,
+    pub dropped: Dropped,
+    /// Why what was seen may not be all.
+    pub doubts: Vec<String>,
+    pub hurt: Vec<Hurt>,
+    /// On the counters tier: who may have refused.
+    pub candidates: Vec<String>,
+    pub summary: Summary,
+}
+
+pub(super) fn write_text(reporter: &Reporter, ran: &Ran, to: &mut String) {
+    // Writing to a String cannot fail.
+    let _ = write_all(reporter, ran, to);
+}
+
+fn write_all(reporter: &Reporter, ran: &Ran, to: &mut String) -> fmt::Result {
+    write_headline(ran, to)?;
+    for doubt in &ran.doubts {
+        writeln!(to, "  {doubt}")?;
+    }
+    for hurt in &ran.hurt {
+        write_hurt(reporter, hurt, to)?;
+    }
+    write_unknown(ran, to)?;
+    if ran.dropped == Dropped::Nothing {
+        return Ok(());
+    }
+    if ran.doubts.is_empty() && ran.summary.tier != Tier::Counters {
+        let all = if ran.filters.is_empty() {
+            ""
+        } else {
+            " of all listeners"
+        };
+        let counted = counted(ran.summary.rows.iter());
+        writeln!(
+            to,
+            "\nthe kernel counted {counted}{all}: every one was seen"
+        )
+    } else {
+        write_rows(&ran.summary, to)
+    }
+}
+
+fn write_headline(ran: &Ran, to: &mut String) -> fmt::Result {
+    let refusals = ran.summary.refusals();
+    let what = match ran.dropped {
+        Dropped::Nothing => "nothing was dropped".to_owned(),
+        Dropped::CannotTell => "cannot tell whether anything was dropped".to_owned(),
+        Dropped::Something => format!("{refusals} refusal{}", plural(refusals as usize)),
+    };
+    let command = ran.command.first().map_or("", String::as_str);
+    write!(
+        to,
+        "whydrop: {what} in {:.1} s of {}, which {}",
+        ran.lasted.as_secs_f64(),
+        Clean(command),
+        ran.ended
+    )?;
+    for filter in &ran.filters {
+        write!(to, "; only {}", Clean(filter))?;
+    }
+    if ran.dropped == Dropped::Nothing {
+        to.push_str("; the kernel's counters agree");
+    }
+    let mut harm = ran.summary.counts.clone();
+    harm.retain(|(kind, _), n| *n > 0 && OTHER_HARM.contains(kind));
+    if !harm.is_empty() {
+        write!(to, "; not judged: {}", counts_in_words(&harm))?;
+    }
+    to.push('\n');
+    Ok(())
+}
+
+fn write_hurt(reporter: &Reporter, hurt: &Hurt, to: &mut String) -> fmt::Result {
+    let tally = &hurt.tally;
+    write!(
+        to,
+        "\n{}  {}",
+        name_of(tally),
+        whose(&tally.owner, tally.cgroup.as_deref())
+    )?;
+    if tally.netns != reporter.own_netns {
+        write!(to, "  netns {}", tally.netns)?;
+    }
+    let causes = tally.causes.iter();
+    let causes: Vec<String> = causes.map(|((_, why), n)| format!("{why} {n}")).collect();
+    writeln!(
+        to,
+        "\n  {}: {}",
+        counts_in_words(&tally.counts),
+        Clean(&causes.join(", "))
+    )?;
+    let Some(moments) = &hurt.moments else {
+        return writeln!(to, "  no line told when, and to whom");
+    };
+    let at_least = |exact| if exact { "" } else { "at least " };
+    let (len, limit) = moments.accept_queue;
+    write!(
+        to,
+        "  {}{} client{}, queue {len}/{limit}",
+        at_least(moments.clients_exact),
+        moments.clients,
+        plural(moments.clients as usize),
+    )?;
+    if moments.syn_queue_len > 0 {
+        write!(to, " syn {}", moments.syn_queue_len)?;
+    }
+    let (second, n) = moments.busiest;
+    writeln!(
+        to,
+        "\n  first {:#}, last {:#}{}, busiest second from {:#}: {}{n}",
+        reporter.clock.at(moments.first_ns),
+        reporter.clock.at(moments.last_ns),
+        if moments.exact { "" } else { " or later" },
+        reporter.clock.at(second),
+        at_least(moments.exact),
+    )
+}
+
+/// Refusals of which the listener is not known.
+fn write_unknown(ran: &Ran, to: &mut String) -> fmt::Result {
+    let of_listeners: u64 = ran.hurt.iter().map(|hurt| hurt.tally.refusals()).sum();
+    let unknown = ran.summary.refusals().saturating_sub(of_listeners);
+    if unknown > 0 {
+        writeln!(to, "\nat a listener that is not known: {unknown}")?;
+    }
+    if !ran.candidates.is_empty() {
+        writeln!(to, "may have been: {}", ran.candidates.join(", "))?;
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct RanView<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    ts: String,
+    command: &'a [String],
+    duration_s: f64,
+    exit_code: Option<u8>,
+    signal: Option<i32>,
+    status: u8,
+    tier: &'a str,
+    filters: &'a [String],
+    verdict: &'static str,
+    doubts: &'a [String],
+    refusals: u64,
+    listeners: Vec<HurtView<'a>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    candidates: &'a [String],
+}
+
+#[derive(Serialize)]
+struct HurtView<'a> {
+    cookie: Cookie,
+    netns: u32,
+    addr: Option<std::net::SocketAddr>,
+    #[serde(flatten)]
+    whose: Whose<'a>,
+    refusals: u64,
+    events: std::collections::BTreeMap<&'a str, u64>,
+    causes: std::collections::BTreeMap<String, u64>,
+    moments: Option<MomentsView>,
+}
+
+#[derive(Serialize)]
+struct MomentsView {
+    first_ts: String,
+    first_mono_ns: u64,
+    last_ts: String,
+    last_mono_ns: u64,
+    busiest_second_ts: String,
+    busiest_second_mono_ns: u64,
+    busiest_second_refusals: u64,
+    exact: bool,
+    clients: u64,
+    clients_exact: bool,
+    accept_queue_len: u32,
+    accept_queue_limit: u32,
+    syn_queue_len: u32,
+}
+
+pub(super) fn write_json(reporter: &Reporter, ran: &Ran, to: &mut String) {
+    let (exit_code, signal) = match ran.ended {
+        Ended::Code(code) => (Some(code), None),
+        Ended::Signal(signal) => (None, Some(signal)),
+    };
+    let view = RanView {
+        kind: "run",
+        ts: now(reporter),
+        command: &ran.command,
+        duration_s: ran.lasted.as_secs_f64(),
+        exit_code,
+        signal,
+        status: ran.status,
+        tier: ran.summary.tier.name(),
+        filters: &ran.filters,
+        verdict: ran.dropped.name(),
+        doubts: &ran.doubts,
+        refusals: ran.summary.refusals(),
+        listeners: ran
+            .hurt
+            .iter()
+            .map(|hurt| hurt_view(reporter, hurt))
+            .collect(),
+        candidates: &ran.candidates,
+    };
+    // Strings, numbers and maps with string keys only: nothing in it can fail.
+    if let Ok(text) = serde_json::to_string(&view) {
+        to.push_str(&text);
+        to.push('\n');
+    }
+}
+
+fn hurt_view<'a>(reporter: &Reporter, hurt: &'a Hurt) -> HurtView<'a> {
+    let tally = &hurt.tally;
+    let at = |mono_ns| reporter.clock.at(mono_ns).to_string();
+    HurtView {
+        cookie: Cookie(tally.cookie),
+        netns: tally.netns,
+        addr: tally.addr,
+        whose: Whose::of(&tally.owner, tally.cgroup.as_deref()),
+        refusals: tally.refusals(),
+        events: by_kind(&tally.counts),
+        causes: by_cause(&tally.causes),
+        moments: hurt.moments.map(|moments| MomentsView {
+            first_ts: at(moments.first_ns),
+            first_mono_ns: moments.first_ns,
+            last_ts: at(moments.last_ns),
+            last_mono_ns: moments.last_ns,
+            busiest_second_ts: at(moments.busiest.0),
+            busiest_second_mono_ns: moments.busiest.0,
+            busiest_second_refusals: moments.busiest.1,
+            exact: moments.exact,
+            clients: moments.clients,
+            clients_exact: moments.clients_exact,
+            accept_queue_len: moments.accept_queue.0,
+            accept_queue_limit: moments.accept_queue.1,
+            syn_queue_len: moments.syn_queue_len,
+        }),
+    }
+}

@@ -1,0 +1,160 @@
+//! The verdict on a listener: did it take everybody who came?
+
+use std::{
+    fmt::{self, Write as _},
+    time::Duration,
+};
+
+use serde::Serialize;
+
+use super::{
+    Reporter, Summary,
+    json::now,
+    stats::write_table,
+    text::{Clean, write_rows},
+};
+use crate::reconcile::Row;
+
+/// Counters of which each step is a refusal of a listener.
+pub const OF_REFUSALS: [&str; 3] = ["ListenOverflows", "ListenDrops", "TCPReqQFullDrop"];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nobody was refused, and there was room at all times.
+    Held,
+    NotHeld,
+    /// Nothing was seen to be wrong, and that is not all there is to see.
+    CannotTell,
+    /// Nobody came.
+    NotProved,
+}
+
+impl Verdict {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::NotHeld => "not-held",
+            Self::CannotTell => "cannot-tell",
+            Self::NotProved => "not-proved",
+        }
+    }
+
+    const fn in_words(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::NotHeld => "did not hold",
+            Self::CannotTell => "cannot tell",
+            Self::NotProved => "not proved",
+        }
+    }
+}
+
+/// A listener, and what came of it.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    /// What was asked for, such as `:8080`.
+    pub listener: String,
+    pub asked: Duration,
+    pub verdict: Verdict,
+    /// What the verdict rests on.
+    pub reasons: Vec<String>,
+    /// What it does not rest on, and is worth knowing.
+    pub notes: Vec<String>,
+    /// Where its listeners are.
+    pub namespaces: Vec<u32>,
+    pub established: u64,
+    /// `None` where that is not known of one of the listeners.
+    pub accepted: Option<u64>,
+    pub summary: Summary,
+}
+
+pub(super) fn write_text(verified: &Verified, to: &mut String) {
+    // Writing to a String cannot fail.
+    let _ = write_all(verified, to);
+}
+
+fn write_all(verified: &Verified, to: &mut String) -> fmt::Result {
+    let (first, more) = match verified.reasons.split_first() {
+        Some((first, more)) => (first.as_str(), more),
+        None => ("", [].as_slice()),
+    };
+    writeln!(
+        to,
+        "{}: {} ({}, {:.1} s)",
+        verified.verdict.in_words(),
+        Clean(first),
+        Clean(&verified.listener),
+        verified.summary.duration.as_secs_f64()
+    )?;
+    for line in more.iter().chain(&verified.notes) {
+        writeln!(to, "  {}", Clean(line))?;
+    }
+    write_table(&verified.summary.stats, to)?;
+    match verified.verdict {
+        Verdict::Held => {
+            let rows = verified.summary.rows.iter();
+            let theirs = rows.filter(|row| verified.namespaces.contains(&row.netns));
+            let moved = theirs.clone().any(|row| row.kernel != Some(0));
+            writeln!(
+                to,
+                "\nin its namespace the kernel counted {}{}",
+                counted(theirs),
+                if moved { ", all of others" } else { "" }
+            )
+        }
+        Verdict::NotProved => Ok(()),
+        Verdict::NotHeld | Verdict::CannotTell => write_rows(&verified.summary, to),
+    }
+}
+
+/// What the kernel counted of refusals in these rows.
+pub(super) fn counted<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> String {
+    let counters = OF_REFUSALS.map(|counter| {
+        let of_counter = rows.clone().filter(|row| row.counter == counter);
+        let sum: Option<u64> = of_counter.map(|row| row.kernel).sum();
+        format!(
+            "{} {counter}",
+            sum.map_or_else(|| "?".into(), |n| n.to_string())
+        )
+    });
+    counters.join(", ")
+}
+
+#[derive(Serialize)]
+struct VerifiedView<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    ts: String,
+    listener: &'a str,
+    verdict: &'static str,
+    reasons: &'a [String],
+    notes: &'a [String],
+    duration_s: f64,
+    asked_s: f64,
+    tier: &'a str,
+    refusals: u64,
+    established: u64,
+    accepted: Option<u64>,
+}
+
+pub(super) fn write_json(reporter: &Reporter, verified: &Verified, to: &mut String) {
+    let view = VerifiedView {
+        kind: "verify",
+        ts: now(reporter),
+        listener: &verified.listener,
+        verdict: verified.verdict.name(),
+        reasons: &verified.reasons,
+        notes: &verified.notes,
+        duration_s: verified.summary.duration.as_secs_f64(),
+        asked_s: verified.asked.as_secs_f64(),
+        tier: verified.summary.tier.name(),
+        refusals: verified.summary.refusals(),
+        established: verified.established,
+        accepted: verified.accepted,
+    };
+    // Strings and numbers only: nothing in it can fail.
+    if let Ok(text) = serde_json::to_string(&view) {
+        to.push_str(&text);
+        to.push('\n');
+    }
+}
