@@ -3,7 +3,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{check::CheckArgs, demo::DemoArgs, watch::WatchArgs};
+use crate::command::{check::CheckArgs, demo::DemoArgs, explain::ExplainArgs, watch::WatchArgs};
 
 /// Says when, where and why the kernel drops or refuses TCP connections at a listener
 ///
@@ -36,6 +36,12 @@ pub enum Command {
     Check(CheckArgs),
     /// Show it: a listener that stops accepting, in a private namespace
     Demo(DemoArgs),
+    /// Explain the name of a cause, an event or a verdict
+    ///
+    /// Prints what docs/causes.md and docs/verdicts.md, which are part of this
+    /// binary, say about a name: what happened, what the client saw, which counters
+    /// moved, and what it is not. Without a name, all of them with one line each.
+    Explain(ExplainArgs),
 }
 
 const AFTER: &str = "Try: whydrop demo, then whydrop --listener :8080";

@@ -2,7 +2,8 @@
 //! connections at a listener. The rooms stand in the order in which data
 //! flows: `loader` puts the kernel side in and hands out bytes, `decode` makes
 //! events of them, `inspect` and `enrich` add what user space knows,
-//! `reconcile` compares with the kernel's own counters, `report` writes.
+//! `reconcile` compares with the kernel's own counters, `report` writes. `explain`
+//! stands beside: it knows the pages.
 
 pub mod btf;
 pub mod cause;
@@ -10,6 +11,7 @@ pub mod cli;
 pub mod command;
 pub mod decode;
 pub mod enrich;
+pub mod explain;
 pub mod inspect;
 pub mod loader;
 pub mod reconcile;

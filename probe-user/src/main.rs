@@ -6,7 +6,7 @@ use clap::Parser;
 use probe_user::{
     cli::{Cli, Command},
     command::{
-        Failure, check, demo, status,
+        Failure, check, demo, explain, status,
         watch::{self, Conduct},
     },
 };
@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Some(Command::Watch(args)) => watch::run(args, Conduct::aloud(|_| {})).map(drop),
         Some(Command::Check(args)) => check::run(args),
         Some(Command::Demo(args)) => demo::run(args),
+        Some(Command::Explain(args)) => explain::run(args),
         None => watch::run(&cli.watch, Conduct::aloud(|_| {})).map(drop),
     };
     match result {

@@ -3,6 +3,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod explain;
 pub mod watch;
 
 use std::{fmt, io::Write};
