@@ -144,35 +144,29 @@ fn blocks(text: &str) -> Vec<Block> {
 
 fn finished(block: Block, raw: &str) -> Block {
     match block {
-        Block::Item { depth, .. } => match between(raw, "**", ":**") {
-            Some((title, text)) => Block::Item {
+        Block::Item { depth, .. } => {
+            let (title, text) = titled(raw).unwrap_or(("", raw));
+            Block::Item {
                 title: inline(title),
                 text: inline(text),
                 depth,
-            },
-            None => match between(raw, "**", "**") {
-                // As in `- **It is not** the SYN queue`: the title begins the sentence.
-                Some((title, text)) => Block::Item {
-                    title: inline(title),
-                    text: inline(text),
-                    depth,
-                },
-                None => Block::Item {
-                    title: String::new(),
-                    text: inline(raw),
-                    depth,
-                },
-            },
-        },
+            }
+        }
         Block::Paragraph(_) => Block::Paragraph(inline(raw)),
         as_it_is => as_it_is,
     }
 }
 
+/// Of `**The client:** waits` and of `**It is not** a queue`, where the title begins the sentence.
+fn titled(item: &str) -> Option<(&str, &str)> {
+    let (title, text) = between(item, "**", "**")?;
+    Some((title.trim_end_matches(':'), text))
+}
+
 /// What is between two marks at the beginning of the text, and what follows.
 fn between<'a>(text: &'a str, begin: &str, end: &str) -> Option<(&'a str, &'a str)> {
     let (inner, after) = text.strip_prefix(begin)?.split_once(end)?;
-    (!inner.is_empty() && !inner.contains("**")).then_some((inner, after))
+    (!inner.is_empty()).then_some((inner, after))
 }
 
 fn link(text: &str) -> Option<(&str, &str)> {
@@ -206,11 +200,11 @@ fn wrap(text: &str, first: &str, columns: usize, to: &mut Vec<String>) {
 }
 
 fn table(rows: &[Vec<String>], to: &mut Vec<String>) {
-    let is_rule = |row: &&Vec<String>| {
-        !row.iter()
-            .all(|cell| cell.trim_matches(['-', ':']).is_empty())
+    let is_rule = |row: &[String]| {
+        let mut cells = row.iter();
+        cells.all(|cell| cell.trim_matches(['-', ':']).is_empty())
     };
-    let rows: Vec<&Vec<String>> = rows.iter().filter(is_rule).collect();
+    let rows: Vec<&Vec<String>> = rows.iter().filter(|row| !is_rule(row)).collect();
     let columns = rows.iter().map(|row| row.len()).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));

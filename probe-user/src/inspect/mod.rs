@@ -19,5 +19,6 @@ pub mod pace;
 mod procfs;
 pub mod route;
 pub mod status;
+pub mod sysctl;
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ use rustix::fs::{readlinkat, readlinkat_raw};
 
 use super::pace::Pace;
 use super::procfs::{bracketed, for_each_entry, for_each_pid, open_dir, open_proc, read_small};
+use super::status::mask;
 
 /// A process that holds a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,6 +185,25 @@ impl Owners {
                 },
             )
         }));
+    }
+}
+
+/// The number of the first PID namespace (include/linux/proc_ns.h:PROC_PID_INIT_INO).
+const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
+/// Of include/uapi/linux/capability.h.
+const SYS_PTRACE: u32 = 19;
+
+/// Why processes may be missing from /proc, for a process with this /proc/self/status; `None` where all are there.
+pub fn blind_spot(status: &[u8]) -> Option<&'static str> {
+    let is_first = rustix::fs::stat(c"/proc/self/ns/pid")
+        .is_ok_and(|found| found.st_ino == FIRST_PID_NAMESPACE);
+    let may_look = mask(status, "CapEff").is_some_and(|mask| mask >> SYS_PTRACE & 1 == 1);
+    if !is_first {
+        Some("sockets of processes outside of this PID namespace: run whydrop on the host")
+    } else if !may_look {
+        Some("sockets of processes that /proc does not show: run as root or with CAP_SYS_PTRACE")
+    } else {
+        None
     }
 }
 

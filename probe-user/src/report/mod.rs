@@ -4,6 +4,7 @@
 
 mod group;
 mod json;
+mod listing;
 mod output;
 mod stats;
 mod text;
@@ -15,6 +16,7 @@ use probe_common::Health;
 
 pub use self::{
     group::{Group, GroupMember},
+    listing::{Missing, listing},
     output::{Output, OutputError},
     stats::{Accepted, ListenerStatsRow, Waited},
     time::Clock,

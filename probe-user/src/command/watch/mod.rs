@@ -4,7 +4,7 @@ mod conduct;
 mod counters;
 mod detail;
 mod episodes;
-mod filter;
+pub(super) mod filter;
 mod group;
 mod live;
 mod pressure;
@@ -24,7 +24,7 @@ use tokio::{
 
 pub use self::{conduct::Conduct, detail::Detail};
 use self::{
-    filter::{Filter, ListenerFilter, Only},
+    filter::{Filter, ListenerFilter, Only, netns_of},
     live::{Live, Parts},
 };
 use super::{Failure, kernel_release, status};
@@ -163,11 +163,7 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
     let filter = Filter {
         only: args.only.clone(),
         listeners: args.listeners.clone(),
-        netns: match args.netns.as_str() {
-            "all" => None,
-            "self" => Some(netns::current().map_err(Failure::failed)?),
-            spec => Some(enricher.registry.resolve(spec).map_err(Failure::usage)?),
-        },
+        netns: netns_of(&args.netns, &mut enricher.registry)?,
     };
     let mut probe = match args.tier {
         Some(Tier::Counters) => None,

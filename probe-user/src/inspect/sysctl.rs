@@ -1,0 +1,39 @@
+//! The sysctls that shape what a listener does, of any network namespace.
+//!
+//! In: a namespace's inode number. Out: the values there at this moment. It never sets one, and a sysctl that this kernel does
+//! not show is `None`.
+
+use std::fs;
+use std::os::fd::AsFd;
+
+use super::netns::{NetnsError, Registry, current, inside};
+use super::procfs::number;
+
+/// Of one namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListenSysctls {
+    pub somaxconn: Option<u32>,
+    pub syncookies: Option<u32>,
+    pub abort_on_overflow: Option<u32>,
+}
+
+/// Reads them inside the namespace: /proc/sys/net is that of the task which looks.
+pub fn of_netns(registry: &mut Registry, netns: u32) -> Result<ListenSysctls, NetnsError> {
+    if current().is_ok_and(|own| own == netns) {
+        return Ok(here());
+    }
+    let namespace = registry.open(netns)?;
+    inside(namespace.as_fd(), here).map_err(|source| NetnsError::enter(netns, source))
+}
+
+fn here() -> ListenSysctls {
+    let value = |name: &str| {
+        let text = fs::read(format!("/proc/sys/net/{name}")).ok()?;
+        number(text.trim_ascii())
+    };
+    ListenSysctls {
+        somaxconn: value("core/somaxconn"),
+        syncookies: value("ipv4/tcp_syncookies"),
+        abort_on_overflow: value("ipv4/tcp_abort_on_overflow"),
+    }
+}
