@@ -39,7 +39,8 @@ pub fn body(text: &str, columns: usize) -> String {
     let mut after_item = false;
     for block in &blocks {
         let is_item = matches!(block, Block::Item { .. });
-        if !lines.is_empty() && !(after_item && is_item) {
+        let is_gap = !(after_item && is_item);
+        if is_gap && !lines.is_empty() {
             lines.push(String::new());
         }
         after_item = is_item;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{readlinkat, readlinkat_raw};
+use rustix::io::Errno;
 
 use super::pace::Pace;
 use super::procfs::{bracketed, for_each_entry, for_each_pid, open_dir, open_proc, read_small};
@@ -222,10 +223,17 @@ fn scan_processes(proc: BorrowedFd<'_>, found: &mut HashMap<u32, Vec<(Owner, Str
             }
         };
         let mut this = None;
+        let mut refused = false;
         let _ = for_each_entry(&fds, |name, _, _| {
-            let Some(holders) =
-                socket_of(fds.as_fd(), name).and_then(|inode| found.get_mut(&inode))
-            else {
+            let inode = match read_link(fds.as_fd(), name) {
+                Ok(inode) => inode,
+                Err(errno) => {
+                    // A security module may show the descriptors and still not where they lead (seen on 6.18).
+                    refused |= matches!(errno, Errno::ACCESS | Errno::PERM);
+                    return;
+                }
+            };
+            let Some(holders) = inode.and_then(|inode| found.get_mut(&inode)) else {
                 return;
             };
             // A process with two descriptors of the same socket owns it once.
@@ -240,6 +248,7 @@ fn scan_processes(proc: BorrowedFd<'_>, found: &mut HashMap<u32, Vec<(Owner, Str
                 holders.push((owner.clone(), link));
             }
         });
+        unreadable += u32::from(refused);
     });
     unreadable
 }
@@ -264,14 +273,17 @@ pub(super) fn comm_text(raw: &[u8]) -> String {
     String::from_utf8_lossy(raw.strip_suffix(b"\n").unwrap_or(raw)).into_owned()
 }
 
-fn socket_of(dir: BorrowedFd<'_>, name: &CStr) -> Option<u32> {
+/// The socket behind a descriptor; `None` when it is something else.
+fn read_link(dir: BorrowedFd<'_>, name: &CStr) -> Result<Option<u32>, Errno> {
     let mut link = [0u8; 32];
-    let length = readlinkat_raw(dir, name, &mut link).ok()?;
-    bracketed(link.get(..length)?, b"socket")
+    let length = readlinkat_raw(dir, name, &mut link)?;
+    Ok(link
+        .get(..length)
+        .and_then(|link| bracketed(link, b"socket")))
 }
 
 fn holds(proc: BorrowedFd<'_>, link: &str, inode: u32) -> bool {
-    std::ffi::CString::new(link).is_ok_and(|link| socket_of(proc, &link) == Some(inode))
+    std::ffi::CString::new(link).is_ok_and(|link| read_link(proc, &link) == Ok(Some(inode)))
 }
 
 #[cfg(test)]
