@@ -94,6 +94,8 @@ Examples:
                                        what one service refused to one network
   whydrop --format json --output f     for machines; docs/output.md has the fields
   whydrop --tier counters              without privileges: which listener, but not who
+  whydrop list                         every listener as it is now, the worst first
+  whydrop explain ghost-connection     what a name means
 
 Exit status: 0 done, 1 something failed, 2 wrong arguments, 3 this kernel cannot,
 4 a capability is missing.";

@@ -23,7 +23,7 @@ use crate::{
 #[derive(Args, Clone, Debug)]
 pub struct ListArgs {
     /// List only what takes connections to this, as ADDR:PORT or :PORT (several are "or")
-    #[arg(value_name = "[ADDR]:PORT")]
+    #[arg(value_name = "ADDR:PORT")]
     pub listeners: Vec<ListenerFilter>,
 
     /// How lines look: `text` for people, `json` for machines (one object a line)
