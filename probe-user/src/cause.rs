@@ -11,7 +11,7 @@ use std::{borrow::Cow, collections::HashMap};
 
 use probe_common::{counter, flag, hook, state};
 
-pub use self::known::is_known;
+pub use self::known::{every_known, is_known};
 use crate::decode::{Evidence, Kind, Stage};
 
 /// A cause, and what else it may have been.

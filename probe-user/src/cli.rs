@@ -4,8 +4,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::command::{
-    check::CheckArgs, demo::DemoArgs, run::RunArgs, verify::VerifyArgs, watch::WatchArgs,
-    why::WhyArgs,
+    check::CheckArgs, demo::DemoArgs, explain::ExplainArgs, list::ListArgs, run::RunArgs,
+    verify::VerifyArgs, watch::WatchArgs, why::WhyArgs,
 };
 
 /// Says when, where and why the kernel drops or refuses TCP connections at a listener
@@ -47,6 +47,20 @@ pub enum Command {
     Why(WhyArgs),
     /// Show it: a listener that stops accepting, in a private namespace
     Demo(DemoArgs),
+    /// List every listener with its queue, its limit, its owner, and what may go wrong
+    ///
+    /// Shows what `ss -ltn` shows, in every network namespace, and what it does not:
+    /// where the limit comes from, the SO_REUSEPORT group, the unit or container, and
+    /// what may go wrong, the worst first. No hook is needed and nothing is watched:
+    /// it is how things are at this moment.
+    #[command(after_long_help = LIST)]
+    List(ListArgs),
+    /// Explain the name of a cause, an event or a verdict
+    ///
+    /// Prints what docs/causes.md and docs/verdicts.md, which are part of this
+    /// binary, say about a name: what happened, what the client saw, which counters
+    /// moved, and what it is not. Without a name, all of them with one line each.
+    Explain(ExplainArgs),
 }
 
 const AFTER: &str =
@@ -95,6 +109,9 @@ Examples:
                                        a test that fails when anything was refused
   whydrop verify 8080 --for 60s        did the fix hold?
 
+  whydrop list                         every listener as it is now, the worst first
+  whydrop explain ghost-connection     what a name means
+
 Exit status: 0 done, 1 something failed (or was refused: `run`, `verify`), 2 wrong arguments, 3 this kernel cannot,
 4 a capability is missing.";
 
@@ -113,3 +130,29 @@ When nobody came, nothing is proved. A signal ends it early, and what was seen u
 
 Exit status: 0 it held; 1 it did not, nothing was proved, or it cannot be told; 2 wrong arguments, 3 this kernel
 cannot, 4 a capability is missing.";
+
+const LIST: &str = "\
+Columns:
+  QUEUE       connections waiting for accept(2), and the limit: 129/128 is full
+  LIMIT FROM  somaxconn: the limit is what net.core.somaxconn is, and a larger
+              argument of listen(2) would not help. listen(): it is less, so it was
+              the argument (or somaxconn, if that was raised since). old somaxconn:
+              it is more, so somaxconn was lowered since
+  DROPS       sk_drops since the socket was made: no count of refusals, some of
+              which count twice, and other packets count too
+  GROUP       its number among those that share its address with SO_REUSEPORT
+  OWNER       a process that holds it, and how many others do
+  UNIT        container or systemd unit
+Notes, which are the order of the rows: queue full, no process holds it, queue NN%
+full (from 50%), has dropped, limit 0, limit N is small (up to 16), somaxconn
+lowered, abort-on-overflow on, syncookies off; loopback only is no risk. Among
+equals the fuller queue comes first.
+
+Without privileges it shows this namespace and the owners of your own sockets, and
+says what is not known.
+
+Examples:
+  whydrop list                         every listener of this host
+  whydrop list :8080 10.0.0.1:9090     those that take these connections
+  whydrop list --netns self --comm nginx
+  whydrop list --format json           docs/output.md has the fields";

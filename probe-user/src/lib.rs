@@ -2,7 +2,8 @@
 //! connections at a listener. The rooms stand in the order in which data
 //! flows: `loader` puts the kernel side in and hands out bytes, `decode` makes
 //! events of them, `inspect` and `enrich` add what user space knows,
-//! `reconcile` compares with the kernel's own counters, `report` writes.
+//! `reconcile` compares with the kernel's own counters, `report` writes. `listing` judges
+//! listeners that stand still, and `explain` knows the pages.
 
 pub mod btf;
 pub mod cause;
@@ -11,7 +12,9 @@ pub mod command;
 pub mod decode;
 pub mod diagnose;
 pub mod enrich;
+pub mod explain;
 pub mod inspect;
+pub mod listing;
 pub mod loader;
 pub mod reconcile;
 pub mod report;

@@ -6,7 +6,7 @@ use clap::Parser;
 use probe_user::{
     cli::{Cli, Command},
     command::{
-        Failure, check, demo, run, status, verify,
+        Failure, check, demo, explain, list, run, status, verify,
         watch::{self, Conduct},
         why,
     },
@@ -32,6 +32,9 @@ fn main() -> ExitCode {
         Some(Command::Check(args)) => check::run(args),
         Some(Command::Demo(args)) => demo::run(args),
         Some(Command::Why(args)) => why::run(args),
+
+        Some(Command::Explain(args)) => explain::run(args),
+        Some(Command::List(args)) => list::run(args),
         None => watch::run(&cli.watch, Conduct::aloud(|_| {})).map(drop),
     };
     match result {

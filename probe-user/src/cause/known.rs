@@ -68,6 +68,11 @@ pub fn is_known(id: &str) -> bool {
     CAUSES.contains(&id) || DROPS.contains(&id)
 }
 
+/// Every id that docs/causes.md has.
+pub fn every_known() -> impl Iterator<Item = &'static str> {
+    CAUSES.into_iter().chain(DROPS)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

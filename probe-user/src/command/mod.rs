@@ -6,6 +6,9 @@ pub mod demo;
 mod judge;
 pub mod run;
 pub mod verify;
+
+pub mod explain;
+pub mod list;
 pub mod watch;
 pub mod why;
 
@@ -53,7 +56,15 @@ impl Failure {
 /// Writes a line to standard output. A reader that went away ends the command,
 /// and is no failure: its status is 0 and it has nothing to say.
 pub fn say(line: impl fmt::Display) -> Result<(), Failure> {
-    writeln!(std::io::stdout(), "{line}").map_err(|error| match error.kind() {
+    write(&format!("{line}\n"))
+}
+
+/// As [`say`], whole lines.
+pub fn write(lines: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout();
+    let written = stdout.write_all(lines.as_bytes());
+    let flushed = written.and_then(|()| stdout.flush());
+    flushed.map_err(|error| match error.kind() {
         std::io::ErrorKind::BrokenPipe => Failure::new(status::OK, ""),
         _ => Failure::failed(format!("writing to standard output failed: {error}")),
     })

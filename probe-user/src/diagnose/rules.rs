@@ -953,7 +953,7 @@ fn clamped(signals: &Signals) -> Judged {
     let Some(somaxconn) = signals.sysctls.somaxconn else {
         return Judged::Abstains;
     };
-    if u64::from(worst.limit) != somaxconn {
+    if worst.limit != somaxconn {
         return Judged::No(format!(
             "the limit is {}, somaxconn {somaxconn}",
             worst.limit
@@ -975,7 +975,7 @@ fn too_small(signals: &Signals) -> Judged {
     let Some(somaxconn) = signals.sysctls.somaxconn else {
         return Judged::Abstains;
     };
-    if u64::from(worst.limit) >= somaxconn {
+    if worst.limit >= somaxconn {
         return Judged::No(format!("somaxconn is {somaxconn}"));
     }
     let mut found = burst_evidence(signals, worst);

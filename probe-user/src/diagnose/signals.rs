@@ -23,7 +23,7 @@ pub struct Signals {
     pub processes: Vec<Process>,
     pub sysctls: Sysctls,
     /// `nf_conntrack_count` and `nf_conntrack_max` of the namespace.
-    pub conntrack: Option<(u64, u64)>,
+    pub conntrack: Option<(u32, u32)>,
     /// SYN cookies that came back, of SyncookiesRecv.
     pub cookies_returned: Option<u64>,
     /// Whether what was seen adds up to the kernel's counters.
@@ -32,10 +32,10 @@ pub struct Signals {
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sysctls {
-    pub somaxconn: Option<u64>,
-    pub syncookies: Option<u64>,
-    pub abort_on_overflow: Option<u64>,
-    pub max_syn_backlog: Option<u64>,
+    pub somaxconn: Option<u32>,
+    pub syncookies: Option<u32>,
+    pub abort_on_overflow: Option<u32>,
+    pub max_syn_backlog: Option<u32>,
 }
 
 /// A listener of the port.

@@ -210,7 +210,7 @@ fn what_the_kernel_names() {
 
 #[test]
 fn syn_queues() {
-    let of = |established: u64, dropped: u64, cookies: u64, syncookies: u64| {
+    let of = |established: u64, dropped: u64, cookies: u64, syncookies: u32| {
         let mut signals = Signals::default();
         signals.sysctls.syncookies = Some(syncookies);
         signals
@@ -296,7 +296,7 @@ proptest! {
         members in proptest::collection::vec(any_member(), 0..4),
         threads in proptest::collection::vec(any_thread(), 0..4),
         overflows in 0..3_u64, refused in 0..3_u64, fds in proptest::option::of((0..9_u64, 0..9_u64)),
-        somaxconn in proptest::option::of(0..40_u64), throttled in proptest::option::of((0.0..1.0, 0..9_u64)),
+        somaxconn in proptest::option::of(0..40_u32), throttled in proptest::option::of((0.0..1.0, 0..9_u64)),
     ) {
         let mut signals = Signals { members, refusals: overflows, ..Signals::default() };
         signals.causes.insert((Kind::Overflow, "accept-queue-full".into()), overflows);

@@ -2,7 +2,7 @@
 //! processes that hold it, the cgroup it was made in and a name for people go
 //! out.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::Enricher;
 use crate::inspect::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner};
@@ -13,6 +13,12 @@ impl Enricher {
         let owner = self.owners.find(listener.inode);
         let cgroup = self.cgroup(listener.cgroup_id, &owner);
         (owner, cgroup)
+    }
+
+    /// Looks once, in one scan, for who holds each of these sockets; how many processes could not be looked at.
+    pub fn learn_owners(&mut self, inodes: &HashSet<u32>) -> u32 {
+        self.owners.prime(inodes);
+        self.owners.unreadable()
     }
 
     /// What a namespace is called.

@@ -11,9 +11,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{readlinkat, readlinkat_raw};
+use rustix::io::Errno;
 
 use super::pace::Pace;
 use super::procfs::{bracketed, for_each_entry, for_each_pid, open_dir, open_proc, read_small};
+use super::status::mask;
 
 /// A process that holds a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,6 +189,25 @@ impl Owners {
     }
 }
 
+/// The number of the first PID namespace (include/linux/proc_ns.h:PROC_PID_INIT_INO).
+const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
+/// Of include/uapi/linux/capability.h.
+const SYS_PTRACE: u32 = 19;
+
+/// Why processes may be missing from /proc, for a process with this /proc/self/status; `None` where all are there.
+pub fn blind_spot(status: &[u8]) -> Option<&'static str> {
+    let is_first = rustix::fs::stat(c"/proc/self/ns/pid")
+        .is_ok_and(|found| found.st_ino == FIRST_PID_NAMESPACE);
+    let may_look = mask(status, "CapEff").is_some_and(|mask| mask >> SYS_PTRACE & 1 == 1);
+    if !is_first {
+        Some("sockets of processes outside of this PID namespace: run whydrop on the host")
+    } else if !may_look {
+        Some("sockets of processes that /proc does not show: run as root or with CAP_SYS_PTRACE")
+    } else {
+        None
+    }
+}
+
 /// Fills `found` with the holders of its keys; returns how many processes refused to be looked at.
 fn scan_processes(proc: BorrowedFd<'_>, found: &mut HashMap<u32, Vec<(Owner, String)>>) -> u32 {
     let mut unreadable = 0;
@@ -202,10 +223,17 @@ fn scan_processes(proc: BorrowedFd<'_>, found: &mut HashMap<u32, Vec<(Owner, Str
             }
         };
         let mut this = None;
+        let mut refused = false;
         let _ = for_each_entry(&fds, |name, _, _| {
-            let Some(holders) =
-                socket_of(fds.as_fd(), name).and_then(|inode| found.get_mut(&inode))
-            else {
+            let inode = match read_link(fds.as_fd(), name) {
+                Ok(inode) => inode,
+                Err(errno) => {
+                    // A security module may show the descriptors and still not where they lead (seen on 6.18).
+                    refused |= matches!(errno, Errno::ACCESS | Errno::PERM);
+                    return;
+                }
+            };
+            let Some(holders) = inode.and_then(|inode| found.get_mut(&inode)) else {
                 return;
             };
             // A process with two descriptors of the same socket owns it once.
@@ -220,6 +248,7 @@ fn scan_processes(proc: BorrowedFd<'_>, found: &mut HashMap<u32, Vec<(Owner, Str
                 holders.push((owner.clone(), link));
             }
         });
+        unreadable += u32::from(refused);
     });
     unreadable
 }
@@ -244,14 +273,17 @@ pub(super) fn comm_text(raw: &[u8]) -> String {
     String::from_utf8_lossy(raw.strip_suffix(b"\n").unwrap_or(raw)).into_owned()
 }
 
-fn socket_of(dir: BorrowedFd<'_>, name: &CStr) -> Option<u32> {
+/// The socket behind a descriptor; `None` when it is something else.
+fn read_link(dir: BorrowedFd<'_>, name: &CStr) -> Result<Option<u32>, Errno> {
     let mut link = [0u8; 32];
-    let length = readlinkat_raw(dir, name, &mut link).ok()?;
-    bracketed(link.get(..length)?, b"socket")
+    let length = readlinkat_raw(dir, name, &mut link)?;
+    Ok(link
+        .get(..length)
+        .and_then(|link| bracketed(link, b"socket")))
 }
 
 fn holds(proc: BorrowedFd<'_>, link: &str, inode: u32) -> bool {
-    std::ffi::CString::new(link).is_ok_and(|link| socket_of(proc, &link) == Some(inode))
+    std::ffi::CString::new(link).is_ok_and(|link| read_link(proc, &link) == Ok(Some(inode)))
 }
 
 #[cfg(test)]

@@ -1,30 +1,53 @@
-//! Sysctls of a network namespace: from its number and a name to the number there.
+//! The sysctls that shape what a listener does, of any network namespace.
 //!
-//! /proc/sys/net shows the namespace of the thread that opens it, so the reading is done inside.
+//! In: a namespace's inode number. Out: the values there at this moment. It never sets one, and a sysctl that this kernel does
+//! not show is `None`.
 
 use std::fs;
 use std::os::fd::AsFd;
 
-use super::netns::{self, Registry};
+use super::netns::{NetnsError, Registry, current, inside};
+use super::procfs::number;
 
-/// Numbers in the order of `names`, such as `net/core/somaxconn`; `None` for what is not there.
+/// Of one namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListenSysctls {
+    pub somaxconn: Option<u32>,
+    pub syncookies: Option<u32>,
+    pub abort_on_overflow: Option<u32>,
+}
+
+impl ListenSysctls {
+    pub fn of_netns(registry: &mut Registry, netns: u32) -> Result<Self, NetnsError> {
+        let names = [
+            "core/somaxconn",
+            "ipv4/tcp_syncookies",
+            "ipv4/tcp_abort_on_overflow",
+        ];
+        let [somaxconn, syncookies, abort_on_overflow] = read(registry, netns, names)?;
+        Ok(Self {
+            somaxconn,
+            syncookies,
+            abort_on_overflow,
+        })
+    }
+}
+
+/// Numbers in the order of `names`, which stand below net/, read inside the namespace: /proc/sys/net is that of the task which looks.
 pub fn read<const N: usize>(
     registry: &mut Registry,
     netns: u32,
     names: [&str; N],
-) -> [Option<u64>; N] {
-    let read = || names.map(number);
-    if netns::current().is_ok_and(|current| current == netns) {
-        return read();
+) -> Result<[Option<u32>; N], NetnsError> {
+    let here = || names.map(value);
+    if current().is_ok_and(|own| own == netns) {
+        return Ok(here());
     }
-    registry
-        .open(netns)
-        .ok()
-        .and_then(|ns| netns::inside(ns.as_fd(), read).ok())
-        .unwrap_or([None; N])
+    let namespace = registry.open(netns)?;
+    inside(namespace.as_fd(), here).map_err(|source| NetnsError::enter(netns, source))
 }
 
-fn number(name: &str) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/sys/{name}")).ok()?;
-    text.split_whitespace().next()?.parse().ok()
+fn value(name: &str) -> Option<u32> {
+    let text = fs::read(format!("/proc/sys/net/{name}")).ok()?;
+    number(text.trim_ascii())
 }

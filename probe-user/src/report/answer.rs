@@ -85,7 +85,7 @@ impl Now {
             write!(to, "elsewhere: ")?;
             listening.write(to)?;
         }
-        let known = |value: Option<u64>| value.map_or_else(|| "?".into(), |n| n.to_string());
+        let known = |value: Option<u32>| value.map_or_else(|| "?".into(), |n| n.to_string());
         writeln!(
             to,
             "somaxconn {}, tcp_syncookies {}, tcp_abort_on_overflow {}, tcp_max_syn_backlog {}",
@@ -319,10 +319,10 @@ struct AnswerView<'a> {
     first_drop_s: Option<f64>,
     listeners: Vec<ListeningView<'a>>,
     elsewhere: Vec<ListeningView<'a>>,
-    somaxconn: Option<u64>,
-    syncookies: Option<u64>,
-    abort_on_overflow: Option<u64>,
-    max_syn_backlog: Option<u64>,
+    somaxconn: Option<u32>,
+    syncookies: Option<u32>,
+    abort_on_overflow: Option<u32>,
+    max_syn_backlog: Option<u32>,
     kernel_log: &'a [String],
     causes: std::collections::BTreeMap<String, u64>,
     clients: usize,

@@ -10,10 +10,10 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde::{Serialize, Serializer};
 
-pub(super) use self::identity::Whose;
+pub(super) use self::identity::{NetnsView, Whose};
 use self::{
     group::{GroupView, group_view},
-    identity::{NetnsView, TaskView, task_view},
+    identity::{TaskView, task_view},
     refusal::{ClosedView, ElsewhereView, closed_view},
     snapshot::{SnapshotView, snapshot_view},
 };

@@ -5,6 +5,7 @@
 pub mod answer;
 mod group;
 mod json;
+mod listing;
 mod output;
 mod run;
 mod stats;
@@ -18,6 +19,7 @@ use probe_common::Health;
 
 pub use self::{
     group::{Group, GroupMember},
+    listing::{Missing, listing},
     output::{Output, OutputError},
     run::{Dropped, Ended, Hurt, Moments, Ran},
     stats::{Accepted, ListenerStatsRow, Waited},

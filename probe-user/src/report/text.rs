@@ -3,6 +3,7 @@
 
 mod group;
 mod identity;
+mod table;
 
 use std::{
     collections::BTreeMap,
@@ -11,8 +12,11 @@ use std::{
     time::Duration,
 };
 
-pub(super) use self::identity::whose;
 use self::{group::write_groups, identity::write_netns};
+pub(super) use self::{
+    identity::{holders, place, whose},
+    table::Table,
+};
 use super::{
     Line, ListenerStatsRow, ListenerTally, Loss, Reporter, Sampled, SelfTest, Start, Summary, Tick,
     stats,

@@ -9,6 +9,7 @@ mod flood;
 mod identity;
 mod kernel;
 mod lifecycle;
+mod list;
 mod listen_drops;
 mod loss;
 mod manners;

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use whydrop_tests::deadline::{ready, wait_until};
 use whydrop_tests::family::Family;
 use whydrop_tests::paths;
@@ -58,11 +58,41 @@ fn counters_need_none() -> Result<()> {
     Ok(())
 }
 
+/// A list of listeners needs none in the namespace that it is started in, and says what it does not know.
+#[test]
+fn a_list_says_what_is_not_known() -> Result<()> {
+    let wire = Wire::new()?;
+    let listener = wire.full_listener()?;
+    let command = command_of_nobody("list", &[])?;
+    let stopped = wire.netns().run(|| Whydrop::spawn(command))??.finish()?;
+    stopped.ended_well()?;
+    let cookie = format!("{:#x}", listener.cookie());
+    let mut lines = stopped.others.iter();
+    let row = lines.find(|line| line["cookie"] == cookie);
+    let row = row.with_context(|| format!("no row: {:?}", stopped.others))?;
+    ensure!(row["accept_queue_len"] == 2, "{row}");
+    ensure!(row["limit_from"] == "listen", "{row}");
+    ensure!(row["owner_known"] == false, "{row}");
+    let mut notes = row["notes"].as_array().into_iter().flatten();
+    ensure!(!notes.any(|note| note == "no-process"), "{row}");
+    let mut lines = stopped.others.iter();
+    ensure!(
+        lines.any(|line| line["type"] == "missing"),
+        "nothing is said to be missing: {:?}",
+        stopped.others
+    );
+    Ok(())
+}
+
 /// A command line without any tier of the environment.
 fn as_nobody(arguments: &[&str]) -> Result<Command> {
+    command_of_nobody("watch", arguments)
+}
+
+fn command_of_nobody(name: &str, arguments: &[&str]) -> Result<Command> {
     let mut command = Command::new(readable_by_all(binary()?)?);
     command
-        .args(["watch", "--format", "json"])
+        .args([name, "--format", "json"])
         .args(arguments)
         .uid(NOBODY)
         .gid(NOBODY);

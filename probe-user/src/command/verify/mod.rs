@@ -119,7 +119,7 @@ pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
 /// Namespaces in which somebody listens there now, as far as they can be asked.
 fn listening_in(args: &VerifyArgs) -> Vec<u32> {
     let mut enricher = Enricher::new();
-    let Ok(only) = watch::scope(&args.netns, &mut enricher.registry) else {
+    let Ok(only) = watch::netns_of(&args.netns, &mut enricher.registry) else {
         return Vec::new();
     };
     let mut namespaces: Vec<u32> = enricher.registry.iter().collect();

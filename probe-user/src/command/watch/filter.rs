@@ -2,6 +2,7 @@
 
 mod only;
 mod value;
+mod whose;
 
 use std::{
     fmt,
@@ -9,11 +10,16 @@ use std::{
     str::FromStr,
 };
 
-pub use self::only::Only;
+pub use self::{only::Only, whose::Whose};
 use crate::{
+    command::Failure,
     decode::Event,
     enrich::Observation,
-    inspect::{cgroup::Cgroup, owner::Owner},
+    inspect::{
+        cgroup::Cgroup,
+        netns::{self, Registry},
+        owner::Owner,
+    },
     loader::Wanted,
 };
 
@@ -140,6 +146,15 @@ impl Filter {
             .chain(self.only.in_words())
             .chain(self.netns.map(|netns| format!("namespace {netns}")))
             .collect()
+    }
+}
+
+/// The namespace that `--netns` means, `None` for all.
+pub fn netns_of(spec: &str, registry: &mut Registry) -> Result<Option<u32>, Failure> {
+    match spec {
+        "all" => Ok(None),
+        "self" => netns::current().map(Some).map_err(Failure::failed),
+        spec => registry.resolve(spec).map(Some).map_err(Failure::usage),
     }
 }
 

@@ -4,7 +4,7 @@ mod conduct;
 mod counters;
 mod detail;
 mod episodes;
-mod filter;
+pub(super) mod filter;
 mod group;
 mod live;
 mod pressure;
@@ -22,7 +22,12 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval, sleep},
 };
 
-pub use self::{conduct::Conduct, detail::Detail, filter::ListenerFilter, stop::is_ignored};
+pub use self::{
+    conduct::Conduct,
+    detail::Detail,
+    filter::{ListenerFilter, netns_of},
+    stop::is_ignored,
+};
 use self::{
     filter::{Filter, Only},
     live::{Live, Parts},
@@ -184,7 +189,7 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
     let filter = Filter {
         only: args.only.clone(),
         listeners: args.listeners.clone(),
-        netns: scope(&args.netns, &mut enricher.registry)?,
+        netns: netns_of(&args.netns, &mut enricher.registry)?,
     };
     let mut probe = match args.tier {
         Some(Tier::Counters) => None,
@@ -270,15 +275,6 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
         return Ok(summary);
     }
     finish(summary, &reporter, output)
-}
-
-/// The namespace that `--netns` asks for; `None` for all.
-pub fn scope(netns: &str, registry: &mut netns::Registry) -> Result<Option<u32>, Failure> {
-    match netns {
-        "all" => Ok(None),
-        "self" => netns::current().map(Some).map_err(Failure::failed),
-        spec => registry.resolve(spec).map(Some).map_err(Failure::usage),
-    }
 }
 
 fn finish(summary: Summary, reporter: &Reporter, output: Output) -> Result<Summary, Failure> {

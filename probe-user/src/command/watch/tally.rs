@@ -183,7 +183,10 @@ mod tests {
     use probe_common::{hook, state};
 
     use super::*;
-    use crate::{command::watch::filter::Only, inspect::owner::Owner};
+    use crate::{
+        command::watch::filter::{Only, Whose},
+        inspect::owner::Owner,
+    };
 
     fn overflow(listener: u64, hook: u8) -> CountKey {
         CountKey {
@@ -263,15 +266,22 @@ mod tests {
     #[test]
     fn rows_and_counts_follow_what_is_known_of_the_listener() {
         let only = Only::default;
+        let of = |comms| Only {
+            whose: Whose {
+                comms,
+                ..Whose::default()
+            },
+            ..only()
+        };
         check(only(), 5, 1, &[5, 6]);
         let comms = vec!["nginx".parse().expect("a name")];
-        check(Only { comms, ..only() }, 3, 0, &[5]);
+        check(of(comms), 3, 0, &[5]);
         let causes = vec!["ghost-connection".to_owned()];
         check(Only { causes, ..only() }, 1, 0, &[6]);
         // Counts know no clients; what is no refusal is counted as it was shown.
         let clients = vec!["10.0.0.1".parse().expect("a client")];
         check(Only { clients, ..only() }, 5, 0, &[5, 6]);
         let comms = vec!["nobody".parse().expect("a name")];
-        check(Only { comms, ..only() }, 0, 0, &[]);
+        check(of(comms), 0, 0, &[]);
     }
 }

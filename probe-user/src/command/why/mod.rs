@@ -22,7 +22,6 @@ use super::{
 use crate::{
     diagnose::diagnose,
     enrich::Enricher,
-    inspect::netns,
     loader::Tier,
     report::answer::{Answer, AnswerFormat},
 };
@@ -64,11 +63,7 @@ pub fn run(args: &WhyArgs) -> Result<(), Failure> {
         ));
     }
     let mut enricher = Enricher::new();
-    let only = match args.netns.as_str() {
-        "all" => None,
-        "self" => Some(netns::current().map_err(Failure::failed)?),
-        spec => Some(enricher.registry.resolve(spec).map_err(Failure::usage)?),
-    };
+    let only = watch::netns_of(&args.netns, &mut enricher.registry)?;
     let now = args.target.look(only, &mut enricher);
     if args.format == AnswerFormat::Text {
         let mut text = String::new();

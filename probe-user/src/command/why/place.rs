@@ -116,12 +116,13 @@ fn sysctls(netns: u32, enricher: &mut Enricher) -> Sysctls {
         &mut enricher.registry,
         netns,
         [
-            "net/core/somaxconn",
-            "net/ipv4/tcp_syncookies",
-            "net/ipv4/tcp_abort_on_overflow",
-            "net/ipv4/tcp_max_syn_backlog",
+            "core/somaxconn",
+            "ipv4/tcp_syncookies",
+            "ipv4/tcp_abort_on_overflow",
+            "ipv4/tcp_max_syn_backlog",
         ],
-    );
+    )
+    .unwrap_or_default();
     Sysctls {
         somaxconn,
         syncookies,
@@ -148,10 +149,8 @@ pub fn ask_host(signals: &mut Signals, looks: &Looks, only: Option<u32>, enriche
     let [count, most] = sysctl::read(
         &mut enricher.registry,
         netns,
-        [
-            "net/netfilter/nf_conntrack_count",
-            "net/netfilter/nf_conntrack_max",
-        ],
-    );
+        ["netfilter/nf_conntrack_count", "netfilter/nf_conntrack_max"],
+    )
+    .unwrap_or_default();
     signals.conntrack = count.zip(most);
 }

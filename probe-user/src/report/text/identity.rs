@@ -7,11 +7,7 @@ use crate::inspect::{cgroup::Cgroup, netns::NetnsName, owner::Owner};
 
 /// The first process that holds a socket and how many others do, then its container or unit where there is one.
 pub fn whose(owners: &[Owner], cgroup: Option<&Cgroup>) -> String {
-    let owner = match owners {
-        [] => "-".into(),
-        [one] => format!("{}[{}]", Clean(&one.comm), one.pid),
-        [one, more @ ..] => format!("{}[{}] +{}", Clean(&one.comm), one.pid, more.len()),
-    };
+    let owner = holders(owners);
     match cgroup.and_then(place) {
         Some(place) => format!("{owner:<22} {}", Clean(place)),
         None => owner,
@@ -28,7 +24,17 @@ pub fn write_netns(netns: u32, name: Option<&NetnsName>, to: &mut String) -> fmt
     }
 }
 
-fn place(cgroup: &Cgroup) -> Option<&str> {
+/// The first process that holds a socket and how many others do.
+pub fn holders(owners: &[Owner]) -> String {
+    match owners {
+        [] => "-".into(),
+        [one] => format!("{}[{}]", Clean(&one.comm), one.pid),
+        [one, more @ ..] => format!("{}[{}] +{}", Clean(&one.comm), one.pid, more.len()),
+    }
+}
+
+/// The container or else the unit.
+pub fn place(cgroup: &Cgroup) -> Option<&str> {
     let container = cgroup.container.as_ref().map(|one| one.short_id());
     container.or(cgroup.unit.as_deref())
 }

@@ -1,11 +1,11 @@
 //! The filters that need more than the packet: whose listener, why, and which
 //! client. Several of one kind are "or", different kinds are "and".
 
-use std::{fmt::Display, path::Path};
+use std::fmt::Display;
 
 use clap::Args;
 
-use super::value::{CgroupFilter, ClientFilter, CommFilter, ContainerFilter, PidFilter};
+use super::{value::ClientFilter, whose::Whose};
 use crate::{
     btf::Btf,
     cause::{self, Cause, kebab},
@@ -17,21 +17,8 @@ use crate::{
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Filters (each can be given again)")]
 pub struct Only {
-    /// Show only sockets that this process holds
-    #[arg(long = "pid", value_name = "PID")]
-    pub pids: Vec<PidFilter>,
-
-    /// Show only sockets that a process of this name holds, as `ps -o comm` shows it
-    #[arg(long = "comm", value_name = "NAME")]
-    pub comms: Vec<CommFilter>,
-
-    /// Show only sockets of this cgroup and those below it, such as /system.slice/nginx.service
-    #[arg(long = "cgroup", value_name = "PATH")]
-    pub cgroups: Vec<CgroupFilter>,
-
-    /// Show only sockets of this container: how its id begins, at least 6 digits
-    #[arg(long = "container", value_name = "ID")]
-    pub containers: Vec<ContainerFilter>,
+    #[command(flatten)]
+    pub whose: Whose,
 
     /// Show only what has, or may have, this cause, such as ghost-connection; docs/causes.md lists them
     #[arg(long = "cause", value_name = "CAUSE")]
@@ -55,11 +42,7 @@ impl Only {
                 "`{unknown}` is no cause; docs/causes.md lists them all, such as accept-queue-full"
             ));
         }
-        if let Some(PidFilter(pid)) = self.pids.iter().find(|pid| !exists(**pid)) {
-            return Err(format!(
-                "there is no process {pid}; `ss -ltnp` shows which ones listen"
-            ));
-        }
+        self.whose.check()?;
         let needs_hooks = !self.causes.is_empty() || !self.clients.is_empty();
         if needs_hooks && tier == Some(Tier::Counters) {
             return Err(
@@ -76,10 +59,7 @@ impl Only {
 
     /// Whether it matters whose listener it is.
     pub const fn asks_whose(&self) -> bool {
-        !(self.pids.is_empty()
-            && self.comms.is_empty()
-            && self.cgroups.is_empty()
-            && self.containers.is_empty())
+        !self.whose.is_empty()
     }
 
     pub fn takes(&self, seen: &Observation) -> bool {
@@ -97,11 +77,7 @@ impl Only {
 
     /// What is not known is not what was asked for.
     pub fn takes_whose(&self, owner: &[Owner], cgroup: Option<&Cgroup>) -> bool {
-        let container = cgroup.and_then(|cgroup| cgroup.container.as_ref());
-        passes(&self.pids, owner, PidFilter::takes)
-            && passes(&self.comms, owner, CommFilter::takes)
-            && passes(&self.cgroups, cgroup, CgroupFilter::takes)
-            && passes(&self.containers, container, ContainerFilter::takes)
+        self.whose.takes(owner, cgroup)
     }
 
     /// A cause among others that cannot be told apart is taken for any of them.
@@ -113,20 +89,12 @@ impl Only {
 
     pub fn in_words(&self) -> Vec<String> {
         let causes: Vec<String> = self.causes.iter().map(|id| format!("cause {id}")).collect();
-        [
-            words(&self.pids),
-            words(&self.comms),
-            words(&self.cgroups),
-            words(&self.containers),
-            causes,
-            words(&self.clients),
-        ]
-        .concat()
+        [self.whose.in_words(), causes, words(&self.clients)].concat()
     }
 }
 
 /// Whether there is nothing to pass, or one of `found` passes one of the filters.
-fn passes<F, T>(
+pub(super) fn passes<F, T>(
     filters: &[F],
     found: impl IntoIterator<Item = T>,
     takes: impl Fn(&F, T) -> bool,
@@ -138,12 +106,8 @@ where
     filters.is_empty() || found.any(|one| filters.iter().any(|filter| takes(filter, one)))
 }
 
-fn words(filters: &[impl Display]) -> Vec<String> {
+pub(super) fn words(filters: &[impl Display]) -> Vec<String> {
     filters.iter().map(ToString::to_string).collect()
-}
-
-fn exists(PidFilter(pid): PidFilter) -> bool {
-    Path::new("/proc").join(pid.to_string()).exists()
 }
 
 /// Whether the running kernel drops packets for this reason: a kernel may have more of them than a page describes.

@@ -1,0 +1,225 @@
+//! `whydrop list`, as text and as JSON: rows of listeners come in, lines go out.
+
+use std::net::SocketAddr;
+
+use serde::Serialize;
+
+use super::{
+    Format,
+    json::{Cookie, NetnsView, SCHEMA, Whose},
+    text::{Clean, Table, holders, place},
+};
+use crate::{
+    inspect::netns::NetnsName,
+    listing::{Listed, Note},
+};
+
+/// Something that `whydrop list` could not look at.
+#[derive(Clone, Debug)]
+pub struct Missing {
+    /// `None` where it is not about one namespace.
+    pub netns: Option<u32>,
+    pub why: String,
+}
+
+/// All lines, each with its newline.
+pub fn listing(format: Format, rows: &[Listed], missing: &[Missing]) -> String {
+    match format {
+        Format::Text => text(rows, missing),
+        Format::Json => {
+            let rows = rows.iter().map(|row| json(&row_view(row)));
+            let missing = missing.iter().map(|one| json(&missing_view(one)));
+            rows.chain(missing).collect()
+        }
+    }
+}
+
+fn text(rows: &[Listed], missing: &[Missing]) -> String {
+    let mut text = String::new();
+    if rows.is_empty() {
+        text.push_str("no listener\n");
+    } else {
+        text.push_str(&table(rows));
+    }
+    if !missing.is_empty() {
+        text.push_str("\nnot known:\n");
+    }
+    for one in missing {
+        text.push_str("  ");
+        text.push_str(&one.why);
+        text.push('\n');
+    }
+    text
+}
+
+fn table(rows: &[Listed]) -> String {
+    let any = |fits: &dyn Fn(&Listed) -> bool| rows.iter().any(fits);
+    let first_netns = rows.first().map(|row| row.found.netns);
+    let mut table = Table::default();
+    table.left("LISTENER", rows.iter().map(listener));
+    table.right("QUEUE", rows.iter().map(queue));
+    let from = |row: &Listed| {
+        row.limit_from
+            .map_or("?", |from| from.in_words())
+            .to_owned()
+    };
+    table.left("LIMIT FROM", rows.iter().map(from));
+    let drops = |row: &Listed| {
+        let drops = row.found.snapshot.drops;
+        drops.map_or_else(|| "?".into(), |drops| drops.to_string())
+    };
+    table.right("DROPS", rows.iter().map(drops));
+    if any(&|row| row.group.is_some()) {
+        let group = |row: &Listed| {
+            let group = row.group;
+            group.map_or_else(String::new, |group| {
+                format!("{} of {}", group.number, group.members)
+            })
+        };
+        table.left("GROUP", rows.iter().map(group));
+    }
+    table.left("OWNER", rows.iter().map(owner));
+    if any(&|row| unit(row).is_some()) {
+        let unit = |row: &Listed| unit(row).unwrap_or_default();
+        table.left("UNIT", rows.iter().map(unit));
+    }
+    if any(&|row| Some(row.found.netns) != first_netns) {
+        table.left("NETNS", rows.iter().map(netns));
+    }
+    let notes = |row: &Listed| {
+        let notes: Vec<String> = row.notes.iter().copied().map(Note::in_words).collect();
+        notes.join(", ")
+    };
+    table.left("NOTES", rows.iter().map(notes));
+    table.into_text()
+}
+
+/// A device by its number: its name is known in its namespace only.
+fn listener(row: &Listed) -> String {
+    let snapshot = &row.found.snapshot;
+    match snapshot.ifindex {
+        0 => snapshot.addr.to_string(),
+        device => format!("{} if {device}", snapshot.addr),
+    }
+}
+
+fn queue(row: &Listed) -> String {
+    let snapshot = &row.found.snapshot;
+    format!(
+        "{}/{}",
+        snapshot.accept_queue_len, snapshot.accept_queue_limit
+    )
+}
+
+fn owner(row: &Listed) -> String {
+    let found = &row.found;
+    match (found.owner.is_empty(), found.sees_owners) {
+        (true, false) => "?".into(),
+        _ => holders(&found.owner),
+    }
+}
+
+fn unit(row: &Listed) -> Option<String> {
+    let place = place(row.found.cgroup.as_deref()?)?;
+    Some(Clean(place).to_string())
+}
+
+fn netns(row: &Listed) -> String {
+    match &row.found.netns_name {
+        Some(NetnsName::Given(name)) => Clean(name).to_string(),
+        _ => row.found.netns.to_string(),
+    }
+}
+
+#[derive(Serialize)]
+struct RowView<'a> {
+    r#type: &'static str,
+    schema: u32,
+    #[serde(flatten)]
+    netns: NetnsView<'a>,
+    cookie: Cookie,
+    addr: SocketAddr,
+    ifindex: Option<u32>,
+    v6only: Option<bool>,
+    accept_queue_len: u32,
+    accept_queue_limit: u32,
+    limit_from: Option<&'static str>,
+    drops: Option<u32>,
+    uid: u32,
+    inode: u32,
+    sysctls: SysctlsView,
+    group: Option<GroupView>,
+    #[serde(flatten)]
+    whose: Whose<'a>,
+    owner_known: bool,
+    notes: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct SysctlsView {
+    somaxconn: Option<u32>,
+    tcp_syncookies: Option<u32>,
+    tcp_abort_on_overflow: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct GroupView {
+    number: usize,
+    members: usize,
+}
+
+fn row_view(row: &Listed) -> RowView<'_> {
+    let found = &row.found;
+    let snapshot = &found.snapshot;
+    RowView {
+        r#type: "listener",
+        schema: SCHEMA,
+        netns: NetnsView::of(found.netns, found.netns_name.as_ref()),
+        cookie: Cookie(snapshot.cookie),
+        addr: snapshot.addr,
+        ifindex: (snapshot.ifindex != 0).then_some(snapshot.ifindex),
+        v6only: snapshot.v6only,
+        accept_queue_len: snapshot.accept_queue_len,
+        accept_queue_limit: snapshot.accept_queue_limit,
+        limit_from: row.limit_from.map(|from| from.name()),
+        drops: snapshot.drops,
+        uid: snapshot.uid,
+        inode: snapshot.inode,
+        sysctls: SysctlsView {
+            somaxconn: found.sysctls.somaxconn,
+            tcp_syncookies: found.sysctls.syncookies,
+            tcp_abort_on_overflow: found.sysctls.abort_on_overflow,
+        },
+        group: row.group.map(|group| GroupView {
+            number: group.number,
+            members: group.members,
+        }),
+        whose: Whose::of(&found.owner, found.cgroup.as_deref()),
+        owner_known: found.sees_owners,
+        notes: row.notes.iter().map(|note| note.name()).collect(),
+    }
+}
+
+#[derive(Serialize)]
+struct MissingView<'a> {
+    r#type: &'static str,
+    schema: u32,
+    netns: Option<u32>,
+    why: &'a str,
+}
+
+fn missing_view(missing: &Missing) -> MissingView<'_> {
+    MissingView {
+        r#type: "missing",
+        schema: SCHEMA,
+        netns: missing.netns,
+        why: &missing.why,
+    }
+}
+
+fn json(view: &impl Serialize) -> String {
+    // Strings and numbers are always JSON.
+    let mut line = serde_json::to_string(view).unwrap_or_default();
+    line.push('\n');
+    line
+}
