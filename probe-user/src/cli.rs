@@ -108,7 +108,6 @@ Examples:
   whydrop run --fail-on-drop -- make load-test
                                        a test that fails when anything was refused
   whydrop verify 8080 --for 60s        did the fix hold?
-
   whydrop list                         every listener as it is now, the worst first
   whydrop explain ghost-connection     what a name means
 
