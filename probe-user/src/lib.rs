@@ -2,12 +2,13 @@
 //! connections at a listener. The rooms stand in the order in which data
 //! flows: `loader` puts the kernel side in and hands out bytes, `decode` makes
 //! events of them, `inspect` and `enrich` add what user space knows,
-//! `reconcile` compares with the kernel's own counters, `report` writes.
+//! `correlate` joins events of one attempt, `reconcile` compares with the kernel's own counters, `report` writes.
 
 pub mod btf;
 pub mod cause;
 pub mod cli;
 pub mod command;
+pub mod correlate;
 pub mod decode;
 pub mod enrich;
 pub mod inspect;

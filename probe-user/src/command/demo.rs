@@ -62,6 +62,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     let watch_args = watch::WatchArgs {
         stats: None,
         warn: None,
+        stories: false,
         format: args.format,
         duration: Some(DURATION),
         listeners: Vec::new(),

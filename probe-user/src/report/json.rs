@@ -10,14 +10,15 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde::{Serialize, Serializer};
 
-pub(super) use self::identity::Whose;
+pub(super) use self::identity::{NetnsView, Whose};
 use self::{
     group::{GroupView, group_view},
-    identity::{NetnsView, TaskView, task_view},
+    identity::{TaskView, task_view},
     refusal::{ClosedView, ElsewhereView, closed_view},
     snapshot::{SnapshotView, snapshot_view},
 };
 use super::stats::StatsView;
+use super::story::{StoryView, TotalsView};
 use super::{Candidate, Causes, Line, Reporter, Sampled, SelfTest, Start, Summary, Tick};
 use crate::{
     decode::{Kind, ListenerAt, Stage},
@@ -239,6 +240,11 @@ enum Object<'a> {
         #[serde(flatten)]
         stats: StatsView<'a>,
     },
+    Story {
+        ts: String,
+        #[serde(flatten)]
+        story: StoryView<'a>,
+    },
     Residual {
         ts: String,
         netns: u32,
@@ -260,6 +266,8 @@ enum Object<'a> {
         skipped: &'a Skipped,
         listeners: Vec<TallyView<'a>>,
         stats: Vec<StatsView<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stories: Option<TotalsView>,
         reconciliation: Vec<RowView<'a>>,
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
         unattributed_may_be: &'a [&'a str],
@@ -306,6 +314,10 @@ pub(super) fn write(reporter: &Reporter, line: &Line<'_>, to: &mut String) {
         Line::Stats(row) => Object::Stats {
             ts: now(reporter),
             stats: StatsView::from(*row),
+        },
+        Line::Story(story) => Object::Story {
+            ts: reporter.clock.at(story.last_ns).to_string(),
+            story: StoryView::of(story, reporter.tier.name()),
         },
         Line::Summary(summary) => summary_object(reporter, summary),
     };
@@ -502,6 +514,7 @@ fn summary_object<'a>(reporter: &Reporter, summary: &'a Summary) -> Object<'a> {
             })
             .collect(),
         stats: summary.stats.iter().map(StatsView::from).collect(),
+        stories: summary.stories.as_ref().map(TotalsView::from),
         reconciliation: summary
             .rows
             .iter()

@@ -6,6 +6,7 @@ mod group;
 mod json;
 mod output;
 mod stats;
+mod story;
 mod text;
 mod time;
 
@@ -21,6 +22,7 @@ pub use self::{
 };
 use crate::{
     cause::{Cause, Reasons},
+    correlate::{Story, Totals},
     decode::{Kind, Stage},
     enrich::Observation,
     inspect::{cgroup::Cgroup, netns::NetnsName, owner::Owner},
@@ -149,6 +151,8 @@ pub struct Summary {
     pub listeners: Vec<ListenerTally>,
     /// What listeners went through, each to which something came.
     pub stats: Vec<ListenerStatsRow>,
+    /// What became of attempts that were refused, where that is wanted.
+    pub stories: Option<Totals>,
     /// SO_REUSEPORT groups of more than one that these listeners belong to.
     pub groups: Vec<Group>,
     pub loss: Loss,
@@ -210,6 +214,7 @@ pub enum Line<'a> {
     Residual(&'a Residual),
     Sampled(&'a Sampled),
     Stats(&'a ListenerStatsRow),
+    Story(&'a Story),
     Summary(&'a Summary),
 }
 

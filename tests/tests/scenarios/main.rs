@@ -23,6 +23,7 @@ mod requests;
 mod resets;
 mod residual;
 mod retransmits;
+mod stories;
 mod stress;
 mod tiers;
 mod together;

@@ -9,6 +9,7 @@ mod group;
 mod live;
 mod pressure;
 mod sampled;
+mod stories;
 mod tally;
 
 use std::{future::Future, path::PathBuf, pin::Pin, task::Poll, time::Duration};
@@ -84,6 +85,10 @@ pub struct WatchArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub stats: Option<Duration>,
 
+    /// Join what happens to one attempt into its story, and tell how it ends: connected late, given up, reset, …
+    #[arg(long)]
+    pub stories: bool,
+
     /// Write the lines to this file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -155,9 +160,11 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
         .map_err(|error| Failure::failed(format!("cannot catch signals: {error}")))?;
     let mut enricher = Enricher::new();
     args.only.check(args.tier).map_err(Failure::usage)?;
-    if args.tier == Some(Tier::Counters) && (args.stats.is_some() || args.warn.is_some()) {
+    if args.tier == Some(Tier::Counters)
+        && (args.stats.is_some() || args.warn.is_some() || args.stories)
+    {
         return Err(Failure::usage(
-            "--stats and --warn need hooks in the kernel, which the counters tier does without; leave --tier out",
+            "--stats, --warn and --stories need hooks in the kernel, which the counters tier does without; leave --tier out",
         ));
     }
     let filter = Filter {
@@ -177,6 +184,7 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
             ring_bytes: args.ring_bytes,
             detail_per_second: args.detail.0,
             warn_percent: args.warn,
+            stories: args.stories,
             netns: filter.netns,
             listeners: filter
                 .listeners
@@ -232,6 +240,7 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
         all_events: args.events == Events::All,
         stats_every: args.stats,
         warn_percent: args.warn,
+        stories: args.stories,
         reporter: Reporter::new(args.format, start.tier, own_netns, reasons),
         output,
         enricher,
