@@ -191,6 +191,10 @@ enum Object<'a> {
         peak: Option<u32>,
         #[serde(skip_serializing_if = "Option::is_none")]
         lasted_ms: Option<f64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        refusals: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        delay_ms: Option<f64>,
         #[serde(skip_serializing_if = "is_false")]
         late: bool,
         snapshot: Option<SnapshotView<'a>>,
@@ -409,6 +413,11 @@ fn event_object<'a>(reporter: &'a Reporter, seen: &'a Observation) -> Object<'a>
         lasted_ms: event
             .episode
             .map(|episode| (episode.lasted_ns / 1000) as f64 / 1000.0),
+        refusals: event.refused.map(|refused| refused.times),
+        delay_ms: event.refused.map(|refused| {
+            let delay_ns = event.mono_ns.saturating_sub(refused.first_ns);
+            (delay_ns / 1000) as f64 / 1000.0
+        }),
         late: event.late,
         snapshot: seen
             .snapshot
