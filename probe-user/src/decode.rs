@@ -525,6 +525,25 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_tells_when_it_was_first_refused() {
+        let event = check(
+            |record| {
+                record.hook = hook::CONNECTED;
+                record.moved = Default::default();
+                record.sk_drops = 3;
+                record.max_syn_backlog = 2;
+                record.ack_seq = 7;
+            },
+            Kind::Connected,
+            None,
+        );
+        let refused = event.refused.expect("refused before");
+        assert_eq!((refused.first_ns, refused.times), ((2 << 32) + 7, 3));
+        assert_eq!(event.client, event.remote);
+        assert_eq!(event.listener.map(|l| l.max_syn_backlog), Some(0));
+    }
+
+    #[test]
     fn a_connecting_socket_is_the_client_itself() {
         let event = check(
             |record| {

@@ -18,8 +18,10 @@ const LISTEN_BACKLOG: i32 = 2;
 /// So many the accept queue holds.
 const ROOM: u32 = LISTEN_BACKLOG as u32 + 1;
 
-fn watch() -> Result<Whydrop> {
-    Watch::new().arg("--stories").start()
+/// Of this namespace only: its outcomes are counted.
+fn watch(wire: &Wire) -> Result<Whydrop> {
+    let watch = Watch::new().arg("--stories").arg("--netns");
+    watch.arg(wire.netns().pid()).start()
 }
 
 fn is_story_of(line: &Value, peer: &Peer<'_>) -> bool {
@@ -122,7 +124,7 @@ fn outcomes(stopped: &Stopped) -> Result<&Value> {
 #[test]
 fn syn_makes_it_at_a_retry() -> Result<()> {
     let wire = Wire::new()?;
-    let whydrop = watch()?;
+    let whydrop = watch(&wire)?;
     let truth = Truth::begin(wire.netns())?;
     let mut played = Vec::new();
     for family in Family::ALL {
@@ -168,7 +170,7 @@ fn syn_makes_it_at_a_retry() -> Result<()> {
 #[test]
 fn ack_makes_it_when_it_comes_again() -> Result<()> {
     let wire = Wire::new()?;
-    let whydrop = watch()?;
+    let whydrop = watch(&wire)?;
     let truth = Truth::begin(wire.netns())?;
     let mut played = Vec::new();
     for family in Family::ALL {
@@ -200,7 +202,7 @@ fn ack_makes_it_when_it_comes_again() -> Result<()> {
 fn ghosts() -> Result<()> {
     let wire = Wire::new()?;
     wire.netns().sysctl("net/ipv4/tcp_syncookies", "2")?;
-    let whydrop = watch()?;
+    let whydrop = watch(&wire)?;
     let truth = Truth::begin(wire.netns())?;
     let mut played = Vec::new();
     for family in Family::ALL {
@@ -232,7 +234,7 @@ fn ghosts() -> Result<()> {
 #[test]
 fn cookie_at_a_retry() -> Result<()> {
     let wire = Wire::new()?;
-    let whydrop = watch()?;
+    let whydrop = watch(&wire)?;
     let listener = full(&wire, Family::V4)?;
     let mut peer = wire.peer(Family::V4, listener.port());
     peer.syn()?;
@@ -252,7 +254,7 @@ fn cookie_at_a_retry() -> Result<()> {
 #[test]
 fn client_and_server_reset() -> Result<()> {
     let wire = Wire::new()?;
-    let whydrop = watch()?;
+    let whydrop = watch(&wire)?;
     let mut played = Vec::new();
     for family in Family::ALL {
         let (listener, late) = one_too_many(&wire, family)?;
@@ -280,7 +282,7 @@ fn client_and_server_reset() -> Result<()> {
 #[test]
 fn silent_client_is_still_trying() -> Result<()> {
     let wire = Wire::new()?;
-    let whydrop = watch()?;
+    let whydrop = watch(&wire)?;
     let mut played = Vec::new();
     for family in Family::ALL {
         let listener = full(&wire, family)?;
@@ -311,7 +313,7 @@ fn silent_client_is_still_trying() -> Result<()> {
 #[test]
 fn another_attempt_is_not_late() -> Result<()> {
     let wire = Wire::new()?;
-    let whydrop = watch()?;
+    let whydrop = watch(&wire)?;
     let listener = full(&wire, Family::V4)?;
     let mut peer = wire.peer(Family::V4, listener.port());
     peer.syn()?;
@@ -330,7 +332,7 @@ fn another_attempt_is_not_late() -> Result<()> {
 #[test]
 fn forgotten_request_is_a_ghost() -> Result<()> {
     let wire = Wire::new()?;
-    let whydrop = watch()?;
+    let whydrop = watch(&wire)?;
     if blind(&whydrop.readiness()?).contains(&"request-expired".to_owned()) {
         whydrop.stop()?.ended_well()?;
         return Ok(());
@@ -347,7 +349,7 @@ fn forgotten_request_is_a_ghost() -> Result<()> {
 #[test]
 fn healthy_listener_has_no_story() -> Result<()> {
     let wire = Wire::new()?;
-    let whydrop = watch()?;
+    let whydrop = watch(&wire)?;
     for family in Family::ALL {
         let listener = Listener::new(wire.netns(), family.bind(), LISTEN_BACKLOG)?;
         for n in 1..=ROOM {
