@@ -11,7 +11,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Raised whenever a record, a key or a constant below changes its meaning.
-pub const ABI: u32 = 5;
+pub const ABI: u32 = 6;
 
 /// The value of an offset that the running kernel's BTF does not have.
 pub const ABSENT: u32 = u32::MAX;
@@ -24,6 +24,13 @@ pub const CLIENT_FORGOTTEN_NS: u64 = 10_000_000_000;
 
 /// Room for clients while detail is sampled.
 pub const CLIENTS_AT_MOST: usize = 16_384;
+
+/// Room for attempts that were refused and may make it yet.
+pub const REFUSED_AT_MOST: u32 = 65_536;
+
+/// Segments of one attempt begin at most so far from its first sequence number: what a client
+/// may send before its window is scaled.
+pub const SAME_ATTEMPT: u32 = 65_536;
 
 /// Which hook produced a record.
 pub mod hook {
@@ -53,6 +60,8 @@ pub mod hook {
     pub const PACKET_DROP: u8 = 21;
     /// A queue of a listener passed the share of its limit that is warned of, or is well below again.
     pub const PRESSURE: u8 = 22;
+    /// A connection entered the accept queue whose attempt had been refused before.
+    pub const CONNECTED: u8 = 23;
 }
 
 /// Counters of `net->mib.net_statistics` that are read when a packet enters a
@@ -208,7 +217,9 @@ pub struct Record {
     /// The other end of the packet or socket. Of [`hook::LISTENER_CLOSED`]: the
     /// comm of the task that closed it, whose process id is in `seq`. Of [`hook::PRESSURE`]:
     /// in the first eight bytes how many ns ago the queue passed the share (little endian);
-    /// the longest that it was since is in `seq`.
+    /// the longest that it was since is in `seq`. Of [`hook::CONNECTED`]: the client's initial sequence
+    /// number is in `seq`, how often the attempt was refused in `sk_drops`, and when first in
+    /// `max_syn_backlog` (upper half) and `ack_seq`.
     pub remote_addr: [u8; 16],
     /// This host's end of the packet or socket.
     pub local_addr: [u8; 16],

@@ -26,6 +26,8 @@ globals! {
     WARN_PERCENT = 0;
     /// Records a second for each count; what is beyond is sampled. 0: no limit.
     DETAIL_PER_SECOND = 0;
+    /// 1: connections of attempts that were refused before are told of.
+    STORIES = 0;
     /// 1: `bpf_get_socket_cookie` exists for tracing programs here.
     HAVE_COOKIE_HELPER = 0;
 
@@ -53,6 +55,7 @@ globals! {
     SKC_NULLS_PPREV = ABSENT;
     INET_SPORT = ABSENT;
     TCP_IS_MPTCP = ABSENT;
+    TCP_COPIED_SEQ = ABSENT;
     ICSK_QLEN = ABSENT;
     ICSK_RETRANSMITS = ABSENT;
     REQ_NUM_RETRANS = ABSENT;

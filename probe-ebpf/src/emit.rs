@@ -14,6 +14,7 @@ use probe_common::{
 };
 
 use crate::{
+    attempt,
     config::*,
     frame::Frame,
     kernel::{self, Headers, Ptr},
@@ -350,19 +351,18 @@ pub fn decision(frame: &Frame, flags: u16) {
     // The packet and the listener of a late frame may be freed memory by now.
     let known = flags & flag::LATE == 0;
     let only_if_known = |address: u64| if known { address } else { 0 };
-    emit(
-        &Detail {
-            hook: frame.hook,
-            flags,
-            netns: frame.netns,
-            sock: only_if_known(frame.sock) as Ptr,
-            cookie: only_if_known(frame.cookie),
-            headers: kernel::headers_of(only_if_known(frame.skb) as Ptr),
-            request: only_if_known(frame.request) as Ptr,
-            reason: 0,
-        },
-        &frame.moved,
-    );
+    let detail = Detail {
+        hook: frame.hook,
+        flags,
+        netns: frame.netns,
+        sock: only_if_known(frame.sock) as Ptr,
+        cookie: only_if_known(frame.cookie),
+        headers: kernel::headers_of(only_if_known(frame.skb) as Ptr),
+        request: only_if_known(frame.request) as Ptr,
+        reason: 0,
+    };
+    attempt::refused(&detail, &frame.moved);
+    emit(&detail, &frame.moved);
 }
 
 /// An event of a listener itself: counted, and always in the ring if there is room.
@@ -376,6 +376,15 @@ pub struct OfListener {
     pub counted_by: u64,
     pub seq: u32,
     pub remote_addr: [u8; 16],
+    /// The connection that it is about.
+    pub late: Option<Late>,
+}
+
+/// A connection that was refused before.
+pub struct Late {
+    pub child: Ptr,
+    pub first_ns: u64,
+    pub refusals: u32,
 }
 
 /// A listener was closed by the running task: what is refused from now on is told by it.
@@ -397,6 +406,7 @@ pub fn listener_closed(sock: Ptr, netns: u32, cookie: u64) {
         counted_by: 0,
         seq: (bpf_get_current_pid_tgid() >> 32) as u32,
         remote_addr: comm,
+        late: None,
     });
 }
 
@@ -448,6 +458,12 @@ pub fn of_listener(event: &OfListener) {
     record.sk_drops = kernel::read(sock, SK_DROPS.load());
     record.seq = event.seq;
     record.remote_addr = event.remote_addr;
+    if let Some(late) = &event.late {
+        kernel::fill_ends(record, late.child);
+        record.ack_seq = late.first_ns as u32;
+        record.max_syn_backlog = (late.first_ns >> 32) as u32;
+        record.sk_drops = late.refusals;
+    }
     entry.submit(0);
 }
 

@@ -259,6 +259,23 @@ impl Headers {
         self.tcp_flags & (tcp_flag::SYN | tcp_flag::ACK) == tcp_flag::SYN
     }
 
+    #[inline(always)]
+    pub fn seq(&self) -> u32 {
+        u32::from_be(read(self.head, self.transport + 4))
+    }
+
+    /// The address it was sent from, IPv4 as IPv4-mapped, and the last four bytes of the other one.
+    #[inline(always)]
+    pub fn mapped_ends(&self, remote: &mut [u8; 16]) -> u32 {
+        if self.family == family::INET6 {
+            copy(self.head, self.network + 8, remote);
+            read(self.head, self.network + 36)
+        } else {
+            *remote = mapped(read(self.head, self.network + 12));
+            read(self.head, self.network + 16)
+        }
+    }
+
     /// The port it was sent to.
     #[inline(always)]
     pub fn local_port(&self) -> u16 {
@@ -336,6 +353,24 @@ pub fn fill_ends(record: &mut Record, sk: Ptr) {
         copy(sk, SKC_DADDR.load(), remote.cast::<[u8; 4]>());
     }
     (record.local_port, record.remote_port) = ports_of(sk);
+}
+
+const fn mapped(v4: [u8; 4]) -> [u8; 16] {
+    let [a, b, c, d] = v4;
+    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
+}
+
+/// As [`Headers::mapped_ends`], of a socket.
+#[inline(always)]
+pub fn mapped_ends_of(sk: Ptr, remote: &mut [u8; 16]) -> u32 {
+    if read::<u16>(sk, SKC_FAMILY.load()) == family::INET6 {
+        copy(sk, SKC_V6_DADDR.load(), remote);
+        let local: [u32; 4] = read(sk, SKC_V6_RCV_SADDR.load());
+        local[3]
+    } else {
+        *remote = mapped(read(sk, SKC_DADDR.load()));
+        read(sk, SKC_RCV_SADDR.load())
+    }
 }
 
 /// Both ends' ports of a socket or request, this host's first.

@@ -8,6 +8,7 @@
 #[macro_use]
 mod debug;
 
+mod attempt;
 mod config;
 mod emit;
 mod frame;

@@ -17,6 +17,7 @@ use aya_ebpf::{
 use probe_common::{ListenerStats, StatKey, Waits, state, wait};
 
 use crate::{
+    attempt,
     config::*,
     emit::{Noted, add, add_small, note},
     kernel::{self, Ptr},
@@ -64,7 +65,7 @@ pub struct Listener {
 
 impl Listener {
     #[inline(always)]
-    fn key(&self) -> StatKey {
+    pub fn key(&self) -> StatKey {
         StatKey {
             listener: if self.cookie == 0 {
                 self.sock
@@ -152,6 +153,7 @@ pub fn queued_unseen(listener: &Listener) -> Option<()> {
 /// A connection entered the accept queue.
 #[inline(always)]
 pub fn queued(listener: &Listener, child: u64) -> Option<()> {
+    attempt::connected(listener, child as Ptr);
     queued_unseen(listener)?;
     let key = listener.key();
     let has_accept = HAVE_ACCEPT.get_ptr(0)?;

@@ -81,6 +81,7 @@ fn tell(key: &EpisodeKey, sock: Ptr, flags: u16, peak: u32, lasted_ns: u64) {
         counted_by: key.listener,
         seq: peak,
         remote_addr,
+        late: None,
     });
 }
 

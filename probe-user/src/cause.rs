@@ -100,7 +100,7 @@ pub fn of(
         Kind::RequestExpired => certain("no-ack"),
         Kind::ResetSent => of_reset_sent(evidence, reasons),
         Kind::ResetReceived => of_reset_received(evidence),
-        Kind::Refused | Kind::SynackRetransmit | Kind::Retransmit => None,
+        Kind::Refused | Kind::SynackRetransmit | Kind::Retransmit | Kind::Connected => None,
     }
 }
 

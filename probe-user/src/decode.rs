@@ -42,12 +42,15 @@ pub enum Kind {
     NearLimit,
     /// It is below half of that share again.
     Eased,
+    /// A connection entered the accept queue whose attempt had been refused before.
+    Connected,
 }
 
 impl Kind {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::NearLimit,
         Self::Eased,
+        Self::Connected,
         Self::Overflow,
         Self::RequestDrop,
         Self::ListenDrop,
@@ -82,6 +85,7 @@ impl Kind {
             Self::ResetReceived => "reset-received",
             Self::NearLimit => "near-limit",
             Self::Eased => "eased",
+            Self::Connected => "connected",
         }
     }
 
@@ -225,6 +229,16 @@ pub struct Event {
     pub closed_by: Option<Task>,
     /// Of a queue that is below its limit again.
     pub episode: Option<Episode>,
+    /// Of a connection that was refused before.
+    pub refused: Option<Refused>,
+}
+
+/// What came before a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub first_ns: u64,
+    /// How often.
+    pub times: u32,
 }
 
 /// The time that a queue was near its limit.
@@ -311,6 +325,7 @@ fn classify_notice(evidence: &Evidence) -> Result<(Kind, Option<Stage>), DecodeE
         hook::PACKET_DROP => (Kind::PacketDrop, Some(by_packet)),
         hook::PRESSURE if evidence.has(flag::EASED) => (Kind::Eased, None),
         hook::PRESSURE => (Kind::NearLimit, None),
+        hook::CONNECTED => (Kind::Connected, None),
         hook::REQUEST_TIMER => (Kind::RequestExpired, Some(Stage::SynAck)),
         other => return Err(DecodeError::Hook(other)),
     })
@@ -343,6 +358,10 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         peak: record.seq,
         lasted_ns: u64::from_le_bytes(std::array::from_fn(|at| record.remote_addr[at])),
     });
+    let refused = (kind == Kind::Connected).then(|| Refused {
+        first_ns: u64::from(record.max_syn_backlog) << 32 | u64::from(record.ack_seq),
+        times: record.sk_drops,
+    });
     let remote = end(record.family, record.remote_addr, record.remote_port);
     let local = end(record.family, record.local_addr, record.local_port);
     let listener = (record.sock_state == state::LISTEN)
@@ -355,7 +374,11 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
             accept_queue_limit: record.accept_queue_limit,
             syn_queue_len: record.syn_queue_len,
             syncookies: record.syncookies,
-            max_syn_backlog: record.max_syn_backlog,
+            max_syn_backlog: if refused.is_none() {
+                record.max_syn_backlog
+            } else {
+                0
+            },
         });
     Ok(Event {
         mono_ns: record.mono_ns,
@@ -377,6 +400,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         ack_seq: record.ack_seq,
         closed_by,
         episode,
+        refused,
     })
 }
 
@@ -498,6 +522,25 @@ mod tests {
             Kind::Overflow,
             Some(Stage::CookieAck),
         );
+    }
+
+    #[test]
+    fn a_connection_tells_when_it_was_first_refused() {
+        let event = check(
+            |record| {
+                record.hook = hook::CONNECTED;
+                record.moved = Default::default();
+                record.sk_drops = 3;
+                record.max_syn_backlog = 2;
+                record.ack_seq = 7;
+            },
+            Kind::Connected,
+            None,
+        );
+        let refused = event.refused.expect("refused before");
+        assert_eq!((refused.first_ns, refused.times), ((2 << 32) + 7, 3));
+        assert_eq!(event.client, event.remote);
+        assert_eq!(event.listener.map(|l| l.max_syn_backlog), Some(0));
     }
 
     #[test]

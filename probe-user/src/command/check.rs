@@ -81,6 +81,7 @@ fn say_hook(report: &HookReport) -> Result<(), Failure> {
 fn prove() -> Result<(), Failure> {
     let request = Request {
         warn_percent: None,
+        stories: false,
         netns: None,
         listeners: Vec::new(),
         tier: None,

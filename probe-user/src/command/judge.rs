@@ -114,6 +114,7 @@ pub mod tests {
             loss: Default::default(),
             health: Default::default(),
             skipped: Default::default(),
+            stories: None,
             rows: rows.into(),
             moving: false,
         }

@@ -152,6 +152,7 @@ mod tests {
             ack_seq: 0,
             closed_by: None,
             episode: None,
+            refused: None,
         }
     }
 

@@ -36,6 +36,7 @@ const OFFSETS: &[(&str, &str, &str)] = &[
     ("SKC_NULLS_PPREV", "sock_common", "skc_nulls_node.pprev"),
     ("INET_SPORT", "inet_sock", "inet_sport"),
     ("TCP_IS_MPTCP", "tcp_sock", "is_mptcp"),
+    ("TCP_COPIED_SEQ", "tcp_sock", "copied_seq"),
     (
         "ICSK_QLEN",
         "inet_connection_sock",

@@ -30,6 +30,7 @@ use std::{
 };
 
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned, maps::RingBuf};
+use probe_common::REFUSED_AT_MOST;
 use thiserror::Error;
 
 pub use self::{
@@ -129,6 +130,8 @@ pub struct Request {
     pub listeners: Vec<Wanted>,
     /// The share of a queue's room that is warned of, in percent.
     pub warn_percent: Option<u8>,
+    /// Connections of attempts that were refused before.
+    pub stories: bool,
     /// Records a second for each count, the rest is sampled; `None`: all of them.
     pub detail_per_second: Option<NonZeroU32>,
 }
@@ -188,6 +191,11 @@ impl Probe {
         let detail = request.detail_per_second.map_or(0, NonZeroU32::get);
         let warn = request.warn_percent.map_or(0, u32::from);
         loader.override_global("WARN_PERCENT", &warn, true);
+        // A map that nobody asked for takes no memory to speak of.
+        let refused_at_most = if request.stories { REFUSED_AT_MOST } else { 16 };
+        loader.map_max_entries("REFUSED", refused_at_most);
+        let stories = u32::from(request.stories);
+        loader.override_global("STORIES", &stories, true);
         loader.override_global("EVENTS_ALL", &all_events, true);
         loader.override_global("DETAIL_PER_SECOND", &detail, true);
         let only_listeners = u32::from(wanted::fits(&request.listeners));

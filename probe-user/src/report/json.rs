@@ -18,6 +18,7 @@ use self::{
     snapshot::{SnapshotView, snapshot_view},
 };
 use super::stats::StatsView;
+use super::story::{StoryView, TotalsView};
 use super::{Candidate, Causes, Line, Reporter, Sampled, SelfTest, Start, Summary, Tick};
 use crate::{
     decode::{Kind, ListenerAt, Stage},
@@ -190,6 +191,10 @@ enum Object<'a> {
         peak: Option<u32>,
         #[serde(skip_serializing_if = "Option::is_none")]
         lasted_ms: Option<f64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        refusals: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        delay_ms: Option<f64>,
         #[serde(skip_serializing_if = "is_false")]
         late: bool,
         snapshot: Option<SnapshotView<'a>>,
@@ -239,6 +244,11 @@ enum Object<'a> {
         #[serde(flatten)]
         stats: StatsView<'a>,
     },
+    Story {
+        ts: String,
+        #[serde(flatten)]
+        story: StoryView<'a>,
+    },
     Residual {
         ts: String,
         netns: u32,
@@ -260,6 +270,8 @@ enum Object<'a> {
         skipped: &'a Skipped,
         listeners: Vec<TallyView<'a>>,
         stats: Vec<StatsView<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stories: Option<TotalsView>,
         reconciliation: Vec<RowView<'a>>,
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
         unattributed_may_be: &'a [&'a str],
@@ -306,6 +318,10 @@ pub(super) fn write(reporter: &Reporter, line: &Line<'_>, to: &mut String) {
         Line::Stats(row) => Object::Stats {
             ts: now(reporter),
             stats: StatsView::from(*row),
+        },
+        Line::Story(story) => Object::Story {
+            ts: reporter.clock.at(story.last_ns).to_string(),
+            story: StoryView::of(story, reporter.tier.name()),
         },
         Line::Summary(summary) => summary_object(reporter, summary),
     };
@@ -397,6 +413,11 @@ fn event_object<'a>(reporter: &'a Reporter, seen: &'a Observation) -> Object<'a>
         lasted_ms: event
             .episode
             .map(|episode| (episode.lasted_ns / 1000) as f64 / 1000.0),
+        refusals: event.refused.map(|refused| refused.times),
+        delay_ms: event.refused.map(|refused| {
+            let delay_ns = event.mono_ns.saturating_sub(refused.first_ns);
+            (delay_ns / 1000) as f64 / 1000.0
+        }),
         late: event.late,
         snapshot: seen
             .snapshot
@@ -504,6 +525,7 @@ fn summary_object<'a>(reporter: &Reporter, summary: &'a Summary) -> Object<'a> {
             })
             .collect(),
         stats: summary.stats.iter().map(StatsView::from).collect(),
+        stories: summary.stories.as_ref().map(TotalsView::from),
         reconciliation: summary
             .rows
             .iter()

@@ -9,6 +9,7 @@ mod listing;
 mod output;
 mod run;
 mod stats;
+mod story;
 mod text;
 mod time;
 mod verify;
@@ -29,6 +30,7 @@ pub use self::{
 };
 use crate::{
     cause::{Cause, Reasons},
+    correlate::{Story, Totals},
     decode::{Kind, Stage},
     enrich::Observation,
     inspect::{cgroup::Cgroup, netns::NetnsName, owner::Owner},
@@ -160,6 +162,8 @@ pub struct Summary {
     pub listeners: Vec<ListenerTally>,
     /// What listeners went through, each to which something came.
     pub stats: Vec<ListenerStatsRow>,
+    /// What became of attempts that were refused, where that is wanted.
+    pub stories: Option<Totals>,
     /// SO_REUSEPORT groups of more than one that these listeners belong to.
     pub groups: Vec<Group>,
     pub loss: Loss,
@@ -230,6 +234,7 @@ pub enum Line<'a> {
     Residual(&'a Residual),
     Sampled(&'a Sampled),
     Stats(&'a ListenerStatsRow),
+    Story(&'a Story),
     Summary(&'a Summary),
 }
 

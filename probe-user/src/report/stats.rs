@@ -168,7 +168,7 @@ impl<'a> From<&'a ListenerStatsRow> for StatsView<'a> {
 }
 
 /// `850 µs`, `12.3 ms`, `1.25 s`.
-fn time(ns: u64) -> String {
+pub(super) fn time(ns: u64) -> String {
     match ns {
         0..1_000_000 => format!("{} µs", ns / 1000),
         1_000_000..1_000_000_000 => format!("{:.1} ms", ns as f64 / 1e6),

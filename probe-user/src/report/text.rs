@@ -12,17 +12,18 @@ use std::{
     time::Duration,
 };
 
-use self::{group::write_groups, identity::write_netns};
+use self::group::write_groups;
 pub(super) use self::{
-    identity::{holders, place, whose},
+    identity::{holders, place, whose, write_netns},
     table::Table,
 };
 use super::{
     Line, ListenerStatsRow, ListenerTally, Loss, Reporter, Sampled, SelfTest, Start, Summary, Tick,
-    stats,
+    stats, story,
 };
 use crate::{
     cause::Cause,
+    correlate::Story,
     decode::{Event, Kind, Stage},
     enrich::{Observation, Snapshot},
     inspect::clock::mono_ns,
@@ -53,6 +54,7 @@ pub(super) fn write(reporter: &Reporter, line: &Line<'_>, to: &mut String) {
         Line::Residual(residual) => write_residual(residual, to),
         Line::Sampled(sampled) => write_sampled(reporter, sampled, to),
         Line::Stats(row) => write_stats(reporter, row, to),
+        Line::Story(story) => write_story(reporter, story, to),
         Line::Summary(summary) => write_summary(summary, to),
     };
 }
@@ -158,6 +160,7 @@ fn detail(reporter: &Reporter, seen: &Observation) -> String {
             })
         ),
         Kind::NearLimit | Kind::Eased => pressure(seen),
+        Kind::Connected => connected(event),
         Kind::PacketDrop | Kind::RequestExpired => {
             seen.cause.as_ref().map_or_else(String::new, in_words)
         }
@@ -187,6 +190,14 @@ fn in_words(cause: &Cause) -> String {
         let _ = write!(text, "|{or}");
     }
     text
+}
+
+/// How long after it was first refused, and how often it was.
+fn connected(event: &Event) -> String {
+    event.refused.map_or_else(String::new, |refused| {
+        let delay_ns = event.mono_ns.saturating_sub(refused.first_ns);
+        format!("after {}, try {}", stats::time(delay_ns), refused.times + 1)
+    })
 }
 
 /// Which queue, and how full it was.
@@ -370,6 +381,11 @@ fn write_stats(reporter: &Reporter, row: &ListenerStatsRow, to: &mut String) -> 
     stats::write_line(row, to)
 }
 
+fn write_story(reporter: &Reporter, story: &Story, to: &mut String) -> fmt::Result {
+    write!(to, "{:#}  ", reporter.clock.at(story.last_ns))?;
+    story::write_line(story, reporter.own_netns, to)
+}
+
 fn write_summary(summary: &Summary, to: &mut String) -> fmt::Result {
     writeln!(
         to,
@@ -383,6 +399,9 @@ fn write_summary(summary: &Summary, to: &mut String) -> fmt::Result {
         write_groups(&summary.groups, to)?;
     }
     stats::write_table(&summary.stats, to)?;
+    if let Some(totals) = &summary.stories {
+        story::write_totals(totals, to)?;
+    }
     write_rows(summary, to)?;
     if summary.moving {
         to.push_str("the counters were still moving: rows may be off by what happened meanwhile\n");

@@ -202,6 +202,7 @@ mod tests {
                 },
                 moved: Default::default(),
                 late: false,
+                refused: None,
                 seq: 0,
                 ack_seq: 0,
                 closed_by: None,

@@ -216,6 +216,7 @@ pub(super) async fn watch(
         causes: Default::default(),
         listeners: Vec::new(),
         stats: Vec::new(),
+        stories: None,
         groups: Vec::new(),
         loss: poller.loss,
         health: Default::default(),

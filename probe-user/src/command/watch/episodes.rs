@@ -86,6 +86,7 @@ fn event(key: &EpisodeKey, episode: &Episode, listener: &ListenerSnapshot) -> Ev
             peak: episode.peak,
             lasted_ns: now.saturating_sub(episode.since_ns),
         }),
+        refused: None,
     }
 }
 

@@ -16,10 +16,12 @@ use super::{
     group,
     pressure::{Pressure, Sees},
     sampled::LeftOut,
+    stories::Told,
     tally::{Shown, Tally},
 };
 use crate::{
     cause,
+    correlate::Story,
     decode::{self, Event, Evidence, Kind},
     enrich::{Enricher, Observation},
     inspect::clock::mono_ns,
@@ -59,6 +61,7 @@ pub struct Live<'a> {
     shown: Shown,
     left_out: LeftOut,
     pressure: Pressure,
+    stories: Told,
     stats_every: Option<Duration>,
     warn_percent: Option<u8>,
     listeners: HashMap<u64, ListenerTally>,
@@ -85,6 +88,8 @@ pub struct Parts<'a> {
     pub stats_every: Option<Duration>,
     /// The share of a queue's room that is warned of, in percent.
     pub warn_percent: Option<u8>,
+    /// Whether stories of attempts are wanted.
+    pub stories: bool,
     pub reporter: Reporter,
     pub output: Output,
     pub enricher: Enricher,
@@ -131,6 +136,7 @@ impl<'a> Live<'a> {
             reporter: parts.reporter,
             output: parts.output,
             enricher: parts.enricher,
+            stories: Told::new(parts.stories, base_totals.health.sampled),
             left_out: LeftOut::since(&base_totals.counts),
             pressure: Pressure::since(
                 probe.stats.figures(),
@@ -202,6 +208,8 @@ impl<'a> Live<'a> {
         for seen in self.enricher.observe(events) {
             self.show(&seen);
         }
+        let told = self.stories.settle();
+        self.tell_stories(&told);
         self.flush();
         empty
     }
@@ -215,6 +223,8 @@ impl<'a> Live<'a> {
 
     fn show(&mut self, seen: &Observation) {
         self.remember_listener(seen);
+        let told = self.stories.take(seen, &self.filter);
+        self.tell_stories(&told);
         if !self.filter.takes_observation(seen) {
             return;
         }
@@ -238,6 +248,19 @@ impl<'a> Live<'a> {
         }
         if self.batch.text.len() >= BATCH_BYTES {
             self.flush();
+        }
+    }
+
+    fn tell_stories(&mut self, told: &[Story]) {
+        for story in told {
+            let line = Line::Story(story);
+            (self.heed)(&line);
+            if self.aloud {
+                self.reporter.write(&line, &mut self.batch.text);
+            }
+            if self.batch.text.len() >= BATCH_BYTES {
+                self.flush();
+            }
         }
     }
 
@@ -300,6 +323,9 @@ impl<'a> Live<'a> {
             .begin_period(probe.counts_mut(), &health, mono_ns());
         self.note_ring_losses(health);
         self.tell_losses();
+        let told = self.stories.tick(health.sampled, &self.loss);
+        self.tell_stories(&told);
+        self.flush();
         if let Some(share) = self.warn_percent {
             self.end_episodes(probe, share);
         }
@@ -440,6 +466,10 @@ impl<'a> Live<'a> {
         self.tell_sampled(&last.totals.counts, &last.totals.health);
         self.note_ring_losses(last.totals.health);
         self.tell_losses();
+        let stories = std::mem::take(&mut self.stories);
+        let (told, stories) = stories.end(last.totals.health.sampled, &self.loss);
+        self.tell_stories(&told);
+        self.flush();
         let present: Vec<u32> = self.enricher.registry.iter().collect();
         self.reconciler.observe(&present, &last.kernel);
         let always = self
@@ -486,6 +516,7 @@ impl<'a> Live<'a> {
             groups: group::of_rows(&figures.listeners, &all.listeners, &mut self.enricher),
             listeners: figures.listeners,
             stats,
+            stories,
             loss: self.loss,
             health,
             skipped: probe.skipped(),

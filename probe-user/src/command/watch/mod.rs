@@ -10,6 +10,7 @@ mod live;
 mod pressure;
 mod sampled;
 mod stop;
+mod stories;
 mod tally;
 
 use std::{path::PathBuf, time::Duration};
@@ -90,6 +91,10 @@ pub struct WatchArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub stats: Option<Duration>,
 
+    /// Join what happens to one attempt into its story, and tell how it ends: connected late, given up, reset, …
+    #[arg(long)]
+    pub stories: bool,
+
     /// Write the lines to this file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -115,6 +120,7 @@ impl Default for WatchArgs {
             detail: Detail::AUTO,
             warn: None,
             stats: None,
+            stories: false,
             output: None,
             ring_bytes: 1 << 20,
             only: Only::default(),
@@ -181,9 +187,11 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
         .map_err(|error| Failure::failed(format!("cannot catch signals: {error}")))?;
     let mut enricher = Enricher::new();
     args.only.check(args.tier).map_err(Failure::usage)?;
-    if args.tier == Some(Tier::Counters) && (args.stats.is_some() || args.warn.is_some()) {
+    if args.tier == Some(Tier::Counters)
+        && (args.stats.is_some() || args.warn.is_some() || args.stories)
+    {
         return Err(Failure::usage(
-            "--stats and --warn need hooks in the kernel, which the counters tier does without; leave --tier out",
+            "--stats, --warn and --stories need hooks in the kernel, which the counters tier does without; leave --tier out",
         ));
     }
     let filter = Filter {
@@ -199,6 +207,7 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
             ring_bytes: args.ring_bytes,
             detail_per_second: args.detail.0,
             warn_percent: args.warn,
+            stories: args.stories,
             netns: filter.netns,
             listeners: filter
                 .listeners
@@ -254,6 +263,7 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
         all_events: args.events == Events::All,
         stats_every: args.stats,
         warn_percent: args.warn,
+        stories: args.stories,
         reporter: Reporter::new(args.format, start.tier, own_netns, reasons),
         output,
         enricher,

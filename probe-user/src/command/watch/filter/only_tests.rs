@@ -137,6 +137,7 @@ fn refused(client: &str, owners: Vec<Owner>) -> Observation {
             ack_seq: 0,
             closed_by: None,
             episode: None,
+            refused: None,
         },
         cause: refusal.cause.clone(),
         refusal,

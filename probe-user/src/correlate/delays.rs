@@ -1,0 +1,43 @@
+//! How much later connections came since they had been refused.
+
+use probe_common::wait;
+
+/// In the steps of [`wait`].
+#[derive(Clone, Debug)]
+pub struct Delays {
+    steps: Vec<u64>,
+    max_ns: u64,
+}
+
+impl Default for Delays {
+    fn default() -> Self {
+        Self {
+            steps: vec![0; wait::STEPS],
+            max_ns: 0,
+        }
+    }
+}
+
+impl Delays {
+    pub(super) fn add(&mut self, ns: u64) {
+        self.steps[wait::step(ns)] += 1;
+        self.max_ns = self.max_ns.max(ns);
+    }
+
+    /// Nanoseconds, within a thirtieth up to 137 s; `None` without any.
+    pub fn percentile(&self, percent: u64) -> Option<u64> {
+        let count: u64 = self.steps.iter().sum();
+        let rank = (count * percent).div_ceil(100).max(1);
+        let mut below = 0;
+        let step = self.steps.iter().position(|n| {
+            below += n;
+            below >= rank
+        })?;
+        let (first, end) = wait::bounds(step);
+        Some(u64::midpoint(first, end).min(self.max_ns))
+    }
+
+    pub const fn max_ns(&self) -> u64 {
+        self.max_ns
+    }
+}
