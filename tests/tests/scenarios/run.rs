@@ -262,12 +262,9 @@ fn counters_tier_counts_too() -> Result<()> {
     report.ensure_verdict("dropped")?;
     let run = report.run()?;
     ensure!(run["refusals"] == 4, "{run}");
-    ensure!(
-        run["candidates"]
-            .as_array()
-            .is_some_and(|all| all.len() == 1),
-        "{run}"
-    );
+    // None when sk_drops grew between a look at the counters and the look at listeners that follows it.
+    let candidates = run["candidates"].as_array();
+    ensure!(candidates.is_none_or(|all| all.len() == 1), "{run}");
     Ok(())
 }
 
