@@ -102,7 +102,7 @@ pub fn open(enter: Enter) -> Option<()> {
     };
     if frame.key != 0 {
         // Also where the keys are the same: an address is no identity.
-        close_frame(frame, generation, true);
+        close_frame(frame, generation, Closed::late(enter.hook == hook::INGRESS));
     }
     frame.generation = generation + 1;
     let net = kernel::net_of(enter.sock);
@@ -140,7 +140,7 @@ pub fn open(enter: Enter) -> Option<()> {
 pub fn flush() -> Option<()> {
     let (frame, generation) = current()?;
     if frame.key != 0 {
-        close_frame(frame, generation, true);
+        close_frame(frame, generation, Closed::late(false));
     }
     Some(())
 }
@@ -155,7 +155,7 @@ pub fn close_hook(hook: u8, returned: Option<u64>) -> Option<()> {
             // The listener itself is returned for a segment that it shall look at.
             frame.child = if child == frame.sock { 0 } else { child };
         }
-        close_frame(frame, generation, false);
+        close_frame(frame, generation, Closed::in_time(false));
     }
     Some(())
 }
@@ -165,7 +165,7 @@ pub fn close_hook(hook: u8, returned: Option<u64>) -> Option<()> {
 pub fn close_packet(skb: u64) -> Option<()> {
     let (frame, generation) = current()?;
     if frame.key != 0 && frame.key == skb {
-        close_frame(frame, generation, false);
+        close_frame(frame, generation, Closed::in_time(true));
     }
     Some(())
 }
@@ -209,13 +209,41 @@ pub fn child_established(child: Ptr) -> Option<()> {
     if frame.key != 0 && (frame.child == child as u64 || frame.has_unseen_child()) {
         frame.child = 0;
         frame.has_child = 1;
-        stats::left(&frame.listener(), child as u64)?;
+        stats::left(&frame.listener());
+        stats::queued(&frame.listener(), child as u64);
     }
     Some(())
 }
 
+/// How a frame is closed. Constants where it is used, so that a program carries its own part only.
+struct Closed {
+    /// When another packet came.
+    late: bool,
+    /// By the hooks that see a packet on its whole way.
+    ingress: bool,
+}
+
+impl Closed {
+    #[inline(always)]
+    const fn late(ingress: bool) -> Self {
+        Self {
+            late: true,
+            ingress,
+        }
+    }
+
+    #[inline(always)]
+    const fn in_time(ingress: bool) -> Self {
+        Self {
+            late: false,
+            ingress,
+        }
+    }
+}
+
 #[inline(always)]
-fn close_frame(frame: &mut Frame, generation: u64, late: bool) {
+fn close_frame(frame: &mut Frame, generation: u64, closed: Closed) {
+    let late = closed.late;
     frame.key = 0;
     if late {
         // The namespace may have gone since; its memory may be another's now.
@@ -252,14 +280,12 @@ fn close_frame(frame: &mut Frame, generation: u64, late: bool) {
         }
         emit::decision(frame, if late { flag::LATE } else { 0 });
     }
-    let unseen = frame.has_unseen_child();
     let child = core::mem::replace(&mut frame.child, 0);
+    let came = child != 0 || closed.ingress && frame.has_unseen_child();
     if !late {
-        stats::left(&frame.listener(), child);
-    } else if child != 0 {
-        stats::queued(&frame.listener(), child);
+        stats::left(&frame.listener());
     }
-    if unseen {
-        stats::queued_unseen(&frame.listener());
+    if came {
+        stats::queued(&frame.listener(), child);
     }
 }

@@ -112,9 +112,9 @@ fn stats_of(key: &StatKey, sock: Ptr) -> Option<*mut ListenerStats> {
     stats
 }
 
-/// A packet leaves its listener, which has made `child` of it (or 0): the queues are as long as they get.
+/// A packet leaves its listener: the queues are as long as they get.
 #[inline(always)]
-pub fn left(listener: &Listener, child: u64) -> Option<()> {
+pub fn left(listener: &Listener) -> Option<()> {
     let sock = listener.sock as Ptr;
     let key = listener.key();
     if kernel::state_of(sock) == state::LISTEN {
@@ -135,27 +135,20 @@ pub fn left(listener: &Listener, child: u64) -> Option<()> {
             }
         }
     }
-    if child != 0 {
-        queued(listener, child)?;
-    }
     Some(())
 }
 
-/// A connection entered the accept queue, which one is not known.
-#[inline(always)]
-pub fn queued_unseen(listener: &Listener) -> Option<()> {
-    let stats = stats_of(&listener.key(), core::ptr::null())?;
-    // SAFETY: a field of a map value at hand.
-    add(unsafe { &raw mut (*stats).established }, 1);
-    Some(())
-}
-
-/// A connection entered the accept queue.
+/// A connection entered the accept queue; 0 where it is not known which.
 #[inline(always)]
 pub fn queued(listener: &Listener, child: u64) -> Option<()> {
-    attempt::connected(listener, child as Ptr);
-    queued_unseen(listener)?;
     let key = listener.key();
+    let stats = stats_of(&key, core::ptr::null())?;
+    // SAFETY: a field of a map value at hand.
+    add(unsafe { &raw mut (*stats).established }, 1);
+    if child == 0 {
+        return None;
+    }
+    attempt::connected(listener, child as Ptr);
     let has_accept = HAVE_ACCEPT.get_ptr(0)?;
     // SAFETY: a map value, read whole; the helper has no preconditions.
     let (has_accept, now) = unsafe { (*has_accept, bpf_ktime_get_ns()) };

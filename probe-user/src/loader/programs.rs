@@ -14,6 +14,7 @@ use aya::{
     },
 };
 
+use super::skips;
 use crate::inspect::cgroup;
 
 /// What the name of a program's second copy ends with.
@@ -194,8 +195,9 @@ impl<'a> Attacher<'a> {
     }
 }
 
-/// Attaches a program and, where the object has one, its second copy, which
-/// sees what the kernel skips the first one for: both or none.
+/// Attaches a program and, where the object has one and this kernel skips
+/// programs at all, its second copy, which sees what the first one is skipped
+/// for: both or none.
 fn with_copy(
     ebpf: &mut Ebpf,
     name: &str,
@@ -203,7 +205,8 @@ fn with_copy(
 ) -> Result<(), String> {
     attach(ebpf, name)?;
     let copy = format!("{name}{COPY}");
-    if ebpf.program(&copy).is_none() {
+    let first = ebpf.program(name).and_then(|first| first.fd().ok());
+    if ebpf.program(&copy).is_none() || !first.is_some_and(skips::are_counted) {
         return Ok(());
     }
     let attached = attach(ebpf, &copy);

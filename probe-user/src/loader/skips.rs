@@ -5,10 +5,10 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
-use aya::Ebpf;
+use aya::{Ebpf, programs::ProgramFd};
 
 use super::programs::COPY;
 
@@ -70,9 +70,17 @@ fn hook_of(program: &str) -> &str {
         .unwrap_or(program)
 }
 
+/// Whether this kernel counts how often it skips a program; where it does not, it never skips one.
+pub(super) fn are_counted(program: &ProgramFd) -> bool {
+    fdinfo(program.as_fd()).contains("recursion_misses:")
+}
+
 fn misses(program: &OwnedFd) -> u64 {
-    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd()));
-    misses_in(&text.unwrap_or_default())
+    misses_in(&fdinfo(program.as_fd()))
+}
+
+fn fdinfo(program: BorrowedFd<'_>) -> String {
+    fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd())).unwrap_or_default()
 }
 
 fn misses_in(fdinfo: &str) -> u64 {
