@@ -45,6 +45,9 @@ const OF_TIMES: &str = "/proc/PID/task/TID/schedstat";
 const OF_SYSCTL: &str = "/proc/sys/net";
 const OF_HOOKS: &str = "hooks and sock_diag";
 
+/// Why a full SYN queue says nothing.
+const BEHIND: &str = "requests stay in the SYN queue while the accept queue is full";
+
 const BACKLOGS: [&str; 3] = [
     "somaxconn-clamps-backlog",
     "backlog-too-small",
@@ -448,11 +451,21 @@ fn pinned(signals: &Signals) -> Result<&super::Member, Judged> {
     };
     if !worst.is_pinned() {
         return Err(Judged::No(format!(
-            "the queue was over its limit in {} of {} looks only",
-            worst.full_looks, worst.looks
+            "the queue was over its limit for {} ms at a stretch at most",
+            worst.longest_full.as_millis()
         )));
     }
     Ok(worst)
+}
+
+/// The same, for what only all threads of all owners together can say.
+fn pinned_with_everybody(signals: &Signals) -> Result<&super::Member, Judged> {
+    let worst = pinned(signals)?;
+    if signals.saw_everybody(worst) {
+        Ok(worst)
+    } else {
+        Err(Judged::Abstains)
+    }
 }
 
 fn backlog_zero(signals: &Signals) -> Judged {
@@ -476,7 +489,7 @@ fn backlog_zero(signals: &Signals) -> Judged {
 }
 
 fn stopped(signals: &Signals) -> Judged {
-    if let Err(no) = pinned(signals) {
+    if let Err(no) = pinned_with_everybody(signals) {
         return no;
     }
     let looked: Vec<&Process> = signals
@@ -757,7 +770,7 @@ fn orphan(signals: &Signals) -> Judged {
 
 /// Nothing was accepted while the queue was full.
 fn accepts_nothing(signals: &Signals) -> Result<&super::Member, Judged> {
-    let worst = pinned(signals)?;
+    let worst = pinned_with_everybody(signals)?;
     match worst.accepted_while_full {
         None => Err(Judged::Abstains),
         Some(0) => Ok(worst),
@@ -804,7 +817,7 @@ fn paused(signals: &Signals) -> Judged {
 }
 
 fn blocked(signals: &Signals) -> Judged {
-    let worst = match pinned(signals) {
+    let worst = match pinned_with_everybody(signals) {
         Ok(worst) => worst,
         Err(no) => return no,
     };
@@ -916,6 +929,12 @@ fn bursts(signals: &Signals) -> Result<&super::Member, Judged> {
     let Some(accepted) = worst.accepted else {
         return Err(Judged::Abstains);
     };
+    if worst.is_pinned() {
+        return Err(Judged::No(format!(
+            "the queue was over its limit for {} ms at a stretch",
+            worst.longest_full.as_millis()
+        )));
+    }
     if worst.full_looks * 5 > worst.looks || worst.drained_looks * 2 < worst.looks {
         return Err(Judged::No(format!(
             "the queue was over its limit in {} of {} looks, and drained in {}",
@@ -1035,6 +1054,9 @@ fn flood(signals: &Signals) -> Judged {
     if beyond < MANY {
         return Judged::No(format!("the SYN queue had no room for {beyond} SYNs"));
     }
+    if signals.overflows() > 0 {
+        return Judged::No(BEHIND.into());
+    }
     if established * 10 > beyond {
         return Judged::No(format!("{established} were established"));
     }
@@ -1059,7 +1081,7 @@ fn burst(signals: &Signals) -> Judged {
         return Judged::No("the SYN queue had room for every SYN".into());
     }
     if signals.overflows() > 0 {
-        return Judged::No("requests stay in the SYN queue while the accept queue is full".into());
+        return Judged::No(BEHIND.into());
     }
     if established < beyond {
         return Judged::No(format!(
@@ -1086,6 +1108,9 @@ fn cookies_off(signals: &Signals) -> Judged {
         signals.of_kind(Kind::RequestDrop) + signals.of(Kind::ListenDrop, "max-syn-backlog");
     if dropped == 0 {
         return Judged::No("no SYN was dropped for want of room in the SYN queue".into());
+    }
+    if signals.overflows() > 0 {
+        return Judged::No(BEHIND.into());
     }
     match signals.sysctls.syncookies {
         None => Judged::Abstains,

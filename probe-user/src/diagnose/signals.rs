@@ -4,6 +4,9 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use crate::decode::Kind;
 
+/// Longer than a sound server leaves its queue full: two looks.
+const STRETCH: Duration = Duration::from_millis(100);
+
 /// Everything that rules judge by.
 #[derive(Clone, Debug, Default)]
 pub struct Signals {
@@ -67,9 +70,9 @@ pub struct Member {
 }
 
 impl Member {
-    /// Over its limit in most of the looks, so that it is no burst.
+    /// Over its limit for so long at a stretch that it is no burst: whoever accepts stood still, or was slower than who came.
     pub fn is_pinned(&self) -> bool {
-        self.full_looks * 2 > self.looks && self.full_looks >= 3
+        self.full_looks >= 3 && self.longest_full >= STRETCH
     }
 }
 
@@ -79,6 +82,8 @@ pub struct Process {
     pub pid: u32,
     pub comm: String,
     pub threads: Vec<Thread>,
+    /// Whether these are all of its threads.
+    pub is_whole: bool,
     /// Open descriptors at most, and RLIMIT_NOFILE.
     pub fds: Option<(u64, u64)>,
     pub cgroup: Option<Cgroup>,
@@ -129,6 +134,12 @@ impl Signals {
     /// Refused since an accept queue was full.
     pub fn overflows(&self) -> u64 {
         self.of_kind(Kind::Overflow)
+    }
+
+    /// Whether every thread of everybody who holds the listener was looked at: what all of them do not do, nobody does.
+    pub fn saw_everybody(&self, member: &Member) -> bool {
+        self.processes.len() >= member.owners
+            && self.processes.iter().all(|process| process.is_whole)
     }
 
     /// The member that refused most.

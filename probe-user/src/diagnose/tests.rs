@@ -36,6 +36,7 @@ fn pinned() -> Signals {
                 delayed: Some(0.0),
                 ..Thread::default()
             }],
+            is_whole: true,
             fds: Some((10, 1024)),
             cgroup: Some(Cgroup {
                 path: "/a".into(),
@@ -64,6 +65,7 @@ fn burst() -> Signals {
     let mut signals = pinned();
     let member = &mut signals.members[0];
     member.full_looks = 1;
+    member.longest_full = std::time::Duration::ZERO;
     member.drained_looks = 18;
     member.accepted = Some(100);
     member.accepted_while_full = None;
@@ -161,6 +163,28 @@ fn cases() -> Vec<Case> {
         ("backlog-too-small", burst(), |_| {}),
         ("somaxconn-clamps-backlog", burst(), |s| {
             s.sysctls.somaxconn = Some(16);
+        }),
+        // A pause of the application among many looks at a drained queue is no burst.
+        ("acceptor-stopped", burst(), |s| {
+            s.members[0].full_looks = 6;
+            s.members[0].looks = 600;
+            s.members[0].drained_looks = 590;
+            s.members[0].longest_full = std::time::Duration::from_millis(300);
+            thread(s).stopped = 20;
+        }),
+        // Behind a full accept queue the SYN queue fills too.
+        ("acceptor-stopped", pinned(), |s| {
+            thread(s).stopped = 20;
+            let cookies = (Kind::CookieSent, "syn-queue-full".to_owned());
+            s.causes.insert(cookies, 500);
+        }),
+        ("undetermined", pinned(), |s| {
+            thread(s).stopped = 20;
+            s.members[0].owners = 2;
+        }),
+        ("undetermined", pinned(), |s| {
+            thread(s).blocked = 20;
+            s.processes[0].is_whole = false;
         }),
         // Its signals contradict each other, or are not there.
         ("undetermined", pinned(), |_| {}),

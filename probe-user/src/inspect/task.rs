@@ -36,6 +36,8 @@ pub struct Process {
     pub comm: String,
     pub taken: Instant,
     pub threads: Vec<Thread>,
+    /// Whether it has more threads than these.
+    pub has_more: bool,
     /// Open descriptors, and RLIMIT_NOFILE.
     pub fds: Option<(u64, u64)>,
 }
@@ -46,6 +48,7 @@ pub fn look(pid: u32) -> Option<Process> {
     let tasks = open_dir(CWD, format!("/proc/{pid}/task")).ok()?;
     let mut tids = Vec::new();
     for_each_pid(&tasks, |_, tid| tids.push(tid)).ok()?;
+    let has_more = tids.len() > THREADS_AT_MOST;
     tids.truncate(THREADS_AT_MOST);
     let threads: Vec<Thread> = tids
         .into_iter()
@@ -62,6 +65,7 @@ pub fn look(pid: u32) -> Option<Process> {
         comm,
         taken: Instant::now(),
         threads,
+        has_more,
         fds: fds(pid, &mut text),
     })
 }

@@ -158,6 +158,38 @@ fn acceptor_that_is_stopped() -> Result<()> {
     expect(&answer?, &["acceptor-stopped"])
 }
 
+/// A sound server that is stopped for a moment: no burst, however well it drains its queue otherwise.
+#[test]
+fn acceptor_that_pauses() -> Result<()> {
+    const PAUSED: Duration = Duration::from_millis(400);
+    let netns = Netns::new()?;
+    let (to, holder) = held(&netns, BACKLOG, Work::Serve { rest_us: 0 })?;
+    let pid = Pid::from_raw(holder.pid() as i32).ok_or_else(|| anyhow!("no pid"))?;
+    let began = Instant::now();
+    let (mut pausing, mut paused) = (None, 0);
+    let mut clients = Vec::new();
+    let answer = why(&netns, to, || {
+        match pausing {
+            // Whydrop watches by then, and again later if it did not.
+            None if began.elapsed() > (paused + 1) * PAUSED * 2 => {
+                kill_process(pid, Signal::STOP)?;
+                pausing = Some(Instant::now());
+                paused += 1;
+            }
+            Some(since) if Instant::now() - since > PAUSED => {
+                kill_process(pid, Signal::CONT)?;
+                pausing = None;
+                clients.clear();
+            }
+            Some(_) if clients.len() < CLIENTS => clients.push(Client::connect(&netns, to)?),
+            _ => {}
+        }
+        Ok(())
+    });
+    kill_process(pid, Signal::CONT)?;
+    expect(&answer?, &["acceptor-stopped"])
+}
+
 #[test]
 fn acceptor_in_a_frozen_cgroup() -> Result<()> {
     let netns = Netns::new()?;

@@ -83,7 +83,12 @@ impl Heard {
             let until = known.partition_point(|(then, _)| *then <= when);
             until.checked_sub(1).map_or(0, |last| known[last].1)
         };
-        let spans = queue.spans.iter().filter(|(from, to)| *to - *from > LATE);
+        let mut spans = queue
+            .spans
+            .iter()
+            .filter(|(from, to)| *to - *from > LATE)
+            .peekable();
+        spans.peek()?;
         let in_spans = spans.map(|(from, to)| at(*to).saturating_sub(at(*from + LATE)));
         Some(in_spans.sum())
     }
@@ -192,7 +197,7 @@ fn member(
         longest_full: longest.unwrap_or_default(),
         // Lines come only of listeners to which something came.
         accepted_while_full: accepted_while_full.or(row.is_none().then_some(0)),
-        owners: queue.owners.len(),
+        owners: queue.owners_in_all,
         polled: (queue.polled + queue.unpolled > 0).then_some(queue.polled > queue.unpolled),
     }
 }
@@ -221,6 +226,7 @@ fn of_process(pid: u32, looks: &ProcessLooks) -> Process {
     Process {
         pid,
         comm: looks.comm.clone(),
+        is_whole: !looks.has_more,
         threads: looks
             .threads
             .iter()

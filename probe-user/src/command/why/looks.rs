@@ -41,6 +41,8 @@ pub struct Queue {
     /// When it was over its limit.
     pub spans: Vec<(Instant, Instant)>,
     pub owners: Vec<u32>,
+    /// More than are looked at, where there are many.
+    pub owners_in_all: usize,
     pub polled: u32,
     pub unpolled: u32,
     is_full: bool,
@@ -67,6 +69,8 @@ pub struct ProcessLooks {
     pub threads: BTreeMap<u32, ThreadLooks>,
     pub fds: Option<(u64, u64)>,
     pub cgroup: Option<CgroupLooks>,
+    /// It had more threads than are looked at.
+    pub has_more: bool,
     last: Option<task::Process>,
 }
 
@@ -149,6 +153,7 @@ impl Looks {
                 .queues
                 .entry(key)
                 .or_insert_with(|| Queue::new(netns, &listener));
+            queue.owners_in_all = owner.len();
             queue.owners = owner.iter().map(|owner| owner.pid).collect();
             queue.owners.truncate(PROCESSES_AT_MOST);
             if queue.saw(listener, now) {
@@ -205,6 +210,7 @@ impl Queue {
             peak: 0,
             spans: Vec::new(),
             owners: Vec::new(),
+            owners_in_all: 0,
             polled: 0,
             unpolled: 0,
             is_full: false,
@@ -250,6 +256,7 @@ impl ProcessLooks {
             self.fds = Some((most, limit));
         }
         self.comm.clone_from(&now.comm);
+        self.has_more |= now.has_more;
         self.last = Some(now);
     }
 
