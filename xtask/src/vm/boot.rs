@@ -9,6 +9,7 @@ use anyhow::Result;
 use super::console::{Console, Event, TierResult};
 use super::initramfs::Initramfs;
 use super::kernel::Kernel;
+use super::mishap::Mishap;
 use super::modules;
 use super::qemu::{End, Vm};
 use crate::table::Findings;
@@ -42,43 +43,45 @@ pub struct Boot {
     pub findings: Findings,
 }
 
-/// What the console has told so far.
+/// What the console has told so far, over all boots.
 #[derive(Default)]
 struct Progress {
     ready: bool,
     done: bool,
+    /// How many tiers have been run to their end.
     tiers: usize,
-    /// A processor ran into code that another one was patching.
-    ran_into_patching: bool,
     troubles: Vec<(String, String)>,
     findings: Findings,
 }
 
-/// Boots, and boots again if the kernel died before the tests began, or later of what QEMU's emulation does now and then:
-/// a processor runs into code that another one is patching (`int3` oops at boot, seen on 6.12 and 7.2; a program counter five
-/// bytes into a function, where the patched no-op ends, when a trampoline is attached, seen on 7.2). Nothing else that happens
-/// once the tests run is tried again. With `thread=single` it does not happen, and a run takes four times as long.
+/// Boots, and boots again for what is left if the kernel died before the tests began, or later of what QEMU's emulation
+/// does now and then: a processor runs into code that another one is patching ([`Mishap`]). Nothing else that happens once
+/// the tests run is tried again. With `thread=single` it does not happen, and a run takes four times as long.
 pub fn with_retry(kernel: &Kernel, job: &Job, prefix: bool) -> Boot {
     let name = kernel.series.name;
     let log = job.dir.join(name).join("console.log");
-    let mut boot = once(kernel, job, prefix);
-    for retry in 1..=RETRIES {
-        if !matches!(&boot, Ok(progress) if !progress.ready || progress.ran_into_patching) {
+    let started = Instant::now();
+    let mut progress = Progress::default();
+    for retry in 1.. {
+        let mishap = match once(kernel, job, prefix, started, &mut progress) {
+            Ok(mishap) => mishap,
+            Err(error) => {
+                let trouble = ("did not start".to_owned(), format!("{error:#}"));
+                progress.troubles.push(trouble);
+                None
+            }
+        };
+        let Some(mishap) = mishap.filter(|_| retry <= RETRIES) else {
             break;
-        }
-        println!(
-            "{name:<5} RETRY {retry}: the kernel died while its code was being patched, as happens now and then under QEMU"
-        );
+        };
+        println!("{name:<5} RETRY {retry}: {mishap}, as happens now and then under QEMU");
         // The console is the only trace of what happened.
         let _ = std::fs::rename(&log, log.with_extension(format!("{retry}.log")));
-        boot = once(kernel, job, prefix);
+        progress.begin_again();
     }
     let Progress {
         troubles, findings, ..
-    } = boot.unwrap_or_else(|error| Progress {
-        troubles: vec![("did not start".to_owned(), format!("{error:#}"))],
-        ..Progress::default()
-    });
+    } = progress;
     if !troubles.is_empty() {
         let what: Vec<&str> = troubles.iter().map(|(what, _)| what.as_str()).collect();
         println!("{name:<5} FAILED: {}", what.join(", "));
@@ -90,7 +93,13 @@ pub fn with_retry(kernel: &Kernel, job: &Job, prefix: bool) -> Boot {
     }
 }
 
-fn once(kernel: &Kernel, job: &Job, prefix: bool) -> Result<Progress> {
+fn once(
+    kernel: &Kernel,
+    job: &Job,
+    prefix: bool,
+    started: Instant,
+    progress: &mut Progress,
+) -> Result<Option<Mishap>> {
     let name = kernel.series.name;
     let dir = job.dir.join(name);
     std::fs::create_dir_all(&dir)?;
@@ -100,16 +109,16 @@ fn once(kernel: &Kernel, job: &Job, prefix: bool) -> Result<Progress> {
     let vm = Vm {
         image: &kernel.image,
         initramfs: &initramfs,
-        append: append(job),
+        append: append(job, progress.tiers),
         log: &log,
-        deadline: job.deadline,
+        deadline: job.deadline.saturating_sub(started.elapsed()),
     };
 
-    let (mut console, mut progress) = (Console::default(), Progress::default());
+    let mut console = Console::default();
     let show = matches!(job.task, Task::Run(_));
-    let started = Instant::now();
+    let booted = Instant::now();
     let end = vm.run(|line| match console.line(line) {
-        Some(event) => progress.event(name, event, started),
+        Some(event) => progress.event(name, event, booted),
         None if show && progress.ready && !progress.done => {
             if prefix {
                 println!("{name:<5}| {line}");
@@ -120,7 +129,11 @@ fn once(kernel: &Kernel, job: &Job, prefix: bool) -> Result<Progress> {
         None => progress.finding(line),
     })?;
     progress.end(&end, job, &console, &log, started);
-    Ok(progress)
+    Ok(match (progress.done, progress.ready, end) {
+        (false, false, _) => Some(Mishap::BeforeTheTests),
+        (false, true, End::Exited) => Mishap::of(&console.tail()),
+        _ => None,
+    })
 }
 
 impl Progress {
@@ -165,6 +178,12 @@ impl Progress {
         }
     }
 
+    /// Forgets how the last boot ended, but not what was done.
+    fn begin_again(&mut self) {
+        self.ready = false;
+        self.troubles.pop();
+    }
+
     fn finding(&mut self, line: &str) {
         if let Err(error) = self.findings.line(line) {
             self.troubles
@@ -174,9 +193,6 @@ impl Progress {
 
     fn end(&mut self, end: &End, job: &Job, console: &Console, log: &Path, started: Instant) {
         let seconds = started.elapsed().as_secs();
-        let in_patched_code = |line: &str| line.contains("RIP:") && line.contains("+0x5/0x");
-        self.ran_into_patching =
-            matches!(end, End::Exited) && !self.done && console.tail().lines().any(in_patched_code);
         let what = match end {
             End::Exited if self.done => {
                 // An unexpected end of the list of tiers would otherwise look like success.
@@ -204,11 +220,11 @@ impl Progress {
     }
 }
 
-fn append(job: &Job) -> String {
+fn append(job: &Job, done: usize) -> String {
     match &job.task {
         Task::Tests { tiers, filter } => {
             format!(
-                "whydrop.tiers={} whydrop.filter={}",
+                "whydrop.done={done} whydrop.tiers={} whydrop.filter={}",
                 tiers.join(","),
                 filter.join(",")
             )

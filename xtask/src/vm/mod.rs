@@ -9,6 +9,7 @@ mod console;
 mod initramfs;
 mod kernel;
 mod mirror;
+mod mishap;
 mod modules;
 mod qemu;
 
