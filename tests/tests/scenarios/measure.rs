@@ -1,6 +1,7 @@
 //! Figures for the documentation, not judgements: run by hand with
 //! `cargo test -p whydrop-tests --test scenarios --release -- --ignored --nocapture measure`.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::sync::atomic::AtomicBool;
@@ -13,6 +14,7 @@ use serde_json::Value;
 use whydrop_tests::family::Family;
 use whydrop_tests::flood::{Flood, clients};
 use whydrop_tests::listener::Listener;
+use whydrop_tests::segment::{SYN, Segment};
 use whydrop_tests::whydrop::Watch;
 use whydrop_tests::wire::Wire;
 
@@ -135,6 +137,97 @@ fn flood_rates() -> Result<()> {
             if let Some(whydrop) = whydrop {
                 whydrop.stop()?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// CPU time of a process and of the BPF programs that it holds, which is known while kernel.bpf_stats_enabled is 1.
+fn cpu(pid: u32) -> Result<(Duration, Duration)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = stat.rsplit_once(')').context("no end of the name")?;
+    // utime and stime are the 14th and 15th of all fields, of which two stand before these.
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    let ticks: u64 = ticks.map(|ticks| ticks.parse().unwrap_or(0)).sum();
+    let mut programs = BTreeMap::new();
+    for entry in std::fs::read_dir(format!("/proc/{pid}/fdinfo"))? {
+        let info = std::fs::read_to_string(entry?.path()).unwrap_or_default();
+        let field = |name: &str| -> Option<u64> {
+            let value = info.lines().find_map(|line| line.strip_prefix(name));
+            value?.trim().parse().ok()
+        };
+        if let (Some(id), Some(ns)) = (field("prog_id:"), field("run_time_ns:")) {
+            programs.insert(id, ns);
+        }
+    }
+    Ok((
+        Duration::from_millis(10) * u32::try_from(ticks)?,
+        Duration::from_nanos(programs.values().sum()),
+    ))
+}
+
+/// Refusals at a steady rate, ten at a time, watched with these arguments.
+fn cost(rate: u32, arguments: &[&str]) -> Result<()> {
+    const SECONDS: u32 = 10;
+    const AT_ONCE: usize = 10;
+    let wire = Wire::new()?;
+    let listener = wire.full_listener()?;
+    let syns: Vec<Vec<u8>> = clients(64, 160)
+        .into_iter()
+        .map(|client| {
+            let seq = u32::from(client.port()) << 16;
+            Segment::new(client, listener.address(), SYN, seq, 0).encode()
+        })
+        .collect();
+    let whydrop = Watch::new().args(arguments).keeping(&[]).start()?;
+    let before = cpu(whydrop.pid())?;
+    let (began, every) = (
+        Instant::now(),
+        Duration::from_secs(1) / rate * AT_ONCE as u32,
+    );
+    let mut packets = syns.iter().cycle();
+    for round in 1..=rate * SECONDS / AT_ONCE as u32 {
+        for packet in packets.by_ref().take(AT_ONCE) {
+            wire.write(packet)?;
+        }
+        let rest = (every * round).saturating_sub(began.elapsed());
+        let rest = Timespec {
+            tv_sec: 0,
+            tv_nsec: rest.subsec_nanos().into(),
+        };
+        poll(&mut [], Some(&rest))?;
+    }
+    wire.barrier()?;
+    let took = began.elapsed();
+    let after = cpu(whydrop.pid())?;
+    let (_, peak) = memory_kib(whydrop.pid())?;
+    let stopped = whydrop.stop()?;
+    let events = f64::from(rate * SECONDS);
+    let each = |of: Duration| of.as_secs_f64() * 1e6 / events;
+    println!(
+        "MEASURED {:.0} refusals/s, watch {}: process {:.2} µs, programs {:.2} µs each; {:.1} % of a CPU; peak {peak} KiB; lost {}",
+        events / took.as_secs_f64(),
+        arguments.join(" "),
+        each(after.0 - before.0),
+        each(after.1 - before.1),
+        100.0 * (after.0 - before.0).as_secs_f64() / took.as_secs_f64(),
+        stopped.summary()?["lost"],
+    );
+    Ok(())
+}
+
+/// Alternating, so that what else the machine does falls on both.
+#[test]
+#[ignore = "prints figures"]
+fn cost_of_stories() -> Result<()> {
+    for _ in 0..3 {
+        for arguments in [
+            &["--detail=all"][..],
+            &["--detail=all", "--stories"],
+            &["--detail=auto"],
+            &["--detail=auto", "--stories"],
+        ] {
+            cost(10_000, arguments)?;
         }
     }
     Ok(())
