@@ -1,5 +1,6 @@
 //! Stories of attempts: what became of a client that was refused, played packet by packet.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -344,6 +345,47 @@ fn forgotten_request_is_a_ghost() -> Result<()> {
     let stopped = whydrop.stop()?;
     only_story(&stopped, &late, "ghost")?;
     Ok(())
+}
+
+/// What detail leaves out is not taken for silence; who connects in the end is always told of.
+#[test]
+fn left_out_detail_is_no_silence() -> Result<()> {
+    const ATTEMPTS: u16 = 50;
+    let wire = Wire::new()?;
+    let watch = Watch::new().args(["--stories", "--detail=1/s", "--netns"]);
+    let whydrop = watch.arg(wire.netns().pid()).start()?;
+    let listener = full(&wire, Family::V4)?;
+    let one = wire.peer(Family::V4, listener.port());
+    let mut attempts: Vec<Peer<'_>> = (0..ATTEMPTS)
+        .map(|n| {
+            let client = SocketAddr::new(one.client.ip(), 20_000 + n);
+            Peer::new(&wire, client, one.server)
+        })
+        .collect();
+    attempts.iter().try_for_each(Peer::syn)?;
+    wire.barrier()?;
+    let mut last = attempts.pop().context("no attempt")?;
+    free_a_place(&listener)?;
+    last.handshake()?;
+    wait_story(&whydrop, &last, "connected-late")?;
+    let stopped = whydrop.stop()?;
+    only_story(&stopped, &last, "connected-late")?;
+    let summary = stopped.summary()?;
+    let left_out = summary["stories"]["sampled"]
+        .as_u64()
+        .context("no number")?;
+    let told = attempts.iter().flat_map(|peer| stories(&stopped, peer));
+    let told: Vec<&Value> = told.collect();
+    ensure!(left_out > 0 && !told.is_empty(), "{left_out}, {told:?}");
+    // One with news since detail was last left out is still trying.
+    let wrong = told
+        .iter()
+        .find(|story| story["outcome"] != "still-trying" && story["why"] != "detail-left-out");
+    ensure!(wrong.is_none(), "{wrong:?}");
+    let unknown = told.iter().filter(|story| story["outcome"] == "unknown");
+    ensure!(unknown.count() > 0, "silence was believed: {told:?}");
+    ensure_number(outcomes(&stopped)?, "/connected-late", 1)?;
+    ensure_number(outcomes(&stopped)?, "/gave-up", 0)
 }
 
 #[test]
