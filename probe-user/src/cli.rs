@@ -134,11 +134,12 @@ Exit status: 0 it held; 1 it did not, nothing was proved, or it cannot be told; 
 cannot, 4 a capability is missing.";
 
 const DEMO: &str = "\
-With a name it makes that cause, with processes and a network namespace of its own, has `whydrop why` watch, and says
-whether its answer is what was made. It takes some four seconds, and nothing of it stays.
+With a name it makes that cause, with processes and a network namespace of its own, has
+`whydrop why` watch, and says whether its answer is what was made. It takes some four seconds,
+and nothing of it stays.
 
-Exit status: 0 the answer is right, or `undetermined`; 1 it is wrong, or something failed; 2 wrong arguments, 3 this
-kernel or host cannot, 4 a capability is missing.
+Exit status: 0 the answer is right, or `undetermined`; 1 it is wrong, or something failed;
+2 wrong arguments, 3 this kernel or host cannot, 4 a capability is missing.
 
 Examples:
   whydrop demo                         a listener that stops accepting, event by event

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{DemoArgs, private_namespace, scenes::Scene, stage::Stage};
+use super::{DemoArgs, private_namespace, scenes::Scene, socket::place, stage::Stage};
 use crate::{
     command::{
         Failure, say, status,
@@ -33,16 +33,16 @@ pub fn play(scene: &Scene, args: &DemoArgs) -> Result<(), Failure> {
         Format::Text => AnswerFormat::Text,
         Format::Json => AnswerFormat::Json,
     };
+    let target = format!("{}:{}", scene.at, place().port());
     if format == AnswerFormat::Text {
         say(format_args!("demo: {}", scene.does))?;
         say(format_args!(
-            "demo: `whydrop why {}` watches it in a private namespace for {DURATION:?}; {}\n",
-            scene.target, scene.look_at
+            "demo: `whydrop why {target}` watches it in a private namespace for {DURATION:?}; {}\n",
+            scene.look_at
         ))?;
     }
-    let target = scene.target.parse().map_err(Failure::failed)?;
     let why_args = WhyArgs {
-        target,
+        target: target.parse().map_err(Failure::failed)?,
         duration: DURATION,
         netns: format!("/proc/self/fd/{}", namespace.as_fd().as_raw_fd()),
         probe: false,

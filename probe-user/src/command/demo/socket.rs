@@ -10,13 +10,17 @@ use rustix::net::{
     AddressFamily, SocketFlags, SocketType, bind, listen as begin, socket_with, sockopt,
 };
 
-/// Where clients look for the server of most scenes.
-pub const PLACE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+/// Where servers listen. The port is not the one of another demo: a listener on the same port in another
+/// namespace would be one that clients may have looked for.
+pub fn place() -> SocketAddr {
+    let port = 20_000 + (std::process::id() % 10_000) as u16;
+    (Ipv4Addr::LOCALHOST, port).into()
+}
 
 /// A client of a listener with TCP_DEFER_ACCEPT may be silent for so long.
 const SILENCE_SECONDS: i32 = 10;
 
-/// What differs from a listener at [`PLACE`] without any option.
+/// What differs from a listener at [`place`] without any option.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     /// SO_REUSEPORT.
@@ -46,15 +50,13 @@ pub fn listen_with(backlog: i32, options: Options) -> io::Result<OwnedFd> {
         // SAFETY: TCP_DEFER_ACCEPT takes an int.
         unsafe { set(&socket, level, option, &SILENCE_SECONDS) }?;
     }
-    if let Some(spread) = options.group {
-        sockopt::set_socket_reuseport(&socket, true)?;
-        if spread == Spread::First {
-            // Returns 0: the number in the group.
-            attach_zero(&socket, libc::SO_ATTACH_REUSEPORT_CBPF)?;
-        }
-    }
-    bind(&socket, &PLACE)?;
+    sockopt::set_socket_reuseport(&socket, options.group.is_some())?;
+    bind(&socket, &place())?;
     begin(&socket, backlog)?;
+    if options.group == Some(Spread::First) {
+        // Returns 0: the number in the group.
+        attach_zero(&socket, libc::SO_ATTACH_REUSEPORT_CBPF)?;
+    }
     Ok(socket)
 }
 

@@ -11,7 +11,7 @@ use rustix::net::{
     AddressFamily, SendFlags, SocketFlags, SocketType, ipproto, sendto, socket_with,
 };
 
-use super::socket::{PLACE, mute};
+use super::socket::{mute, place};
 
 /// The port of all these clients.
 const FROM: u16 = 9999;
@@ -46,7 +46,7 @@ impl Syns {
         self.sent = self.sent.wrapping_add(1);
         let [high, low] = self.sent.to_be_bytes();
         let client = Ipv4Addr::new(127, 1, high, low);
-        let place = SocketAddrV4::new(Ipv4Addr::LOCALHOST, PLACE.port());
+        let place = SocketAddrV4::new(Ipv4Addr::LOCALHOST, place().port());
         sendto(&self.raw, &syn(client, place), SendFlags::empty(), &place)?;
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::command::demo::{
     cgroup::Cgroup,
     clients::Crowd,
     server::{Server, Work},
-    socket::{PLACE, listen},
+    socket::{listen, place},
     stage::Stage,
 };
 
@@ -35,7 +35,7 @@ fn press(stage: &Stage) -> io::Result<()> {
 pub fn go_on_pressing(stage: &Stage) -> io::Result<()> {
     let mut crowd = Crowd::default();
     while stage.goes_on(PACE) {
-        crowd.come(PLACE)?;
+        crowd.come(place())?;
     }
     Ok(())
 }

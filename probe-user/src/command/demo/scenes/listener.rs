@@ -9,7 +9,7 @@ use std::{
 use crate::command::demo::{
     clients::{connect, visit},
     server::{Server, Work},
-    socket::{PLACE, listen},
+    socket::{listen, place},
     stage::Stage,
 };
 
@@ -29,7 +29,7 @@ pub fn closed_with_queue(stage: &Stage) -> io::Result<()> {
     let mut server = Server::start(&listen(BACKLOG)?, &sleeps)?;
     stage.begin();
     loop {
-        let clients: io::Result<Vec<_>> = (0..FEW).map(|_| connect(PLACE)).collect();
+        let clients: io::Result<Vec<_>> = (0..FEW).map(|_| connect(place())).collect();
         let clients = clients?;
         // Over loopback they are in the queue by now, or a moment later.
         if !stage.goes_on(PACE * 10) {
@@ -42,12 +42,12 @@ pub fn closed_with_queue(stage: &Stage) -> io::Result<()> {
 }
 
 pub fn nobody(stage: &Stage) -> io::Result<()> {
-    come(stage, PLACE)
+    come(stage, place())
 }
 
 pub fn elsewhere(stage: &Stage) -> io::Result<()> {
     let _server = Server::start(&listen(BACKLOG)?, &Work::default())?;
-    let to = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), PLACE.port()));
+    let to = (Ipv4Addr::new(127, 0, 0, 2), place().port()).into();
     come(stage, to)
 }
 
@@ -65,11 +65,11 @@ pub fn restarting(stage: &Stage) -> io::Result<()> {
     stage.begin();
     while stage.goes_on(PACE * 20) {
         // Each is served when it returns, so nobody waits when the server ends.
-        (0..FEW).try_for_each(|_| visit(PLACE))?;
+        (0..FEW).try_for_each(|_| visit(place()))?;
         drop(server);
         for _ in 0..FEW {
             stage.goes_on(PACE);
-            connect(PLACE)?;
+            connect(place())?;
         }
         server = start()?;
     }
@@ -80,7 +80,7 @@ pub fn sound(stage: &Stage) -> io::Result<()> {
     let _server = Server::start(&listen(BACKLOG)?, &Work::default())?;
     stage.begin();
     while stage.goes_on(PACE) {
-        visit(PLACE)?;
+        visit(place())?;
     }
     Ok(())
 }
@@ -90,11 +90,11 @@ pub fn handed_over(stage: &Stage) -> io::Result<()> {
     let mut server = Server::start(&listener, &Work::default())?;
     stage.begin();
     while stage.goes_on(PACE * 20) {
-        let clients: io::Result<Vec<_>> = (0..FEW).map(|_| connect(PLACE)).collect();
+        let clients: io::Result<Vec<_>> = (0..FEW).map(|_| connect(place())).collect();
         let clients = clients?;
         // The next one is there before this one ends; what is queued stays queued.
         server = Server::start(&listener, &Work::default())?;
-        (0..FEW).try_for_each(|_| visit(PLACE))?;
+        (0..FEW).try_for_each(|_| visit(place()))?;
         drop(clients);
     }
     drop(server);

@@ -4,7 +4,7 @@ mod acceptor;
 mod listener;
 mod queue;
 
-use std::io;
+use std::{io, net::Ipv4Addr};
 
 use super::stage::Stage;
 
@@ -16,14 +16,14 @@ pub struct Scene {
     pub truth: &'static [&'static str],
     /// Where to look in the answer.
     pub look_at: &'static str,
-    /// What `why` is asked about.
-    pub target: &'static str,
+    /// Where clients look for a server, which `why` is asked about.
+    pub at: Ipv4Addr,
     /// Sets up, says so, and goes on until the watch ends.
     pub play: fn(&Stage) -> io::Result<()>,
 }
 
-/// Where all of them but one have their server.
-const HERE: &str = "127.0.0.1:8080";
+/// Where the servers are.
+const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 pub const SCENES: &[Scene] = &[
     Scene {
@@ -31,7 +31,7 @@ pub const SCENES: &[Scene] = &[
         does: "a server is stopped (SIGSTOP), and clients come all the time",
         truth: &["acceptor-stopped"],
         look_at: "look at the state of its threads",
-        target: HERE,
+        at: HERE,
         play: acceptor::stopped,
     },
     Scene {
@@ -39,7 +39,7 @@ pub const SCENES: &[Scene] = &[
         does: "the cgroup of a server is frozen, and clients come all the time",
         truth: &["acceptor-stopped"],
         look_at: "look at what is said of its cgroup",
-        target: HERE,
+        at: HERE,
         play: acceptor::frozen,
     },
     Scene {
@@ -47,7 +47,7 @@ pub const SCENES: &[Scene] = &[
         does: "a server sleeps for 200 ms with each connection, and clients come faster",
         truth: &["acceptor-blocked"],
         look_at: "look at the system call it slept in",
-        target: HERE,
+        at: HERE,
         play: acceptor::blocked,
     },
     Scene {
@@ -55,7 +55,7 @@ pub const SCENES: &[Scene] = &[
         does: "a server computes for 20 ms with each connection, and clients come faster",
         truth: &["acceptor-saturated"],
         look_at: "look at the CPU share of its one thread",
-        target: HERE,
+        at: HERE,
         play: acceptor::saturated,
     },
     Scene {
@@ -63,7 +63,7 @@ pub const SCENES: &[Scene] = &[
         does: "a server at nice 19 shares its CPU with one at nice -5 that never rests",
         truth: &["acceptor-starved"],
         look_at: "look at how long it was runnable without a CPU",
-        target: HERE,
+        at: HERE,
         play: acceptor::starved,
     },
     Scene {
@@ -71,7 +71,7 @@ pub const SCENES: &[Scene] = &[
         does: "a server that computes may use a tenth of a CPU (cpu.max of its cgroup)",
         truth: &["cpu-throttled"],
         look_at: "look at how often its cgroup was throttled",
-        target: HERE,
+        at: HERE,
         play: acceptor::throttled,
     },
     Scene {
@@ -79,7 +79,7 @@ pub const SCENES: &[Scene] = &[
         does: "a server never closes its connections, and may have 16 files open",
         truth: &["fd-exhausted"],
         look_at: "look at its open descriptors",
-        target: HERE,
+        at: HERE,
         play: acceptor::without_descriptors,
     },
     Scene {
@@ -87,7 +87,7 @@ pub const SCENES: &[Scene] = &[
         does: "a server has four connections at most, and does not wait for its listener when it has them",
         truth: &["accept-paused-by-application"],
         look_at: "look at what its epoll instance waits for",
-        target: HERE,
+        at: HERE,
         play: acceptor::paused,
     },
     Scene {
@@ -95,7 +95,7 @@ pub const SCENES: &[Scene] = &[
         does: "24 clients at once come to a quick server with a queue of 8, every 250 ms",
         truth: &["backlog-too-small"],
         look_at: "look at how often the queue was drained",
-        target: HERE,
+        at: HERE,
         play: queue::too_small,
     },
     Scene {
@@ -103,7 +103,7 @@ pub const SCENES: &[Scene] = &[
         does: "24 clients at once come to a quick server that asked for a queue of 511 and has 8 by somaxconn",
         truth: &["somaxconn-clamps-backlog"],
         look_at: "look at the limit, and who set it",
-        target: HERE,
+        at: HERE,
         play: queue::clamped,
     },
     Scene {
@@ -111,7 +111,7 @@ pub const SCENES: &[Scene] = &[
         does: "clients come to a quick server that asked for a queue of 0",
         truth: &["backlog-zero"],
         look_at: "look at the limit of its queue",
-        target: HERE,
+        at: HERE,
         play: queue::zero,
     },
     Scene {
@@ -119,7 +119,7 @@ pub const SCENES: &[Scene] = &[
         does: "24 clients at once, and all of them to one of two servers that share a port",
         truth: &["reuseport-imbalance"],
         look_at: "look at the two queues",
-        target: HERE,
+        at: HERE,
         play: queue::imbalance,
     },
     Scene {
@@ -127,7 +127,7 @@ pub const SCENES: &[Scene] = &[
         does: "two servers share a port, and one of them has forgotten its listener",
         truth: &["reuseport-orphan"],
         look_at: "look at what each of the two has accepted",
-        target: HERE,
+        at: HERE,
         play: queue::orphan,
     },
     Scene {
@@ -135,7 +135,7 @@ pub const SCENES: &[Scene] = &[
         does: "a server is stopped, and its clients are reset since tcp_abort_on_overflow is 1",
         truth: &["acceptor-stopped", "abort-on-overflow"],
         look_at: "look at the two verdicts: why the queue was full, and why that was a reset",
-        target: HERE,
+        at: HERE,
         play: queue::abort,
     },
     Scene {
@@ -143,7 +143,7 @@ pub const SCENES: &[Scene] = &[
         does: "SYNs of clients that do not exist come to a sound server",
         truth: &["syn-flood"],
         look_at: "look at how many connections were completed",
-        target: HERE,
+        at: HERE,
         play: queue::flood,
     },
     Scene {
@@ -151,7 +151,7 @@ pub const SCENES: &[Scene] = &[
         does: "60 clients connect to a quick server with a SYN queue of 32, and all of them mean it",
         truth: &["legitimate-burst"],
         look_at: "look at how many connections were completed",
-        target: HERE,
+        at: HERE,
         play: queue::burst,
     },
     Scene {
@@ -159,7 +159,7 @@ pub const SCENES: &[Scene] = &[
         does: "a few SYNs stay in a SYN queue of 8, and tcp_syncookies is 0",
         truth: &["cookies-off"],
         look_at: "look at what became of the other SYNs",
-        target: HERE,
+        at: HERE,
         play: queue::without_cookies,
     },
     Scene {
@@ -167,7 +167,7 @@ pub const SCENES: &[Scene] = &[
         does: "a server ends with connections in its queue, again and again",
         truth: &["listener-closed-with-queue"],
         look_at: "look at how many were reset",
-        target: HERE,
+        at: HERE,
         play: listener::closed_with_queue,
     },
     Scene {
@@ -175,7 +175,7 @@ pub const SCENES: &[Scene] = &[
         does: "clients come, and nobody listens",
         truth: &["no-listener"],
         look_at: "look at what they got for an answer",
-        target: HERE,
+        at: HERE,
         play: listener::nobody,
     },
     Scene {
@@ -183,7 +183,7 @@ pub const SCENES: &[Scene] = &[
         does: "a server listens on 127.0.0.1, and clients look for it on 127.0.0.2",
         truth: &["listener-elsewhere"],
         look_at: "look at where it is said to listen",
-        target: "127.0.0.2:8080",
+        at: Ipv4Addr::new(127, 0, 0, 2),
         play: listener::elsewhere,
     },
     Scene {
@@ -191,7 +191,7 @@ pub const SCENES: &[Scene] = &[
         does: "a server ends and another one begins a while later, again and again",
         truth: &["listener-restarting"],
         look_at: "look at who closed the listener",
-        target: HERE,
+        at: HERE,
         play: listener::restarting,
     },
     Scene {
@@ -199,7 +199,7 @@ pub const SCENES: &[Scene] = &[
         does: "clients come one after the other to a server that accepts at once",
         truth: &[],
         look_at: "nothing is wrong",
-        target: HERE,
+        at: HERE,
         play: listener::sound,
     },
     Scene {
@@ -207,7 +207,7 @@ pub const SCENES: &[Scene] = &[
         does: "a server hands its listener to the next one and ends, again and again",
         truth: &[],
         look_at: "nothing is wrong",
-        target: HERE,
+        at: HERE,
         play: listener::handed_over,
     },
 ];

@@ -12,7 +12,7 @@ use super::acceptor::go_on_pressing;
 use crate::command::demo::{
     clients::{burst as come_at_once, connect},
     server::{Server, Work},
-    socket::{Options, PLACE, Spread, listen, listen_with},
+    socket::{Options, Spread, listen, listen_with, place},
     stage::Stage,
     syns::Syns,
 };
@@ -35,7 +35,7 @@ fn quick() -> Work {
 fn come_in_bursts(stage: &Stage) -> io::Result<()> {
     stage.begin();
     while stage.goes_on(PAUSE) {
-        come_at_once(PLACE)?;
+        come_at_once(place())?;
     }
     Ok(())
 }
@@ -97,7 +97,7 @@ fn deferred(backlog: i32, work: &Work) -> io::Result<Server> {
 fn come_and_speak(stage: &Stage, many: usize, pace: Duration) -> io::Result<Vec<TcpStream>> {
     let mut clients = Vec::new();
     while clients.len() < many && stage.goes_on(pace) {
-        clients.extend(connect(PLACE)?);
+        clients.extend(connect(place())?);
     }
     for client in &mut clients {
         stage.goes_on(pace);
