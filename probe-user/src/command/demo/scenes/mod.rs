@@ -60,7 +60,7 @@ pub const SCENES: &[Scene] = &[
     },
     Scene {
         name: "acceptor-starved",
-        does: "a server at nice 19 shares its CPU with one at nice -5 that never rests",
+        does: "a server shares its CPU with a neighbour at nice -10 that never rests",
         truth: &["acceptor-starved"],
         look_at: "look at how long it was runnable without a CPU",
         at: HERE,
