@@ -130,7 +130,7 @@ pub fn serve(args: &ServeArgs) -> io::Result<()> {
     // Ctrl-C is for whydrop alone.
     setsid()?;
     prefer(work.nice);
-    if let Some(cpu) = work.cpu {
+    if let Some(cpu) = work.cpu.filter(|cpu| *cpu < CpuSet::MAX_CPU) {
         let mut cpus = CpuSet::new();
         cpus.set(cpu);
         sched_setaffinity(None, &cpus)?;

@@ -10,8 +10,8 @@ use rustix::net::{
     AddressFamily, SocketFlags, SocketType, bind, listen as begin, socket_with, sockopt,
 };
 
-/// Where servers listen. The port is not the one of another demo: a listener on the same port in another
-/// namespace would be one that clients may have looked for.
+/// Where servers listen. The port is not the one of another demo (a listener on the same port in another namespace
+/// would be one that clients may have looked for), nor one that the kernel gives to clients.
 pub fn place() -> SocketAddr {
     let port = 20_000 + (std::process::id() % 10_000) as u16;
     (Ipv4Addr::LOCALHOST, port).into()
