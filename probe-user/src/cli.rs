@@ -107,6 +107,7 @@ Examples:
                                        what one service refused to one network
   whydrop --format json --output f     for machines; docs/output.md has the fields
   whydrop why :8080 --for 1m           why one port refuses, with evidence and advice
+  whydrop demo backlog-too-small       a cause made for real, and what whydrop says of it
   whydrop --tier counters              without privileges: which listener, but not who
   whydrop run --fail-on-drop -- make load-test
                                        a test that fails when anything was refused

@@ -1,9 +1,6 @@
 //! `whydrop demo NAME`: each scene is what it says, `why` finds it, and nothing of it stays.
-//!
-//! Each scene writes a line, whose form is fixed: `VERDICT <truth> <given>`, of ids joined by `+`, or `none`.
 
 use std::fs;
-use std::io::Write;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
@@ -11,6 +8,7 @@ use serde_json::Value;
 use whydrop_tests::cgroup::Cgroup;
 use whydrop_tests::command::{Running, whydrop};
 use whydrop_tests::deadline::{soon, wait_until};
+use whydrop_tests::verdict::say_verdict;
 use whydrop_tests::whydrop::run;
 
 /// A test of each, and one that these are all.
@@ -73,28 +71,16 @@ fn plays(name: &str) -> Result<()> {
         .with_context(|| format!("no answer, {:?}: {}", over.status, over.stderr))?;
     let truth = ids(&answer["truth"], |id| id);
     let given = ids(&answer["verdicts"], |verdict| &verdict["id"]);
-    note(&truth, &given);
+    say_verdict(&truth, &given);
     ensure!(answer["scene"] == name, "another scene: {answer:#}");
-    ensure!(given == truth, "{given}, not {truth}: {answer:#}");
+    ensure!(given == truth, "{given:?}, not {truth:?}: {answer:#}");
     ensure!(answer["adds_up"] == true, "it does not add up: {answer:#}");
     over.ensure_status(0)
 }
 
-fn ids(list: &Value, id: impl Fn(&Value) -> &Value) -> String {
+fn ids(list: &Value, id: impl Fn(&Value) -> &Value) -> Vec<&str> {
     let list = list.as_array().into_iter().flatten();
-    let ids: Vec<&str> = list.filter_map(|item| id(item).as_str()).collect();
-    if ids.is_empty() {
-        "none".into()
-    } else {
-        ids.join("+")
-    }
-}
-
-/// Past libtest's capture, so that it is in every log.
-fn note(truth: &str, given: &str) {
-    let line = format!("VERDICT {truth} {given}\n");
-    // In one piece: libtest and the kernel write to the same console.
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    list.filter_map(|item| id(item).as_str()).collect()
 }
 
 /// Where cgroup2 has no CPU controller it says so.
