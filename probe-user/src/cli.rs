@@ -4,8 +4,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::command::{
-    check::CheckArgs, demo::DemoArgs, explain::ExplainArgs, list::ListArgs, run::RunArgs,
-    verify::VerifyArgs, watch::WatchArgs, why::WhyArgs,
+    check::CheckArgs, demo, explain::ExplainArgs, list::ListArgs, run::RunArgs, verify::VerifyArgs,
+    watch::WatchArgs, why::WhyArgs,
 };
 
 /// Says when, where and why the kernel drops or refuses TCP connections at a listener
@@ -45,8 +45,11 @@ pub enum Command {
     Check(CheckArgs),
     /// Say why a port refuses connections: looks, watches, and answers with evidence and advice
     Why(WhyArgs),
-    /// Show it: a listener that stops accepting, in a private namespace
-    Demo(DemoArgs),
+    /// Show it: a listener that stops accepting, or any other cause by name, in a private namespace
+    #[command(after_help = DEMO)]
+    Demo(demo::DemoArgs),
+    #[command(hide = true, subcommand)]
+    DemoHelper(demo::Helper),
     /// List every listener with its queue, its limit, its owner, and what may go wrong
     ///
     /// Shows what `ss -ltn` shows, in every network namespace, and what it does not:
@@ -104,6 +107,7 @@ Examples:
                                        what one service refused to one network
   whydrop --format json --output f     for machines; docs/output.md has the fields
   whydrop why :8080 --for 1m           why one port refuses, with evidence and advice
+  whydrop demo backlog-too-small       a cause made for real, and what whydrop says of it
   whydrop --tier counters              without privileges: which listener, but not who
   whydrop run --fail-on-drop -- make load-test
                                        a test that fails when anything was refused
@@ -129,6 +133,19 @@ When nobody came, nothing is proved. A signal ends it early, and what was seen u
 
 Exit status: 0 it held; 1 it did not, nothing was proved, or it cannot be told; 2 wrong arguments, 3 this kernel
 cannot, 4 a capability is missing.";
+
+const DEMO: &str = "\
+With a name it makes that cause, with processes and a network namespace of its own, has
+`whydrop why` watch, and says whether its answer is what was made. It takes some four seconds,
+and nothing of it stays.
+
+Exit status: 0 the answer is right, or `undetermined`; 1 it is wrong, or something failed;
+2 wrong arguments, 3 this kernel or host cannot, 4 a capability is missing.
+
+Examples:
+  whydrop demo                         a listener that stops accepting, event by event
+  whydrop demo --list                  every scene in one line
+  whydrop demo acceptor-stopped        a server that is stopped, and why's answer";
 
 const LIST: &str = "\
 Columns:

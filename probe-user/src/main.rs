@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Some(Command::Verify(args)) => verify::run(args),
         Some(Command::Check(args)) => check::run(args),
         Some(Command::Demo(args)) => demo::run(args),
+        Some(Command::DemoHelper(helper)) => demo::help(helper),
         Some(Command::Why(args)) => why::run(args),
 
         Some(Command::Explain(args)) => explain::run(args),

@@ -65,7 +65,7 @@ pub struct Diagnosis {
 }
 
 /// What is said when something happened and no rule explains it.
-const UNDETERMINED: &str = "undetermined";
+pub const UNDETERMINED: &str = "undetermined";
 
 /// Every verdict there is.
 pub fn ids() -> impl Iterator<Item = &'static str> {

@@ -132,6 +132,17 @@ impl Answer {
         };
     }
 
+    /// As JSON, with a scene of the demo and the verdicts that are right.
+    pub fn write_scene(&self, scene: &str, truth: &[&str], to: &mut String) {
+        let view = SceneView {
+            answer: self.object(),
+            scene,
+            truth,
+        };
+        to.push_str(&serde_json::to_string(&view).unwrap_or_default());
+        to.push('\n');
+    }
+
     fn in_a_sentence(&self) -> String {
         let signals = &self.signals;
         let happened: Vec<String> = signals
@@ -333,6 +344,14 @@ struct AnswerView<'a> {
     lost: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     probe: Option<TriedView<'a>>,
+}
+
+#[derive(Serialize)]
+struct SceneView<'a> {
+    #[serde(flatten)]
+    answer: AnswerView<'a>,
+    scene: &'a str,
+    truth: &'a [&'a str],
 }
 
 #[derive(Serialize)]

@@ -57,6 +57,13 @@ pub struct WhyArgs {
 }
 
 pub fn run(args: &WhyArgs) -> Result<(), Failure> {
+    let mut text = String::new();
+    answer(args, || {})?.write(args.format, &mut text);
+    say(text.trim_end())
+}
+
+/// Looks, watches and answers. Calls `ready` when everything is attached.
+pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
     if args.tier == Some(Tier::Counters) {
         return Err(Failure::usage(
             "`why` needs hooks in the kernel, which the counters tier does without; leave --tier out",
@@ -83,7 +90,7 @@ pub fn run(args: &WhyArgs) -> Result<(), Failure> {
     let began = Instant::now();
     let (summary, looks, tried) = thread::scope(|scope| {
         let looker = scope.spawn(move || looks::look_on(&args.target, only, &stop));
-        let (ready, begin) = mpsc::channel();
+        let (attached, begin) = mpsc::channel();
         let prober = args
             .probe
             .then(|| scope.spawn(|| probe::connect(&args.target, &now, begin)));
@@ -91,7 +98,8 @@ pub fn run(args: &WhyArgs) -> Result<(), Failure> {
             &watch_args,
             Conduct {
                 ready: Box::new(move |_| {
-                    let _ = ready.send(());
+                    let _ = attached.send(());
+                    ready();
                     if args.format == AnswerFormat::Text {
                         let _ = say(format_args!(
                             "watching for {:?} (Ctrl-C ends it with an answer)",
@@ -118,7 +126,7 @@ pub fn run(args: &WhyArgs) -> Result<(), Failure> {
     let mut signals = gather::signals(heard, &looks, &summary);
     place::ask_host(&mut signals, &looks, only, &mut enricher);
     let diagnosis = diagnose(&signals);
-    let answer = Answer {
+    Ok(Answer {
         target: args.target.to_string(),
         now,
         signals,
@@ -127,8 +135,5 @@ pub fn run(args: &WhyArgs) -> Result<(), Failure> {
         tried: tried.flatten(),
         tier: summary.tier,
         lost: summary.loss.total(),
-    };
-    let mut text = String::new();
-    answer.write(args.format, &mut text);
-    say(text.trim_end())
+    })
 }

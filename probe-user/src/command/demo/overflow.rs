@@ -1,5 +1,5 @@
-//! `whydrop demo`: a listener that stops accepting in a private namespace,
-//! clients over IPv4 and IPv6, the live log of it, and a check of the sums.
+//! `whydrop demo` without a name: a listener that stops accepting in a private
+//! namespace, clients over IPv4 and IPv6, the live log of it, and a check of the sums.
 
 use std::{
     io,
@@ -10,16 +10,16 @@ use std::{
     time::Duration,
 };
 
-use clap::Args;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-use super::{
-    Failure, say,
-    watch::{self, Conduct},
-};
+use super::{DemoArgs, private_namespace};
 use crate::{
+    command::{
+        Failure, say,
+        watch::{self, Conduct},
+    },
     inspect::netns::Private,
-    loader::{LoadError, Tier, missing_capabilities},
+    loader::Tier,
     report::Format,
 };
 
@@ -30,28 +30,9 @@ const CLIENTS: usize = 4;
 /// Long enough for the first retry of a dropped SYN, a second later.
 const DURATION: Duration = Duration::from_millis(2500);
 
-#[derive(Args, Clone, Debug)]
-pub struct DemoArgs {
-    /// How lines look
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub format: Format,
-
-    /// Force one way of watching (see `whydrop check`)
-    #[arg(long, value_name = "TIER")]
-    pub tier: Option<Tier>,
-}
-
 /// Plays the demo; fails when what was seen differs from what the kernel counted.
 pub fn run(args: &DemoArgs) -> Result<(), Failure> {
-    let missing = missing_capabilities();
-    if !missing.is_empty() && args.tier != Some(Tier::Counters) {
-        return Err(LoadError::Privilege(missing).into());
-    }
-    let namespace = Private::new().map_err(|error| {
-        Failure::failed(format!(
-            "cannot make a private network namespace: {error}; run the demo as root"
-        ))
-    })?;
+    let namespace = private_namespace(args.tier)?;
     if args.format == Format::Text {
         say(format_args!(
             "demo: in a private namespace a listener with a queue of {} stops accepting, and {} clients connect\n",

@@ -1,0 +1,239 @@
+//! The one table of scenes: what each does, and what it makes.
+
+mod acceptor;
+mod listener;
+mod queue;
+
+use std::{io, net::Ipv4Addr};
+
+use super::stage::Stage;
+
+pub struct Scene {
+    pub name: &'static str,
+    /// What is about to happen, in one line.
+    pub does: &'static str,
+    /// The verdicts that are right, in the order of the rules.
+    pub truth: &'static [&'static str],
+    /// Where to look in the answer.
+    pub look_at: &'static str,
+    /// Where clients look for a server, which `why` is asked about.
+    pub at: Ipv4Addr,
+    /// Sets up, says so, and goes on until the watch ends.
+    pub play: fn(&Stage) -> io::Result<()>,
+}
+
+/// Where the servers are.
+const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+pub const SCENES: &[Scene] = &[
+    Scene {
+        name: "acceptor-stopped",
+        does: "a server is stopped (SIGSTOP), and clients come all the time",
+        truth: &["acceptor-stopped"],
+        look_at: "look at the state of its threads",
+        at: HERE,
+        play: acceptor::stopped,
+    },
+    Scene {
+        name: "acceptor-frozen",
+        does: "the cgroup of a server is frozen, and clients come all the time",
+        truth: &["acceptor-stopped"],
+        look_at: "look at what is said of its cgroup",
+        at: HERE,
+        play: acceptor::frozen,
+    },
+    Scene {
+        name: "acceptor-blocked",
+        does: "a server sleeps for 200 ms with each connection, and clients come faster",
+        truth: &["acceptor-blocked"],
+        look_at: "look at the system call it slept in",
+        at: HERE,
+        play: acceptor::blocked,
+    },
+    Scene {
+        name: "acceptor-saturated",
+        does: "a server computes for 20 ms with each connection, and clients come faster",
+        truth: &["acceptor-saturated"],
+        look_at: "look at the CPU share of its one thread",
+        at: HERE,
+        play: acceptor::saturated,
+    },
+    Scene {
+        name: "acceptor-starved",
+        does: "a server shares its CPU with a neighbour at nice -10 that never rests",
+        truth: &["acceptor-starved"],
+        look_at: "look at how long it was runnable without a CPU",
+        at: HERE,
+        play: acceptor::starved,
+    },
+    Scene {
+        name: "cpu-throttled",
+        does: "a server that computes may use a tenth of a CPU (cpu.max of its cgroup)",
+        truth: &["cpu-throttled"],
+        look_at: "look at how often its cgroup was throttled",
+        at: HERE,
+        play: acceptor::throttled,
+    },
+    Scene {
+        name: "fd-exhausted",
+        does: "a server never closes its connections, and may have 16 files open",
+        truth: &["fd-exhausted"],
+        look_at: "look at its open descriptors",
+        at: HERE,
+        play: acceptor::without_descriptors,
+    },
+    Scene {
+        name: "accept-paused-by-application",
+        does: "a server has four connections at most, and does not wait for its listener when it has them",
+        truth: &["accept-paused-by-application"],
+        look_at: "look at what its epoll instance waits for",
+        at: HERE,
+        play: acceptor::paused,
+    },
+    Scene {
+        name: "backlog-too-small",
+        does: "24 clients at once come to a quick server with a queue of 8, every 250 ms",
+        truth: &["backlog-too-small"],
+        look_at: "look at how often the queue was drained",
+        at: HERE,
+        play: queue::too_small,
+    },
+    Scene {
+        name: "somaxconn-clamps-backlog",
+        does: "24 clients at once come to a quick server that asked for a queue of 511 and has 8 by somaxconn",
+        truth: &["somaxconn-clamps-backlog"],
+        look_at: "look at the limit, and who set it",
+        at: HERE,
+        play: queue::clamped,
+    },
+    Scene {
+        name: "backlog-zero",
+        does: "clients come to a quick server that asked for a queue of 0",
+        truth: &["backlog-zero"],
+        look_at: "look at the limit of its queue",
+        at: HERE,
+        play: queue::zero,
+    },
+    Scene {
+        name: "reuseport-imbalance",
+        does: "24 clients at once, and all of them to one of two servers that share a port",
+        truth: &["reuseport-imbalance"],
+        look_at: "look at the two queues",
+        at: HERE,
+        play: queue::imbalance,
+    },
+    Scene {
+        name: "reuseport-orphan",
+        does: "two servers share a port, and one of them has forgotten its listener",
+        truth: &["reuseport-orphan"],
+        look_at: "look at what each of the two has accepted",
+        at: HERE,
+        play: queue::orphan,
+    },
+    Scene {
+        name: "abort-on-overflow",
+        does: "a server is stopped, and its clients are reset since tcp_abort_on_overflow is 1",
+        truth: &["acceptor-stopped", "abort-on-overflow"],
+        look_at: "look at the two verdicts: why the queue was full, and why that was a reset",
+        at: HERE,
+        play: queue::abort,
+    },
+    Scene {
+        name: "syn-flood",
+        does: "SYNs of clients that do not exist come to a sound server",
+        truth: &["syn-flood"],
+        look_at: "look at how many connections were completed",
+        at: HERE,
+        play: queue::flood,
+    },
+    Scene {
+        name: "legitimate-burst",
+        does: "60 clients connect to a quick server with a SYN queue of 32, and all of them mean it",
+        truth: &["legitimate-burst"],
+        look_at: "look at how many connections were completed",
+        at: HERE,
+        play: queue::burst,
+    },
+    Scene {
+        name: "cookies-off",
+        does: "a few SYNs stay in a SYN queue of 8, and tcp_syncookies is 0",
+        truth: &["cookies-off"],
+        look_at: "look at what became of the other SYNs",
+        at: HERE,
+        play: queue::without_cookies,
+    },
+    Scene {
+        name: "listener-closed-with-queue",
+        does: "a server ends with connections in its queue, again and again",
+        truth: &["listener-closed-with-queue"],
+        look_at: "look at how many were reset",
+        at: HERE,
+        play: listener::closed_with_queue,
+    },
+    Scene {
+        name: "no-listener",
+        does: "clients come, and nobody listens",
+        truth: &["no-listener"],
+        look_at: "look at what they got for an answer",
+        at: HERE,
+        play: listener::nobody,
+    },
+    Scene {
+        name: "listener-elsewhere",
+        does: "a server listens on 127.0.0.1, and clients look for it on 127.0.0.2",
+        truth: &["listener-elsewhere"],
+        look_at: "look at where it is said to listen",
+        at: Ipv4Addr::new(127, 0, 0, 2),
+        play: listener::elsewhere,
+    },
+    Scene {
+        name: "listener-restarting",
+        does: "a server ends and another one begins a while later, again and again",
+        truth: &["listener-restarting"],
+        look_at: "look at who closed the listener",
+        at: HERE,
+        play: listener::restarting,
+    },
+    Scene {
+        name: "sound-server",
+        does: "clients come one after the other to a server that accepts at once",
+        truth: &[],
+        look_at: "nothing is wrong",
+        at: HERE,
+        play: listener::sound,
+    },
+    Scene {
+        name: "good-restart",
+        does: "a server hands its listener to the next one and ends, again and again",
+        truth: &[],
+        look_at: "nothing is wrong",
+        at: HERE,
+        play: listener::handed_over,
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose;
+
+    #[test]
+    fn every_truth_is_a_verdict_that_there_is() {
+        let known: Vec<&str> = diagnose::ids().collect();
+        for scene in SCENES {
+            for id in scene.truth {
+                assert!(known.contains(id), "{}: {id}", scene.name);
+            }
+            let by_name = scene.truth.contains(&scene.name);
+            assert!(by_name || !known.contains(&scene.name), "{}", scene.name);
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        for (n, scene) in SCENES.iter().enumerate() {
+            let mut others = SCENES[..n].iter();
+            assert!(others.all(|other| other.name != scene.name));
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! `whydrop demo NAME`: each scene is what it says, `why` finds it, and nothing of it stays.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
+use serde_json::Value;
+use whydrop_tests::cgroup::Cgroup;
+use whydrop_tests::command::{Running, whydrop};
+use whydrop_tests::deadline::{soon, wait_until};
+use whydrop_tests::verdict::say_verdict;
+use whydrop_tests::whydrop::run;
+
+/// A test of each, and one that these are all.
+macro_rules! scenes {
+    ($($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() -> Result<()> {
+                plays(&stringify!($name).replace('_', "-"))
+            }
+        )*
+
+        #[test]
+        fn the_list_has_every_scene() -> Result<()> {
+            let over = Running::start(whydrop("demo", &["--list"])?)?.finish()?;
+            over.ensure_status(0)?;
+            let text = String::from_utf8(over.stdout)?;
+            let listed = text.lines().filter_map(|line| line.split_whitespace().next());
+            let mut listed: Vec<String> = listed.map(str::to_owned).collect();
+            let mut tested: Vec<String> =
+                vec![$(stringify!($name).replace('_', "-"),)* "cpu-throttled".into()];
+            listed.sort();
+            tested.sort();
+            ensure!(listed == tested, "{listed:?}, and tested are {tested:?}");
+            Ok(())
+        }
+    };
+}
+
+scenes! {
+    acceptor_stopped
+    acceptor_frozen
+    acceptor_blocked
+    acceptor_saturated
+    acceptor_starved
+    fd_exhausted
+    accept_paused_by_application
+    backlog_too_small
+    somaxconn_clamps_backlog
+    backlog_zero
+    reuseport_imbalance
+    reuseport_orphan
+    abort_on_overflow
+    syn_flood
+    legitimate_burst
+    cookies_off
+    listener_closed_with_queue
+    no_listener
+    listener_elsewhere
+    listener_restarting
+    sound_server
+    good_restart
+}
+
+fn plays(name: &str) -> Result<()> {
+    // A VM has not mounted the tree, which some scenes need.
+    let _tree = Cgroup::root()?;
+    let over = Running::start(whydrop("demo", &[name, "--format", "json"])?)?.finish()?;
+    let answer: Value = serde_json::from_slice(&over.stdout)
+        .with_context(|| format!("no answer, {:?}: {}", over.status, over.stderr))?;
+    let truth = ids(&answer["truth"], |id| id);
+    let given = ids(&answer["verdicts"], |verdict| &verdict["id"]);
+    say_verdict(&truth, &given);
+    ensure!(answer["scene"] == name, "another scene: {answer:#}");
+    ensure!(given == truth, "{given:?}, not {truth:?}: {answer:#}");
+    ensure!(answer["adds_up"] == true, "it does not add up: {answer:#}");
+    over.ensure_status(0)
+}
+
+fn ids(list: &Value, id: impl Fn(&Value) -> &Value) -> Vec<&str> {
+    let list = list.as_array().into_iter().flatten();
+    list.filter_map(|item| id(item).as_str()).collect()
+}
+
+/// Where cgroup2 has no CPU controller it says so.
+#[test]
+fn cpu_throttled() -> Result<()> {
+    let cgroup = Cgroup::new("has-cpu")?;
+    if cgroup.enable("cpu")? {
+        return plays("cpu-throttled");
+    }
+    let over = Running::start(whydrop("demo", &["cpu-throttled"])?)?.finish()?;
+    over.ensure_status(3)?;
+    ensure!(over.stderr.contains("no cpu controller"), "{}", over.stderr);
+    Ok(())
+}
+
+#[test]
+fn an_unknown_scene_is_answered_by_the_list() -> Result<()> {
+    let stopped = run(&["demo", "acceptor-bored"])?;
+    ensure!(stopped.code == Some(2), "status {:?}", stopped.code);
+    for name in ["acceptor-bored", "acceptor-stopped", "good-restart"] {
+        ensure!(stopped.stderr.contains(name), "{}", stopped.stderr);
+    }
+    Ok(())
+}
+
+#[test]
+fn nothing_stays_after_an_interrupt() -> Result<()> {
+    let (demo, left) = in_the_middle()?;
+    demo.signal(Signal::INT)?;
+    let over = demo.finish()?;
+    over.ensure_status(0)?;
+    let text = String::from_utf8_lossy(&over.stdout);
+    ensure!(text.contains("ended early"), "{text}");
+    left.is_gone()
+}
+
+#[test]
+fn nothing_stays_after_a_kill() -> Result<()> {
+    let (mut demo, left) = in_the_middle()?;
+    demo.signal(Signal::KILL)?;
+    demo.wait()?;
+    left.is_gone()
+}
+
+/// What a scene has made.
+struct Made {
+    processes: Vec<u32>,
+    cgroup: String,
+    _tree: Cgroup,
+}
+
+/// A demo that watches a server in a frozen cgroup.
+fn in_the_middle() -> Result<(Running, Made)> {
+    let tree = Cgroup::root()?;
+    let mut demo = Running::start(whydrop("demo", &["acceptor-frozen"])?)?;
+    while !demo.line()?.starts_with("watching for") {}
+    let mut made = Made {
+        processes: Vec::new(),
+        cgroup: String::new(),
+        _tree: tree,
+    };
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let pid = name.to_str().and_then(|name| name.parse().ok());
+        if let Some(pid) = pid
+            && parent_and_state(pid).is_some_and(|(parent, _)| parent == demo.pid())
+        {
+            made.processes.push(pid);
+            let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+            let own = cgroups.lines().find_map(|line| line.strip_prefix("0::"));
+            if let Some(own) = own.filter(|own| own.contains("whydrop-demo")) {
+                made.cgroup = own.to_owned();
+            }
+        }
+    }
+    ensure!(made.processes.len() == 2, "{:?}", made.processes);
+    ensure!(made.has_cgroup()?, "no cgroup of its own");
+    Ok((demo, made))
+}
+
+impl Made {
+    fn has_cgroup(&self) -> Result<bool> {
+        let mounts = fs::read_to_string("/proc/self/mounts")?;
+        let mount = mounts.lines().find(|line| line.contains(" cgroup2 "));
+        let point = mount.and_then(|line| line.split(' ').nth(1));
+        let point = point.context("cgroup2 is not mounted")?;
+        Ok(!self.cgroup.is_empty() && fs::exists(format!("{point}{}", self.cgroup))?)
+    }
+
+    fn is_gone(&self) -> Result<()> {
+        wait_until("the end of what the demo made", soon(), || {
+            let ended = |pid: &u32| parent_and_state(*pid).is_none_or(|(_, state)| state == 'Z');
+            Ok(self.processes.iter().all(ended) && !self.has_cgroup()?)
+        })
+    }
+}
+
+/// `PID (comm) S PPID …`
+fn parent_and_state(pid: u32) -> Option<(u32, char)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut words = stat.rsplit_once(") ")?.1.split(' ');
+    let state = words.next()?.chars().next()?;
+    Some((words.next()?.parse().ok()?, state))
+}
