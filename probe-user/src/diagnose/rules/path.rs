@@ -1,0 +1,45 @@
+//! What happens before and behind the listener: firewall, way, memory.
+
+use super::super::{Confidence, Signals};
+use super::{Judged, said::*};
+use crate::decode::Kind;
+
+pub(super) fn conntrack_full(signals: &Signals) -> Judged {
+    let Some((count, most)) = signals.conntrack else {
+        return Judged::Abstains;
+    };
+    let dropped = signals.of(Kind::PacketDrop, "netfilter-drop");
+    if dropped == 0 || count < most {
+        return Judged::No(format!("{count} of {most} entries, {dropped} SYNs dropped"));
+    }
+    Judged::Yes(
+        Confidence::Likely,
+        vec![
+            evidence(format!("{dropped} SYNs dropped by netfilter"), OF_KERNEL),
+            evidence(
+                format!("{count} of {most} entries used"),
+                "nf_conntrack_count, nf_conntrack_max",
+            ),
+        ],
+    )
+}
+
+pub(super) fn path_loss(signals: &Signals) -> Judged {
+    let expired = signals.of(Kind::RequestExpired, "no-ack");
+    if expired == 0 {
+        return Judged::No("every SYN-ACK was answered".into());
+    }
+    if signals.refusals > 0 {
+        return Judged::No("the listener refused some itself".into());
+    }
+    Judged::Yes(
+        Confidence::Likely,
+        vec![
+            evidence(
+                format!("{expired} requests ended since their SYN-ACKs were not acknowledged"),
+                OF_KERNEL,
+            ),
+            evidence("the listener refused nothing".into(), OF_KERNEL),
+        ],
+    )
+}
