@@ -32,5 +32,6 @@ pub mod sockaddr;
 pub mod socket_options;
 pub mod table;
 pub mod truth;
+pub mod verdict;
 pub mod whydrop;
 pub mod wire;
