@@ -152,7 +152,7 @@ pub(super) fn too_small(signals: &Signals) -> Judged {
 }
 
 pub(super) fn too_deep(signals: &Signals) -> Judged {
-    if signals.overflows() > 0 {
+    if signals.anybody_overflowed() {
         return Judged::No("accept queues overflowed".into());
     }
     let waits = signals

@@ -10,7 +10,8 @@ pub(super) fn conntrack_full(signals: &Signals) -> Judged {
     };
     let dropped = signals.of(Kind::PacketDrop, "netfilter-drop");
     if dropped == 0 || count < most {
-        return Judged::No(format!("{count} of {most} entries, {dropped} SYNs dropped"));
+        let why = format!("{count} of {most} entries, {dropped} SYNs dropped");
+        return none_of(signals, Kind::PacketDrop, why);
     }
     Judged::Yes(
         Confidence::Likely,
@@ -27,7 +28,8 @@ pub(super) fn conntrack_full(signals: &Signals) -> Judged {
 pub(super) fn path_loss(signals: &Signals) -> Judged {
     let expired = signals.of(Kind::RequestExpired, "no-ack");
     if expired == 0 {
-        return Judged::No("every SYN-ACK was answered".into());
+        let why = "every SYN-ACK was answered".into();
+        return none_of(signals, Kind::RequestExpired, why);
     }
     if signals.refusals > 0 {
         return Judged::No("the listener refused some itself".into());

@@ -30,7 +30,8 @@ pub(super) fn restarting(signals: &Signals) -> Judged {
     let missed = signals.of(Kind::Refused, "listener-closed")
         + signals.of(Kind::Refused, "not-yet-listening");
     if missed == 0 {
-        return Judged::No("nobody was refused by a listener that came or went".into());
+        let why = "nobody was refused by a listener that came or went".into();
+        return none_of(signals, Kind::Refused, why);
     }
     if signals.members.is_empty() {
         return Judged::No("nobody listens there again".into());
@@ -52,7 +53,8 @@ pub(super) fn no_listener(signals: &Signals) -> Judged {
     let missed =
         signals.of(Kind::Refused, "no-listener") + signals.of(Kind::Refused, "listener-closed");
     if missed == 0 {
-        return Judged::No("nobody was refused for want of a listener".into());
+        let why = "nobody was refused for want of a listener".into();
+        return none_of(signals, Kind::Refused, why);
     }
     if !signals.members.is_empty() && signals.of(Kind::Refused, "no-listener") == 0 {
         return Judged::No("somebody listens there".into());

@@ -40,9 +40,17 @@ pub(super) fn certain_of(signals: &Signals, kind: Kind, causes: &[&str]) -> Judg
         .map(|(cause, n)| evidence(format!("{n} {kind} {cause}"), OF_KERNEL))
         .collect();
     if found.is_empty() {
-        Judged::No(format!("no {kind} for that cause"))
+        return none_of(signals, kind, format!("no {kind} for that cause"));
+    }
+    Judged::Yes(Confidence::Certain, found)
+}
+
+/// Nothing of a kind says no only where a hook tells of it.
+pub(super) fn none_of(signals: &Signals, kind: Kind, why: String) -> Judged {
+    if signals.is_blind_to(kind.name()) {
+        Judged::Abstains
     } else {
-        Judged::Yes(Confidence::Certain, found)
+        Judged::No(why)
     }
 }
 

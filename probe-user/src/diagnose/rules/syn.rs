@@ -1,6 +1,6 @@
 //! The SYN queue.
 
-use super::super::{Confidence, Signals};
+use super::super::{Causes, Confidence, Signals, signals::of_kind};
 use super::{Judged, said::*};
 use crate::decode::Kind;
 
@@ -11,31 +11,30 @@ const MANY: u64 = 50;
 const BEHIND: &str = "requests stay in the SYN queue while the accept queue is full";
 
 /// SYNs for which the SYN queue had no room.
-fn beyond_syn_queue(signals: &Signals) -> u64 {
-    signals.of_kind(Kind::RequestDrop)
-        + signals.of(Kind::CookieSent, "syn-queue-full")
-        + signals.of(Kind::ListenDrop, "max-syn-backlog")
+fn beyond(causes: &Causes) -> u64 {
+    let of = |kind: Kind, cause: &str| causes.get(&(kind, cause.to_owned())).copied().unwrap_or(0);
+    of_kind(causes, Kind::RequestDrop)
+        + of(Kind::CookieSent, "syn-queue-full")
+        + of(Kind::ListenDrop, "max-syn-backlog")
 }
 
-fn established(signals: &Signals) -> u64 {
-    signals
-        .members
-        .iter()
-        .map(|member| member.established)
-        .sum()
+/// Those of all clients, and the connections established meanwhile. Who attacks is not who asks.
+fn pressure(signals: &Signals) -> Result<(u64, u64), Judged> {
+    if beyond(&signals.causes) == 0 {
+        return Err(Judged::No("the SYN queue had room for every SYN".into()));
+    }
+    if signals.anybody_overflowed() {
+        return Err(Judged::No(BEHIND.into()));
+    }
+    if signals.members.is_empty() {
+        return Err(Judged::Abstains);
+    }
+    let members = signals.members.iter();
+    let established = members.map(|member| member.established).sum();
+    Ok((beyond(signals.everybody()), established))
 }
 
-pub(super) fn flood(signals: &Signals) -> Judged {
-    let (beyond, established) = (beyond_syn_queue(signals), established(signals));
-    if beyond < MANY {
-        return Judged::No(format!("the SYN queue had no room for {beyond} SYNs"));
-    }
-    if signals.overflows() > 0 {
-        return Judged::No(BEHIND.into());
-    }
-    if established * 10 > beyond {
-        return Judged::No(format!("{established} were established"));
-    }
+fn yes(beyond: u64, established: u64) -> Judged {
     Judged::Yes(
         Confidence::Likely,
         vec![
@@ -51,32 +50,31 @@ pub(super) fn flood(signals: &Signals) -> Judged {
     )
 }
 
+pub(super) fn flood(signals: &Signals) -> Judged {
+    let (beyond, established) = match pressure(signals) {
+        Ok(pressure) => pressure,
+        Err(no) => return no,
+    };
+    if beyond < MANY {
+        return Judged::No(format!("the SYN queue had no room for {beyond} SYNs"));
+    }
+    if established * 10 > beyond {
+        return Judged::No(format!("{established} were established"));
+    }
+    yes(beyond, established)
+}
+
 pub(super) fn burst(signals: &Signals) -> Judged {
-    let (beyond, established) = (beyond_syn_queue(signals), established(signals));
-    if beyond == 0 {
-        return Judged::No("the SYN queue had room for every SYN".into());
-    }
-    if signals.overflows() > 0 {
-        return Judged::No(BEHIND.into());
-    }
+    let (beyond, established) = match pressure(signals) {
+        Ok(pressure) => pressure,
+        Err(no) => return no,
+    };
     if established < beyond {
         return Judged::No(format!(
             "{established} were established, of {beyond} SYNs and more"
         ));
     }
-    Judged::Yes(
-        Confidence::Likely,
-        vec![
-            evidence(
-                format!("the SYN queue had no room for {beyond} SYNs"),
-                OF_KERNEL,
-            ),
-            evidence(
-                format!("{established} connections were established meanwhile"),
-                OF_HOOKS,
-            ),
-        ],
-    )
+    yes(beyond, established)
 }
 
 pub(super) fn cookies_off(signals: &Signals) -> Judged {
@@ -85,7 +83,7 @@ pub(super) fn cookies_off(signals: &Signals) -> Judged {
     if dropped == 0 {
         return Judged::No("no SYN was dropped for want of room in the SYN queue".into());
     }
-    if signals.overflows() > 0 {
+    if signals.anybody_overflowed() {
         return Judged::No(BEHIND.into());
     }
     match signals.sysctls.syncookies {

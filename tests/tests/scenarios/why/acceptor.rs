@@ -5,6 +5,9 @@ use whydrop_tests::cgroup::Cgroup;
 
 use super::*;
 
+/// Before others on this machine, but not before its kernel threads.
+const FIRST: i32 = -5;
+
 #[test]
 fn acceptor_that_sleeps_elsewhere() -> Result<()> {
     let netns = Netns::new()?;
@@ -87,7 +90,8 @@ fn acceptor_without_cpu_quota() -> Result<()> {
 #[test]
 fn acceptor_that_uses_a_whole_cpu() -> Result<()> {
     let netns = Netns::new()?;
-    let (to, _holder) = held(&netns, BACKLOG, Work::Spin)?;
+    let (to, holder) = held(&netns, BACKLOG, Work::Spin)?;
+    set_nice(&holder, FIRST)?;
     expect(&pressed(&netns, to)?, &["acceptor-saturated"])
 }
 
@@ -128,14 +132,19 @@ fn acceptor_that_others_keep_from_running() -> Result<()> {
     for holder in [&server, &rival] {
         pin(holder)?;
     }
+    set_nice(&server, 19)?;
+    expect(&pressed(&netns, to)?, &["acceptor-starved"])
+}
+
+fn set_nice(holder: &Holder, nice: i32) -> Result<()> {
     // SAFETY: a system call on numbers.
-    let failed = unsafe { libc::setpriority(libc::PRIO_PROCESS, server.pid() as u32, 19) };
+    let failed = unsafe { libc::setpriority(libc::PRIO_PROCESS, holder.pid() as u32, nice) };
     ensure!(
         failed == 0,
         "setpriority: {}",
         std::io::Error::last_os_error()
     );
-    expect(&pressed(&netns, to)?, &["acceptor-starved"])
+    Ok(())
 }
 
 /// To the first CPU that it may use.
@@ -151,7 +160,8 @@ fn pin(holder: &Holder) -> Result<()> {
 #[test]
 fn acceptor_that_works_without_rest() -> Result<()> {
     let netns = Netns::new()?;
-    let (to, _holder) = held(&netns, BACKLOG, Work::Toil { busy_us: 20_000 })?;
+    let (to, holder) = held(&netns, BACKLOG, Work::Toil { busy_us: 20_000 })?;
+    set_nice(&holder, FIRST)?;
     expect(&pressed(&netns, to)?, &["acceptor-saturated"])
 }
 
