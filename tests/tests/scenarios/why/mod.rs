@@ -192,13 +192,14 @@ fn bursts(netns: &Netns, to: SocketAddr) -> Result<Value> {
     let mut every = Every::new(PAUSE);
     why(netns, to, || {
         if every.is_due() {
-            netns.run(|| -> Result<()> {
-                let clients: Result<Vec<Client>> = (0..CLIENTS).map(|_| connect_here(to)).collect();
-                clients.map(drop)
-            })??;
+            come_at_once(netns, to)?;
         }
         Ok(())
     })
+}
+
+fn come_at_once(netns: &Netns, to: SocketAddr) -> Result<Vec<Client>> {
+    netns.run(|| (0..CLIENTS).map(|_| connect_here(to)).collect())?
 }
 
 /// The scenario passes, and says that it has proven nothing. libtest swallows what is printed, but not what is written.

@@ -34,7 +34,7 @@ fn firewall_that_drops() -> Result<()> {
     behind(&wire, nftables::drop_input)
 }
 
-/// Its reset looks as if nobody listened.
+/// To the client its reset looks as if nobody listened.
 #[test]
 fn firewall_that_rejects() -> Result<()> {
     let wire = Wire::new()?;
@@ -42,7 +42,7 @@ fn firewall_that_rejects() -> Result<()> {
 }
 
 fn behind(wire: &Wire, firewall: fn() -> Result<bool>) -> Result<()> {
-    if is_before(5, 17)? {
+    if is_before(6, 1)? {
         return skip("this kernel gives no reasons for drops");
     }
     if !wire.netns().run(firewall)?? {
@@ -56,7 +56,7 @@ fn behind(wire: &Wire, firewall: fn() -> Result<bool>) -> Result<()> {
 #[test]
 fn table_of_connections_that_is_full() -> Result<()> {
     let wire = Wire::new()?;
-    if is_before(5, 17)? {
+    if is_before(6, 1)? {
         return skip("this kernel gives no reasons for drops");
     }
     if !wire.netns().run(nftables::track_connections)?? {
