@@ -66,11 +66,7 @@ impl Heard {
     pub fn line(&mut self, line: &Line<'_>) {
         match line {
             Line::Start(start) => self.blind.clone_from(&start.blind),
-            Line::Event(seen) => {
-                if self.of.as_mut().is_none_or(|of| of.takes(seen)) {
-                    self.event(seen);
-                }
-            }
+            Line::Event(seen) => self.event(seen),
             Line::Sampled(sampled) => {
                 if let Some(of) = &mut self.of {
                     of.untold += sampled.count;
@@ -82,6 +78,9 @@ impl Heard {
     }
 
     fn event(&mut self, seen: &Observation) {
+        if self.of.as_mut().is_some_and(|of| !of.takes(seen)) {
+            return;
+        }
         let kind = seen.event.kind;
         if kind.is_refusal() || kind == Kind::Refused {
             self.first_drop.get_or_insert_with(Instant::now);
