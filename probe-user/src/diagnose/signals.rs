@@ -32,6 +32,8 @@ pub struct Signals {
     pub sysctls: Sysctls,
     /// `nf_conntrack_count` and `nf_conntrack_max` of the namespace.
     pub conntrack: Option<(u32, u32)>,
+    /// Packets dropped during the watch since their connection could not be tracked.
+    pub untracked: Option<u64>,
     /// What hooks do not tell of here, as the readiness line has it.
     pub blind: Vec<&'static str>,
     /// Whether what was seen adds up to the kernel's counters.

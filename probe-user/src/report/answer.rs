@@ -44,6 +44,8 @@ pub struct Now {
     /// On the same port at other addresses.
     pub elsewhere: Vec<Listening>,
     pub sysctls: Sysctls,
+    /// Packets that this namespace had dropped since they could not be tracked.
+    pub untracked: Option<u64>,
     /// What the kernel's log says of SYN floods at this port.
     pub kernel_log: Vec<String>,
 }

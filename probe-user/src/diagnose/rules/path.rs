@@ -9,8 +9,16 @@ pub(super) fn conntrack_full(signals: &Signals) -> Judged {
         return Judged::Abstains;
     };
     let dropped = signals.of(Kind::PacketDrop, "netfilter-drop");
-    if dropped == 0 || count < most {
-        let why = format!("{count} of {most} entries, {dropped} SYNs dropped");
+    let (used, room) = (u64::from(count), u64::from(most));
+    let is_full = match signals.untracked {
+        // What a rule drops is not among them. By now some entries may have gone.
+        Some(untracked) => untracked >= dropped && used * 10 >= room * 9,
+        None => used >= room,
+    };
+    let untracked = signals.untracked.map_or("?".into(), |n| n.to_string());
+    let untracked = format!("{untracked} packets dropped since they could not be tracked");
+    if dropped == 0 || !is_full {
+        let why = format!("{count} of {most} entries, {dropped} SYNs dropped; {untracked}");
         return none_of(signals, Kind::PacketDrop, why);
     }
     Judged::Yes(
@@ -21,6 +29,7 @@ pub(super) fn conntrack_full(signals: &Signals) -> Judged {
                 format!("{count} of {most} entries used"),
                 "nf_conntrack_count, nf_conntrack_max",
             ),
+            evidence(untracked, "/proc/net/stat/nf_conntrack"),
         ],
     )
 }

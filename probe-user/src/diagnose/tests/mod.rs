@@ -355,6 +355,28 @@ fn blind_rules_abstain() {
     }
 }
 
+#[test]
+fn full_tables_and_rules_that_drop() {
+    let of = |conntrack, untracked| {
+        let dropped = (Kind::PacketDrop, "netfilter-drop".to_owned());
+        let signals = Signals {
+            causes: Causes::from([(dropped, 40)]),
+            conntrack,
+            untracked,
+            ..Signals::default()
+        };
+        found(&signals)
+    };
+    assert_eq!(of(Some((100, 100)), Some(40)), ["conntrack-full"]);
+    assert_eq!(of(Some((95, 100)), Some(99)), ["conntrack-full"]);
+    assert_eq!(of(Some((100, 100)), None), ["conntrack-full"]);
+    // The rule drops, whether or not there is room.
+    assert_eq!(of(Some((100, 100)), Some(3)), ["rejected-by-firewall"]);
+    assert_eq!(of(Some((5, 100)), Some(40)), ["rejected-by-firewall"]);
+    assert_eq!(of(Some((95, 100)), None), ["rejected-by-firewall"]);
+    assert_eq!(of(None, None), ["rejected-by-firewall"]);
+}
+
 /// Beside a flood a client that was refused is one of its victims; one that was not has another cause, or none.
 #[test]
 fn one_client_in_a_flood() {
