@@ -122,7 +122,8 @@ pub fn run(args: &WhyArgs) -> Result<(), Failure> {
     let first_drop = heard.first_drop.map(|first| first - began);
     let untold = heard.untold() + summary.loss.total();
     let mut signals = gather::signals(heard, &looks, &summary);
-    place::ask_host(&mut signals, &looks, &now, only, &mut enricher);
+    let netns = place::ask_host(&mut signals, &looks, only, &mut enricher);
+    signals.untracked = place::untracked_since(&now, netns, &mut enricher);
     let diagnosis = diagnose(&signals);
     let answer = Answer {
         target: args.target.to_string(),

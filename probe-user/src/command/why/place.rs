@@ -133,13 +133,13 @@ fn sysctls(netns: u32, enricher: &mut Enricher) -> Sysctls {
 }
 
 /// Adds what the namespace itself says: that of the listener which refused most, else the one asked for.
+/// Says which.
 pub fn ask_host(
     signals: &mut Signals,
     looks: &Looks,
-    now: &Now,
     only: Option<u32>,
     enricher: &mut Enricher,
-) {
+) -> u32 {
     let worst = signals.worst().map(|worst| worst.cookie);
     let of_worst = looks
         .queues
@@ -160,7 +160,12 @@ pub fn ask_host(
     )
     .unwrap_or_default();
     signals.conntrack = count.zip(most);
-    signals.untracked = conntrack::dropped(&mut enricher.registry, netns)
-        .zip(now.untracked.filter(|_| now.netns == netns))
-        .map(|(by_now, before)| by_now.saturating_sub(before));
+    netns
+}
+
+/// What conntrack of this namespace has dropped since it was looked at.
+pub fn untracked_since(now: &Now, netns: u32, enricher: &mut Enricher) -> Option<u64> {
+    let before = now.untracked.filter(|_| now.netns == netns)?;
+    let by_now = conntrack::dropped(&mut enricher.registry, netns)?;
+    Some(by_now.saturating_sub(before))
 }
