@@ -34,7 +34,7 @@ fn busy_server() -> Result<()> {
 fn restart_done_well() -> Result<()> {
     let netns = Netns::new()?;
     let options = Options {
-        listen_backlog: BACKLOG,
+        listen_backlog: 128,
         reuse_port: true,
         ..Options::default()
     };
@@ -46,11 +46,11 @@ fn restart_done_well() -> Result<()> {
     let answer = why(&netns, to, || {
         let client = Client::connect(&netns, to)?;
         ensure!(client.ended_within(soon())?, "a client hangs");
+        wait_until("an empty queue", soon(), || Ok(old.queued()? == 0))?;
         if turn.is_due() {
             let port = to.port();
             let new = Listener::with(&netns, to.ip(), Options { port, ..options })?;
             let its_server = hold(&new, serve)?;
-            wait_until("an empty queue", soon(), || Ok(old.queued()? == 0))?;
             old = new;
             _server = its_server;
         }
