@@ -34,6 +34,10 @@ pub enum Work {
     Spin,
     /// Accepts and closes, and rests so long after each.
     Serve { rest_us: u32 },
+    /// Accepts and closes, and uses so much of a CPU for each.
+    Toil { busy_us: u32 },
+    /// Writes to 64 MB of memory, over and over.
+    Touch,
     /// Waits in epoll_wait(2) for something else than the listener.
     EpollElsewhere,
 }
@@ -156,7 +160,14 @@ fn live(files: [i32; 3], birth: Birth) -> ! {
         match birth.work {
             Work::Sleep => {}
             Work::Spin => while !is_released(HELD, 0) {},
-            Work::Serve { rest_us } => serve(SOCKET, HELD, rest_us),
+            Work::Serve { rest_us } => serve(SOCKET, HELD, || {
+                libc::usleep(rest_us);
+            }),
+            Work::Toil { busy_us } => serve(SOCKET, HELD, || {
+                let began = cpu_time_us();
+                while cpu_time_us() - began < i64::from(busy_us) {}
+            }),
+            Work::Touch => touch(HELD),
             Work::EpollElsewhere => {
                 let epoll = libc::epoll_create1(0);
                 let mut event = libc::epoll_event {
@@ -188,7 +199,7 @@ unsafe fn is_released(held: i32, timeout_ms: i32) -> bool {
 
 /// # Safety
 /// As in [`live`].
-unsafe fn serve(socket: i32, held: i32, rest_us: u32) {
+unsafe fn serve(socket: i32, held: i32, after_each: impl Fn()) {
     let file = |fd| libc::pollfd {
         fd,
         events: libc::POLLIN,
@@ -205,9 +216,46 @@ unsafe fn serve(socket: i32, held: i32, rest_us: u32) {
             let connection = libc::accept4(socket, std::ptr::null_mut(), std::ptr::null_mut(), 0);
             if connection >= 0 {
                 libc::close(connection);
-                if rest_us > 0 {
-                    libc::usleep(rest_us);
-                }
+                after_each();
+            }
+        }
+    }
+}
+
+/// What the calling thread has had of CPUs.
+fn cpu_time_us() -> i64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: a timespec that outlives the call.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    time.tv_sec * 1_000_000 + time.tv_nsec / 1_000
+}
+
+/// # Safety
+/// As in [`live`].
+unsafe fn touch(held: i32) {
+    const BYTES: usize = 64 << 20;
+    const PAGE: usize = 4096;
+    // SAFETY: new memory that nobody else knows, written to within its bounds.
+    unsafe {
+        let memory = libc::mmap(
+            std::ptr::null_mut(),
+            BYTES,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        );
+        if memory == libc::MAP_FAILED {
+            return;
+        }
+        let memory = memory.cast::<u8>();
+        for page in (0..BYTES).step_by(PAGE).cycle() {
+            memory.add(page).write_volatile(1);
+            if page == 0 && is_released(held, 0) {
+                return;
             }
         }
     }

@@ -131,6 +131,11 @@ impl Listener {
         socket_options::drop_everything(&self.socket)
     }
 
+    /// From now on the first member of its SO_REUSEPORT group takes everything.
+    pub fn prefer_first(&self) -> Result<()> {
+        socket_options::prefer_first(&self.socket)
+    }
+
     /// From now on segments of this peer need a TCP-MD5 signature. False if
     /// the kernel was built without.
     pub fn require_md5(&self, peer: SocketAddr) -> Result<bool> {

@@ -21,6 +21,8 @@ pub struct Peer<'wire> {
     pub isn: u32,
     /// The server's, once its SYN-ACK is here.
     pub server_isn: u32,
+    /// On every segment from now on (RFC 7323).
+    pub timestamps: Option<(u32, u32)>,
 }
 
 impl<'wire> Peer<'wire> {
@@ -31,6 +33,7 @@ impl<'wire> Peer<'wire> {
             server,
             isn: u32::from(client.port()) << 16,
             server_isn: 0,
+            timestamps: None,
         }
     }
 
@@ -223,7 +226,9 @@ impl<'wire> Peer<'wire> {
     }
 
     fn segment(&self, flags: u8, seq: u32, ack: u32) -> Segment {
-        Segment::new(self.client, self.server, flags, seq, ack)
+        let mut segment = Segment::new(self.client, self.server, flags, seq, ack);
+        segment.timestamps = self.timestamps;
+        segment
     }
 
     fn is_mine(&self, segment: &Segment) -> bool {

@@ -13,6 +13,7 @@ const TCP: u8 = 6;
 const TCP_HEADER: usize = 20;
 const NO_OPERATION: u8 = 1;
 const MSS_OPTION: u8 = 2;
+const TIMESTAMPS_OPTION: u8 = 8;
 const MD5_OPTION: u8 = 19;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Segment {
     pub ack: u32,
     pub flags: u8,
     pub mss: Option<u16>,
+    /// The sender's clock, and what it has heard of the other's (RFC 7323); only written, never read.
+    pub timestamps: Option<(u32, u32)>,
     /// A TCP-MD5 signature (RFC 2385); only written, never read.
     pub md5: Option<[u8; 16]>,
     pub data: Vec<u8>,
@@ -37,6 +40,7 @@ impl Segment {
             ack,
             flags,
             mss: None,
+            timestamps: None,
             md5: None,
             data: Vec::new(),
         }
@@ -82,6 +86,11 @@ impl Segment {
         if let Some(mss) = self.mss {
             options.extend([MSS_OPTION, 4]);
             options.extend(mss.to_be_bytes());
+        }
+        if let Some((clock, echo)) = self.timestamps {
+            options.extend([NO_OPERATION, NO_OPERATION, TIMESTAMPS_OPTION, 10]);
+            options.extend(clock.to_be_bytes());
+            options.extend(echo.to_be_bytes());
         }
         if let Some(signature) = self.md5 {
             options.extend([NO_OPERATION, NO_OPERATION, MD5_OPTION, 18]);
@@ -131,6 +140,7 @@ impl Segment {
             mss: (header > TCP_HEADER && tcp.get(20) == Some(&MSS_OPTION))
                 .then(|| half(22))
                 .flatten(),
+            timestamps: None,
             md5: None,
             data: tcp.get(header..)?.to_vec(),
         })

@@ -21,6 +21,16 @@ struct Md5Signature {
 
 /// Drops every packet at the socket, whatever it is.
 pub fn drop_everything(socket: impl AsFd) -> Result<()> {
+    attach_zero(socket, libc::SO_ATTACH_FILTER).context("SO_ATTACH_FILTER")
+}
+
+/// Has the first member of the socket's SO_REUSEPORT group take everything.
+pub fn prefer_first(socket: impl AsFd) -> Result<()> {
+    attach_zero(socket, libc::SO_ATTACH_REUSEPORT_CBPF).context("SO_ATTACH_REUSEPORT_CBPF")
+}
+
+/// A program that returns 0.
+fn attach_zero(socket: impl AsFd, option: libc::c_int) -> Result<(), Error> {
     let mut return_nothing = [libc::sock_filter {
         code: (libc::BPF_RET | libc::BPF_K) as u16,
         jt: 0,
@@ -31,10 +41,9 @@ pub fn drop_everything(socket: impl AsFd) -> Result<()> {
         len: 1,
         filter: return_nothing.as_mut_ptr(),
     };
-    // SAFETY: SO_ATTACH_FILTER takes a sock_fprog, whose only pointer is to the
-    // one instruction above, which outlives the call.
-    unsafe { set(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program) }
-        .context("SO_ATTACH_FILTER")
+    // SAFETY: both options take a sock_fprog, whose only pointer is to the one
+    // instruction above, which outlives the call.
+    unsafe { set(socket, libc::SOL_SOCKET, option, &program) }
 }
 
 /// Takes segments of this peer only with a TCP-MD5 signature by this key.

@@ -7,13 +7,18 @@ use crate::decode::Kind;
 /// Longer than a sound server leaves its queue full: two looks.
 const STRETCH: Duration = Duration::from_millis(100);
 
+/// How often what happened for which cause.
+pub type Causes = BTreeMap<(Kind, String), u64>;
+
 /// Everything that rules judge by.
 #[derive(Clone, Debug, Default)]
 pub struct Signals {
     /// How long was watched.
     pub watched: Duration,
-    /// What happened and for which cause, exactly, lost lines included.
-    pub causes: BTreeMap<(Kind, String), u64>,
+    /// What happened and for which cause: exactly, lost lines included; of one client as far as lines told.
+    pub causes: Causes,
+    /// What happened to all clients, where `causes` are those of one.
+    pub everybody: Option<Causes>,
     /// Refusals at a listener: overflow, request-drop, listen-drop.
     pub refusals: u64,
     /// From so many client addresses, as far as lines were shown.
@@ -27,8 +32,10 @@ pub struct Signals {
     pub sysctls: Sysctls,
     /// `nf_conntrack_count` and `nf_conntrack_max` of the namespace.
     pub conntrack: Option<(u32, u32)>,
-    /// SYN cookies that came back, of SyncookiesRecv.
-    pub cookies_returned: Option<u64>,
+    /// Packets dropped during the watch since their connection could not be tracked.
+    pub untracked: Option<u64>,
+    /// What hooks do not tell of here, as the readiness line has it.
+    pub blind: Vec<&'static str>,
     /// Whether what was seen adds up to the kernel's counters.
     pub adds_up: bool,
 }
@@ -125,10 +132,24 @@ impl Signals {
         self.causes.get(&key).copied().unwrap_or(0)
     }
 
+    /// What happened to all clients.
+    pub fn everybody(&self) -> &Causes {
+        self.everybody.as_ref().unwrap_or(&self.causes)
+    }
+
+    /// That there was no such thing says nothing then.
+    pub fn is_blind_to(&self, name: &str) -> bool {
+        self.blind.contains(&name)
+    }
+
     /// For any cause.
     pub fn of_kind(&self, kind: Kind) -> u64 {
-        let of_kind = self.causes.iter().filter(|((k, _), _)| *k == kind);
-        of_kind.map(|(_, n)| n).sum()
+        of_kind(&self.causes, kind)
+    }
+
+    /// Whether any client was refused since an accept queue was full.
+    pub fn anybody_overflowed(&self) -> bool {
+        of_kind(self.everybody(), Kind::Overflow) > 0
     }
 
     /// Refused since an accept queue was full.
@@ -146,7 +167,7 @@ impl Signals {
     pub fn worst(&self) -> Option<&Member> {
         self.members
             .iter()
-            .max_by_key(|member| (member.refusals, member.full_looks))
+            .max_by_key(|member| (member.refusals, member.full_looks, member.cookie))
     }
 
     pub fn threads(&self) -> impl Iterator<Item = (&Process, &Thread)> {
@@ -154,4 +175,9 @@ impl Signals {
             .iter()
             .flat_map(|process| process.threads.iter().map(move |thread| (process, thread)))
     }
+}
+
+pub(super) fn of_kind(causes: &Causes, kind: Kind) -> u64 {
+    let of_kind = causes.iter().filter(|((k, _), _)| *k == kind);
+    of_kind.map(|(_, n)| n).sum()
 }

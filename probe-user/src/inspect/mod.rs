@@ -7,6 +7,7 @@
 
 pub mod cgroup;
 pub mod clock;
+pub mod conntrack;
 pub mod diag;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -44,6 +44,8 @@ pub struct Now {
     /// On the same port at other addresses.
     pub elsewhere: Vec<Listening>,
     pub sysctls: Sysctls,
+    /// Packets that this namespace had dropped since they could not be tracked.
+    pub untracked: Option<u64>,
     /// What the kernel's log says of SYN floods at this port.
     pub kernel_log: Vec<String>,
 }
@@ -56,8 +58,18 @@ pub struct Tried {
     pub outcome: String,
 }
 
+/// Of whom alone the answer is.
+#[derive(Clone, Debug)]
+pub struct OfClient {
+    /// An address or a network.
+    pub who: String,
+    /// Events that may or may not have been theirs.
+    pub untold: u64,
+}
+
 pub struct Answer {
     pub target: String,
+    pub client: Option<OfClient>,
     pub now: Now,
     pub signals: Signals,
     pub diagnosis: Diagnosis,
@@ -152,10 +164,29 @@ impl Answer {
             .map(|((kind, cause), n)| format!("{n} {kind} {cause}"))
             .collect();
         let time = signals.watched.as_secs_f64();
+        let to_whom = self.client.as_ref();
+        let to_whom = to_whom.map_or_else(String::new, |client| format!(" to {}", client.who));
         if happened.is_empty() {
-            return format!("nothing happened at {} in {time:.1} s", Clean(&self.target));
+            return format!(
+                "nothing happened{to_whom} at {} in {time:.1} s",
+                Clean(&self.target)
+            );
         }
-        format!("in {time:.1} s: {}", happened.join(", "))
+        format!("in {time:.1} s{to_whom}: {}", happened.join(", "))
+    }
+
+    fn write_untold(&self, to: &mut String) -> fmt::Result {
+        match &self.client {
+            Some(client) if client.untold > 0 => writeln!(
+                to,
+                "\n{} event{} without a client or a line of {} own: some may be of {} too",
+                client.untold,
+                plural(client.untold as usize),
+                if client.untold == 1 { "its" } else { "their" },
+                client.who
+            ),
+            _ => Ok(()),
+        }
     }
 
     fn write_tried(&self, to: &mut String) -> fmt::Result {
@@ -209,6 +240,7 @@ impl Answer {
                 self.diagnosis.abstained.join(", ")
             )?;
         }
+        self.write_untold(to)?;
         if !self.signals.adds_up {
             writeln!(
                 to,
@@ -279,6 +311,8 @@ impl Answer {
             r#type: "diagnosis",
             schema: SCHEMA,
             target: &self.target,
+            client: self.client.as_ref().map(|client| client.who.as_str()),
+            untold: self.client.as_ref().map(|client| client.untold),
             tier: self.tier.name(),
             watched_s: self.signals.watched.as_secs_f64(),
             first_drop_s: self.first_drop.map(|first| first.as_secs_f64()),
@@ -325,6 +359,10 @@ struct AnswerView<'a> {
     r#type: &'static str,
     schema: u32,
     target: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    untold: Option<u64>,
     tier: &'static str,
     watched_s: f64,
     first_drop_s: Option<f64>,

@@ -111,6 +111,7 @@ fn filters_that_no_one_can_pass() -> Result<()> {
     ] {
         check(&["watch", filter, value, "--for", "1s"], value)?;
     }
+    check(&["why", "80", "--client", "10.0.0.0/33"], "10.0.0.0/33")?;
     check(
         &["watch", "--tier", "counters", "--cause", "no-route"],
         "--cause",

@@ -10,7 +10,7 @@ use std::{
     str::FromStr,
 };
 
-pub use self::{only::Only, whose::Whose};
+pub use self::{only::Only, value::ClientFilter, whose::Whose};
 use crate::{
     command::Failure,
     decode::Event,

@@ -26,7 +26,7 @@ use tokio::{
 pub use self::{
     conduct::Conduct,
     detail::Detail,
-    filter::{ListenerFilter, netns_of},
+    filter::{ClientFilter, ListenerFilter, netns_of},
     stop::is_ignored,
 };
 use self::{

@@ -8,8 +8,9 @@ use std::{
 
 use super::looks::{Looks, ProcessLooks, Queue, ThreadLooks};
 use crate::{
+    command::watch::ClientFilter,
     decode::Kind,
-    diagnose::{Cgroup, Member, Process, Signals, Thread},
+    diagnose::{Causes, Cgroup, Member, Process, Signals, Thread},
     enrich::Observation,
     report::{Line, ListenerStatsRow, Summary},
 };
@@ -26,24 +27,60 @@ const LATE: Duration = Duration::from_millis(150);
 /// What the lines said.
 #[derive(Default)]
 pub struct Heard {
+    of: Option<OfClient>,
     clients: HashSet<IpAddr>,
     elsewhere: Vec<String>,
     closed_by: Vec<String>,
+    blind: Vec<&'static str>,
     /// Accepted until then, by namespace and cookie.
     accepted: HashMap<(u32, u64), Vec<(Instant, u64)>>,
     pub first_drop: Option<Instant>,
 }
 
+/// What lines told of the clients that were asked about.
+struct OfClient {
+    who: ClientFilter,
+    causes: Causes,
+    untold: u64,
+}
+
 impl Heard {
+    /// Of these clients only, if any.
+    pub fn of(who: Option<ClientFilter>) -> Self {
+        let of = who.map(|who| OfClient {
+            who,
+            causes: Causes::default(),
+            untold: 0,
+        });
+        Self {
+            of,
+            ..Self::default()
+        }
+    }
+
+    /// Events that may or may not have been theirs.
+    pub fn untold(&self) -> u64 {
+        self.of.as_ref().map_or(0, |of| of.untold)
+    }
+
     pub fn line(&mut self, line: &Line<'_>) {
         match line {
+            Line::Start(start) => self.blind.clone_from(&start.blind),
             Line::Event(seen) => self.event(seen),
+            Line::Sampled(sampled) => {
+                if let Some(of) = &mut self.of {
+                    of.untold += sampled.count;
+                }
+            }
             Line::Stats(row) => self.stats(row),
             _ => {}
         }
     }
 
     fn event(&mut self, seen: &Observation) {
+        if self.of.as_mut().is_some_and(|of| !of.takes(seen)) {
+            return;
+        }
         let kind = seen.event.kind;
         if kind.is_refusal() || kind == Kind::Refused {
             self.first_drop.get_or_insert_with(Instant::now);
@@ -94,6 +131,22 @@ impl Heard {
     }
 }
 
+impl OfClient {
+    /// Whether it is an event of theirs; counts those that are.
+    fn takes(&mut self, seen: &Observation) -> bool {
+        let Some(client) = seen.event.client else {
+            self.untold += 1;
+            return false;
+        };
+        let takes = self.who.takes(client.ip());
+        if let (true, Some(cause)) = (takes, &seen.cause) {
+            let name = (seen.event.kind, cause.id.clone().into_owned());
+            *self.causes.entry(name).or_default() += 1;
+        }
+        takes
+    }
+}
+
 fn remember(list: &mut Vec<String>, text: String) {
     if list.len() < PLACES_AT_MOST && !list.contains(&text) {
         list.push(text);
@@ -107,7 +160,7 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
         .iter()
         .map(|row| ((row.netns, row.cookie), row))
         .collect();
-    let refusals = |netns: u32, cookie: u64| -> u64 {
+    let refusals_at = |netns: u32, cookie: u64| -> u64 {
         let of_listener = summary
             .listeners
             .iter()
@@ -126,23 +179,33 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
             member(
                 queue,
                 rows.get(&key).copied(),
-                refusals(key.0, key.1),
+                refusals_at(key.0, key.1),
                 heard.accepted_in(queue),
             )
         })
         .collect();
-    let mut signals = Signals {
-        watched: summary.duration,
-        refusals: summary
-            .counts
+    // What the kernel counts, it counts of all clients.
+    let (causes, everybody) = match heard.of {
+        Some(of) => (of.causes, Some(summary.causes.clone())),
+        None => (summary.causes.clone(), None),
+    };
+    let refusals = match &everybody {
+        Some(_) => causes
             .iter()
             .filter(|((kind, _), _)| kind.is_refusal())
             .map(|(_, n)| n)
             .sum(),
-        causes: summary.causes.clone(),
+        None => summary.refusals(),
+    };
+    let mut signals = Signals {
+        watched: summary.duration,
+        refusals,
+        causes,
+        everybody,
         clients: heard.clients.len(),
         elsewhere: heard.elsewhere,
         closed_by: heard.closed_by,
+        blind: heard.blind,
         adds_up: summary.adds_up() && !summary.moving,
         members,
         ..Signals::default()

@@ -17,13 +17,13 @@ use self::gather::Heard;
 pub use self::place::Target;
 use super::{
     Failure, say,
-    watch::{self, Conduct, WatchArgs},
+    watch::{self, ClientFilter, Conduct, WatchArgs},
 };
 use crate::{
     diagnose::diagnose,
     enrich::Enricher,
     loader::Tier,
-    report::answer::{Answer, AnswerFormat},
+    report::answer::{Answer, AnswerFormat, OfClient},
 };
 
 /// How often what listeners accepted is asked for.
@@ -42,6 +42,11 @@ pub struct WhyArgs {
     /// In this network namespace only: a name of `ip netns`, a PID, a path, `self` or `all`
     #[arg(long, value_name = "NETNS", default_value = "all")]
     pub netns: String,
+
+    /// Why it refuses these clients: an address or a network such as 10.0.0.0/8. Only what is known to have happened
+    /// to them is judged; the queues and processes are everybody's
+    #[arg(long, value_name = "ADDR[/BITS]")]
+    pub client: Option<ClientFilter>,
 
     /// Connect once to the listener, as a client would, and follow that too
     #[arg(long)]
@@ -85,7 +90,7 @@ pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
         stats: Some(STATS),
         ..WatchArgs::default()
     };
-    let mut heard = Heard::default();
+    let mut heard = Heard::of(args.client);
     let (go, stop) = mpsc::channel();
     let began = Instant::now();
     let (summary, looks, tried) = thread::scope(|scope| {
@@ -123,11 +128,17 @@ pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
     });
     let (summary, looks, tried) = (summary?, looks?, tried.transpose()?);
     let first_drop = heard.first_drop.map(|first| first - began);
+    let untold = heard.untold() + summary.loss.total();
     let mut signals = gather::signals(heard, &looks, &summary);
-    place::ask_host(&mut signals, &looks, only, &mut enricher);
+    let netns = place::ask_host(&mut signals, &looks, only, &mut enricher);
+    signals.untracked = place::untracked_since(&now, netns, &mut enricher);
     let diagnosis = diagnose(&signals);
     Ok(Answer {
         target: args.target.to_string(),
+        client: args.client.map(|client| OfClient {
+            who: client.as_given(),
+            untold,
+        }),
         now,
         signals,
         diagnosis,

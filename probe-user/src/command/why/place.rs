@@ -7,7 +7,7 @@ use crate::{
     command::watch::ListenerFilter,
     diagnose::{Signals, Sysctls},
     enrich::Enricher,
-    inspect::{diag::ListenerSnapshot, kernel_log, netns, sysctl},
+    inspect::{conntrack, diag::ListenerSnapshot, kernel_log, netns, sysctl},
     report::answer::{Listening, Now},
 };
 
@@ -90,6 +90,7 @@ impl Target {
         let own = only.or_else(|| netns::current().ok()).unwrap_or(0);
         now.netns = now.listeners.first().map_or(own, |first| first.netns);
         now.sysctls = sysctls(now.netns, enricher);
+        now.untracked = conntrack::dropped(&mut enricher.registry, now.netns);
         now.kernel_log = kernel_log::syn_floods(self.0.wanted().1, LOG_LINES_AT_MOST);
         now
     }
@@ -132,7 +133,13 @@ fn sysctls(netns: u32, enricher: &mut Enricher) -> Sysctls {
 }
 
 /// Adds what the namespace itself says: that of the listener which refused most, else the one asked for.
-pub fn ask_host(signals: &mut Signals, looks: &Looks, only: Option<u32>, enricher: &mut Enricher) {
+/// Says which.
+pub fn ask_host(
+    signals: &mut Signals,
+    looks: &Looks,
+    only: Option<u32>,
+    enricher: &mut Enricher,
+) -> u32 {
     let worst = signals.worst().map(|worst| worst.cookie);
     let of_worst = looks
         .queues
@@ -153,4 +160,12 @@ pub fn ask_host(signals: &mut Signals, looks: &Looks, only: Option<u32>, enriche
     )
     .unwrap_or_default();
     signals.conntrack = count.zip(most);
+    netns
+}
+
+/// What conntrack of this namespace has dropped since it was looked at.
+pub fn untracked_since(now: &Now, netns: u32, enricher: &mut Enricher) -> Option<u64> {
+    let before = now.untracked.filter(|_| now.netns == netns)?;
+    let by_now = conntrack::dropped(&mut enricher.registry, netns)?;
+    Some(by_now.saturating_sub(before))
 }

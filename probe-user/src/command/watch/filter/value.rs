@@ -177,15 +177,19 @@ const fn width(addr: IpAddr) -> u8 {
 
 impl fmt::Display for ClientFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "client {}", self.network)?;
-        if self.bits < width(self.network) {
-            write!(f, "/{}", self.bits)?;
-        }
-        Ok(())
+        write!(f, "client {}", self.as_given())
     }
 }
 
 impl ClientFilter {
+    pub fn as_given(&self) -> String {
+        if self.bits < width(self.network) {
+            format!("{}/{}", self.network, self.bits)
+        } else {
+            self.network.to_string()
+        }
+    }
+
     pub fn takes(&self, client: IpAddr) -> bool {
         let ignored = u32::from(width(self.network) - self.bits);
         let difference = match (self.network, client.to_canonical()) {

@@ -1,9 +1,9 @@
-use proptest::prelude::*;
+mod properties;
 
 use super::*;
 use crate::decode::Kind;
 
-const DOCS: &str = include_str!("../../../docs/verdicts.md");
+const DOCS: &str = include_str!("../../../../docs/verdicts.md");
 
 /// A listener whose queue of 16 was over its limit in every look while it refused 40.
 fn pinned() -> Signals {
@@ -150,6 +150,22 @@ fn cases() -> Vec<Case> {
                 ..Member::default()
             });
         }),
+        // Its worker sleeps: that the others do not makes it no matter of balance.
+        ("acceptor-blocked", pinned(), |s| {
+            thread(s).blocked = 20;
+            s.members.push(Member {
+                cookie: 2,
+                limit: 16,
+                accepted: Some(50),
+                looks: 20,
+                ..Member::default()
+            });
+        }),
+        // An accept(2) that fails at once keeps its caller busy, or waiting for a CPU.
+        ("fd-exhausted", pinned(), |s| {
+            s.processes[0].fds = Some((64, 64));
+            thread(s).delayed = Some(0.7);
+        }),
         ("reuseport-imbalance", burst(), |s| {
             s.members.push(Member {
                 cookie: 2,
@@ -255,6 +271,27 @@ fn syn_queues() {
     assert_eq!(of(900, 0, 500, 1), ["legitimate-burst"]);
     assert_eq!(of(3, 5, 0, 0), ["cookies-off"]);
     assert_eq!(of(900, 0, 0, 1), [""; 0]);
+    // Nobody knows then how many were established.
+    let mut signals = Signals::default();
+    let beyond = (Kind::RequestDrop, "syn-queue-full".to_owned());
+    signals.causes.insert(beyond, 500);
+    assert_eq!(found(&signals), ["undetermined"]);
+}
+
+/// Requests of a flood that had room expire, which is no loss on the way.
+#[test]
+fn flood_that_expires() {
+    let mut signals = Signals {
+        members: vec![Member {
+            limit: 16,
+            ..Member::default()
+        }],
+        ..Signals::default()
+    };
+    let expired = (Kind::RequestExpired, "no-ack".to_owned());
+    let beyond = (Kind::CookieSent, "syn-queue-full".to_owned());
+    signals.causes.extend([(expired, 16), (beyond, 500)]);
+    assert_eq!(found(&signals), ["syn-flood"]);
 }
 
 #[test]
@@ -292,48 +329,66 @@ fn what_explains_comes_before_what_it_explains() {
     }
 }
 
-prop_compose! {
-    fn any_thread()(
-        looks in 0..30_u32, stopped in 0..30_u32, blocked in 0..30_u32, waiting in 0..30_u32,
-        cpu in proptest::option::of(0.0..1.0), delayed in proptest::option::of(0.0..1.0),
-    ) -> Thread {
-        Thread { looks, stopped, blocked, waiting, cpu, delayed, ..Thread::default() }
+/// That no hook tells of something is not that it did not happen.
+#[test]
+fn blind_rules_abstain() {
+    for (name, ids) in [
+        ("request-expired", &["path-loss"][..]),
+        (
+            "packet-drop",
+            &["rejected-by-firewall", "timestamps-rejected"],
+        ),
+        ("listener-closed", &["listener-closed-with-queue"]),
+        (
+            "refused",
+            &["listener-elsewhere", "listener-restarting", "no-listener"],
+        ),
+    ] {
+        let mut signals = Signals::default();
+        let abstains = |signals: &Signals| {
+            let abstained = diagnose(signals).abstained;
+            ids.iter().all(|id| abstained.contains(id))
+        };
+        assert!(!abstains(&signals), "{name}");
+        signals.blind.push(name);
+        assert!(abstains(&signals), "{name}");
     }
 }
 
-prop_compose! {
-    fn any_member()(
-        cookie in 0..9_u64, limit in 0..40_u32, refusals in 0..99_u64, accepted in proptest::option::of(0..99_u64),
-        looks in 0..30_u32, full_looks in 0..30_u32, drained_looks in 0..30_u32,
-        accepted_while_full in proptest::option::of(0..9_u64), owners in 0..3_usize, polled: Option<bool>,
-    ) -> Member {
-        Member {
-            cookie, limit, refusals, accepted, looks, full_looks, drained_looks, accepted_while_full, owners, polled,
-            ..Member::default()
-        }
-    }
+#[test]
+fn full_tables_and_rules_that_drop() {
+    let of = |conntrack, untracked| {
+        let dropped = (Kind::PacketDrop, "netfilter-drop".to_owned());
+        let signals = Signals {
+            causes: Causes::from([(dropped, 40)]),
+            conntrack,
+            untracked,
+            ..Signals::default()
+        };
+        found(&signals)
+    };
+    assert_eq!(of(Some((100, 100)), Some(40)), ["conntrack-full"]);
+    assert_eq!(of(Some((95, 100)), Some(99)), ["conntrack-full"]);
+    assert_eq!(of(Some((100, 100)), None), ["conntrack-full"]);
+    // The rule drops, whether or not there is room.
+    assert_eq!(of(Some((100, 100)), Some(3)), ["rejected-by-firewall"]);
+    assert_eq!(of(Some((5, 100)), Some(40)), ["rejected-by-firewall"]);
+    assert_eq!(of(Some((95, 100)), None), ["rejected-by-firewall"]);
+    assert_eq!(of(None, None), ["rejected-by-firewall"]);
 }
 
-proptest! {
-    #[test]
-    fn never_a_verdict_without_evidence(
-        members in proptest::collection::vec(any_member(), 0..4),
-        threads in proptest::collection::vec(any_thread(), 0..4),
-        overflows in 0..3_u64, refused in 0..3_u64, fds in proptest::option::of((0..9_u64, 0..9_u64)),
-        somaxconn in proptest::option::of(0..40_u32), throttled in proptest::option::of((0.0..1.0, 0..9_u64)),
-    ) {
-        let mut signals = Signals { members, refusals: overflows, ..Signals::default() };
-        signals.causes.insert((Kind::Overflow, "accept-queue-full".into()), overflows);
-        signals.causes.insert((Kind::Refused, "no-listener".into()), refused);
-        signals.sysctls.somaxconn = somaxconn;
-        let cgroup = Some(Cgroup { throttled, ..Cgroup::default() });
-        signals.processes.push(Process { threads, fds, cgroup, ..Process::default() });
-        let diagnosis = diagnose(&signals);
-        for verdict in &diagnosis.verdicts {
-            prop_assert!(!verdict.evidence.is_empty(), "{}", verdict.id);
-        }
-        let of_overflow = diagnosis.verdicts.iter().filter(|verdict| rules::explains_overflow(verdict.id));
-        prop_assert!(of_overflow.count() == 0 || overflows > 0);
-        prop_assert_eq!(overflows + refused == 0, diagnosis.verdicts.is_empty());
-    }
+/// Beside a flood a client that was refused is one of its victims; one that was not has another cause, or none.
+#[test]
+fn one_client_in_a_flood() {
+    let beyond = (Kind::RequestDrop, "syn-queue-full".to_owned());
+    let mut signals = Signals {
+        everybody: Some(Causes::from([(beyond.clone(), 5000)])),
+        members: vec![Member::default()],
+        ..Signals::default()
+    };
+    signals.members[0].limit = 16;
+    assert_eq!(found(&signals), [""; 0]);
+    signals.causes.insert(beyond, 1);
+    signals.refusals = 1;
+    assert_eq!(found(&signals), ["syn-flood"]);
 }

@@ -1,0 +1,50 @@
+//! Rules: what each needs and says stands in [`table`], how it judges in the rooms beside it.
+
+mod acceptor;
+mod backlog;
+mod path;
+mod place;
+mod said;
+mod sleep;
+mod syn;
+mod table;
+
+pub(super) use self::table::RULES;
+use super::{Confidence, Diagnosis, Evidence, Signals};
+use crate::decode::Kind;
+
+/// What a rule finds.
+pub(super) enum Judged {
+    /// Its signals are not there.
+    Abstains,
+    /// They are, and say no.
+    No(String),
+    Yes(Confidence, Vec<Evidence>),
+}
+
+pub(super) struct Rule {
+    pub id: &'static str,
+    pub says: &'static str,
+    pub advice: &'static [&'static str],
+    /// Whether it says why an accept queue was full.
+    pub overflow: bool,
+    /// Rules below that see what this one causes.
+    pub explains: &'static [&'static str],
+    pub judge: fn(&Signals) -> Judged,
+}
+
+/// Whether a verdict says why an accept queue was full.
+pub fn explains_overflow(id: &str) -> bool {
+    RULES.iter().any(|rule| rule.id == id && rule.overflow)
+}
+
+/// Whether something was refused of which no verdict speaks.
+pub(super) fn is_unexplained(signals: &Signals, diagnosis: &Diagnosis) -> bool {
+    let kinds = [
+        Kind::RequestDrop,
+        Kind::ListenDrop,
+        Kind::Refused,
+        Kind::PacketDrop,
+    ];
+    diagnosis.verdicts.is_empty() && kinds.iter().any(|kind| signals.of_kind(*kind) > 0)
+}

@@ -1,0 +1,56 @@
+//! What happens before and behind the listener: firewall, way, memory.
+
+use super::super::{Confidence, Signals};
+use super::{Judged, said::*};
+use crate::decode::Kind;
+
+pub(super) fn conntrack_full(signals: &Signals) -> Judged {
+    let Some((count, most)) = signals.conntrack else {
+        return Judged::Abstains;
+    };
+    let dropped = signals.of(Kind::PacketDrop, "netfilter-drop");
+    let (used, room) = (u64::from(count), u64::from(most));
+    let is_full = match signals.untracked {
+        // What a rule drops is not among them. By now some entries may have gone.
+        Some(untracked) => untracked >= dropped && used * 10 >= room * 9,
+        None => used >= room,
+    };
+    let untracked = signals.untracked.map_or("?".into(), |n| n.to_string());
+    let untracked = format!("{untracked} packets dropped since they could not be tracked");
+    if dropped == 0 || !is_full {
+        let why = format!("{count} of {most} entries, {dropped} SYNs dropped; {untracked}");
+        return none_of(signals, Kind::PacketDrop, why);
+    }
+    Judged::Yes(
+        Confidence::Likely,
+        vec![
+            evidence(format!("{dropped} SYNs dropped by netfilter"), OF_KERNEL),
+            evidence(
+                format!("{count} of {most} entries used"),
+                "nf_conntrack_count, nf_conntrack_max",
+            ),
+            evidence(untracked, "/proc/net/stat/nf_conntrack"),
+        ],
+    )
+}
+
+pub(super) fn path_loss(signals: &Signals) -> Judged {
+    let expired = signals.of(Kind::RequestExpired, "no-ack");
+    if expired == 0 {
+        let why = "every SYN-ACK was answered".into();
+        return none_of(signals, Kind::RequestExpired, why);
+    }
+    if signals.refusals > 0 {
+        return Judged::No("the listener refused some itself".into());
+    }
+    Judged::Yes(
+        Confidence::Likely,
+        vec![
+            evidence(
+                format!("{expired} requests ended since their SYN-ACKs were not acknowledged"),
+                OF_KERNEL,
+            ),
+            evidence("the listener refused nothing".into(), OF_KERNEL),
+        ],
+    )
+}

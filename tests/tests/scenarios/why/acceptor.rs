@@ -1,0 +1,191 @@
+//! Whoever accepts cannot, or does something else.
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use whydrop_tests::cgroup::Cgroup;
+
+use super::*;
+
+#[test]
+fn acceptor_that_sleeps_elsewhere() -> Result<()> {
+    let netns = Netns::new()?;
+    let (to, holder) = held(&netns, BACKLOG, Work::Sleep)?;
+    let answer = pressed(&netns, to)?;
+    drop(holder);
+    expect(&answer, &["acceptor-blocked"])?;
+    let text = answer.to_string();
+    ensure!(text.contains("slept in read"), "where it slept: {answer:#}");
+    Ok(())
+}
+
+#[test]
+fn acceptor_that_is_stopped() -> Result<()> {
+    let netns = Netns::new()?;
+    let (to, holder) = held(&netns, BACKLOG, Work::Serve { rest_us: 0 })?;
+    signal(&holder, Signal::STOP)?;
+    let answer = pressed(&netns, to);
+    signal(&holder, Signal::CONT)?;
+    expect(&answer?, &["acceptor-stopped"])
+}
+
+/// A sound server that is stopped for a moment: no burst, however well it drains its queue otherwise.
+#[test]
+fn acceptor_that_pauses() -> Result<()> {
+    const PAUSED: Duration = Duration::from_millis(400);
+    let netns = Netns::new()?;
+    let (to, holder) = held(&netns, BACKLOG, Work::Serve { rest_us: 0 })?;
+    let mut turn = Every::new(PAUSED);
+    let mut clients = Vec::new();
+    // Whydrop watches by the first pause, or by one of the next.
+    let answer = why(&netns, to, || {
+        if !turn.is_due() {
+            return Ok(());
+        }
+        if !clients.is_empty() {
+            clients.clear();
+            return signal(&holder, Signal::CONT);
+        }
+        signal(&holder, Signal::STOP)?;
+        clients = come_at_once(&netns, to)?;
+        Ok(())
+    });
+    signal(&holder, Signal::CONT)?;
+    expect(&answer?, &["acceptor-stopped"])
+}
+
+#[test]
+fn acceptor_in_a_frozen_cgroup() -> Result<()> {
+    let netns = Netns::new()?;
+    let cgroup = Cgroup::new("frozen")?;
+    let ((to, _holder), _) = cgroup.run(|| held(&netns, BACKLOG, Work::Serve { rest_us: 0 }))?;
+    cgroup.set("cgroup.freeze", "1")?;
+    let answer = pressed(&netns, to);
+    cgroup.set("cgroup.freeze", "0")?;
+    let answer = answer?;
+    expect(&answer, &["acceptor-stopped"])?;
+    ensure!(answer.to_string().contains("was frozen"), "{answer:#}");
+    Ok(())
+}
+
+#[test]
+fn acceptor_without_cpu_quota() -> Result<()> {
+    let netns = Netns::new()?;
+    let cgroup = Cgroup::new("throttled")?;
+    if !cgroup.enable("cpu")? {
+        return skip("cgroup2 has no CPU controller here");
+    }
+    cgroup.set("cpu.max", "10000 100000")?;
+    let ((to, _holder), _) = cgroup.run(|| held(&netns, BACKLOG, Work::Spin))?;
+    expect(&pressed(&netns, to)?, &["cpu-throttled"])
+}
+
+#[test]
+fn acceptor_that_uses_a_whole_cpu() -> Result<()> {
+    let netns = Netns::new()?;
+    let (to, holder) = held(&netns, BACKLOG, Work::Spin)?;
+    expect_no_rest(&netns, to, &holder)
+}
+
+#[test]
+fn acceptor_that_waits_for_something_else() -> Result<()> {
+    let netns = Netns::new()?;
+    let (to, _holder) = held(&netns, BACKLOG, Work::EpollElsewhere)?;
+    expect(&pressed(&netns, to)?, &["accept-paused-by-application"])
+}
+
+#[test]
+fn acceptor_without_descriptors() -> Result<()> {
+    let netns = Netns::new()?;
+    let (to, holder) = held(&netns, BACKLOG, Work::Serve { rest_us: 0 })?;
+    let limit = libc::rlimit {
+        rlim_cur: 3,
+        rlim_max: 3,
+    };
+    // SAFETY: a child of ours, and an rlimit that outlives the call, which only reads it.
+    let failed = unsafe {
+        libc::prlimit(
+            holder.pid() as libc::pid_t,
+            libc::RLIMIT_NOFILE,
+            &raw const limit,
+            std::ptr::null_mut(),
+        )
+    };
+    ensure!(failed == 0, "prlimit: {}", std::io::Error::last_os_error());
+    expect(&pressed(&netns, to)?, &["fd-exhausted"])
+}
+
+/// Works as much as half of a CPU takes, and has next to nothing of one that others use.
+#[test]
+fn acceptor_that_others_keep_from_running() -> Result<()> {
+    let netns = Netns::new()?;
+    let (to, server) = held(&netns, BACKLOG, Work::Toil { busy_us: 1000 })?;
+    let (_, rival) = held(&netns, BACKLOG, Work::Spin)?;
+    for holder in [&server, &rival] {
+        pin(holder)?;
+    }
+    set_nice(&server, 19)?;
+    expect(&pressed(&netns, to)?, &["acceptor-starved"])
+}
+
+/// Asks about a server that never rests: where others leave it little of a CPU, it is starved, and the kernel says so.
+fn expect_no_rest(netns: &Netns, to: SocketAddr, holder: &Holder) -> Result<()> {
+    let (ran, waited) = times(holder)?;
+    let answer = pressed(netns, to)?;
+    let (ran_by_now, waited_by_now) = times(holder)?;
+    match (waited_by_now - waited) / (ran_by_now - ran) {
+        less if less < 0.5 => expect(&answer, &["acceptor-saturated"]),
+        more if more > 2.0 => expect(&answer, &["acceptor-starved"]),
+        _ => skip("others use half of the CPU that the server needs"),
+    }
+}
+
+/// Time on a CPU, and runnable without one.
+fn times(holder: &Holder) -> Result<(f64, f64)> {
+    let text = std::fs::read_to_string(format!("/proc/{}/schedstat", holder.pid()))?;
+    let mut numbers = text.split_whitespace().map(str::parse);
+    let ran = numbers.next().context("no time on a CPU")??;
+    let waited = numbers.next().context("no run delay")??;
+    Ok((ran, waited))
+}
+
+fn set_nice(holder: &Holder, nice: i32) -> Result<()> {
+    // SAFETY: a system call on numbers.
+    let failed = unsafe { libc::setpriority(libc::PRIO_PROCESS, holder.pid() as u32, nice) };
+    ensure!(
+        failed == 0,
+        "setpriority: {}",
+        std::io::Error::last_os_error()
+    );
+    Ok(())
+}
+
+/// To the first CPU that it may use.
+fn pin(holder: &Holder) -> Result<()> {
+    let pid = Pid::from_raw(holder.pid() as i32);
+    let may = sched_getaffinity(pid)?;
+    let first = (0..CpuSet::MAX_CPU).find(|cpu| may.is_set(*cpu));
+    let mut only = CpuSet::new();
+    only.set(first.context("no CPU")?);
+    Ok(sched_setaffinity(pid, &only)?)
+}
+
+#[test]
+fn acceptor_that_works_without_rest() -> Result<()> {
+    let netns = Netns::new()?;
+    let (to, holder) = held(&netns, BACKLOG, Work::Toil { busy_us: 20_000 })?;
+    expect_no_rest(&netns, to, &holder)
+}
+
+#[test]
+fn acceptor_above_memory_high() -> Result<()> {
+    if std::fs::read("/proc/pressure/memory").is_err() {
+        return skip("this kernel keeps no pressure stall information");
+    }
+    let netns = Netns::new()?;
+    let cgroup = Cgroup::new("stalled")?;
+    if !cgroup.enable("memory")? {
+        return skip("cgroup2 has no memory controller here");
+    }
+    cgroup.set("memory.high", "4M")?;
+    let ((to, _holder), _) = cgroup.run(|| held(&netns, BACKLOG, Work::Touch))?;
+    expect(&pressed(&netns, to)?, &["memory-stalled"])
+}

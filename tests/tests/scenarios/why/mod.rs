@@ -1,0 +1,216 @@
+//! `whydrop why` on causes that are really there: the verdict is the one that was made.
+
+mod acceptor;
+mod backlog;
+mod client;
+mod group;
+mod path;
+mod place;
+mod sound;
+mod syn;
+
+use std::cell::RefCell;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use whydrop_tests::client::{Client, connect_here};
+use whydrop_tests::deadline::{ready, soon, wait_until};
+use whydrop_tests::holder::{Birth, Holder, Work};
+use whydrop_tests::listener::Listener;
+use whydrop_tests::netns::Netns;
+use whydrop_tests::verdict::say_verdict;
+use whydrop_tests::whydrop::{binary, forced_tier};
+
+/// The queues of these tests.
+const BACKLOG: i32 = 8;
+/// How long is watched: some thirty looks.
+const WATCHED: &str = "1500ms";
+/// Clients that wait at once, more than any queue here holds.
+const CLIENTS: usize = 24;
+/// Between two bursts.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// A listener that only `work` holds, in a process of its own.
+fn held(netns: &Netns, backlog: i32, work: Work) -> Result<(SocketAddr, Holder)> {
+    held_at(netns, Ipv4Addr::LOCALHOST.into(), backlog, work)
+}
+
+fn held_at(netns: &Netns, at: IpAddr, backlog: i32, work: Work) -> Result<(SocketAddr, Holder)> {
+    let listener = Listener::new(netns, at, backlog)?;
+    let holder = hold(&listener, work)?;
+    Ok((listener.address(), holder))
+}
+
+fn hold(listener: &Listener, work: Work) -> Result<Holder> {
+    let birth = Birth {
+        work,
+        ..Birth::default()
+    };
+    Holder::born(listener, birth)
+}
+
+fn signal(holder: &Holder, signal: Signal) -> Result<()> {
+    let pid = Pid::from_raw(holder.pid() as i32).context("no pid")?;
+    Ok(kill_process(pid, signal)?)
+}
+
+/// Asks while `traffic` is called again and again, until there is an answer.
+fn why(netns: &Netns, target: SocketAddr, traffic: impl FnMut() -> Result<()>) -> Result<Value> {
+    ask(netns, &[&target.to_string(), "--for", WATCHED], traffic)
+}
+
+fn ask(
+    netns: &Netns,
+    arguments: &[&str],
+    mut traffic: impl FnMut() -> Result<()>,
+) -> Result<Value> {
+    let tier = forced_tier().map(|tier| format!("--tier={tier}"));
+    let mut asked = Command::new(binary()?)
+        .args(["why", "--format", "json"])
+        .args(arguments)
+        .args(["--netns", &netns.pid().to_string()])
+        .args(tier)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let played = play(&mut asked, &mut traffic);
+    if played.is_err() {
+        asked.kill()?;
+    }
+    let output = asked.wait_with_output()?;
+    played?;
+    ensure!(
+        output.status.success(),
+        "{:?}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).context("the answer is JSON")
+}
+
+fn play(asked: &mut Child, traffic: &mut impl FnMut() -> Result<()>) -> Result<()> {
+    wait_until("an answer", ready() + soon(), || {
+        if asked.try_wait()?.is_some() {
+            return Ok(true);
+        }
+        traffic()?;
+        Ok(false)
+    })
+}
+
+fn verdicts(answer: &Value) -> Vec<&str> {
+    let verdicts = answer["verdicts"].as_array();
+    let ids = verdicts.into_iter().flatten();
+    ids.filter_map(|verdict| verdict["id"].as_str()).collect()
+}
+
+fn expect(answer: &Value, expected: &[&str]) -> Result<()> {
+    let found = verdicts(answer);
+    say_verdict(expected, &found);
+    ensure!(found == expected, "{found:?}, not {expected:?}: {answer:#}");
+    let adds_up = answer["adds_up"].as_bool();
+    ensure!(adds_up == Some(true), "it does not add up: {answer:#}");
+    let empty = answer["verdicts"].as_array().into_iter().flatten();
+    let empty = empty.filter(|verdict| verdict["evidence"].as_array().is_none_or(Vec::is_empty));
+    ensure!(empty.count() == 0, "no evidence: {answer:#}");
+    Ok(())
+}
+
+/// The same, of what hooks may not tell here: then nothing else may be said.
+fn expect_if_told(answer: &Value, expected: &'static str) -> Result<()> {
+    let abstained = answer["abstained"].as_array().into_iter().flatten();
+    if !abstained.into_iter().any(|id| id == expected) {
+        return expect(answer, &[expected]);
+    }
+    let found = verdicts(answer);
+    say_verdict(&[expected], &found);
+    ensure!(found.is_empty(), "{found:?}: {answer:#}");
+    skip("no hook tells of it here")
+}
+
+/// Clients that come all the time; the oldest give up.
+struct Crowd<'netns> {
+    netns: &'netns Netns,
+    to: SocketAddr,
+    clients: RefCell<Vec<Client>>,
+}
+
+impl<'netns> Crowd<'netns> {
+    fn new(netns: &'netns Netns, to: SocketAddr) -> Self {
+        Self {
+            netns,
+            to,
+            clients: RefCell::default(),
+        }
+    }
+
+    fn come(&self) -> Result<()> {
+        let mut clients = self.clients.borrow_mut();
+        if clients.len() == CLIENTS {
+            // Of those who are not in the queue.
+            clients.remove(CLIENTS - 2);
+        }
+        clients.push(Client::connect(self.netns, self.to)?);
+        Ok(())
+    }
+}
+
+/// Asks about a queue that stays full.
+fn pressed(netns: &Netns, to: SocketAddr) -> Result<Value> {
+    let crowd = Crowd::new(netns, to);
+    why(netns, to, || crowd.come())
+}
+
+/// Now, and then again after each pause.
+struct Every {
+    pause: Duration,
+    last: Option<Instant>,
+}
+
+impl Every {
+    const fn new(pause: Duration) -> Self {
+        Self { pause, last: None }
+    }
+
+    fn is_due(&mut self) -> bool {
+        let is_due = self.last.is_none_or(|last| last.elapsed() > self.pause);
+        if is_due {
+            self.last = Some(Instant::now());
+        }
+        is_due
+    }
+}
+
+/// Bursts of clients that a sound server drains.
+fn bursts(netns: &Netns, to: SocketAddr) -> Result<Value> {
+    let mut every = Every::new(PAUSE);
+    why(netns, to, || {
+        if every.is_due() {
+            come_at_once(netns, to)?;
+        }
+        Ok(())
+    })
+}
+
+fn come_at_once(netns: &Netns, to: SocketAddr) -> Result<Vec<Client>> {
+    netns.run(|| (0..CLIENTS).map(|_| connect_here(to)).collect())?
+}
+
+/// The scenario passes, and says that it has proven nothing. libtest swallows what is printed, but not what is written.
+fn skip(why: &str) -> Result<()> {
+    Ok(writeln!(std::io::stderr(), "SKIPPED: {why}")?)
+}
+
+/// Whether the kernel has no such thing yet.
+fn is_before(major: u32, minor: u32) -> Result<bool> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let mut numbers = release.split('.').map_while(|part| part.parse().ok());
+    let here: (u32, u32) = numbers.next().zip(numbers.next()).context("no release")?;
+    Ok(here < (major, minor))
+}
