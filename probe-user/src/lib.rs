@@ -14,6 +14,7 @@ pub mod decode;
 pub mod diagnose;
 pub mod enrich;
 pub mod explain;
+pub mod incident;
 pub mod inspect;
 pub mod listing;
 pub mod loader;
