@@ -223,8 +223,9 @@ impl Incidents {
         forgotten.is_some()
     }
 
-    /// The incidents of a watch that has ended then.
-    pub fn told(&self, ended_ns: u64) -> Told {
+    /// The incidents of a watch that lasted so long.
+    pub fn told(&self, lasted_ns: u64) -> Told {
+        let ended_ns = self.began_ns.saturating_add(lasted_ns);
         let mut incidents: Vec<Incident> = self
             .places
             .iter()

@@ -10,14 +10,20 @@ use std::{
 use serde::Serialize;
 
 use super::{
+    Clock,
+    incident::{IncidentView, write_worst},
     json::{Cookie, SCHEMA, Whose},
     text::{Clean, plural, whose},
 };
 use crate::{
     diagnose::{Diagnosis, RuledOut, Signals, Sysctls, Verdict, explains_overflow},
+    incident::{Incident, Told},
     inspect::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner},
     loader::Tier,
 };
+
+/// Incidents that are shown for people.
+const INCIDENTS_AT_MOST: usize = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum AnswerFormat {
@@ -61,6 +67,7 @@ pub struct Answer {
     pub now: Now,
     pub signals: Signals,
     pub diagnosis: Diagnosis,
+    pub incidents: Told,
     pub first_drop: Option<Duration>,
     pub tried: Option<Tried>,
     pub tier: Tier,
@@ -180,7 +187,20 @@ impl Answer {
                 writeln!(to, "  {}. {advice}", n + 1)?;
             }
         }
+        if !self.incidents.incidents.is_empty() {
+            writeln!(to)?;
+        }
+        self.write_incidents(to)?;
         self.write_end(to)
+    }
+
+    fn write_incidents(&self, to: &mut String) -> fmt::Result {
+        let all: Vec<&Incident> = self.incidents.incidents.iter().collect();
+        write_worst(&all, INCIDENTS_AT_MOST, Clock::now(), to)?;
+        match self.incidents.let_go {
+            0 => Ok(()),
+            n => writeln!(to, "{n} drops are in no incident for want of room"),
+        }
     }
 
     fn write_end(&self, to: &mut String) -> fmt::Result {
@@ -258,12 +278,18 @@ impl Answer {
             }
             writeln!(to)?;
         }
+        if !self.incidents.incidents.is_empty() {
+            writeln!(to, "## When\n\n```")?;
+            self.write_incidents(to)?;
+            writeln!(to, "```\n")?;
+        }
         writeln!(to, "## The rest\n\n```")?;
         self.write_end(to)?;
         writeln!(to, "```")
     }
 
     fn object(&self) -> AnswerView<'_> {
+        let clock = Clock::now();
         AnswerView {
             r#type: "diagnosis",
             schema: SCHEMA,
@@ -298,6 +324,13 @@ impl Answer {
                 .map(|ruled_out| (ruled_out.id, ruled_out.why.as_str()))
                 .collect(),
             abstained: &self.diagnosis.abstained,
+            incidents: self
+                .incidents
+                .incidents
+                .iter()
+                .map(|incident| IncidentView::of(incident, clock))
+                .collect(),
+            incidents_let_go: self.incidents.let_go,
             adds_up: self.signals.adds_up,
             lost: self.lost,
             probe: self.tried.as_ref().map(|tried| TriedView {
@@ -329,6 +362,8 @@ struct AnswerView<'a> {
     verdicts: Vec<VerdictView<'a>>,
     ruled_out: std::collections::BTreeMap<&'static str, &'a str>,
     abstained: &'a [&'static str],
+    incidents: Vec<IncidentView<'a>>,
+    incidents_let_go: u64,
     adds_up: bool,
     lost: u64,
     #[serde(skip_serializing_if = "Option::is_none")]

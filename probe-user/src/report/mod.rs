@@ -4,6 +4,7 @@
 
 pub mod answer;
 mod group;
+mod incident;
 mod json;
 mod listing;
 mod output;

@@ -1,7 +1,5 @@
 //! `whydrop why`: looks at a port, watches it, and answers why it refuses connections.
 
-mod gather;
-mod looks;
 mod place;
 mod probe;
 
@@ -13,10 +11,11 @@ use std::{
 
 use clap::Args;
 
-use self::gather::Heard;
 pub use self::place::Target;
 use super::{
-    Failure, say,
+    Failure,
+    looks::{self, Heard, STATS},
+    say,
     watch::{self, Conduct, WatchArgs},
 };
 use crate::{
@@ -25,9 +24,6 @@ use crate::{
     loader::Tier,
     report::answer::{Answer, AnswerFormat},
 };
-
-/// How often what listeners accepted is asked for.
-const STATS: Duration = Duration::from_millis(100);
 
 #[derive(Args, Clone, Debug)]
 pub struct WhyArgs {
@@ -79,10 +75,16 @@ pub fn run(args: &WhyArgs) -> Result<(), Failure> {
         ..WatchArgs::default()
     };
     let mut heard = Heard::default();
+    let incidents = looks::incidents();
     let (go, stop) = mpsc::channel();
     let began = Instant::now();
     let (summary, looks, tried) = thread::scope(|scope| {
-        let looker = scope.spawn(move || looks::look_on(&args.target, only, &stop));
+        let looker = scope.spawn(|| {
+            let find = |look, found, enricher: &mut Enricher| {
+                args.target.again(look, only, found, enricher)
+            };
+            looks::look_on(find, &incidents, stop)
+        });
         let (ready, begin) = mpsc::channel();
         let prober = args
             .probe
@@ -99,7 +101,10 @@ pub fn run(args: &WhyArgs) -> Result<(), Failure> {
                         ));
                     }
                 }),
-                ..Conduct::silent(|line| heard.line(line))
+                ..Conduct::silent(|line| {
+                    heard.line(line);
+                    looks::hear(&incidents, line);
+                })
             },
         );
         drop(go);
@@ -115,14 +120,15 @@ pub fn run(args: &WhyArgs) -> Result<(), Failure> {
     });
     let (summary, looks, tried) = (summary?, looks?, tried.transpose()?);
     let first_drop = heard.first_drop.map(|first| first - began);
-    let mut signals = gather::signals(heard, &looks, &summary);
-    place::ask_host(&mut signals, &looks, only, &mut enricher);
+    let mut signals = looks::signals(heard, &looks, &summary);
+    looks::ask_host(&mut signals, &looks, only, &mut enricher);
     let diagnosis = diagnose(&signals);
     let answer = Answer {
         target: args.target.to_string(),
         now,
         signals,
         diagnosis,
+        incidents: looks::told(&incidents, &summary),
         first_drop,
         tried: tried.flatten(),
         tier: summary.tier,

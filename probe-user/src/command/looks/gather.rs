@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::looks::{Looks, ProcessLooks, Queue, ThreadLooks};
+use super::looking::{Looks, ProcessLooks, Queue, ThreadLooks};
 use crate::{
     decode::Kind,
     diagnose::{Cgroup, Member, Process, Signals, Thread},
