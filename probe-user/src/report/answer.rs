@@ -14,9 +14,10 @@ use super::{
     incident::{IncidentView, write_worst},
     json::{Cookie, SCHEMA, Whose},
     text::{Clean, plural, whose},
+    verdict::{VerdictView, write_verdict},
 };
 use crate::{
-    diagnose::{Diagnosis, RuledOut, Signals, Sysctls, Verdict, explains_overflow},
+    diagnose::{Diagnosis, RuledOut, Signals, Sysctls, explains_overflow},
     incident::{Incident, Told},
     inspect::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner},
     loader::Tier,
@@ -173,19 +174,8 @@ impl Answer {
         writeln!(to, "\n{}", self.in_a_sentence())?;
         self.write_tried(to)?;
         for verdict in &self.diagnosis.verdicts {
-            writeln!(
-                to,
-                "\n{} ({}): {}",
-                verdict.id,
-                verdict.confidence.name(),
-                verdict.says
-            )?;
-            for evidence in &verdict.evidence {
-                writeln!(to, "  - {}  [{}]", Clean(&evidence.says), evidence.from)?;
-            }
-            for (n, advice) in verdict.advice.iter().enumerate() {
-                writeln!(to, "  {}. {advice}", n + 1)?;
-            }
+            writeln!(to)?;
+            write_verdict(verdict, to)?;
         }
         if !self.incidents.incidents.is_empty() {
             writeln!(to)?;
@@ -399,42 +389,6 @@ impl<'a> ListeningView<'a> {
             accept_queue_limit: listening.snapshot.accept_queue_limit,
             sk_drops: listening.snapshot.drops,
             whose: Whose::of(&listening.owner, listening.cgroup.as_deref()),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct VerdictView<'a> {
-    id: &'static str,
-    confidence: &'static str,
-    says: &'static str,
-    evidence: Vec<EvidenceView<'a>>,
-    advice: &'a [&'static str],
-    verify: String,
-}
-
-#[derive(Serialize)]
-struct EvidenceView<'a> {
-    says: &'a str,
-    from: &'static str,
-}
-
-impl<'a> VerdictView<'a> {
-    fn of(verdict: &'a Verdict, verify: String) -> Self {
-        Self {
-            id: verdict.id,
-            confidence: verdict.confidence.name(),
-            says: verdict.says,
-            evidence: verdict
-                .evidence
-                .iter()
-                .map(|evidence| EvidenceView {
-                    says: &evidence.says,
-                    from: evidence.from,
-                })
-                .collect(),
-            advice: verdict.advice,
-            verify,
         }
     }
 }

@@ -6,15 +6,18 @@ use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use whydrop_tests::bpf;
+use whydrop_tests::client::Client;
 use whydrop_tests::command::{Over, Running, line_of_type, lines, read, whydrop};
 use whydrop_tests::deadline::{soon, wait_until};
 use whydrop_tests::family::Family;
 use whydrop_tests::heard::blind;
+use whydrop_tests::holder::{Birth, Holder, Work};
 use whydrop_tests::listener::Listener;
 use whydrop_tests::netns::Netns;
 use whydrop_tests::paths;
@@ -145,7 +148,110 @@ fn overflow_during_the_command() -> Result<()> {
         moments["first_mono_ns"].as_u64() < moments["last_mono_ns"].as_u64(),
         "{row}"
     );
+    ensure_incidents(run, refused)?;
+    let diagnoses = run["diagnoses"].as_array().context("no diagnoses")?;
+    ensure!(
+        diagnoses.len() == 1 && diagnoses[0]["addr"] == row["addr"],
+        "{run}"
+    );
     ensure_rows(report.summary()?, &truth, wire.netns())
+}
+
+/// All that was refused is in incidents, and nothing else.
+fn ensure_incidents(run: &Value, refused: u64) -> Result<()> {
+    let incidents = run["incidents"].as_array().context("no incidents")?;
+    let drops = incidents.iter().filter_map(|one| one["drops"].as_u64());
+    ensure!(
+        drops.sum::<u64>() == refused && run["incidents_let_go"] == 0,
+        "the kernel refused {refused}: {run}"
+    );
+    Ok(())
+}
+
+/// A server that accepts, but for the time that it is stopped: clients that find its queue full come again.
+#[test]
+fn pause_of_the_application() -> Result<()> {
+    const BACKLOG: i32 = 8;
+    const CLIENTS: usize = 20;
+    const PAUSED: Duration = Duration::from_millis(600);
+    let file = Scratch::new("run-pause.json");
+    let path = file.0.to_str().context("no UTF-8")?;
+    let netns = Netns::new()?;
+    let here = netns.pid().to_string();
+    let listener = Listener::new(&netns, Ipv4Addr::LOCALHOST.into(), BACKLOG)?;
+    let birth = Birth {
+        work: Work::Serve { rest_us: 0 },
+        ..Birth::default()
+    };
+    let server = Holder::born(&listener, birth)?;
+    let pid = Pid::from_raw(server.pid().cast_signed()).context("no pid")?;
+    let options = ["--netns", &here, "--format", "json", "--report", path];
+    let running = start(&options, &WAITS)?;
+    let truth = Truth::begin(&netns)?;
+    Client::connect(&netns, listener.address())?.into_stream()?;
+
+    kill_process(pid, Signal::STOP)?;
+    let paused = Instant::now();
+    let mut clients = Vec::new();
+    let played = wait_until("the end of the pause", soon(), || {
+        if clients.len() < CLIENTS {
+            clients.push(Client::connect(&netns, listener.address())?);
+        }
+        Ok(clients.len() == CLIENTS && paused.elapsed() >= PAUSED)
+    });
+    let refused = truth.moved(&netns)?.get("ListenOverflows");
+    let late = clients
+        .iter()
+        .map(|client| client.ended_within(Duration::ZERO));
+    let late = late.collect::<Result<Vec<_>>>();
+    let shortest = paused.elapsed();
+    kill_process(pid, Signal::CONT)?;
+    played?;
+    wait_until("an empty queue", soon(), || Ok(listener.queued()? == 0))?;
+    let longest = paused.elapsed();
+    for client in clients {
+        client.into_stream()?;
+    }
+    let late = late?.into_iter().filter(|connected| !connected).count();
+    running.finish()?.ensure_status(0)?;
+
+    let report = Report::of(&file.0)?;
+    report.ensure_verdict("dropped")?;
+    let run = report.run()?;
+    let in_all = truth.moved(&netns)?.get("ListenOverflows");
+    ensure!(refused > 0 && late > 0, "the kernel refused nobody");
+    ensure_incidents(run, in_all)?;
+    let incident = &run["incidents"][0];
+    let gap = &incident["accept_gap"];
+    let number = |name: &str| {
+        gap[name]
+            .as_u64()
+            .with_context(|| format!("no {name}: {run}"))
+    };
+    let precision = Duration::from_millis(2 * number("precision_ms")?);
+    let told = Duration::from_millis(number("ms")?);
+    ensure!(
+        told + precision >= shortest && told <= longest + precision && gap["at_least"] == false,
+        "it was stopped for {shortest:?} to {longest:?}: {incident}"
+    );
+    let curve = incident["accept_queue"].as_array().context("no curve")?;
+    let peak = curve.iter().filter_map(|point| point["len"].as_u64()).max();
+    ensure!(peak == Some(BACKLOG as u64 + 1), "{incident}");
+    ensure!(
+        incident["threads"]["stopped"].as_u64() > Some(0),
+        "{incident}"
+    );
+    let verdict = &run["diagnoses"][0]["verdicts"][0];
+    ensure!(verdict["id"] == "acceptor-stopped", "{run}");
+    let outcomes = &run["stories"]["outcomes"];
+    ensure!(
+        outcomes["connected-late"] == late,
+        "{late} were late: {run}"
+    );
+    // A client sends its SYN again after a second, and after two more.
+    let delay = run["stories"]["delay_ms"]["p50"].as_f64();
+    ensure!(delay.is_some_and(|ms| ms >= 900.0), "{run}");
+    Ok(())
 }
 
 fn clients(expected: &paths::Expected) -> usize {
@@ -265,6 +371,11 @@ fn counters_tier_counts_too() -> Result<()> {
     // None when sk_drops grew between a look at the counters and the look at listeners that follows it.
     let candidates = run["candidates"].as_array();
     ensure!(candidates.is_none_or(|all| all.len() == 1), "{run}");
+    // Without hooks nobody knows when whose client was refused.
+    for unknown in ["incidents", "diagnoses"] {
+        ensure!(run.get(unknown).is_none(), "{run}");
+    }
+    ensure!(run["stories"].is_null(), "{run}");
     Ok(())
 }
 

@@ -381,3 +381,32 @@ fn syns_without_cookies() -> Result<()> {
     })?;
     expect(&answer, &["cookies-off"])
 }
+
+/// What the verdict rests on, over time.
+#[test]
+fn when_it_was_refused() -> Result<()> {
+    let netns = Netns::new()?;
+    let (to, holder) = held(&netns, BACKLOG, Work::Serve { rest_us: 0 })?;
+    let pid = Pid::from_raw(holder.pid() as i32).ok_or_else(|| anyhow!("no pid"))?;
+    kill_process(pid, Signal::STOP)?;
+    let answer = pressed(&netns, to);
+    kill_process(pid, Signal::CONT)?;
+    let answer = answer?;
+    expect(&answer, &["acceptor-stopped"])?;
+    let overflows = answer["causes"]["overflow/accept-queue-full"].as_u64();
+    let [incident] = answer["incidents"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice)
+    else {
+        anyhow::bail!("not one incident: {answer:#}");
+    };
+    ensure!(overflows > Some(0), "{answer:#}");
+    ensure!(incident["drops"].as_u64() == overflows, "{answer:#}");
+    // It was stopped before the watch and to its end.
+    let gap = &incident["accept_gap"];
+    ensure!(gap["at_least"] == true, "{incident:#}");
+    ensure!(gap["ms"].as_u64() > Some(1000), "{incident:#}");
+    let threads = incident["threads"].as_object().context("no threads")?;
+    ensure!(threads.keys().eq(["stopped"]), "{incident:#}");
+    Ok(())
+}

@@ -76,6 +76,13 @@ impl Heard {
         }
     }
 
+    /// Forgets what listeners accepted, but for what they had at last.
+    pub fn keep_last(&mut self) {
+        for known in self.accepted.values_mut() {
+            known.drain(..known.len().saturating_sub(1));
+        }
+    }
+
     /// Accepted while the queue was over its limit, as far as lines tell.
     fn accepted_in(&self, queue: &Queue) -> Option<u64> {
         let known = self.accepted.get(&(queue.netns, queue.last.cookie))?;

@@ -107,7 +107,7 @@ pub trait Finds: FnMut(u32, Vec<u32>, &mut Enricher) -> Vec<(u32, ListenerSnapsh
 impl<F: FnMut(u32, Vec<u32>, &mut Enricher) -> Vec<(u32, ListenerSnapshot)>> Finds for F {}
 
 /// Looks until the other end of `stop` is gone.
-pub fn look_on(mut find: impl Finds, incidents: &Shared, stop: Receiver<()>) -> Looks {
+pub fn look_on(mut find: impl Finds, incidents: &Shared, stop: &Receiver<()>) -> Looks {
     let mut enricher = Enricher::new();
     let cgroups = Cgroups::new();
     let mount = cgroups.mount_point();

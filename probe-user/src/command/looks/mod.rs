@@ -8,15 +8,17 @@ mod lines;
 mod looking;
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError, mpsc},
+    thread,
     time::Duration,
 };
 
 pub use self::{
     gather::{Heard, signals},
     host::{ask_host, sysctls},
-    looking::{Looks, look_on},
+    looking::{Finds, Looks},
 };
+use super::Failure;
 use crate::{
     incident::{Fact, Incidents, Told},
     inspect::clock::mono_ns,
@@ -31,6 +33,24 @@ pub type Shared = Mutex<Incidents>;
 
 pub fn incidents() -> Shared {
     Mutex::new(Incidents::new(STATS.as_nanos() as u64))
+}
+
+/// Looks, on a thread of its own, for as long as the watch lasts.
+pub fn while_watching<T>(
+    find: impl Finds + Send,
+    incidents: &Shared,
+    watch: impl FnOnce() -> T,
+) -> Result<(T, Looks), Failure> {
+    let (go, stop) = mpsc::channel();
+    thread::scope(|scope| {
+        let looker = scope.spawn(move || looking::look_on(find, incidents, &stop));
+        let watched = watch();
+        drop(go);
+        let looks = looker
+            .join()
+            .map_err(|_| Failure::failed("the thread that looks at the listener panicked"))?;
+        Ok((watched, looks))
+    })
 }
 
 /// To be told of every line.

@@ -76,49 +76,43 @@ pub fn run(args: &WhyArgs) -> Result<(), Failure> {
     };
     let mut heard = Heard::default();
     let incidents = looks::incidents();
-    let (go, stop) = mpsc::channel();
     let began = Instant::now();
-    let (summary, looks, tried) = thread::scope(|scope| {
-        let looker = scope.spawn(|| {
-            let find = |look, found, enricher: &mut Enricher| {
-                args.target.again(look, only, found, enricher)
-            };
-            looks::look_on(find, &incidents, stop)
-        });
-        let (ready, begin) = mpsc::channel();
-        let prober = args
-            .probe
-            .then(|| scope.spawn(|| probe::connect(&args.target, &now, begin)));
-        let summary = watch::run(
-            &watch_args,
-            Conduct {
-                ready: Box::new(move |_| {
-                    let _ = ready.send(());
-                    if args.format == AnswerFormat::Text {
-                        let _ = say(format_args!(
-                            "watching for {:?} (Ctrl-C ends it with an answer)",
-                            args.duration
-                        ));
-                    }
-                }),
-                ..Conduct::silent(|line| {
-                    heard.line(line);
-                    looks::hear(&incidents, line);
-                })
-            },
-        );
-        drop(go);
-        let looks = looker
-            .join()
-            .map_err(|_| Failure::failed("the thread that looks at the listener panicked"));
-        let tried = prober.map(|prober| {
-            prober
-                .join()
-                .map_err(|_| Failure::failed("the thread that connects panicked"))
-        });
-        (summary, looks, tried)
-    });
-    let (summary, looks, tried) = (summary?, looks?, tried.transpose()?);
+    let find =
+        |look, found, enricher: &mut Enricher| args.target.again(look, only, found, enricher);
+    let watch = || {
+        thread::scope(|scope| {
+            let (ready, begin) = mpsc::channel();
+            let prober = args
+                .probe
+                .then(|| scope.spawn(|| probe::connect(&args.target, &now, begin)));
+            let summary = watch::run(
+                &watch_args,
+                Conduct {
+                    ready: Box::new(move |_| {
+                        let _ = ready.send(());
+                        if args.format == AnswerFormat::Text {
+                            let _ = say(format_args!(
+                                "watching for {:?} (Ctrl-C ends it with an answer)",
+                                args.duration
+                            ));
+                        }
+                    }),
+                    ..Conduct::silent(|line| {
+                        heard.line(line);
+                        looks::hear(&incidents, line);
+                    })
+                },
+            );
+            let tried = prober.map(|prober| {
+                prober
+                    .join()
+                    .map_err(|_| Failure::failed("the thread that connects panicked"))
+            });
+            (summary, tried)
+        })
+    };
+    let ((summary, tried), looks) = looks::while_watching(find, &incidents, watch)?;
+    let (summary, tried) = (summary?, tried.transpose()?);
     let first_drop = heard.first_drop.map(|first| first - began);
     let mut signals = looks::signals(heard, &looks, &summary);
     looks::ask_host(&mut signals, &looks, only, &mut enricher);
