@@ -36,8 +36,21 @@ impl Member {
             return (!self.has_falls()).then_some(0);
         }
         let until = self.rows.partition_point(|(at, _)| *at <= mono_ns);
-        let last = until.checked_sub(1).map(|last| self.rows[last].1);
-        last.map_or(Some(0), |row| row.accepted)
+        let Some((told_ns, row)) = until.checked_sub(1).map(|last| self.rows[last]) else {
+            return Some(0);
+        };
+        let accepted = row.accepted?;
+        if row.is_counted {
+            return Some(accepted);
+        }
+        // Whatever left the queue since then was accepted too.
+        let looked = self.looks.partition_point(|(at, _)| *at <= mono_ns);
+        let look = looked.checked_sub(1).map(|last| self.looks[last]);
+        let look = look.filter(|(at, _)| *at > told_ns);
+        let left = look
+            .zip(row.queued)
+            .map(|((_, len), queued)| queued.saturating_sub(len));
+        Some(accepted + u64::from(left.unwrap_or(0)))
     }
 
     pub fn accepted_between(&self, from_ns: u64, to_ns: u64) -> Option<u64> {

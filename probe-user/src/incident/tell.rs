@@ -48,7 +48,16 @@ pub fn incidents(
                 .iter()
                 .filter(|(cookie, _)| incident.listeners.contains_key(cookie));
             let hurt: Vec<&Member> = hurt.map(|(_, member)| member).collect();
-            incident.gap = longest_gap(&hurt, start_ns, end_ns);
+            // A row is told a moment after what it tells of.
+            let early_ns = start_ns.saturating_sub(resolution_ns);
+            let gap = longest_gap(&hurt, early_ns, end_ns + resolution_ns);
+            // Nothing waited for long enough to be seen.
+            let no_gap = Gap {
+                from_ns: start_ns,
+                to_ns: start_ns,
+                at_least: false,
+            };
+            incident.gap = gap.map(|longest| longest.unwrap_or(no_gap));
             let pauses = hurt.iter().map(|m| m.longest_pause(start_ns, end_ns));
             incident.precision_ns = pauses.max().unwrap_or(0).max(resolution_ns);
             incident
@@ -179,16 +188,10 @@ fn rates(
     }
 }
 
-/// Of these listeners, as far as it was between these times.
-fn longest_gap(members: &[&Member], start_ns: u64, end_ns: u64) -> Option<Gap> {
+/// Of these listeners, as far as it was between these times; `None` where accepts are not known.
+fn longest_gap(members: &[&Member], from_ns: u64, to_ns: u64) -> Option<Option<Gap>> {
     let gaps: Option<Vec<Vec<Gap>>> = members.iter().map(|member| member.gaps()).collect();
     let gaps = gaps?.into_iter().flatten();
-    let meanwhile = gaps.filter(|gap| gap.from_ns <= end_ns && gap.to_ns >= start_ns);
-    let none = Gap {
-        from_ns: start_ns,
-        to_ns: start_ns,
-        at_least: false,
-    };
-    let longest = meanwhile.max_by_key(|gap| (gap.ns(), gap.from_ns));
-    Some(longest.unwrap_or(none))
+    let meanwhile = gaps.filter(|gap| gap.from_ns <= to_ns && gap.to_ns >= from_ns);
+    Some(meanwhile.max_by_key(|gap| (gap.ns(), gap.from_ns)))
 }

@@ -189,6 +189,28 @@ fn a_pause_is_as_long_as_it_was() {
     }
 }
 
+/// Where no hook sees accepts, an empty queue is what tells of them: no row comes.
+#[test]
+fn a_queue_that_is_emptied_was_accepted() {
+    let mut facts = vec![(90, row(Some(1), false, LIMIT + 1)), (100, drop_of(1))];
+    facts.extend((2..14).map(|n| (n * 50, look(LIMIT + 1))));
+    facts.extend((14..40).map(|n| (n * 50, look(0))));
+    let told = told(&facts);
+    let gap = only(&told).stalled().expect("a pause");
+    assert_eq!((gap.ns(), gap.at_least), (610 * MS, false));
+    assert_eq!(only(&told).accepted.after, Some(f64::from(LIMIT + 1)));
+}
+
+#[test]
+fn a_row_is_told_a_moment_later() {
+    let mut facts = vec![(100, drop_of(1)), (180, row(Some(1), true, 9))];
+    facts.extend((2..14).map(|n| (n * 50, look(LIMIT + 1))));
+    facts.push((780, row(Some(10), true, 0)));
+    let told = told(&facts);
+    let gap = only(&told).stalled().expect("a pause");
+    assert_eq!((gap.ns(), gap.at_least), (600 * MS, false));
+}
+
 #[test]
 fn a_pause_that_does_not_end_was_at_least_so_long() {
     let told = told(&pausing(1000..3000, true));
