@@ -104,7 +104,11 @@ impl Cell {
                 cell.clients_missing = !clients_known;
                 cell.left_out_ns = Some(mono_ns);
             }
-            What::Row(row) => cell.row = Some((mono_ns, row)),
+            What::Row(row) => {
+                let queued = row.queued.filter(|_| row.limit > 0);
+                cell.depth = queued.map(|len| (len, row.limit));
+                cell.row = Some((mono_ns, row));
+            }
             What::Look { queue, doing } => {
                 cell.depth = Some(queue);
                 cell.full = at.filter(|_| is_full(queue));

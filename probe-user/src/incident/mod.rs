@@ -66,7 +66,7 @@ pub enum What {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row {
     /// `None` where it cannot be known.
     pub accepted: Option<u64>,
@@ -74,6 +74,8 @@ pub struct Row {
     pub is_counted: bool,
     /// In the accept queue then.
     pub queued: Option<u32>,
+    /// Of the accept queue; 0 is not known, or none.
+    pub limit: u32,
 }
 
 /// Drops of one place, close in time.

@@ -39,6 +39,7 @@ fn row(accepted: Option<u64>, is_counted: bool, queued: u32) -> What {
         accepted,
         is_counted,
         queued: Some(queued),
+        limit: LIMIT,
     })
 }
 
@@ -192,7 +193,11 @@ fn a_pause_is_as_long_as_it_was() {
 /// Where no hook sees accepts, an empty queue is what tells of them: no row comes.
 #[test]
 fn a_queue_that_is_emptied_was_accepted() {
-    let mut facts = vec![(90, row(Some(1), false, LIMIT + 1)), (100, drop_of(1))];
+    let mut facts = vec![
+        (20, row(Some(1), false, 0)),
+        (90, row(Some(1), false, LIMIT + 1)),
+        (100, drop_of(1)),
+    ];
     facts.extend((2..14).map(|n| (n * 50, look(LIMIT + 1))));
     facts.extend((14..40).map(|n| (n * 50, look(0))));
     let told = told(&facts);
@@ -209,6 +214,20 @@ fn a_row_is_told_a_moment_later() {
     let told = told(&facts);
     let gap = only(&told).stalled().expect("a pause");
     assert_eq!((gap.ns(), gap.at_least), (600 * MS, false));
+}
+
+/// What a row misses, since the queue is read after what was established, and the next one finds.
+#[test]
+fn who_is_found_again_was_not_accepted() {
+    let rows = [(100, 20, 0), (200, 19, 9), (300, 20, 18), (400, 21, 27)];
+    let mut facts: Vec<_> = rows
+        .map(|(at, accepted, queued)| (at, row(Some(accepted), false, queued)))
+        .into();
+    // At last somebody comes and is accepted.
+    facts.extend([(450, drop_of(1)), (600, row(Some(30), false, 0))]);
+    let told = told(&facts);
+    let gap = only(&told).stalled().expect("a pause");
+    assert_eq!(gap.ns(), 400 * MS, "{gap:?}");
 }
 
 #[test]

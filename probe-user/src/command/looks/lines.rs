@@ -76,6 +76,7 @@ fn figures(row: &ListenerStatsRow) -> Option<Fact> {
             accepted: row.accepted.number(),
             is_counted: matches!(row.accepted, Accepted::Counted(_)),
             queued: row.queued,
+            limit: row.accept_queue.1,
         }),
     })
 }
