@@ -66,7 +66,7 @@ impl Target {
         let places = match only {
             Some(netns) => vec![netns],
             // A host may have a thousand namespaces: most looks are at those where somebody listens.
-            None if look % WIDE_EVERY == 0 => {
+            None if look.is_multiple_of(WIDE_EVERY) => {
                 enricher.registry.refresh();
                 enricher.registry.iter().collect()
             }
