@@ -302,24 +302,6 @@ fn one_stuck_member_of_a_group_is_told() {
 }
 
 #[test]
-fn other_places_are_other_incidents() {
-    let mut incidents = Incidents::new(EVERY_NS);
-    for port in 0..2 {
-        incidents.take(Fact {
-            place: place(port),
-            ..fact(5, 5, drop_of(1))
-        });
-    }
-    let places: Vec<Place> = incidents
-        .told(S)
-        .incidents
-        .iter()
-        .map(|i| i.place)
-        .collect();
-    assert_eq!(places, [place(0), place(1)]);
-}
-
-#[test]
 fn a_long_incident_gets_coarser_and_the_oldest_is_let_go() {
     let mut incidents = Incidents::new(EVERY_NS);
     let n = 100_000;

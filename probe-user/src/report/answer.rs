@@ -186,11 +186,8 @@ impl Answer {
 
     fn write_incidents(&self, to: &mut String) -> fmt::Result {
         let all: Vec<&Incident> = self.incidents.incidents.iter().collect();
-        write_worst(&all, INCIDENTS_AT_MOST, Clock::now(), to)?;
-        match self.incidents.let_go {
-            0 => Ok(()),
-            n => writeln!(to, "{n} drops are in no incident for want of room"),
-        }
+        let refusals = self.signals.refusals;
+        write_worst(&all, refusals, INCIDENTS_AT_MOST, Clock::now(), to)
     }
 
     fn write_end(&self, to: &mut String) -> fmt::Result {

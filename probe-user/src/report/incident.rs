@@ -18,9 +18,10 @@ use crate::incident::{Depth, Gap, Incident, Rates};
 /// What threads did is named down to the third most.
 const DOING_AT_MOST: usize = 3;
 
-/// The worst ones, in the order of time, and what is not shown.
+/// The worst ones of so many refusals, in the order of time, and what is not shown.
 pub(super) fn write_worst(
     incidents: &[&Incident],
+    refusals: u64,
     at_most: usize,
     clock: Clock,
     to: &mut String,
@@ -43,7 +44,15 @@ pub(super) fn write_worst(
             plural(drops as usize)
         )?;
     }
-    Ok(())
+    let in_all: u64 = incidents.iter().map(|incident| incident.drops()).sum();
+    match refusals.saturating_sub(in_all) {
+        0 => Ok(()),
+        n => writeln!(
+            to,
+            "{n} drop{} in no incident: lost lines, or no room",
+            plural(n as usize)
+        ),
+    }
 }
 
 fn write_one(incident: &Incident, clock: Clock, to: &mut String) -> fmt::Result {
@@ -297,7 +306,7 @@ mod tests {
     /// All but the line with the times.
     fn check(incident: &Incident, expect: &str) {
         let mut text = String::new();
-        write_worst(&[incident], 1, Clock::now(), &mut text).expect("a string");
+        write_worst(&[incident], 3, 1, Clock::now(), &mut text).expect("a string");
         let (first, rest) = text.split_once('\n').expect("a line");
         assert!(
             first.ends_with(" (450 ms): 3 drops of 1 client: overflow/accept-queue-full 3"),
@@ -353,9 +362,10 @@ mod tests {
         let all = [with(10, 2), with(20, 1), with(30, 9)];
         let mut text = String::new();
         let all: Vec<&Incident> = all.iter().collect();
-        write_worst(&all, 2, Clock::now(), &mut text).expect("a string");
+        write_worst(&all, 19, 2, Clock::now(), &mut text).expect("a string");
         let drops = |n: u64| text.find(&format!("{n} drop")).expect("shown");
         assert!(drops(2) < drops(9), "{text}");
-        assert!(text.ends_with("and 1 more incident, 1 drop\n"), "{text}");
+        let end = "and 1 more incident, 1 drop\n7 drops in no incident: lost lines, or no room\n";
+        assert!(text.ends_with(end), "{text}");
     }
 }

@@ -137,7 +137,9 @@ fn write_all(reporter: &Reporter, ran: &Ran, to: &mut String) -> fmt::Result {
         // What is said of a place stands behind the last of those that listen there.
         let is_last = ran.hurt[n + 1..].iter().all(|next| next.place() != place);
         if let (Some(place), Some(diagnosed), true) = (place, &ran.diagnosed, is_last) {
-            diagnosed.write_place(place, reporter.clock, to)?;
+            let there = ran.hurt.iter().filter(|one| one.place() == Some(place));
+            let refusals = there.map(|one| one.tally.refusals()).sum();
+            diagnosed.write_place(place, refusals, reporter.clock, to)?;
         }
     }
     write_unknown(ran, to)?;

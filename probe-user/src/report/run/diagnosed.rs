@@ -35,11 +35,17 @@ impl Diagnosed {
         all.filter(|incident| incident.place == place).collect()
     }
 
-    /// When it refused there, and why.
-    pub(super) fn write_place(&self, place: Place, clock: Clock, to: &mut String) -> fmt::Result {
+    /// When it refused there so often, and why.
+    pub(super) fn write_place(
+        &self,
+        place: Place,
+        refusals: u64,
+        clock: Clock,
+        to: &mut String,
+    ) -> fmt::Result {
         let mut text = String::new();
         let incidents = self.incidents_at(place);
-        write_worst(&incidents, INCIDENTS_AT_MOST, clock, &mut text)?;
+        write_worst(&incidents, refusals, INCIDENTS_AT_MOST, clock, &mut text)?;
         let of_place = self.places.iter().filter(|(at, _)| *at == place);
         for verdict in of_place.flat_map(|(_, diagnosis)| &diagnosis.verdicts) {
             write_verdict(verdict, &mut text)?;
