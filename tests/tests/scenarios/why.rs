@@ -1,5 +1,7 @@
 //! `whydrop why` on causes that are really there: the verdict is the one that was made, or `undetermined`.
 
+mod when;
+
 use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
@@ -380,35 +382,4 @@ fn syns_without_cookies() -> Result<()> {
         Ok(())
     })?;
     expect(&answer, &["cookies-off"])
-}
-
-/// What the verdict rests on, over time.
-#[test]
-fn when_it_was_refused() -> Result<()> {
-    let netns = Netns::new()?;
-    let (to, holder) = held(&netns, BACKLOG, Work::Serve { rest_us: 0 })?;
-    let pid = Pid::from_raw(holder.pid() as i32).ok_or_else(|| anyhow!("no pid"))?;
-    kill_process(pid, Signal::STOP)?;
-    let answer = pressed(&netns, to);
-    kill_process(pid, Signal::CONT)?;
-    let answer = answer?;
-    expect(&answer, &["acceptor-stopped"])?;
-    let overflows = answer["causes"]["overflow/accept-queue-full"].as_u64();
-    let overflows = overflows.context("no overflows")?;
-    let [incident] = answer["incidents"]
-        .as_array()
-        .map_or(&[][..], Vec::as_slice)
-    else {
-        anyhow::bail!("not one incident: {answer:#}");
-    };
-    // Clients come while the watch ends, too: such a drop may have a line and be in no count.
-    let drops = incident["drops"].as_u64().context("no drops")?;
-    ensure!((overflows..overflows + 5).contains(&drops), "{answer:#}");
-    // It was stopped before the watch and to its end.
-    let gap = &incident["accept_gap"];
-    ensure!(gap["at_least"] == true, "{incident:#}");
-    ensure!(gap["ms"].as_u64() > Some(1000), "{incident:#}");
-    let threads = incident["threads"].as_object().context("no threads")?;
-    ensure!(threads.keys().eq(["stopped"]), "{incident:#}");
-    Ok(())
 }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Shared, take};
+use super::{Shared, doing::Doing, take};
 use crate::{
     enrich::Enricher,
     incident::{Fact, Place, What},
@@ -336,45 +336,5 @@ impl ThreadLooks {
         };
         self.ran_ns += grown(|thread| thread.ran_ns).unwrap_or(0);
         self.waited_ns += grown(|thread| thread.waited_ns).unwrap_or(0);
-    }
-}
-
-/// What a thread is doing at one look.
-enum Doing {
-    Stopped,
-    /// For connections, or for files to become ready.
-    Waiting,
-    /// Asleep in something else: system call and function.
-    Blocked(String),
-    /// Or about to.
-    Running,
-    Unknown,
-}
-
-impl Doing {
-    fn of(thread: &task::Thread) -> Self {
-        match (thread.state, thread.syscall) {
-            ('T' | 't', _) => Self::Stopped,
-            ('R', _) => Self::Running,
-            ('S', Some(number)) if task::waits_for_connections(number) => Self::Waiting,
-            ('S' | 'D', Some(number)) => {
-                let syscall = task::syscall_name(number);
-                Self::Blocked(match &thread.wchan {
-                    Some(wchan) => format!("{syscall} ({wchan})"),
-                    None => syscall,
-                })
-            }
-            _ => Self::Unknown,
-        }
-    }
-
-    fn name(self) -> String {
-        match self {
-            Self::Stopped => "stopped".into(),
-            Self::Waiting => "waiting for connections".into(),
-            Self::Blocked(place) => format!("asleep in {place}"),
-            Self::Running => "running".into(),
-            Self::Unknown => "not known".into(),
-        }
     }
 }

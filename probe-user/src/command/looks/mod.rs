@@ -2,6 +2,7 @@
 //! listeners and their owners, and what its lines say of them; at its end,
 //! the signals that verdicts are made of, and the incidents.
 
+mod doing;
 mod gather;
 mod host;
 mod lines;
