@@ -4,6 +4,7 @@
 pub mod check;
 pub mod demo;
 mod judge;
+mod looks;
 pub mod run;
 pub mod verify;
 

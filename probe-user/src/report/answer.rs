@@ -10,14 +10,21 @@ use std::{
 use serde::Serialize;
 
 use super::{
+    Clock,
+    incident::{IncidentView, write_worst},
     json::{Cookie, SCHEMA, Whose},
     text::{Clean, plural, whose},
+    verdict::{VerdictView, write_verdict},
 };
 use crate::{
-    diagnose::{Diagnosis, RuledOut, Signals, Sysctls, Verdict, explains_overflow},
+    diagnose::{Diagnosis, RuledOut, Signals, Sysctls, explains_overflow},
+    incident::{Incident, Told},
     inspect::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner},
     loader::Tier,
 };
+
+/// Incidents that are shown for people.
+const INCIDENTS_AT_MOST: usize = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum AnswerFormat {
@@ -73,6 +80,7 @@ pub struct Answer {
     pub now: Now,
     pub signals: Signals,
     pub diagnosis: Diagnosis,
+    pub incidents: Told,
     pub first_drop: Option<Duration>,
     pub tried: Option<Tried>,
     pub tier: Tier,
@@ -208,21 +216,20 @@ impl Answer {
         writeln!(to, "\n{}", self.in_a_sentence())?;
         self.write_tried(to)?;
         for verdict in &self.diagnosis.verdicts {
-            writeln!(
-                to,
-                "\n{} ({}): {}",
-                verdict.id,
-                verdict.confidence.name(),
-                verdict.says
-            )?;
-            for evidence in &verdict.evidence {
-                writeln!(to, "  - {}  [{}]", Clean(&evidence.says), evidence.from)?;
-            }
-            for (n, advice) in verdict.advice.iter().enumerate() {
-                writeln!(to, "  {}. {advice}", n + 1)?;
-            }
+            writeln!(to)?;
+            write_verdict(verdict, to)?;
         }
+        if !self.incidents.incidents.is_empty() {
+            writeln!(to)?;
+        }
+        self.write_incidents(to)?;
         self.write_end(to)
+    }
+
+    fn write_incidents(&self, to: &mut String) -> fmt::Result {
+        let all: Vec<&Incident> = self.incidents.incidents.iter().collect();
+        let refusals = self.signals.refusals;
+        write_worst(&all, refusals, INCIDENTS_AT_MOST, Clock::now(), to)
     }
 
     fn write_end(&self, to: &mut String) -> fmt::Result {
@@ -301,12 +308,18 @@ impl Answer {
             }
             writeln!(to)?;
         }
+        if !self.incidents.incidents.is_empty() {
+            writeln!(to, "## When\n\n```")?;
+            self.write_incidents(to)?;
+            writeln!(to, "```\n")?;
+        }
         writeln!(to, "## The rest\n\n```")?;
         self.write_end(to)?;
         writeln!(to, "```")
     }
 
     fn object(&self) -> AnswerView<'_> {
+        let clock = Clock::now();
         AnswerView {
             r#type: "diagnosis",
             schema: SCHEMA,
@@ -343,6 +356,13 @@ impl Answer {
                 .map(|ruled_out| (ruled_out.id, ruled_out.why.as_str()))
                 .collect(),
             abstained: &self.diagnosis.abstained,
+            incidents: self
+                .incidents
+                .incidents
+                .iter()
+                .map(|incident| IncidentView::of(incident, clock))
+                .collect(),
+            incidents_let_go: self.incidents.let_go,
             adds_up: self.signals.adds_up,
             lost: self.lost,
             probe: self.tried.as_ref().map(|tried| TriedView {
@@ -378,6 +398,8 @@ struct AnswerView<'a> {
     verdicts: Vec<VerdictView<'a>>,
     ruled_out: std::collections::BTreeMap<&'static str, &'a str>,
     abstained: &'a [&'static str],
+    incidents: Vec<IncidentView<'a>>,
+    incidents_let_go: u64,
     adds_up: bool,
     lost: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -421,42 +443,6 @@ impl<'a> ListeningView<'a> {
             accept_queue_limit: listening.snapshot.accept_queue_limit,
             sk_drops: listening.snapshot.drops,
             whose: Whose::of(&listening.owner, listening.cgroup.as_deref()),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct VerdictView<'a> {
-    id: &'static str,
-    confidence: &'static str,
-    says: &'static str,
-    evidence: Vec<EvidenceView<'a>>,
-    advice: &'a [&'static str],
-    verify: String,
-}
-
-#[derive(Serialize)]
-struct EvidenceView<'a> {
-    says: &'a str,
-    from: &'static str,
-}
-
-impl<'a> VerdictView<'a> {
-    fn of(verdict: &'a Verdict, verify: String) -> Self {
-        Self {
-            id: verdict.id,
-            confidence: verdict.confidence.name(),
-            says: verdict.says,
-            evidence: verdict
-                .evidence
-                .iter()
-                .map(|evidence| EvidenceView {
-                    says: &evidence.says,
-                    from: evidence.from,
-                })
-                .collect(),
-            advice: verdict.advice,
-            verify,
         }
     }
 }

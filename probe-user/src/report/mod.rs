@@ -4,6 +4,7 @@
 
 pub mod answer;
 mod group;
+mod incident;
 mod json;
 mod listing;
 mod output;
@@ -12,6 +13,7 @@ mod stats;
 mod story;
 mod text;
 mod time;
+mod verdict;
 mod verify;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
@@ -22,7 +24,7 @@ pub use self::{
     group::{Group, GroupMember},
     listing::{Missing, listing},
     output::{Output, OutputError},
-    run::{Dropped, Ended, Hurt, Moments, Ran},
+    run::{Diagnosed, Dropped, Ended, Hurt, Moments, Ran},
     stats::{Accepted, ListenerStatsRow, Waited},
     text::{counts_in_words, name_of},
     time::Clock,

@@ -1,5 +1,7 @@
 //! The report of a command that was watched: what it went through, and whether anything was dropped meanwhile.
 
+mod diagnosed;
+
 use std::{
     fmt::{self, Write as _},
     time::Duration,
@@ -7,13 +9,16 @@ use std::{
 
 use serde::Serialize;
 
+pub use self::diagnosed::Diagnosed;
+use self::diagnosed::DiagnosedView;
 use super::{
     ListenerTally, Reporter, Summary,
     json::{Cookie, Whose, by_cause, by_kind, now},
+    story::{TotalsView, write_totals},
     text::{Clean, counts_in_words, name_of, plural, whose, write_rows},
     verify::counted,
 };
-use crate::{decode::Kind, loader::Tier};
+use crate::{decode::Kind, incident::Place, loader::Tier};
 
 /// What is no refusal of a listener, and still nothing that a client wants.
 const OTHER_HARM: [Kind; 4] = [
@@ -111,6 +116,8 @@ pub struct Ran {
     pub hurt: Vec<Hurt>,
     /// On the counters tier: who may have refused.
     pub candidates: Vec<String>,
+    /// `None` without hooks.
+    pub diagnosed: Option<Diagnosed>,
     pub summary: Summary,
 }
 
@@ -124,12 +131,25 @@ fn write_all(reporter: &Reporter, ran: &Ran, to: &mut String) -> fmt::Result {
     for doubt in &ran.doubts {
         writeln!(to, "  {doubt}")?;
     }
-    for hurt in &ran.hurt {
+    for (n, hurt) in ran.hurt.iter().enumerate() {
         write_hurt(reporter, hurt, to)?;
+        let place = hurt.place();
+        // What is said of a place stands behind the last of those that listen there.
+        let is_last = ran.hurt[n + 1..].iter().all(|next| next.place() != place);
+        if let (Some(place), Some(diagnosed), true) = (place, &ran.diagnosed, is_last) {
+            let there = ran.hurt.iter().filter(|one| one.place() == Some(place));
+            let refusals = there.map(|one| one.tally.refusals()).sum();
+            diagnosed.write_place(place, refusals, reporter.clock, to)?;
+        }
     }
     write_unknown(ran, to)?;
     if ran.dropped == Dropped::Nothing {
         return Ok(());
+    }
+    if let Some(stories) = &ran.summary.stories
+        && stories.stories() > 0
+    {
+        write_totals(stories, to)?;
     }
     if ran.doubts.is_empty() && ran.summary.tier != Tier::Counters {
         let all = if ran.filters.is_empty() {
@@ -236,6 +256,15 @@ fn write_unknown(ran: &Ran, to: &mut String) -> fmt::Result {
     Ok(())
 }
 
+impl Hurt {
+    fn place(&self) -> Option<Place> {
+        Some(Place {
+            netns: self.tally.netns,
+            addr: self.tally.addr?,
+        })
+    }
+}
+
 #[derive(Serialize)]
 struct RanView<'a> {
     #[serde(rename = "type")]
@@ -254,6 +283,9 @@ struct RanView<'a> {
     listeners: Vec<HurtView<'a>>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     candidates: &'a [String],
+    #[serde(flatten)]
+    diagnosed: Option<DiagnosedView<'a>>,
+    stories: Option<TotalsView>,
 }
 
 #[derive(Serialize)]
@@ -291,6 +323,7 @@ pub(super) fn write_json(reporter: &Reporter, ran: &Ran, to: &mut String) {
         Ended::Code(code) => (Some(code), None),
         Ended::Signal(signal) => (None, Some(signal)),
     };
+    let diagnosed = ran.diagnosed.as_ref();
     let view = RanView {
         kind: "run",
         ts: now(reporter),
@@ -310,6 +343,8 @@ pub(super) fn write_json(reporter: &Reporter, ran: &Ran, to: &mut String) {
             .map(|hurt| hurt_view(reporter, hurt))
             .collect(),
         candidates: &ran.candidates,
+        diagnosed: diagnosed.map(|all| DiagnosedView::of(all, reporter.clock)),
+        stories: ran.summary.stories.as_ref().map(TotalsView::from),
     };
     // Strings, numbers and maps with string keys only: nothing in it can fail.
     if let Ok(text) = serde_json::to_string(&view) {

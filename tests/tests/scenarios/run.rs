@@ -1,5 +1,7 @@
 //! `whydrop run`: the command notices nothing of it, its status comes out, and the report is what the kernel counted.
 
+mod pause;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::Ipv4Addr;
@@ -145,7 +147,24 @@ fn overflow_during_the_command() -> Result<()> {
         moments["first_mono_ns"].as_u64() < moments["last_mono_ns"].as_u64(),
         "{row}"
     );
+    ensure_incidents(run, refused)?;
+    let diagnoses = run["diagnoses"].as_array().context("no diagnoses")?;
+    ensure!(
+        diagnoses.len() == 1 && diagnoses[0]["addr"] == row["addr"],
+        "{run}"
+    );
     ensure_rows(report.summary()?, &truth, wire.netns())
+}
+
+/// All that was refused is in incidents, and nothing else.
+fn ensure_incidents(run: &Value, refused: u64) -> Result<()> {
+    let incidents = run["incidents"].as_array().context("no incidents")?;
+    let drops = incidents.iter().filter_map(|one| one["drops"].as_u64());
+    ensure!(
+        drops.sum::<u64>() == refused && run["incidents_let_go"] == 0,
+        "the kernel refused {refused}: {run}"
+    );
+    Ok(())
 }
 
 fn clients(expected: &paths::Expected) -> usize {
@@ -265,6 +284,11 @@ fn counters_tier_counts_too() -> Result<()> {
     // None when sk_drops grew between a look at the counters and the look at listeners that follows it.
     let candidates = run["candidates"].as_array();
     ensure!(candidates.is_none_or(|all| all.len() == 1), "{run}");
+    // Without hooks nobody knows when whose client was refused.
+    for unknown in ["incidents", "diagnoses"] {
+        ensure!(run.get(unknown).is_none(), "{run}");
+    }
+    ensure!(run["stories"].is_null(), "{run}");
     Ok(())
 }
 

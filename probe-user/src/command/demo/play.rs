@@ -42,6 +42,7 @@ pub fn play(scene: &Scene, args: &DemoArgs) -> Result<(), Failure> {
         ))?;
     }
     let why_args = WhyArgs {
+        client: None,
         target: target.parse().map_err(Failure::failed)?,
         duration: DURATION,
         netns: format!("/proc/self/fd/{}", namespace.as_fd().as_raw_fd()),

@@ -3,6 +3,7 @@
 
 mod child;
 mod ledger;
+mod places;
 
 use std::{
     cell::{Cell, RefCell},
@@ -16,18 +17,26 @@ use std::{
 use clap::Args;
 use tokio::time::sleep;
 
-use self::{child::Child, ledger::Ledger};
+use self::{
+    child::Child,
+    ledger::Ledger,
+    places::{Hurt as HurtPlaces, Places},
+};
 use super::{
     Failure,
     judge::{self, Scope},
+    looks::{self, STATS},
     status,
     watch::{self, Conduct, ListenerFilter, WatchArgs},
 };
 use crate::{
     cause::Reasons,
+    enrich::Enricher,
     inspect::netns,
     loader::{Tier, reads_every_netns},
-    report::{Dropped, Ended, Format, Hurt, ListenerTally, Ran, Reporter, Summary},
+    report::{
+        Diagnosed, Dropped, Ended, Format, Hurt, Line, ListenerTally, Ran, Reporter, Summary,
+    },
 };
 
 /// When nothing was told for so long, the command's last packets have been dealt with.
@@ -97,38 +106,55 @@ struct Watched {
     filters: Vec<String>,
     ledger: Ledger,
     summary: Summary,
+    /// `None` without hooks.
+    diagnosed: Option<Diagnosed>,
 }
 
 fn watch_it_run(args: &RunArgs) -> Result<Watched, Failure> {
+    let has_hooks = args.tier != Some(Tier::Counters);
     let watch_args = WatchArgs {
         listeners: args.listeners.clone(),
         netns: args.netns.clone(),
         tier: args.tier,
+        stats: has_hooks.then_some(STATS),
+        stories: has_hooks,
         ..WatchArgs::default()
     };
     let child = Child::new();
     let ledger = RefCell::new(Ledger::default());
     let filters = RefCell::new(Vec::new());
     let last_line = Cell::new(Instant::now());
-    let watched = watch::run(
-        &watch_args,
-        Conduct {
-            ready: Box::new(|start| {
-                filters.borrow_mut().clone_from(&start.filters);
-                child.start(&args.command);
-            }),
-            until: Box::pin(async {
-                child.ended().await;
-                settle(&last_line).await;
-            }),
-            ends_by_signal: false,
-            signalled: Box::new(|kind| child.signalled(kind)),
-            ..Conduct::silent(|line| {
-                last_line.set(Instant::now());
-                ledger.borrow_mut().heed(line);
-            })
-        },
-    );
+    let incidents = looks::incidents();
+    let hurt = HurtPlaces::default();
+    let mut places = Places::new(&hurt);
+    let watch = || {
+        watch::run(
+            &watch_args,
+            Conduct {
+                ready: Box::new(|start| {
+                    filters.borrow_mut().clone_from(&start.filters);
+                    child.start(&args.command);
+                }),
+                until: Box::pin(async {
+                    child.ended().await;
+                    settle(&last_line).await;
+                }),
+                ends_by_signal: false,
+                signalled: Box::new(|kind| child.signalled(kind)),
+                ..Conduct::silent(|line| {
+                    // Figures and stories are told of when there is time.
+                    if !matches!(line, Line::Stats(_) | Line::Story(_)) {
+                        last_line.set(Instant::now());
+                    }
+                    ledger.borrow_mut().heed(line);
+                    places.heed(line);
+                    looks::hear(&incidents, line);
+                })
+            },
+        )
+    };
+    let find = |_, _, enricher: &mut Enricher| hurt.find(enricher);
+    let (watched, looks) = looks::while_watching(find, &incidents, watch)?;
     let outcome = child.outcome();
     let summary = watched.map_err(|failure| match &outcome {
         // Where the command has run, its own failure is the status.
@@ -138,11 +164,16 @@ fn watch_it_run(args: &RunArgs) -> Result<Watched, Failure> {
         _ => failure,
     })?;
     let (ended, lasted) = outcome?;
+    let told = looks::told(&incidents, &summary);
     Ok(Watched {
         ended,
         lasted,
         filters: filters.into_inner(),
         ledger: ledger.into_inner(),
+        diagnosed: has_hooks.then(|| Diagnosed {
+            places: places.diagnoses(&looks, &summary),
+            incidents: told,
+        }),
         summary,
     })
 }
@@ -154,6 +185,7 @@ fn judged(args: &RunArgs, watched: Watched) -> Ran {
         filters,
         ledger,
         summary,
+        diagnosed,
     } = watched;
     let scope = Scope {
         namespaces: None,
@@ -176,6 +208,7 @@ fn judged(args: &RunArgs, watched: Watched) -> Ran {
         doubts,
         hurt: summary.listeners.iter().map(hurt).collect(),
         candidates: ledger.candidates(),
+        diagnosed,
         summary,
     }
 }

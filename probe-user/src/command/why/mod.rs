@@ -1,7 +1,5 @@
 //! `whydrop why`: looks at a port, watches it, and answers why it refuses connections.
 
-mod gather;
-mod looks;
 mod place;
 mod probe;
 
@@ -13,10 +11,11 @@ use std::{
 
 use clap::Args;
 
-use self::gather::Heard;
 pub use self::place::Target;
 use super::{
-    Failure, say,
+    Failure,
+    looks::{self, Heard, STATS},
+    say,
     watch::{self, ClientFilter, Conduct, WatchArgs},
 };
 use crate::{
@@ -25,9 +24,6 @@ use crate::{
     loader::Tier,
     report::answer::{Answer, AnswerFormat, OfClient},
 };
-
-/// How often what listeners accepted is asked for.
-const STATS: Duration = Duration::from_millis(100);
 
 #[derive(Args, Clone, Debug)]
 pub struct WhyArgs {
@@ -91,46 +87,49 @@ pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
         ..WatchArgs::default()
     };
     let mut heard = Heard::of(args.client);
-    let (go, stop) = mpsc::channel();
+    let incidents = looks::incidents();
     let began = Instant::now();
-    let (summary, looks, tried) = thread::scope(|scope| {
-        let looker = scope.spawn(move || looks::look_on(&args.target, only, &stop));
-        let (attached, begin) = mpsc::channel();
-        let prober = args
-            .probe
-            .then(|| scope.spawn(|| probe::connect(&args.target, &now, begin)));
-        let summary = watch::run(
-            &watch_args,
-            Conduct {
-                ready: Box::new(move |_| {
-                    let _ = attached.send(());
-                    ready();
-                    if args.format == AnswerFormat::Text {
-                        let _ = say(format_args!(
-                            "watching for {:?} (Ctrl-C ends it with an answer)",
-                            args.duration
-                        ));
-                    }
-                }),
-                ..Conduct::silent(|line| heard.line(line))
-            },
-        );
-        drop(go);
-        let looks = looker
-            .join()
-            .map_err(|_| Failure::failed("the thread that looks at the listener panicked"));
-        let tried = prober.map(|prober| {
-            prober
-                .join()
-                .map_err(|_| Failure::failed("the thread that connects panicked"))
-        });
-        (summary, looks, tried)
-    });
-    let (summary, looks, tried) = (summary?, looks?, tried.transpose()?);
+    let find =
+        |look, found, enricher: &mut Enricher| args.target.again(look, only, found, enricher);
+    let watch = || {
+        thread::scope(|scope| {
+            let (attached, begin) = mpsc::channel();
+            let prober = args
+                .probe
+                .then(|| scope.spawn(|| probe::connect(&args.target, &now, begin)));
+            let summary = watch::run(
+                &watch_args,
+                Conduct {
+                    ready: Box::new(move |_| {
+                        let _ = attached.send(());
+                        ready();
+                        if args.format == AnswerFormat::Text {
+                            let _ = say(format_args!(
+                                "watching for {:?} (Ctrl-C ends it with an answer)",
+                                args.duration
+                            ));
+                        }
+                    }),
+                    ..Conduct::silent(|line| {
+                        heard.line(line);
+                        looks::hear(&incidents, line);
+                    })
+                },
+            );
+            let tried = prober.map(|prober| {
+                prober
+                    .join()
+                    .map_err(|_| Failure::failed("the thread that connects panicked"))
+            });
+            (summary, tried)
+        })
+    };
+    let ((summary, tried), looks) = looks::while_watching(find, &incidents, watch)?;
+    let (summary, tried) = (summary?, tried.transpose()?);
     let first_drop = heard.first_drop.map(|first| first - began);
     let untold = heard.untold() + summary.loss.total();
-    let mut signals = gather::signals(heard, &looks, &summary);
-    let netns = place::ask_host(&mut signals, &looks, only, &mut enricher);
+    let mut signals = looks::signals(heard, &looks, &summary);
+    let netns = looks::ask_host(&mut signals, &looks, only, &mut enricher);
     signals.untracked = place::untracked_since(&now, netns, &mut enricher);
     let diagnosis = diagnose(&signals);
     Ok(Answer {
@@ -142,6 +141,7 @@ pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
         now,
         signals,
         diagnosis,
+        incidents: looks::told(&incidents, &summary),
         first_drop,
         tried: tried.flatten(),
         tier: summary.tier,

@@ -1,18 +1,19 @@
 //! Where the listener is, or should be: from what was asked for to what is there now.
 
-use std::{collections::BTreeSet, fmt, net::SocketAddr, str::FromStr};
+use std::{fmt, net::SocketAddr, str::FromStr};
 
-use super::looks::Looks;
 use crate::{
-    command::watch::ListenerFilter,
-    diagnose::{Signals, Sysctls},
+    command::{looks::sysctls, watch::ListenerFilter},
     enrich::Enricher,
-    inspect::{conntrack, diag::ListenerSnapshot, kernel_log, netns, sysctl},
+    inspect::{conntrack, diag::ListenerSnapshot, kernel_log, netns},
     report::answer::{Listening, Now},
 };
 
 /// Lines of the kernel's log that are shown.
 const LOG_LINES_AT_MOST: usize = 3;
+
+/// Of so many looks one is at every namespace.
+const WIDE_EVERY: u32 = 20;
 
 /// A port, and an address of it.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +53,26 @@ impl Target {
         let mut all = self.on_port(namespaces, enricher);
         all.retain(|(_, listener)| self.0.takes_listener(listener.addr));
         all
+    }
+
+    /// For the looks during a watch: of this namespace, or else where some were found before.
+    pub fn again(
+        &self,
+        look: u32,
+        only: Option<u32>,
+        found: Vec<u32>,
+        enricher: &mut Enricher,
+    ) -> Vec<(u32, ListenerSnapshot)> {
+        let places = match only {
+            Some(netns) => vec![netns],
+            // A host may have a thousand namespaces: most looks are at those where somebody listens.
+            None if look.is_multiple_of(WIDE_EVERY) => {
+                enricher.registry.refresh();
+                enricher.registry.iter().collect()
+            }
+            None => found,
+        };
+        self.listeners(&places, enricher)
     }
 
     fn on_port(&self, namespaces: &[u32], enricher: &mut Enricher) -> Vec<(u32, ListenerSnapshot)> {
@@ -110,57 +131,6 @@ impl Target {
         }
         Some(addr)
     }
-}
-
-fn sysctls(netns: u32, enricher: &mut Enricher) -> Sysctls {
-    let [somaxconn, syncookies, abort_on_overflow, max_syn_backlog] = sysctl::read(
-        &mut enricher.registry,
-        netns,
-        [
-            "core/somaxconn",
-            "ipv4/tcp_syncookies",
-            "ipv4/tcp_abort_on_overflow",
-            "ipv4/tcp_max_syn_backlog",
-        ],
-    )
-    .unwrap_or_default();
-    Sysctls {
-        somaxconn,
-        syncookies,
-        abort_on_overflow,
-        max_syn_backlog,
-    }
-}
-
-/// Adds what the namespace itself says: that of the listener which refused most, else the one asked for.
-/// Says which.
-pub fn ask_host(
-    signals: &mut Signals,
-    looks: &Looks,
-    only: Option<u32>,
-    enricher: &mut Enricher,
-) -> u32 {
-    let worst = signals.worst().map(|worst| worst.cookie);
-    let of_worst = looks
-        .queues
-        .values()
-        .find(|queue| Some(queue.last.cookie) == worst)
-        .map(|queue| queue.netns);
-    let seen: BTreeSet<u32> = looks.queues.values().map(|queue| queue.netns).collect();
-    let netns = of_worst
-        .or(only)
-        .or_else(|| seen.first().copied())
-        .or_else(|| netns::current().ok())
-        .unwrap_or(0);
-    signals.sysctls = sysctls(netns, enricher);
-    let [count, most] = sysctl::read(
-        &mut enricher.registry,
-        netns,
-        ["netfilter/nf_conntrack_count", "netfilter/nf_conntrack_max"],
-    )
-    .unwrap_or_default();
-    signals.conntrack = count.zip(most);
-    netns
 }
 
 /// What conntrack of this namespace has dropped since it was looked at.

@@ -8,6 +8,7 @@ mod path;
 mod place;
 mod sound;
 mod syn;
+mod when;
 
 use std::cell::RefCell;
 use std::io::Write;

@@ -1,5 +1,5 @@
-//! Looks at the listeners of a port, and at the processes that hold them while a
-//! queue is over its limit: a thread of its own, twenty times a second.
+//! Looks at listeners, and at the processes that hold them while a queue is
+//! over its limit: a thread of its own, twenty times a second.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -8,20 +8,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Target;
+use super::{Shared, doing::Doing, take};
 use crate::{
     enrich::Enricher,
+    incident::{Fact, Place, What},
     inspect::{
         cgroup::{Cgroups, Stall, stall},
+        clock::mono_ns,
         diag::ListenerSnapshot,
         task,
     },
 };
 
 const PERIOD: Duration = Duration::from_millis(50);
-
-/// Of so many looks one is at every namespace.
-const WIDE_EVERY: u32 = 20;
 
 /// Processes that are looked at for one listener.
 const PROCESSES_AT_MOST: usize = 16;
@@ -102,25 +101,22 @@ pub struct Looks {
     pub processes: HashMap<u32, ProcessLooks>,
 }
 
+/// Whom to look at: called with the number of the look and the namespaces where somebody was found.
+pub trait Finds: FnMut(u32, Vec<u32>, &mut Enricher) -> Vec<(u32, ListenerSnapshot)> {}
+
+impl<F: FnMut(u32, Vec<u32>, &mut Enricher) -> Vec<(u32, ListenerSnapshot)>> Finds for F {}
+
 /// Looks until the other end of `stop` is gone.
-pub fn look_on(target: &Target, netns: Option<u32>, stop: &Receiver<()>) -> Looks {
+pub fn look_on(mut find: impl Finds, incidents: &Shared, stop: &Receiver<()>) -> Looks {
     let mut enricher = Enricher::new();
     let cgroups = Cgroups::new();
     let mount = cgroups.mount_point();
     let mut looks = Looks::default();
     for look in 0_u32.. {
-        let places = match netns {
-            Some(netns) => vec![netns],
-            // A host may have a thousand namespaces: most looks are at those where somebody listens.
-            None if look % WIDE_EVERY == 0 => {
-                enricher.registry.refresh();
-                enricher.registry.iter().collect()
-            }
-            None => looks.places(),
-        };
         enricher.tick(Instant::now());
-        let listeners = target.listeners(&places, &mut enricher);
-        looks.look(listeners, &mut enricher, &cgroups, mount.as_ref());
+        let listeners = find(look, looks.places(), &mut enricher);
+        let facts = looks.look(listeners, &mut enricher, &cgroups, mount.as_ref());
+        take(incidents, facts);
         match stop.recv_timeout(PERIOD) {
             Err(RecvTimeoutError::Timeout) => {}
             Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
@@ -143,10 +139,12 @@ impl Looks {
         enricher: &mut Enricher,
         cgroups: &Cgroups,
         mount: Option<&PathBuf>,
-    ) {
+    ) -> Vec<Fact> {
         let mut pressed = Vec::new();
+        let mut facts = Vec::new();
         for (netns, listener) in listeners {
             let now = Instant::now();
+            facts.push(fact(netns, &listener));
             let (owner, _) = enricher.identity(&listener);
             let key = (netns, listener.cookie);
             let queue = self
@@ -179,10 +177,16 @@ impl Looks {
         }
         pids.sort_unstable();
         pids.dedup();
+        let mut doing: HashMap<u32, Vec<String>> = HashMap::new();
         for pid in pids {
             let Some(process) = task::look(pid) else {
                 continue;
             };
+            let threads = process.threads.iter();
+            doing.insert(
+                pid,
+                threads.map(|thread| Doing::of(thread).name()).collect(),
+            );
             let of_process = self.processes.entry(pid).or_default();
             of_process.saw(process);
             if let (Some(mount), Some(cgroup)) = (mount, cgroups.of_process(pid)) {
@@ -196,6 +200,43 @@ impl Looks {
                 process.last = None;
             }
         }
+        for fact in &mut facts {
+            let key = (fact.place.netns, fact.cookie);
+            if let (Some(queue), true) = (self.queues.get(&key), pressed.contains(&key))
+                && let What::Look { doing: found, .. } = &mut fact.what
+            {
+                let names = queue.owners.iter().filter_map(|pid| doing.get(pid));
+                for name in names.flatten() {
+                    *found.entry(name.clone()).or_default() += 1;
+                }
+            }
+        }
+        facts
+    }
+
+    /// What was found at this place only.
+    pub fn of(&self, place: Place) -> Self {
+        let mut queues = self.queues.clone();
+        queues.retain(|_, queue| queue.place() == place);
+        Self {
+            queues,
+            processes: self.processes.clone(),
+        }
+    }
+}
+
+fn fact(netns: u32, listener: &ListenerSnapshot) -> Fact {
+    Fact {
+        mono_ns: mono_ns(),
+        place: Place {
+            netns,
+            addr: listener.addr,
+        },
+        cookie: listener.cookie,
+        what: What::Look {
+            queue: (listener.accept_queue_len, listener.accept_queue_limit),
+            doing: BTreeMap::new(),
+        },
     }
 }
 
@@ -214,6 +255,13 @@ impl Queue {
             polled: 0,
             unpolled: 0,
             is_full: false,
+        }
+    }
+
+    pub const fn place(&self) -> Place {
+        Place {
+            netns: self.netns,
+            addr: self.last.addr,
         }
     }
 
@@ -277,18 +325,11 @@ impl ProcessLooks {
 
 impl ThreadLooks {
     fn saw(&mut self, now: &task::Thread, before: Option<&task::Thread>) {
-        match (now.state, now.syscall) {
-            ('T' | 't', _) => self.stopped += 1,
-            ('S', Some(number)) if task::waits_for_connections(number) => self.waiting += 1,
-            ('S' | 'D', Some(number)) => {
-                let syscall = task::syscall_name(number);
-                let place = match &now.wchan {
-                    Some(wchan) => format!("{syscall} ({wchan})"),
-                    None => syscall,
-                };
-                *self.blocked.entry(place).or_default() += 1;
-            }
-            _ => {}
+        match Doing::of(now) {
+            Doing::Stopped => self.stopped += 1,
+            Doing::Waiting => self.waiting += 1,
+            Doing::Blocked(place) => *self.blocked.entry(place).or_default() += 1,
+            Doing::Running | Doing::Unknown => {}
         }
         let grown = |counter: fn(&task::Thread) -> Option<u64>| {
             Some(counter(now)?.saturating_sub(counter(before?)?))

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::looks::{Looks, ProcessLooks, Queue, ThreadLooks};
+use super::looking::{Looks, ProcessLooks, Queue, ThreadLooks};
 use crate::{
     command::watch::ClientFilter,
     decode::Kind,
@@ -110,6 +110,13 @@ impl Heard {
         if let Some(accepted) = row.accepted.number() {
             let known = self.accepted.entry((row.netns, row.cookie)).or_default();
             known.push((Instant::now(), accepted));
+        }
+    }
+
+    /// Forgets what listeners accepted, but for what they had at last.
+    pub fn keep_last(&mut self) {
+        for known in self.accepted.values_mut() {
+            known.drain(..known.len().saturating_sub(1));
         }
     }
 

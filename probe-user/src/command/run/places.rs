@@ -1,0 +1,245 @@
+//! The listeners that refuse while the command runs: lines come in, whom to
+//! look at goes out, and at the end the verdicts on each.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Mutex, PoisonError},
+};
+
+use crate::{
+    command::looks::{self, Heard, Looks},
+    diagnose::{Diagnosis, diagnose},
+    enrich::Enricher,
+    incident::Place,
+    inspect::diag::ListenerSnapshot,
+    report::{Causes, Line, ListenerStatsRow, ListenerTally, Summary},
+};
+
+/// Places that are looked at.
+const HURT_AT_MOST: usize = 16;
+
+/// Places that are remembered although nothing was refused there.
+const SOUND_AT_MOST: usize = 1024;
+
+/// Where to look: told by the lines, asked by the looks.
+#[derive(Default)]
+pub struct Hurt(Mutex<BTreeSet<Place>>);
+
+impl Hurt {
+    fn add(&self, place: Place) -> bool {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        places.len() < HURT_AT_MOST && places.insert(place)
+    }
+
+    fn all(&self) -> BTreeSet<Place> {
+        let places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        places.clone()
+    }
+
+    /// Who listens there now.
+    pub fn find(&self, enricher: &mut Enricher) -> Vec<(u32, ListenerSnapshot)> {
+        let places = self.all();
+        let ports: BTreeSet<(u32, u16)> = places
+            .iter()
+            .map(|place| (place.netns, place.addr.port()))
+            .collect();
+        let mut found = Vec::new();
+        for (netns, port) in ports {
+            let listeners = enricher.listeners_of(netns, port).unwrap_or_default();
+            let at = |addr| places.contains(&Place { netns, addr });
+            let hurt = listeners.into_iter().filter(|one| at(one.addr));
+            found.extend(hurt.map(|one| (netns, one)));
+        }
+        found
+    }
+}
+
+/// What the lines say of each place.
+pub struct Places<'a> {
+    hurt: &'a Hurt,
+    places: HashMap<Place, Told>,
+}
+
+#[derive(Default)]
+struct Told {
+    is_hurt: bool,
+    heard: Heard,
+    /// What happened there that is no refusal.
+    others: Causes,
+}
+
+impl<'a> Places<'a> {
+    pub fn new(hurt: &'a Hurt) -> Self {
+        Self {
+            hurt,
+            places: HashMap::new(),
+        }
+    }
+
+    /// To be told of every line.
+    pub fn heed(&mut self, line: &Line<'_>) {
+        let place = match line {
+            Line::Event(seen) => seen.event.listener.map(|at| (seen.event.netns, at.addr)),
+            Line::Sampled(sampled) => sampled.listener.map(|addr| (sampled.netns, addr)),
+            Line::Stats(row) => row.addr.map(|addr| (row.netns, addr)),
+            _ => None,
+        };
+        let Some((netns, addr)) = place else { return };
+        let place = Place { netns, addr };
+        if matches!(line, Line::Event(seen) if seen.event.kind.is_refusal()) && self.hurt.add(place)
+        {
+            self.places.entry(place).or_default().is_hurt = true;
+        }
+        if matches!(line, Line::Stats(_)) {
+            self.remember(place);
+        }
+        if let Some(told) = self.places.get_mut(&place) {
+            told.heed(line);
+        }
+    }
+
+    /// What was accepted before the first refusal is needed once there is one.
+    fn remember(&mut self, place: Place) {
+        if self.places.len() >= SOUND_AT_MOST && !self.places.contains_key(&place) {
+            self.places.retain(|_, told| told.is_hurt);
+        }
+        self.places.entry(place).or_default();
+    }
+
+    /// Where was refused, in the order of the summary, and why.
+    pub fn diagnoses(self, looks: &Looks, summary: &Summary) -> Vec<(Place, Diagnosis)> {
+        let mut enricher = Enricher::new();
+        let mut places = self.places;
+        let judge = |tally: &ListenerTally| {
+            let place = Place {
+                netns: tally.netns,
+                addr: tally.addr?,
+            };
+            // A place is judged once, however many listen there.
+            let told = places.remove(&place).filter(|told| told.is_hurt)?;
+            let looks = looks.of(place);
+            let summary = of_place(summary, place, told.others);
+            let mut signals = looks::signals(told.heard, &looks, &summary);
+            looks::ask_host(&mut signals, &looks, Some(place.netns), &mut enricher);
+            Some((place, diagnose(&signals)))
+        };
+        summary.listeners.iter().filter_map(judge).collect()
+    }
+}
+
+impl Told {
+    fn heed(&mut self, line: &Line<'_>) {
+        if self.is_hurt {
+            self.heard.line(line);
+        } else if matches!(line, Line::Stats(_)) {
+            self.heard.line(line);
+            self.heard.keep_last();
+        }
+        let (kind, cause, n) = match line {
+            Line::Event(seen) => (seen.event.kind, &seen.cause, 1),
+            Line::Sampled(sampled) => (sampled.kind, &sampled.cause, sampled.count),
+            _ => return,
+        };
+        if let (Some(cause), true, false) = (cause, self.is_hurt, kind.is_refusal()) {
+            let name = (kind, cause.id.clone().into_owned());
+            *self.others.entry(name).or_default() += n;
+        }
+    }
+}
+
+/// The part of a summary that is about one place: its refusals exactly, and of other events those that had a line.
+fn of_place(summary: &Summary, place: Place, others: Causes) -> Summary {
+    let is_tally = |tally: &ListenerTally| {
+        let addr = tally.addr;
+        (tally.netns, addr) == (place.netns, Some(place.addr))
+    };
+    let is_row = |row: &ListenerStatsRow| (row.netns, row.addr) == (place.netns, Some(place.addr));
+    let mut one = summary.clone();
+    one.listeners.retain(is_tally);
+    one.stats.retain(is_row);
+    one.counts.clear();
+    one.causes = others;
+    for tally in &one.listeners {
+        for (what, n) in &tally.counts {
+            *one.counts.entry(*what).or_default() += n;
+        }
+        for (name, n) in &tally.causes {
+            *one.causes.entry(name.clone()).or_default() += n;
+        }
+    }
+    one
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        command::judge::tests::summary,
+        decode::{Kind, Stage},
+        loader::Tier,
+        report::Sampled,
+    };
+
+    fn place(port: u16) -> Place {
+        Place {
+            netns: 7,
+            addr: ([127, 0, 0, 1], port).into(),
+        }
+    }
+
+    fn tally(port: u16, cookie: u64, refusals: u64) -> ListenerTally {
+        ListenerTally {
+            cookie,
+            netns: 7,
+            addr: Some(place(port).addr),
+            owner: Arc::from([]),
+            cgroup: None,
+            counts: [((Kind::Overflow, Some(Stage::Syn)), refusals)].into(),
+            causes: [((Kind::Overflow, "accept-queue-full".into()), refusals)].into(),
+        }
+    }
+
+    #[test]
+    fn a_place_is_judged_by_what_happened_there() {
+        let mut all = summary(Tier::Kprobe, Some(9), Some(0));
+        all.listeners = vec![tally(80, 5, 3), tally(80, 6, 2), tally(81, 7, 4)];
+        all.counts.insert((Kind::Overflow, Some(Stage::Syn)), 9);
+        let others = Causes::from([((Kind::CookieSent, "syn-queue-full".into()), 8)]);
+        let one = of_place(&all, place(80), others);
+        assert_eq!((one.listeners.len(), one.refusals()), (2, 5));
+        let causes: Vec<u64> = one.causes.values().copied().collect();
+        assert_eq!(causes.iter().sum::<u64>(), 13);
+    }
+
+    #[test]
+    fn who_never_refused_is_not_looked_at() {
+        let hurt = Hurt::default();
+        let mut places = Places::new(&hurt);
+        for port in 0..2 * SOUND_AT_MOST as u16 {
+            let row = ListenerStatsRow {
+                netns: 7,
+                addr: Some(place(port).addr),
+                ..ListenerStatsRow::default()
+            };
+            places.heed(&Line::Stats(&row));
+        }
+        let sampled = Sampled {
+            netns: 7,
+            listener: Some(place(2047).addr),
+            cookie: 5,
+            kind: Kind::CookieSent,
+            stage: Some(Stage::Syn),
+            cause: None,
+            count: 7,
+            clients: 2,
+            clients_exact: true,
+        };
+        places.heed(&Line::Sampled(&sampled));
+        assert!(hurt.all().is_empty());
+        assert!(places.places.len() <= SOUND_AT_MOST);
+        let quiet = summary(Tier::Kprobe, Some(0), Some(0));
+        assert!(places.diagnoses(&Looks::default(), &quiet).is_empty());
+    }
+}

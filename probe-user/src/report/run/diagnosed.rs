@@ -1,0 +1,102 @@
+//! When and why something was refused, place by place.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+    net::SocketAddr,
+};
+
+use serde::Serialize;
+
+use crate::{
+    diagnose::Diagnosis,
+    incident::{Incident, Place, Told},
+    report::{
+        Clock,
+        incident::{IncidentView, write_worst},
+        verdict::{VerdictView, write_verdict},
+    },
+};
+
+/// Incidents of one place that are shown for people.
+const INCIDENTS_AT_MOST: usize = 3;
+
+/// When and why something was refused.
+#[derive(Clone, Debug)]
+pub struct Diagnosed {
+    /// Where something was refused, the worst first, as far as there were not too many.
+    pub places: Vec<(Place, Diagnosis)>,
+    pub incidents: Told,
+}
+
+impl Diagnosed {
+    fn incidents_at(&self, place: Place) -> Vec<&Incident> {
+        let all = self.incidents.incidents.iter();
+        all.filter(|incident| incident.place == place).collect()
+    }
+
+    /// When it refused there so often, and why.
+    pub(super) fn write_place(
+        &self,
+        place: Place,
+        refusals: u64,
+        clock: Clock,
+        to: &mut String,
+    ) -> fmt::Result {
+        let mut text = String::new();
+        let incidents = self.incidents_at(place);
+        write_worst(&incidents, refusals, INCIDENTS_AT_MOST, clock, &mut text)?;
+        let of_place = self.places.iter().filter(|(at, _)| *at == place);
+        for verdict in of_place.flat_map(|(_, diagnosis)| &diagnosis.verdicts) {
+            write_verdict(verdict, &mut text)?;
+        }
+        for line in text.lines() {
+            writeln!(to, "  {line}")?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct DiagnosedView<'a> {
+    diagnoses: Vec<DiagnosisView<'a>>,
+    incidents: Vec<IncidentView<'a>>,
+    incidents_let_go: u64,
+}
+
+impl<'a> DiagnosedView<'a> {
+    pub(super) fn of(diagnosed: &'a Diagnosed, clock: Clock) -> Self {
+        let incidents = diagnosed.incidents.incidents.iter();
+        Self {
+            diagnoses: diagnosed.places.iter().map(DiagnosisView::of).collect(),
+            incidents: incidents
+                .map(|incident| IncidentView::of(incident, clock))
+                .collect(),
+            incidents_let_go: diagnosed.incidents.let_go,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct DiagnosisView<'a> {
+    netns: u32,
+    addr: SocketAddr,
+    verdicts: Vec<VerdictView<'a>>,
+    ruled_out: BTreeMap<&'static str, &'a str>,
+    abstained: &'a [&'static str],
+}
+
+impl<'a> DiagnosisView<'a> {
+    fn of((place, diagnosis): &'a (Place, Diagnosis)) -> Self {
+        let verify = || format!("whydrop verify {} --for 60s", place.addr);
+        let verdicts = diagnosis.verdicts.iter();
+        let ruled_out = diagnosis.ruled_out.iter();
+        Self {
+            netns: place.netns,
+            addr: place.addr,
+            verdicts: verdicts.map(|v| VerdictView::of(v, verify())).collect(),
+            ruled_out: ruled_out.map(|rule| (rule.id, rule.why.as_str())).collect(),
+            abstained: &diagnosis.abstained,
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! When it was refused: what the verdict rests on, over time.
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use whydrop_tests::holder::Work;
+use whydrop_tests::netns::Netns;
+
+use super::{BACKLOG, expect, held, pressed};
+
+#[test]
+fn stopped_before_the_watch_and_to_its_end() -> Result<()> {
+    let netns = Netns::new()?;
+    let (to, holder) = held(&netns, BACKLOG, Work::Serve { rest_us: 0 })?;
+    let pid = Pid::from_raw(holder.pid() as i32).context("no pid")?;
+    kill_process(pid, Signal::STOP)?;
+    let answer = pressed(&netns, to);
+    kill_process(pid, Signal::CONT)?;
+    let answer = answer?;
+    expect(&answer, &["acceptor-stopped"])?;
+    let overflows = answer["causes"]["overflow/accept-queue-full"].as_u64();
+    let overflows = overflows.context("no overflows")?;
+    let [incident] = answer["incidents"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice)
+    else {
+        bail!("not one incident: {answer:#}");
+    };
+    // Clients come while the watch ends, too: such a drop may have a line and be in no count.
+    let drops = incident["drops"].as_u64().context("no drops")?;
+    ensure!((overflows..overflows + 5).contains(&drops), "{answer:#}");
+    let gap = &incident["accept_gap"];
+    ensure!(gap["at_least"] == true, "{incident:#}");
+    ensure!(gap["ms"].as_u64() > Some(1000), "{incident:#}");
+    let threads = incident["threads"].as_object().context("no threads")?;
+    ensure!(threads.keys().eq(["stopped"]), "{incident:#}");
+    Ok(())
+}
