@@ -64,6 +64,8 @@ pub struct Member {
     pub wait: Option<(Duration, Duration)>,
     /// Looks at the queue, how many found it over its limit, and how many at most a tenth full.
     pub looks: u32,
+    /// The first and the last look that found it, of all looks.
+    pub seen: (u32, u32),
     pub full_looks: u32,
     pub drained_looks: u32,
     /// The longest stretch of looks that found it over its limit.
@@ -77,6 +79,13 @@ pub struct Member {
 }
 
 impl Member {
+    /// Whether another was there for at least half of its time, so that clients could have been that one's.
+    pub fn is_beside(&self, other: &Self) -> bool {
+        let looks = |(first, last): (u32, u32)| (last + 1).saturating_sub(first);
+        let both = (self.seen.0.max(other.seen.0), self.seen.1.min(other.seen.1));
+        looks(both) * 2 >= looks(self.seen)
+    }
+
     /// Over its limit for so long at a stretch that it is no burst: whoever accepts stood still, or was slower than who came.
     pub fn is_pinned(&self) -> bool {
         self.full_looks >= 3 && self.longest_full >= STRETCH

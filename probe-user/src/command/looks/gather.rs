@@ -262,6 +262,7 @@ fn member(
         syn_peak: row.map_or(0, |row| row.syn_queue.0),
         wait,
         looks: queue.looks,
+        seen: queue.seen,
         full_looks: queue.full,
         drained_looks: queue.drained,
         longest_full: longest.unwrap_or_default(),

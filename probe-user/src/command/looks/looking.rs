@@ -34,6 +34,8 @@ pub struct Queue {
     pub netns: u32,
     pub last: ListenerSnapshot,
     pub looks: u32,
+    /// The first and the last of all looks that found it.
+    pub seen: (u32, u32),
     pub full: u32,
     pub drained: u32,
     pub peak: u32,
@@ -96,6 +98,8 @@ impl CgroupLooks {
 /// Everything that was found.
 #[derive(Default)]
 pub struct Looks {
+    /// So many have been taken.
+    taken: u32,
     /// By namespace and cookie.
     pub queues: BTreeMap<(u32, u64), Queue>,
     pub processes: HashMap<u32, ProcessLooks>,
@@ -140,6 +144,7 @@ impl Looks {
         cgroups: &Cgroups,
         mount: Option<&PathBuf>,
     ) -> Vec<Fact> {
+        self.taken += 1;
         let mut pressed = Vec::new();
         let mut facts = Vec::new();
         for (netns, listener) in listeners {
@@ -151,6 +156,7 @@ impl Looks {
                 .queues
                 .entry(key)
                 .or_insert_with(|| Queue::new(netns, &listener));
+            queue.seen = (queue.seen.0.min(self.taken), self.taken);
             queue.owners_in_all = owner.len();
             queue.owners = owner.iter().map(|owner| owner.pid).collect();
             queue.owners.truncate(PROCESSES_AT_MOST);
@@ -246,6 +252,7 @@ impl Queue {
             netns,
             last: listener.clone(),
             looks: 0,
+            seen: (u32::MAX, 0),
             full: 0,
             drained: 0,
             peak: 0,

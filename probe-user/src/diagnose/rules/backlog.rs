@@ -38,10 +38,16 @@ pub(super) fn imbalance(signals: &Signals) -> Judged {
         return Judged::Abstains;
     };
     let all: u64 = signals.members.iter().map(|member| member.refusals).sum();
-    let others_full = signals
+    let others: Vec<&Member> = signals
         .members
         .iter()
-        .filter(|member| member.cookie != worst.cookie)
+        .filter(|member| member.cookie != worst.cookie && worst.is_beside(member))
+        .collect();
+    if others.is_empty() {
+        return Judged::No("no other listener was there at the same time".into());
+    }
+    let others_full = others
+        .iter()
         .any(|member| u64::from(member.peak) * 2 > u64::from(member.limit));
     if worst.refusals * 10 < all * 8 || others_full {
         return Judged::No("another member was full too".into());

@@ -14,9 +14,15 @@ pub(super) fn elsewhere(signals: &Signals) -> Judged {
             "listener-in-other-namespace",
         ],
     );
-    let Judged::Yes(confidence, mut found) = judged else {
+    let Judged::Yes(mut confidence, mut found) = judged else {
         return judged;
     };
+    let here = signals.of(Kind::Refused, "listener-on-other-address")
+        + signals.of(Kind::Refused, "listener-on-other-device");
+    if here == 0 {
+        // Who listens in another namespace may have nothing to do with whom clients look for.
+        confidence = Confidence::Likely;
+    }
     found.extend(
         signals
             .elsewhere

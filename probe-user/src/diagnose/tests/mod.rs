@@ -180,6 +180,17 @@ fn cases() -> Vec<Case> {
         ("somaxconn-clamps-backlog", burst(), |s| {
             s.sysctls.somaxconn = Some(16);
         }),
+        // Two generations of one listener, one after the other, are no group.
+        ("backlog-too-small", burst(), |s| {
+            s.members[0].seen = (11, 30);
+            s.members.push(Member {
+                cookie: 2,
+                limit: 16,
+                looks: 10,
+                seen: (1, 10),
+                ..Member::default()
+            });
+        }),
         // A pause of the application among many looks at a drained queue is no burst.
         ("acceptor-stopped", burst(), |s| {
             s.members[0].full_looks = 6;
