@@ -45,6 +45,8 @@ pub struct Queue {
     pub owners_in_all: usize,
     pub polled: u32,
     pub unpolled: u32,
+    /// In how many looks an epoll instance of an owner waited for it.
+    pollers: BTreeMap<u32, u32>,
     is_full: bool,
 }
 
@@ -166,15 +168,12 @@ impl Looks {
                 continue;
             };
             let inode = queue.last.inode;
-            let polls = queue
+            let polls: Vec<(u32, bool)> = queue
                 .owners
                 .iter()
-                .filter_map(|pid| task::is_polled(*pid, inode));
-            match polls.max() {
-                Some(true) => queue.polled += 1,
-                Some(false) => queue.unpolled += 1,
-                None => {}
-            }
+                .filter_map(|pid| Some((*pid, task::is_polled(*pid, inode)?)))
+                .collect();
+            queue.polls(&polls);
             pids.extend(queue.owners.iter().copied());
         }
         pids.sort_unstable();
@@ -213,8 +212,37 @@ impl Queue {
             owners_in_all: 0,
             polled: 0,
             unpolled: 0,
+            pollers: BTreeMap::new(),
             is_full: false,
         }
+    }
+
+    /// Whose epoll instances wait for it, of the owners that have any.
+    fn polls(&mut self, polls: &[(u32, bool)]) {
+        match polls.iter().map(|(_, waits)| *waits).max() {
+            Some(true) => self.polled += 1,
+            Some(false) => self.unpolled += 1,
+            None => {}
+        }
+        for (pid, _) in polls.iter().filter(|(_, waits)| *waits) {
+            *self.pollers.entry(*pid).or_default() += 1;
+        }
+    }
+
+    /// Those owners that are to accept, and how many there are in all. Where epoll instances wait for it, only their
+    /// processes are: others, such as the master of nginx, hold it for their children.
+    pub fn acceptors(&self) -> (Vec<u32>, usize) {
+        let is_poller = |pid: &&u32| {
+            let looks = self.pollers.get(pid);
+            looks.is_some_and(|looks| looks * 2 > self.polled + self.unpolled)
+        };
+        let pollers: Vec<u32> = self.owners.iter().filter(is_poller).copied().collect();
+        // One that was not looked at may be a poller too.
+        if pollers.is_empty() || self.owners_in_all > self.owners.len() {
+            return (self.owners.clone(), self.owners_in_all);
+        }
+        let n = pollers.len();
+        (pollers, n)
     }
 
     /// Whether it is over its limit now.
