@@ -325,3 +325,56 @@ impl ThreadLooks {
         self.waited_ns += grown(|thread| thread.waited_ns).unwrap_or(0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MASTER: u32 = 1;
+    const WORKER: u32 = 2;
+
+    fn queue(owners_in_all: usize) -> Queue {
+        let listener = ListenerSnapshot {
+            cookie: 1,
+            addr: "127.0.0.1:80".parse().unwrap(),
+            v6only: None,
+            ifindex: 0,
+            inode: 1,
+            uid: 0,
+            accept_queue_len: 9,
+            accept_queue_limit: 8,
+            drops: None,
+            cgroup_id: None,
+            taken_mono_ns: 1,
+        };
+        Queue {
+            owners: vec![MASTER, WORKER],
+            owners_in_all,
+            ..Queue::new(7, &listener)
+        }
+    }
+
+    #[test]
+    fn who_waits_for_it_is_to_accept() {
+        let mut queue = queue(2);
+        queue.polls(&[(WORKER, true)]);
+        queue.polls(&[(MASTER, false), (WORKER, true)]);
+        assert_eq!(queue.acceptors(), (vec![WORKER], 1));
+    }
+
+    #[test]
+    fn all_owners_are_where_mostly_nobody_waits_for_it() {
+        let mut queue = queue(2);
+        assert_eq!(queue.acceptors(), (vec![MASTER, WORKER], 2));
+        queue.polls(&[(WORKER, true)]);
+        queue.polls(&[(WORKER, false)]);
+        assert_eq!(queue.acceptors(), (vec![MASTER, WORKER], 2));
+    }
+
+    #[test]
+    fn of_more_owners_than_are_looked_at_none_is_left_out() {
+        let mut queue = queue(3);
+        queue.polls(&[(WORKER, true)]);
+        assert_eq!(queue.acceptors(), (vec![MASTER, WORKER], 3));
+    }
+}
