@@ -25,10 +25,21 @@ fn nginx(netns: &Netns, name: &str, workers: usize, listen: &str) -> Result<Serv
     let program = file_of("nginx", "usr/sbin/nginx")?;
     let arguments = ["-e", "stderr", "-c", &path];
     let server = Server::start(netns, TO, directory, &program, &arguments)?;
-    wait_until("all workers", soon(), || {
-        Ok(server.workers()?.len() == workers)
+    // One that is stopped before has not asked for connections yet.
+    wait_until("all workers in epoll_wait", soon(), || {
+        let ready = server
+            .workers()?
+            .into_iter()
+            .filter(|pid| is_in_epoll_wait(*pid));
+        Ok(ready.count() == workers)
     })?;
     Ok(server)
+}
+
+fn is_in_epoll_wait(pid: Pid) -> bool {
+    let syscall = std::fs::read_to_string(format!("/proc/{}/syscall", pid.as_raw_nonzero()));
+    let number = libc::SYS_epoll_wait.to_string();
+    syscall.is_ok_and(|text| text.split(' ').next() == Some(&number))
 }
 
 fn worker(nginx: &Server) -> Result<Pid> {
