@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, setpriority_process};
 
 use crate::client::Client;
 use crate::deadline::{ready, wait_until};
@@ -109,7 +109,7 @@ impl Server {
             });
         }
         let mut unshare = netns.spawn(&mut command)?;
-        put_first(unshare.id())?;
+        set_session_nice(unshare.id(), NICE)?;
         let main = wait_for_child(&mut unshare, &log)?;
         let mut server = Self {
             unshare,
@@ -138,6 +138,14 @@ impl Server {
         children(self.main)
     }
 
+    /// From now on it is no more to the scheduler than its clients are.
+    pub fn be_as_others(&self) -> Result<()> {
+        for pid in self.workers()?.into_iter().chain([self.main]) {
+            setpriority_process(Some(pid), 0)?;
+        }
+        set_session_nice(self.unshare.id(), 0)
+    }
+
     pub fn ensure_alive(&mut self) -> Result<()> {
         if let Some(status) = self.unshare.try_wait()? {
             let log = self.directory.path().join("log");
@@ -156,10 +164,10 @@ impl Drop for Server {
 }
 
 /// Where the kernel schedules by session (kernel/sched/autogroup.c), its session counts.
-fn put_first(pid: u32) -> Result<()> {
+fn set_session_nice(pid: u32, nice: i32) -> Result<()> {
     let path = format!("/proc/{pid}/autogroup");
     if Path::new(&path).exists() {
-        fs::write(&path, NICE.to_string()).with_context(|| format!("write {path}"))?;
+        fs::write(&path, nice.to_string()).with_context(|| format!("write {path}"))?;
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [truth, given] = [&self.truth, &self.given].map(|ids| joined(ids));
+        let [truth, given] = [&self.truth, &self.given].map(joined);
         write!(f, "{}: {truth}, answered {given}", self.test)
     }
 }

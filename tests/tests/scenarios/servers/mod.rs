@@ -16,10 +16,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{CpuSet, sched_setaffinity};
 use serde_json::Value;
 use whydrop_tests::client::{Client, connect_here};
 use whydrop_tests::deadline::{ready, soon, wait_until};
 use whydrop_tests::netns::Netns;
+use whydrop_tests::server::Server;
 use whydrop_tests::verdict::say_verdict;
 use whydrop_tests::whydrop::{binary, forced_tier};
 
@@ -83,13 +85,22 @@ fn crowd(clients: usize) -> Result<Vec<Client>> {
     (0..clients).map(|_| connect_here(TO)).collect()
 }
 
-/// Bursts of clients that leave at once.
-fn bursts(netns: &Netns) -> Result<Value> {
+/// Bursts of clients that leave at once. They and the server share a CPU: else a fast server keeps up with them.
+fn bursts(netns: &Netns, server: &Server) -> Result<Value> {
+    let mut cpu = CpuSet::new();
+    cpu.set(0);
+    server.be_as_others()?;
+    for pid in server.workers()?.into_iter().chain([server.main()]) {
+        sched_setaffinity(Some(pid), &cpu)?;
+    }
     let mut last: Option<Instant> = None;
     why(netns, || {
         if last.is_none_or(|last| last.elapsed() > PAUSE) {
             last = Some(Instant::now());
-            netns.run(|| crowd(CLIENTS * 3).map(drop))??;
+            netns.run(|| {
+                sched_setaffinity(None, &cpu)?;
+                crowd(CLIENTS * 3).map(drop)
+            })??;
         }
         Ok(())
     })
