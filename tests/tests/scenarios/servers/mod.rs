@@ -85,20 +85,29 @@ fn crowd(clients: usize) -> Result<Vec<Client>> {
     (0..clients).map(|_| connect_here(TO)).collect()
 }
 
-/// Bursts of clients that leave at once. They and the server share a CPU: else a fast server keeps up with them.
-fn bursts(netns: &Netns, server: &Server) -> Result<Value> {
-    let mut cpu = CpuSet::new();
-    cpu.set(0);
+/// A server so fast that it keeps up with its clients is to share their CPU.
+fn slow_down(server: &Server) -> Result<()> {
     server.be_as_others()?;
     for pid in server.workers()?.into_iter().chain([server.main()]) {
-        sched_setaffinity(Some(pid), &cpu)?;
+        sched_setaffinity(Some(pid), &first_cpu())?;
     }
+    Ok(())
+}
+
+fn first_cpu() -> CpuSet {
+    let mut cpus = CpuSet::new();
+    cpus.set(0);
+    cpus
+}
+
+/// Bursts of clients that leave at once.
+fn bursts(netns: &Netns) -> Result<Value> {
     let mut last: Option<Instant> = None;
     why(netns, || {
         if last.is_none_or(|last| last.elapsed() > PAUSE) {
             last = Some(Instant::now());
             netns.run(|| {
-                sched_setaffinity(None, &cpu)?;
+                sched_setaffinity(None, &first_cpu())?;
                 crowd(CLIENTS * 3).map(drop)
             })??;
         }

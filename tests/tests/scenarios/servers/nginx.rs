@@ -6,7 +6,7 @@ use whydrop_tests::deadline::{soon, wait_until};
 use whydrop_tests::netns::Netns;
 use whydrop_tests::server::{Directory, Server, file_of};
 
-use super::{CLIENTS, TO, bursts, expect, get, pressed, signal, why};
+use super::{CLIENTS, TO, bursts, expect, get, pressed, signal, slow_down, why};
 
 fn nginx(netns: &Netns, name: &str, workers: usize, listen: &str) -> Result<Server> {
     let directory = Directory::new(name)?;
@@ -70,7 +70,8 @@ fn all_of_it_stopped() -> Result<()> {
 fn burst_longer_than_its_backlog() -> Result<()> {
     let netns = Netns::new()?;
     let nginx = nginx(&netns, "nginx-burst", 1, "backlog=8")?;
-    expect(&bursts(&netns, &nginx)?, &["backlog-too-small"])
+    slow_down(&nginx)?;
+    expect(&bursts(&netns)?, &["backlog-too-small"])
 }
 
 /// Its queue is full, and clients wait in it although the other worker has time.
