@@ -27,6 +27,7 @@ pub mod peer;
 pub mod ping;
 pub mod requests;
 pub mod segment;
+pub mod server;
 pub mod sock_destroy;
 pub mod sockaddr;
 pub mod socket_options;

@@ -6,7 +6,9 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::{Child, Command};
 use std::thread;
 
 use anyhow::{Context, Result, ensure};
@@ -81,6 +83,21 @@ impl Netns {
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
+    }
+
+    /// Starts a program in this namespace, as a child of the calling thread.
+    pub fn spawn(&self, command: &mut Command) -> Result<Child> {
+        let namespace = self.namespace.try_clone()?;
+        // SAFETY: only setns(2) after the fork, on a descriptor that the command owns.
+        unsafe {
+            command.pre_exec(move || {
+                let network = Some(LinkNameSpaceType::Network);
+                Ok(move_into_link_name_space(namespace.as_fd(), network)?)
+            });
+        }
+        command
+            .spawn()
+            .with_context(|| format!("start {command:?}"))
     }
 
     /// Sets `/proc/sys/<name>` of this namespace.

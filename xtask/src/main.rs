@@ -6,6 +6,7 @@
 
 mod artifacts;
 mod bpf_linker;
+mod lab;
 mod proc;
 mod setup;
 mod table;
@@ -47,6 +48,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Make on this kernel what `whydrop why` can answer, several times, and print how often the answer was the truth.
+    Lab(lab::Args),
     /// Build whydrop and trace a listener that overflows, live, in a private network namespace.
     Demo {
         /// Given to `whydrop demo` as they are.
@@ -85,6 +88,7 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Table { check: true } => table::check()?,
         Command::Table { check: false } => table::update()?,
+        Command::Lab(args) => lab::run(&args)?,
         Command::Demo { args } => {
             setup::run(setup::Needs::Build)?;
             demo(&args)?;

@@ -14,6 +14,7 @@ use crate::{bpf_linker, proc};
 pub enum Needs {
     Build,
     BuildAndVms,
+    Lab,
 }
 
 /// rustc-web with its BPF core compiles the kernel side; LLVM and friends build bpf-linker; gcc links the user side.
@@ -37,11 +38,15 @@ const VM_PACKAGES: &[&str] = &[
     "debian-archive-keyring",
 ];
 
+/// Those servers of the laboratory that start nothing when they are installed; lab/servers.rs unpacks the others.
+const LAB_PACKAGES: &[&str] = &["nodejs", "openjdk-17-jdk-headless", "python3"];
+
 pub fn run(needs: Needs) -> Result<()> {
     rustup_components()?;
     let packages: Vec<&str> = match needs {
         Needs::Build => BUILD_PACKAGES.to_vec(),
         Needs::BuildAndVms => [BUILD_PACKAGES, VM_PACKAGES].concat(),
+        Needs::Lab => [BUILD_PACKAGES, LAB_PACKAGES].concat(),
     };
     if !is_debian() {
         return elsewhere(needs);

@@ -26,6 +26,7 @@ mod resets;
 mod residual;
 mod retransmits;
 mod run;
+mod servers;
 mod stories;
 mod stress;
 mod tiers;

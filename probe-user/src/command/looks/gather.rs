@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::looking::{Looks, ProcessLooks, Queue, ThreadLooks};
+use super::{
+    looking::{Looks, ProcessLooks, ThreadLooks},
+    queue::Queue,
+};
 use crate::{
     command::watch::ClientFilter,
     decode::Kind,
@@ -222,7 +225,7 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
         .queues
         .values()
         .filter(|queue| Some(queue.last.cookie) == worst)
-        .flat_map(|queue| queue.owners.iter().copied())
+        .flat_map(|queue| queue.acceptors().0)
         .collect();
     let processes: BTreeMap<u32, &ProcessLooks> = looks
         .processes
@@ -268,7 +271,7 @@ fn member(
         longest_full: longest.unwrap_or_default(),
         // Lines come only of listeners to which something came.
         accepted_while_full: accepted_while_full.or(row.is_none().then_some(0)),
-        owners: queue.owners_in_all,
+        owners: queue.acceptors().1,
         polled: (queue.polled + queue.unpolled > 0).then_some(queue.polled > queue.unpolled),
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Shared, doing::Doing, take};
+use super::{Shared, doing::Doing, queue::Queue, take};
 use crate::{
     enrich::Enricher,
     incident::{Fact, Place, What},
@@ -24,30 +24,6 @@ const PERIOD: Duration = Duration::from_millis(50);
 
 /// Processes that are looked at for one listener.
 const PROCESSES_AT_MOST: usize = 16;
-
-/// Stretches over the limit that are remembered of a listener.
-const SPANS_AT_MOST: usize = 4096;
-
-/// What the looks at one listener found.
-#[derive(Clone, Debug)]
-pub struct Queue {
-    pub netns: u32,
-    pub last: ListenerSnapshot,
-    pub looks: u32,
-    /// The first and the last of all looks that found it.
-    pub seen: (u32, u32),
-    pub full: u32,
-    pub drained: u32,
-    pub peak: u32,
-    /// When it was over its limit.
-    pub spans: Vec<(Instant, Instant)>,
-    pub owners: Vec<u32>,
-    /// More than are looked at, where there are many.
-    pub owners_in_all: usize,
-    pub polled: u32,
-    pub unpolled: u32,
-    is_full: bool,
-}
 
 /// A thread over the looks at its process.
 #[derive(Clone, Debug, Default)]
@@ -170,15 +146,12 @@ impl Looks {
                 continue;
             };
             let inode = queue.last.inode;
-            let polls = queue
+            let polls: Vec<(u32, bool)> = queue
                 .owners
                 .iter()
-                .filter_map(|pid| task::is_polled(*pid, inode));
-            match polls.max() {
-                Some(true) => queue.polled += 1,
-                Some(false) => queue.unpolled += 1,
-                None => {}
-            }
+                .filter_map(|pid| Some((*pid, task::is_polled(*pid, inode)?)))
+                .collect();
+            queue.polls(&polls);
             pids.extend(queue.owners.iter().copied());
         }
         pids.sort_unstable();
@@ -225,6 +198,7 @@ impl Looks {
         let mut queues = self.queues.clone();
         queues.retain(|_, queue| queue.place() == place);
         Self {
+            taken: self.taken,
             queues,
             processes: self.processes.clone(),
         }
@@ -243,53 +217,6 @@ fn fact(netns: u32, listener: &ListenerSnapshot) -> Fact {
             queue: (listener.accept_queue_len, listener.accept_queue_limit),
             doing: BTreeMap::new(),
         },
-    }
-}
-
-impl Queue {
-    fn new(netns: u32, listener: &ListenerSnapshot) -> Self {
-        Self {
-            netns,
-            last: listener.clone(),
-            looks: 0,
-            seen: (u32::MAX, 0),
-            full: 0,
-            drained: 0,
-            peak: 0,
-            spans: Vec::new(),
-            owners: Vec::new(),
-            owners_in_all: 0,
-            polled: 0,
-            unpolled: 0,
-            is_full: false,
-        }
-    }
-
-    pub const fn place(&self) -> Place {
-        Place {
-            netns: self.netns,
-            addr: self.last.addr,
-        }
-    }
-
-    /// Whether it is over its limit now.
-    fn saw(&mut self, listener: ListenerSnapshot, now: Instant) -> bool {
-        let (len, limit) = (listener.accept_queue_len, listener.accept_queue_limit);
-        let is_full = len > limit;
-        self.looks += 1;
-        self.peak = self.peak.max(len);
-        self.full += u32::from(is_full);
-        self.drained += u32::from(u64::from(len) * 10 <= u64::from(limit));
-        if is_full && self.is_full {
-            if let Some((_, end)) = self.spans.last_mut() {
-                *end = now;
-            }
-        } else if is_full && self.spans.len() < SPANS_AT_MOST {
-            self.spans.push((now, now));
-        }
-        self.is_full = is_full;
-        self.last = listener;
-        is_full
     }
 }
 

@@ -7,6 +7,7 @@ mod gather;
 mod host;
 mod lines;
 mod looking;
+mod queue;
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError, mpsc},

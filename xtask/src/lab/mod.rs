@@ -1,0 +1,112 @@
+//! `cargo xtask lab`: makes on this kernel, again and again, what `whydrop why` can answer, and counts how often the
+//! answer was the truth.
+//!
+//! Scenarios say what they made and what the answer was; a matrix is made of that, printed, and put into docs/lab.md by
+//! a run of everything.
+
+mod matrix;
+mod said;
+mod servers;
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{artifacts, proc, setup};
+use matrix::Matrix;
+use said::Log;
+
+const DOCUMENT: &str = "docs/lab.md";
+/// The scenarios that say what `why` answered.
+const SCENARIOS: [&str; 3] = ["why::", "demo::", "servers::"];
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// How often each scenario is played.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// Only scenarios whose name contains this; docs/lab.md stays as it is.
+    #[arg(long, value_name = "NAME")]
+    filter: Option<String>,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    if !proc::is_root() {
+        bail!("the laboratory loads BPF programs and makes network namespaces: run this as root");
+    }
+    setup::run(setup::Needs::Lab)?;
+    let servers = servers::unpacked()?;
+    let whydrop = artifacts::static_whydrop()?;
+    let filter = match &args.filter {
+        Some(name) => vec![name.clone()],
+        None => SCENARIOS.map(str::to_owned).to_vec(),
+    };
+    let mut log = Log::default();
+    for run in 1..=args.runs {
+        println!("\n== run {run} of {}", args.runs);
+        let mut scenarios = artifacts::run_scenarios(&filter);
+        scenarios
+            .arg("--include-ignored")
+            .env("WHYDROP_BIN", &whydrop)
+            .env("WHYDROP_LAB", &servers)
+            .env_remove("WHYDROP_TIER");
+        log.begin_run();
+        read(scenarios, &mut log)?;
+    }
+    conclude(args, &log)
+}
+
+/// Shows what the scenarios say, and keeps it; that some fail is a result too.
+fn read(mut command: Command, log: &mut Log) -> Result<()> {
+    let (output, input) = std::io::pipe()?;
+    command.stdout(input.try_clone()?).stderr(input);
+    let mut child = command.spawn().context("cannot start cargo")?;
+    // It holds the pipe's other end open.
+    drop(command);
+    for line in BufReader::new(output).split(b'\n') {
+        let line = String::from_utf8_lossy(&line?).into_owned();
+        log.line(&line)?;
+        println!("{line}");
+    }
+    child.wait()?;
+    log.ensure_ended()
+}
+
+fn conclude(args: &Args, log: &Log) -> Result<()> {
+    let matrix = Matrix::of(log.verdicts());
+    println!("\n{matrix}");
+    for verdict in log.verdicts().iter().filter(|verdict| !verdict.is_right()) {
+        println!("{verdict}");
+    }
+    if args.filter.is_none() {
+        let text = document(&matrix, args.runs)?;
+        std::fs::write(Path::new(proc::root()).join(DOCUMENT), text)
+            .with_context(|| format!("cannot write {DOCUMENT}"))?;
+        println!("\n{DOCUMENT} is written");
+    }
+    let failed = log.unexplained();
+    if !failed.is_empty() {
+        bail!(
+            "these failed for another reason than the verdict: {}",
+            failed.join(", ")
+        );
+    }
+    matrix.ensure_good()
+}
+
+fn document(matrix: &Matrix, runs: u32) -> Result<String> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")
+        .context("cannot read the release of this kernel")?;
+    let date = proc::capture(proc::command("date", ["--utc", "+%F"]))?;
+    Ok(format!(
+        "# Laboratory\n\n\
+         What was made on a real kernel with real processes, and what `whydrop why` answered. `cargo xtask lab` writes \
+         this file, nobody\ntypes it. A verdict is right when it names what was made and nothing else; `none` is a sound \
+         server.\n\n\
+         Linux {}, {}, {runs} runs.\n\n{matrix}",
+        release.trim(),
+        date.trim()
+    ))
+}

@@ -1,0 +1,187 @@
+//! What the scenarios of one or more runs said: libtest's lines, and between them `VERDICT <truth> <given>`.
+
+use std::fmt;
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// Verdict ids in the order of the alphabet; none where nothing is wrong.
+pub type Ids = Vec<String>;
+
+/// One answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    pub test: String,
+    pub truth: Ids,
+    pub given: Ids,
+}
+
+impl Verdict {
+    pub fn is_right(&self) -> bool {
+        self.truth == self.given
+    }
+
+    /// Where there is something to say, that it is not known.
+    pub fn is_undetermined(&self) -> bool {
+        !self.is_right() && !self.truth.is_empty() && self.given == ["undetermined"]
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [truth, given] = [&self.truth, &self.given].map(joined);
+        write!(f, "{}: {truth}, answered {given}", self.test)
+    }
+}
+
+pub fn joined(ids: &Ids) -> String {
+    match ids.is_empty() {
+        true => "none".into(),
+        false => ids.join(" + "),
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Log {
+    verdicts: Vec<Verdict>,
+    unexplained: Vec<String>,
+    /// The test that runs, and the verdicts there were before it.
+    test: Option<(String, usize)>,
+    ended: bool,
+}
+
+impl Log {
+    pub fn begin_run(&mut self) {
+        self.test = None;
+        self.ended = false;
+    }
+
+    pub fn verdicts(&self) -> &[Verdict] {
+        &self.verdicts
+    }
+
+    /// Tests that failed although all they said was right.
+    pub fn unexplained(&self) -> &[String] {
+        &self.unexplained
+    }
+
+    /// libtest with one thread names a test before it runs; what follows may stand in the same line.
+    pub fn line(&mut self, line: &str) -> Result<()> {
+        if let Some(name) = started(line) {
+            self.test = Some((name.to_owned(), self.verdicts.len()));
+        }
+        if let Some((_, words)) = line.split_once("VERDICT ") {
+            let verdict = self.verdict(words).with_context(|| format!("`{line}`"))?;
+            self.verdicts.push(verdict);
+        }
+        if line == "FAILED" || line.ends_with("... FAILED") {
+            self.failed();
+        }
+        self.ended |= line.starts_with("test result: ");
+        Ok(())
+    }
+
+    pub fn ensure_ended(&self) -> Result<()> {
+        ensure!(self.ended, "the scenarios did not come to their end");
+        Ok(())
+    }
+
+    fn verdict(&self, words: &str) -> Result<Verdict> {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let [truth, given] = words[..] else {
+            bail!("a line of verdicts is `VERDICT <truth> <given>`");
+        };
+        let test = self.test.as_ref().map(|(name, _)| name.clone());
+        Ok(Verdict {
+            test: test.unwrap_or_default(),
+            truth: ids(truth),
+            given: ids(given),
+        })
+    }
+
+    fn failed(&mut self) {
+        let Some((name, before)) = self.test.take() else {
+            return;
+        };
+        if self.verdicts[before..].iter().all(Verdict::is_right) {
+            self.unexplained.push(name);
+        }
+    }
+}
+
+fn started(line: &str) -> Option<&str> {
+    let (name, _) = line.strip_prefix("test ")?.split_once(" ... ")?;
+    Some(name)
+}
+
+fn ids(text: &str) -> Ids {
+    let mut ids: Ids = text
+        .split('+')
+        .filter(|id| *id != "none")
+        .map(str::to_owned)
+        .collect();
+    ids.sort_unstable();
+    ids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(lines: &str) -> Log {
+        let mut log = Log::default();
+        for line in lines.lines() {
+            log.line(line).unwrap();
+        }
+        log
+    }
+
+    #[test]
+    fn verdicts_are_of_the_test_that_runs() {
+        let log = log("test why::a ... VERDICT fd-exhausted fd-exhausted\nok\n\
+             test why::b ... ok\n\
+             test why::c ... \nVERDICT none none\nok\ntest result: ok. 3 passed\n");
+        let found: Vec<String> = log.verdicts().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            found,
+            [
+                "why::a: fd-exhausted, answered fd-exhausted",
+                "why::c: none, answered none"
+            ]
+        );
+        assert!(log.verdicts().iter().all(Verdict::is_right));
+        assert!(log.unexplained().is_empty() && log.ensure_ended().is_ok());
+    }
+
+    #[test]
+    fn the_order_of_several_is_no_matter() {
+        let log = log("VERDICT b+a a+b\nVERDICT a a+b\n");
+        let right: Vec<bool> = log.verdicts().iter().map(Verdict::is_right).collect();
+        assert_eq!(right, [true, false]);
+    }
+
+    #[test]
+    fn undetermined_is_an_answer_only_where_something_is_wrong() {
+        let log = log("VERDICT a undetermined\nVERDICT none undetermined\nVERDICT a none\n");
+        let undetermined: Vec<bool> = log
+            .verdicts()
+            .iter()
+            .map(Verdict::is_undetermined)
+            .collect();
+        assert_eq!(undetermined, [true, false, false]);
+    }
+
+    #[test]
+    fn failures_that_no_verdict_explains_are_named() {
+        let log = log(
+            "test a ... VERDICT x y\nFAILED\ntest b ... FAILED\ntest c ... VERDICT x x\nFAILED\n",
+        );
+        assert_eq!(log.unexplained(), ["b", "c"]);
+        assert!(log.ensure_ended().is_err());
+    }
+
+    #[test]
+    fn a_line_of_another_form_is_an_error() {
+        assert!(Log::default().line("VERDICT a").is_err());
+        assert!(Log::default().line("VERDICT a b c").is_err());
+    }
+}
