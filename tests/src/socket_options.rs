@@ -24,6 +24,13 @@ pub fn drop_everything(socket: impl AsFd) -> Result<()> {
     attach_zero(socket, libc::SO_ATTACH_FILTER).context("SO_ATTACH_FILTER")
 }
 
+/// Closes a connection without telling its peer.
+pub fn close_silently(socket: impl AsFd) -> Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the option takes an int.
+    unsafe { set(&socket, libc::IPPROTO_TCP, libc::TCP_REPAIR, &on) }.context("TCP_REPAIR")
+}
+
 /// Has the first member of the socket's SO_REUSEPORT group take everything.
 pub fn prefer_first(socket: impl AsFd) -> Result<()> {
     attach_zero(socket, libc::SO_ATTACH_REUSEPORT_CBPF).context("SO_ATTACH_REUSEPORT_CBPF")

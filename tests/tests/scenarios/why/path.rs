@@ -7,6 +7,7 @@ use whydrop_tests::family::Family;
 use whydrop_tests::flood::clients;
 use whydrop_tests::nftables;
 use whydrop_tests::peer::Peer;
+use whydrop_tests::socket_options;
 use whydrop_tests::wire::Wire;
 
 use super::*;
@@ -81,18 +82,15 @@ fn table_of_connections_that_is_full() -> Result<()> {
     expect(&full_table(&wire, limit)?, &["conntrack-full"])
 }
 
-/// Asks when so many connections are tracked: whole ones, since those without an answer make room for others
-/// (net/netfilter/nf_conntrack_core.c:early_drop, 5.10 to 6.18).
+/// Asks when so many connections are tracked: whole ones, of which conntrack sees no end, since those without an answer and
+/// those that are closing make room for others (net/netfilter/nf_conntrack_core.c:early_drop, gc_worker, 5.10 to 6.18).
 fn full_table(wire: &Wire, limit: usize) -> Result<Value> {
     let listener = Listener::new(wire.netns(), Family::V4.bind(), BACKLOG)?;
-    wire.netns()
-        .sysctl("net/netfilter/nf_conntrack_tcp_timeout_close", "1000")?;
     for client in clients(30_000, 10).into_iter().take(limit) {
         let mut peer = Peer::new(wire, client, listener.address());
         peer.handshake()?;
         let connection = listener.accept()?.context("a client was not let in")?;
-        peer.reset()?;
-        drop(connection);
+        socket_options::close_silently(connection)?;
         wire.forget_unread();
     }
     asked_on(wire, WATCHED, |peer| peer.syn())
