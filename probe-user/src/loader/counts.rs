@@ -9,6 +9,8 @@ use aya::{
 use probe_common::{ClientKey, CountKey, CountValue, Health, NetnsSums, counter};
 use zerocopy::{FromBytes, IntoBytes};
 
+use super::looks::Looks;
+
 const KEY: usize = size_of::<CountKey>();
 const VALUE: usize = size_of::<CountValue>();
 const SUMS: usize = size_of::<NetnsSums>();
@@ -22,6 +24,7 @@ pub struct Counts {
     health: PerCpuArray<MapData, [u8; HEALTH]>,
     clients: AyaHashMap<MapData, [u8; CLIENT], [u64; 2]>,
     period: Array<MapData, u64>,
+    looks: Looks,
 }
 
 /// Everything counted so far, all CPUs added up.
@@ -34,7 +37,7 @@ pub struct Totals {
 }
 
 impl Counts {
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, String> {
+    pub(super) fn take(ebpf: &mut Ebpf, looks: Looks) -> Result<Self, String> {
         let mut map = |name: &str| ebpf.take_map(name).ok_or(format!("it has no map {name}"));
         let bad = |error: aya::maps::MapError| error.to_string();
         Ok(Self {
@@ -43,11 +46,13 @@ impl Counts {
             health: map("HEALTH")?.try_into().map_err(bad)?,
             clients: map("CLIENTS")?.try_into().map_err(bad)?,
             period: map("PERIOD")?.try_into().map_err(bad)?,
+            looks,
         })
     }
 
     /// How far the counters of each namespace moved inside the hooks.
     pub fn sums(&self) -> HashMap<u32, [u64; counter::SLOTS]> {
+        let _look = self.looks.begin();
         let mut sums = HashMap::new();
         for (netns, cpus) in self.sums.iter().flatten() {
             let total: &mut [u64; counter::SLOTS] = sums.entry(netns).or_default();
@@ -74,6 +79,7 @@ impl Counts {
 
     /// By listener and by what happened.
     pub fn counts(&self) -> HashMap<CountKey, CountValue> {
+        let _look = self.looks.begin();
         let mut counts: HashMap<CountKey, CountValue> = HashMap::new();
         for (key, cpus) in self.counts.iter().flatten() {
             let Ok(key) = CountKey::read_from_bytes(key.as_bytes()) else {
@@ -93,9 +99,9 @@ impl Counts {
         counts
     }
 
-    /// Forgets the clients that were last seen before `mono_ns`, and says how many. Each look into a map
-    /// keeps kprobes on this CPU from running meanwhile (kernel/bpf/syscall.c:bpf_disable_instrumentation).
+    /// Forgets the clients that were last seen before `mono_ns`, and says how many.
     pub fn forget_clients(&mut self, mono_ns: u64) -> u64 {
+        let _look = self.looks.begin();
         let old =
             |(key, [last_ns, _]): ([u8; CLIENT], [u64; 2])| (last_ns < mono_ns).then_some(key);
         let old: Vec<_> = self.clients.iter().flatten().filter_map(old).collect();
@@ -105,12 +111,14 @@ impl Counts {
 
     /// Begins a new period: from here on each client of which something is left out is counted anew.
     pub fn begin_period(&mut self, period: u64) {
+        let _look = self.looks.begin();
         // Where that fails, clients are counted once for two lines.
         let _ = self.period.set(0, period, 0);
     }
 
     /// What the kernel side says of itself.
     pub fn health(&self) -> Health {
+        let _look = self.looks.begin();
         let mut total = Health::default();
         let Ok(cpus) = self.health.get(&0, 0) else {
             return total;

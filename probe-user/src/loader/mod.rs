@@ -16,6 +16,7 @@ pub mod fuzz {
     pub use super::layout::Layout;
 }
 mod layout;
+mod looks;
 mod privilege;
 mod programs;
 mod skips;
@@ -41,7 +42,7 @@ pub use self::{
     stats::{Figures, Stats},
     wanted::Wanted,
 };
-use self::{layout::Layout, programs::Attacher, skips::Skips};
+use self::{layout::Layout, looks::Looks, programs::Attacher, skips::Skips};
 use crate::{
     btf::{Btf, BtfError},
     cause::Reasons,
@@ -218,8 +219,9 @@ impl Probe {
             .take_map("EVENTS")
             .ok_or_else(|| LoadError::Object("it has no map EVENTS".into()))
             .and_then(|map| RingBuf::try_from(map).map_err(|e| LoadError::Object(e.to_string())))?;
-        let counts = Counts::take(&mut ebpf).map_err(LoadError::Object)?;
-        let mut stats = Stats::take(&mut ebpf).map_err(LoadError::Object)?;
+        let looks = Looks::beside(&hooks);
+        let counts = Counts::take(&mut ebpf, looks).map_err(LoadError::Object)?;
+        let mut stats = Stats::take(&mut ebpf, looks).map_err(LoadError::Object)?;
         if attach::sees_accept(&hooks) {
             stats.have_accept().map_err(LoadError::Object)?;
         }

@@ -9,6 +9,8 @@ use aya::{
 use probe_common::{Episode, EpisodeKey, ListenerStats, StatKey, Waits, wait};
 use zerocopy::{FromBytes, IntoBytes};
 
+use super::looks::Looks;
+
 const KEY: usize = size_of::<StatKey>();
 const STATS: usize = size_of::<ListenerStats>();
 const EPISODE_KEY: usize = size_of::<EpisodeKey>();
@@ -20,6 +22,7 @@ pub struct Stats {
     waits: AyaHashMap<MapData, [u8; KEY], [u32; wait::STEPS]>,
     accept: Array<MapData, u32>,
     episodes: AyaHashMap<MapData, [u8; EPISODE_KEY], [u8; EPISODE]>,
+    looks: Looks,
 }
 
 /// What one listener went through so far, all CPUs taken together.
@@ -31,7 +34,7 @@ pub struct Figures {
 }
 
 impl Stats {
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, String> {
+    pub(super) fn take(ebpf: &mut Ebpf, looks: Looks) -> Result<Self, String> {
         let mut map = |name: &str| ebpf.take_map(name).ok_or(format!("it has no map {name}"));
         let bad = |error: aya::maps::MapError| error.to_string();
         Ok(Self {
@@ -39,6 +42,7 @@ impl Stats {
             waits: map("WAITS")?.try_into().map_err(bad)?,
             accept: map("HAVE_ACCEPT")?.try_into().map_err(bad)?,
             episodes: map("EPISODES")?.try_into().map_err(bad)?,
+            looks,
         })
     }
 
@@ -49,6 +53,7 @@ impl Stats {
 
     /// Queues that are near their limits.
     pub fn episodes(&self) -> Vec<(EpisodeKey, Episode)> {
+        let _look = self.looks.begin();
         let read = |(key, value): ([u8; EPISODE_KEY], [u8; EPISODE])| {
             let key = EpisodeKey::read_from_bytes(&key).ok()?;
             Some((key, Episode::read_from_bytes(&value).ok()?))
@@ -58,6 +63,7 @@ impl Stats {
 
     /// Ends an episode; `false` where the kernel side has done so, and has told.
     pub fn end_episode(&mut self, key: &EpisodeKey) -> bool {
+        let _look = self.looks.begin();
         let mut raw = [0; EPISODE_KEY];
         raw.copy_from_slice(key.as_bytes());
         self.episodes.remove(&raw).is_ok()
@@ -65,6 +71,7 @@ impl Stats {
 
     /// Of every listener that a packet came to.
     pub fn figures(&self) -> HashMap<StatKey, Figures> {
+        let _look = self.looks.begin();
         let mut figures = HashMap::new();
         for (raw, cpus) in self.stats.iter().flatten() {
             let Ok(key) = StatKey::read_from_bytes(raw.as_bytes()) else {

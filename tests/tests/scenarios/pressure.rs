@@ -123,6 +123,16 @@ fn queue_of_a_closed_listener_was_reset() -> Result<()> {
     ensure_field(row, "/queued", 0)
 }
 
+/// As `ensure_field`, where so many may be missing.
+fn ensure_nearly(row: &Value, path: &str, expected: u64, missing: u64) -> Result<()> {
+    let found = row.pointer(path).and_then(Value::as_u64);
+    ensure!(
+        found.is_some_and(|found| found <= expected && found + missing >= expected),
+        "{path} is {found:?}, not {expected} less {missing} at most: {row}"
+    );
+    Ok(())
+}
+
 const CONNECTIONS: usize = 1000;
 const SERVED: usize = 900;
 
@@ -160,7 +170,8 @@ fn churn(netns: &Netns, listener: &Listener) -> Result<()> {
 #[test]
 fn churn_adds_up() -> Result<()> {
     let netns = Netns::new()?;
-    let whydrop = Whydrop::start()?;
+    // Maps are looked into all the time, which keeps kprobes from running.
+    let whydrop = Watch::new().args(["--stats", "20ms"]).start()?;
     let new = || Listener::new(&netns, Ipv4Addr::LOCALHOST.into(), CONNECTIONS as i32);
     let (open, closed) = (new()?, new()?);
     for listener in [&open, &closed] {
@@ -172,19 +183,29 @@ fn churn_adds_up() -> Result<()> {
     let closed_cookie = closed.cookie();
     drop(closed);
     let stopped = whydrop.stop()?;
+    let skipped = &stopped.summary()?["skipped"];
     // Past libtest's capture, so that it is in every log.
-    writeln!(
-        std::io::stderr(),
-        "CHURN skipped {}",
-        stopped.summary()?["skipped"]
-    )?;
+    writeln!(std::io::stderr(), "CHURN skipped {skipped}")?;
+    // Exact, but for what the kernel itself says that it kept from the hooks.
+    let hooks = [
+        "tcp_check_req",
+        "tcp_get_cookie_sock",
+        "security_sock_graft",
+        "inet_csk_accept",
+    ];
+    let missing: u64 = hooks
+        .iter()
+        .map(|hook| skipped[hook].as_u64().unwrap_or(0))
+        .sum();
     let left = (CONNECTIONS - SERVED) as u64;
     for (cookie, queued, reset) in [(open.cookie(), left, 0), (closed_cookie, 0, left)] {
         let row = row_of(&stopped, cookie)?;
-        ensure_field(row, "/established", CONNECTIONS as u64)?;
-        ensure_field(row, "/accepted", SERVED as u64)?;
-        ensure_field(row, "/queued", queued)?;
-        ensure_field(row, "/reset", reset)?;
+        ensure_nearly(row, "/established", CONNECTIONS as u64, missing)?;
+        ensure_nearly(row, "/accepted", SERVED as u64, missing)?;
+        if missing == 0 {
+            ensure_field(row, "/queued", queued)?;
+            ensure_field(row, "/reset", reset)?;
+        }
     }
     Ok(())
 }
