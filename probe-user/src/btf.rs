@@ -27,6 +27,8 @@ pub enum BtfError {
 }
 
 const MAGIC: u16 = 0xeb9f;
+/// Bytes of `struct btf_header` (include/uapi/linux/btf.h).
+const HEADER: usize = 24;
 
 const INT: u32 = 1;
 const PTR: u32 = 2;
@@ -34,6 +36,7 @@ const ARRAY: u32 = 3;
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
 const ENUM: u32 = 6;
+const FWD: u32 = 7;
 const TYPEDEF: u32 = 8;
 const VOLATILE: u32 = 9;
 const CONST: u32 = 10;
@@ -263,6 +266,31 @@ impl Btf {
             .and_then(|function| self.get(function.size_or_type))
             .map(|prototype| prototype.vlen)
             .ok_or_else(|| BtfError::Missing(format!("function {name}")))
+    }
+
+    /// The same ids, of which functions and typedefs keep their names, and all else is left out: what a loader
+    /// looks up, in a fraction of the memory.
+    pub fn outline(&self) -> Vec<u8> {
+        const TYPE: usize = 12;
+        let strings = self.bytes.get(self.strings..self.strings_end);
+        let strings = strings.unwrap_or_default();
+        let types_len = (self.types.len() - 1) * TYPE;
+        let mut outline = Vec::with_capacity(HEADER + types_len + strings.len());
+        let version_and_flags: [u8; 2] = [1, 0];
+        outline.extend(MAGIC.to_le_bytes());
+        outline.extend(version_and_flags);
+        let sizes = [HEADER, 0, types_len, types_len, strings.len()];
+        outline.extend(sizes.into_iter().flat_map(|n| (n as u32).to_le_bytes()));
+        for (_, this) in self.iter() {
+            let (name, kind) = match this.kind {
+                FUNC | TYPEDEF => (this.name, this.kind),
+                _ => (0, FWD),
+            };
+            let words = [name, kind << 24, 0];
+            outline.extend(words.into_iter().flat_map(u32::to_le_bytes));
+        }
+        outline.extend(strings);
+        outline
     }
 
     /// How many arguments a tracepoint passes to a raw or typed program.

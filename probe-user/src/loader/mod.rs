@@ -155,6 +155,15 @@ fn object_error(error: aya::EbpfError) -> LoadError {
 
 static OBJECT: &[u8] = include_bytes_aligned!(env!("WHYDROP_OBJECT"));
 
+/// Gives the kernel back what loading took and nothing needs any more, of which this C library keeps 20 MB.
+fn give_back_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it has no preconditions.
+    unsafe {
+        libc::malloc_trim(0)
+    };
+}
+
 /// The attached kernel side. Dropping it detaches everything.
 pub struct Probe {
     ring: RingBuf<aya::maps::MapData>,
@@ -204,6 +213,8 @@ impl Probe {
         loader.override_global("ONLY_LISTENERS", &only_listeners, true);
         loader.override_global("ONLY_NETNS", &only_netns, true);
         let mut ebpf = loader.load(OBJECT).map_err(object_error)?;
+        // It holds the kernel's BTF in a form that takes more memory than all the rest.
+        drop(loader);
         if only_listeners == 1 {
             wanted::fill(&mut ebpf, &request.listeners).map_err(LoadError::Object)?;
         }
@@ -220,6 +231,7 @@ impl Probe {
             .ok_or_else(|| LoadError::Object("it has no map EVENTS".into()))
             .and_then(|map| RingBuf::try_from(map).map_err(|e| LoadError::Object(e.to_string())))?;
         let looks = Looks::beside(&hooks);
+        give_back_memory();
         let counts = Counts::take(&mut ebpf, looks).map_err(LoadError::Object)?;
         let mut stats = Stats::take(&mut ebpf, looks).map_err(LoadError::Object)?;
         if attach::sees_accept(&hooks) {

@@ -7,7 +7,7 @@
 use std::{cell::OnceCell, error::Error};
 
 use aya::{
-    Btf, Ebpf,
+    Btf, Ebpf, Endianness,
     programs::{
         BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, FEntry, FExit, KProbe,
         Program, ProgramError, RawTracePoint,
@@ -15,14 +15,13 @@ use aya::{
 };
 
 use super::skips;
-use crate::inspect::cgroup;
+use crate::{btf, inspect::cgroup};
 
 /// What the name of a program's second copy ends with.
 pub(super) const COPY: &str = "_again";
 
-/// The object on its way into the kernel, with the kernel's BTF as aya wants
-/// it: parsed when a typed program is first tried, and gone with this value,
-/// since it takes more memory than all the rest.
+/// The object on its way into the kernel, with as much of the kernel's BTF as
+/// aya looks up: parsed when a typed program is first tried, and gone with this value.
 pub(super) struct Attacher<'a> {
     ebpf: &'a mut Ebpf,
     btf: OnceCell<Result<Btf, String>>,
@@ -222,7 +221,9 @@ fn with_copy(
 }
 
 fn kernel_btf(cell: &OnceCell<Result<Btf, String>>) -> Result<&Btf, String> {
-    cell.get_or_init(|| Btf::from_sys_fs().map_err(|error| in_short(&error)))
-        .as_ref()
-        .map_err(Clone::clone)
+    let read = || {
+        let outline = btf::Btf::of_kernel().map_err(|error| in_short(&error))?;
+        Btf::parse(&outline.outline(), Endianness::default()).map_err(|error| in_short(&error))
+    };
+    cell.get_or_init(read).as_ref().map_err(Clone::clone)
 }
