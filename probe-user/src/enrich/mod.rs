@@ -218,9 +218,14 @@ impl Enricher {
             })
             .collect();
         self.owners.learn(seen.iter().filter_map(inode));
+        // Most events of a batch are of one socket, and each look is a system call.
+        let mut owners: HashMap<u32, Arc<[Owner]>> = HashMap::new();
         for one in &mut seen {
             if let Some(inode) = inode(one) {
-                one.owner = self.owners.find(inode);
+                let owner = owners
+                    .entry(inode)
+                    .or_insert_with(|| self.owners.find(inode));
+                one.owner = Arc::clone(owner);
             }
             let id = one.snapshot.as_ref().ok().and_then(Snapshot::cgroup_id);
             one.cgroup = self.cgroup(id, &one.owner);

@@ -232,3 +232,12 @@ fn cost_of_stories() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+#[ignore = "prints figures"]
+fn cost_of_lines() -> Result<()> {
+    for _ in 0..2 {
+        cost(10_000, &["--detail=all"])?;
+    }
+    Ok(())
+}

@@ -72,6 +72,13 @@ pub struct Live<'a> {
     reconcile_next: Instant,
 }
 
+/// What was taken out of the ring at once.
+#[derive(Clone, Copy, Default)]
+pub struct Drained {
+    pub records: usize,
+    pub is_empty: bool,
+}
+
 /// Lines on their way to the output, and what they stand for.
 #[derive(Default)]
 struct Batch {
@@ -174,23 +181,21 @@ impl<'a> Live<'a> {
         self.output.is_broken()
     }
 
-    /// Takes records until the ring is empty (`true`) or it is another's turn.
-    pub fn drain(&mut self, probe: &mut Probe) -> bool {
+    /// Takes records until the ring is empty or it is another's turn.
+    pub fn drain(&mut self, probe: &mut Probe) -> Drained {
         self.drain_until(probe, u64::MAX)
     }
 
     /// The same, leaving out what happened after `mono_ns`.
-    fn drain_until(&mut self, probe: &mut Probe, mono_ns: u64) -> bool {
-        let mut empty = true;
+    fn drain_until(&mut self, probe: &mut Probe, mono_ns: u64) -> Drained {
+        let mut drained = Drained::default();
         let mut events = Vec::new();
-        for taken in 0.. {
-            if taken == DRAIN_AT_MOST {
-                empty = false;
-                break;
-            }
+        while drained.records < DRAIN_AT_MOST {
             let Some(record) = probe.next_record() else {
+                drained.is_empty = true;
                 break;
             };
+            drained.records += 1;
             match decode::decode(&record) {
                 Ok(event) if event.mono_ns <= mono_ns => {
                     if event.kind == Kind::ListenerClosed {
@@ -211,7 +216,7 @@ impl<'a> Live<'a> {
         let told = self.stories.settle();
         self.tell_stories(&told);
         self.flush();
-        empty
+        drained
     }
 
     fn wants(&self, event: &Event) -> bool {
@@ -338,7 +343,7 @@ impl<'a> Live<'a> {
             return;
         }
         // Their beginnings may still be in the ring; under a flood what is told comes in another order.
-        let _ = (0..DRAINS_AT_MOST).any(|_| self.drain(probe));
+        let _ = (0..DRAINS_AT_MOST).any(|_| self.drain(probe).is_empty);
         let events = ended
             .into_iter()
             .filter(|event| self.wants(event))
@@ -462,7 +467,7 @@ impl<'a> Live<'a> {
         let duration = self.began.elapsed();
         // From here on the ring only empties, so this ends under any flood.
         probe.detach();
-        while !self.drain_until(probe, sampled_ns) {}
+        while !self.drain_until(probe, sampled_ns).is_empty {}
         self.tell_sampled(&last.totals.counts, &last.totals.health);
         self.note_ring_losses(last.totals.health);
         self.tell_losses();

@@ -48,6 +48,11 @@ use crate::{
 /// has caught up at each record, and one that rests only once a burst.
 const REST: Duration = Duration::from_millis(2);
 
+/// The same where so many records come at once that nobody reads them one by
+/// one: most of what an event costs then is what a round costs.
+const LONG_REST: Duration = Duration::from_millis(8);
+const MANY_RECORDS: usize = 16;
+
 /// How long the last lines may take to be written.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -329,9 +334,11 @@ async fn watch_live(
             () = next_of(&mut stats) => live.tell_stats(ring.get_ref()),
             ready = ring.readable_mut() => {
                 let mut ready = ready?;
-                if live.drain(ready.get_inner_mut()) {
+                let drained = live.drain(ready.get_inner_mut());
+                if drained.is_empty {
                     ready.clear_ready();
-                    sleep(REST).await;
+                    let many = drained.records >= MANY_RECORDS;
+                    sleep(if many { LONG_REST } else { REST }).await;
                 } else {
                     // A loop that never waits would never learn of a signal or of the time.
                     yield_now().await;
