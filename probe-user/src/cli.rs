@@ -50,6 +50,8 @@ pub enum Command {
     Demo(demo::DemoArgs),
     #[command(hide = true, subcommand)]
     DemoHelper(demo::Helper),
+    #[command(hide = true)]
+    AttachEmpty,
     /// List every listener with its queue, its limit, its owner, and what may go wrong
     ///
     /// Shows what `ss -ltn` shows, in every network namespace, and what it does not:

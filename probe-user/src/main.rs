@@ -6,7 +6,7 @@ use clap::Parser;
 use probe_user::{
     cli::{Cli, Command},
     command::{
-        Failure, check, demo, explain, list, run, status, verify,
+        Failure, check, demo, empty, explain, list, run, status, verify,
         watch::{self, Conduct},
         why,
     },
@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Some(Command::Check(args)) => check::run(args),
         Some(Command::Demo(args)) => demo::run(args),
         Some(Command::DemoHelper(helper)) => demo::help(helper),
+        Some(Command::AttachEmpty) => empty::run(),
         Some(Command::Why(args)) => why::run(args),
 
         Some(Command::Explain(args)) => explain::run(args),

@@ -25,6 +25,8 @@ pub mod nftables;
 pub mod paths;
 pub mod peer;
 pub mod ping;
+pub mod process;
+pub mod programs;
 pub mod requests;
 pub mod segment;
 pub mod server;

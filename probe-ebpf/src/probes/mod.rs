@@ -61,6 +61,7 @@ fn returned(ctx: &FExitContext, args: u32) -> Option<u64> {
 
 mod accept;
 mod cgroup;
+mod empty;
 mod listener;
 mod packet;
 mod request;

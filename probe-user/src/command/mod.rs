@@ -3,6 +3,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod empty;
 mod judge;
 mod looks;
 pub mod run;

@@ -15,6 +15,7 @@ pub mod fuzz {
     //! Door of tests/fuzz.
     pub use super::layout::Layout;
 }
+mod empty;
 mod layout;
 mod looks;
 mod privilege;
@@ -37,6 +38,7 @@ use thiserror::Error;
 pub use self::{
     attach::{HookReport, Trial},
     counts::{Counts, Totals},
+    empty::Empty,
     privilege::{missing_capabilities, reads_every_netns},
     skips::Skipped,
     stats::{Figures, Stats},

@@ -59,7 +59,7 @@ pub(super) fn in_short(error: &dyn Error) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, String>
+pub(super) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, String>
 where
     &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
 {
@@ -69,7 +69,7 @@ where
         .map_err(|error: ProgramError| in_short(&error))
 }
 
-fn short<T>(result: Result<T, ProgramError>) -> Result<T, String> {
+pub(super) fn short<T>(result: Result<T, ProgramError>) -> Result<T, String> {
     result.map_err(|error| in_short(&error))
 }
 
@@ -83,7 +83,7 @@ impl<'a> Attacher<'a> {
 
     /// fentry and fexit around a function.
     pub(super) fn trampoline(&mut self, function: &str) -> Result<(), String> {
-        let btf = kernel_btf(&self.btf)?;
+        let btf = parsed(&self.btf)?;
         let exit: &mut FExit = program(self.ebpf, &format!("fexit_{function}"))?;
         short(exit.load(function, btf))?;
         let exit_link = short(exit.attach())?;
@@ -141,7 +141,7 @@ impl<'a> Attacher<'a> {
     }
 
     pub(super) fn typed(&mut self, name: &str, tracepoint: &str) -> Result<(), String> {
-        let btf = kernel_btf(&self.btf)?;
+        let btf = parsed(&self.btf)?;
         let attach = |ebpf: &mut Ebpf, name: &str| {
             let typed: &mut BtfTracePoint = program(ebpf, name)?;
             short(typed.load(tracepoint, btf))?;
@@ -152,7 +152,7 @@ impl<'a> Attacher<'a> {
 
     /// fentry at a function.
     pub(super) fn fentry(&mut self, function: &str) -> Result<(), String> {
-        let btf = kernel_btf(&self.btf)?;
+        let btf = parsed(&self.btf)?;
         let entry: &mut FEntry = program(self.ebpf, &format!("fentry_{function}"))?;
         short(entry.load(function, btf))?;
         short(entry.attach()).map(drop)
@@ -160,7 +160,7 @@ impl<'a> Attacher<'a> {
 
     /// fexit of a function.
     pub(super) fn fexit(&mut self, function: &str) -> Result<(), String> {
-        let btf = kernel_btf(&self.btf)?;
+        let btf = parsed(&self.btf)?;
         let attach = |ebpf: &mut Ebpf, name: &str| {
             let exit: &mut FExit = program(ebpf, name)?;
             short(exit.load(function, btf))?;
@@ -220,10 +220,12 @@ fn with_copy(
     attached
 }
 
-fn kernel_btf(cell: &OnceCell<Result<Btf, String>>) -> Result<&Btf, String> {
-    let read = || {
-        let outline = btf::Btf::of_kernel().map_err(|error| in_short(&error))?;
-        Btf::parse(&outline.outline(), Endianness::default()).map_err(|error| in_short(&error))
-    };
-    cell.get_or_init(read).as_ref().map_err(Clone::clone)
+fn parsed(cell: &OnceCell<Result<Btf, String>>) -> Result<&Btf, String> {
+    cell.get_or_init(kernel_btf).as_ref().map_err(Clone::clone)
+}
+
+/// The kernel's BTF, as much of it as aya looks up.
+pub(super) fn kernel_btf() -> Result<Btf, String> {
+    let btf = btf::Btf::of_kernel().map_err(|error| in_short(&error))?;
+    Btf::parse(&btf.outline(), Endianness::default()).map_err(|error| in_short(&error))
 }

@@ -3,6 +3,7 @@
 //! `WHYDROP_BIN` names the binary, `WHYDROP_TIER` forces a tier.
 
 mod bad_input;
+mod bench;
 mod demo;
 mod faults;
 mod filters;

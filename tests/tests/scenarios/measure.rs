@@ -1,7 +1,6 @@
 //! Figures for the documentation, not judgements: run by hand with
 //! `cargo test -p whydrop-tests --test scenarios --release -- --ignored --nocapture measure`.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::sync::atomic::AtomicBool;
@@ -17,6 +16,7 @@ use whydrop_tests::listener::Listener;
 use whydrop_tests::segment::{SYN, Segment};
 use whydrop_tests::whydrop::Watch;
 use whydrop_tests::wire::Wire;
+use whydrop_tests::{process, programs};
 
 fn mono_ns() -> i64 {
     let now = clock_gettime(ClockId::Monotonic);
@@ -25,19 +25,6 @@ fn mono_ns() -> i64 {
 
 fn percentile(sorted: &[i64], percent: usize) -> i64 {
     sorted[(sorted.len() - 1) * percent / 100]
-}
-
-/// Memory of a process that lives, in KiB: now and at its peak.
-fn memory_kib(pid: u32) -> Result<(u64, u64)> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let field = |name: &str| {
-        status
-            .lines()
-            .find_map(|line| line.strip_prefix(name))
-            .and_then(|rest| rest.trim().trim_end_matches(" kB").trim().parse().ok())
-            .with_context(|| format!("no {name} in the status of {pid}"))
-    };
-    Ok((field("VmRSS:")?, field("VmHWM:")?))
 }
 
 /// Time from the kernel's decision to the line in the reader's hands.
@@ -76,7 +63,7 @@ fn latency(events: usize, every: Duration) -> Result<()> {
         poll(&mut [], Some(&pause))?;
     }
     wire.barrier()?;
-    let (now, peak) = memory_kib(child.id())?;
+    let (now, peak) = process::memory_kib(child.id())?;
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
     let mut took = reader
@@ -142,34 +129,18 @@ fn flood_rates() -> Result<()> {
     Ok(())
 }
 
-/// CPU time of a process and of the BPF programs that it holds, which is known while kernel.bpf_stats_enabled is 1.
+/// CPU time of a process and of the BPF programs that it holds, which is known while they are counted.
 fn cpu(pid: u32) -> Result<(Duration, Duration)> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let (_, fields) = stat.rsplit_once(')').context("no end of the name")?;
-    // utime and stime are the 14th and 15th of all fields, of which two stand before these.
-    let ticks = fields.split_whitespace().skip(11).take(2);
-    let ticks: u64 = ticks.map(|ticks| ticks.parse().unwrap_or(0)).sum();
-    let mut programs = BTreeMap::new();
-    for entry in std::fs::read_dir(format!("/proc/{pid}/fdinfo"))? {
-        let info = std::fs::read_to_string(entry?.path()).unwrap_or_default();
-        let field = |name: &str| -> Option<u64> {
-            let value = info.lines().find_map(|line| line.strip_prefix(name));
-            value?.trim().parse().ok()
-        };
-        if let (Some(id), Some(ns)) = (field("prog_id:"), field("run_time_ns:")) {
-            programs.insert(id, ns);
-        }
-    }
-    Ok((
-        Duration::from_millis(10) * u32::try_from(ticks)?,
-        Duration::from_nanos(programs.values().sum()),
-    ))
+    let programs = programs::costs_of(pid)?;
+    let ns = programs.values().map(|cost| cost.ns).sum();
+    Ok((process::cpu(pid)?, Duration::from_nanos(ns)))
 }
 
 /// Refusals at a steady rate, ten at a time, watched with these arguments.
 fn cost(rate: u32, arguments: &[&str]) -> Result<()> {
     const SECONDS: u32 = 10;
     const AT_ONCE: usize = 10;
+    let _counting = programs::count()?;
     let wire = Wire::new()?;
     let listener = wire.full_listener()?;
     let syns: Vec<Vec<u8>> = clients(64, 160)
@@ -200,7 +171,7 @@ fn cost(rate: u32, arguments: &[&str]) -> Result<()> {
     wire.barrier()?;
     let took = began.elapsed();
     let after = cpu(whydrop.pid())?;
-    let (_, peak) = memory_kib(whydrop.pid())?;
+    let (_, peak) = process::memory_kib(whydrop.pid())?;
     let stopped = whydrop.stop()?;
     let events = f64::from(rate * SECONDS);
     let each = |of: Duration| of.as_secs_f64() * 1e6 / events;
@@ -229,15 +200,6 @@ fn cost_of_stories() -> Result<()> {
         ] {
             cost(10_000, arguments)?;
         }
-    }
-    Ok(())
-}
-
-#[test]
-#[ignore = "prints figures"]
-fn cost_of_lines() -> Result<()> {
-    for _ in 0..2 {
-        cost(10_000, &["--detail=all"])?;
     }
     Ok(())
 }

@@ -50,7 +50,7 @@ const REST: Duration = Duration::from_millis(2);
 
 /// The same where so many records come at once that nobody reads them one by
 /// one: most of what an event costs then is what a round costs.
-const LONG_REST: Duration = Duration::from_millis(8);
+const LONG_REST: Duration = Duration::from_millis(5);
 const MANY_RECORDS: usize = 16;
 
 /// How long the last lines may take to be written.

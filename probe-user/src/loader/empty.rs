@@ -1,0 +1,79 @@
+//! Attaches programs that do nothing, one of each kind this kernel takes, where
+//! every SYN to a listener comes by: what a benchmark takes off.
+
+use aya::{
+    Ebpf, EbpfLoader,
+    programs::{
+        BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, FEntry, FExit, KProbe,
+        RawTracePoint,
+    },
+};
+
+use super::{
+    LoadError, OBJECT, object_error,
+    programs::{kernel_btf, program, short},
+};
+use crate::inspect::cgroup;
+
+const FUNCTION: &str = "tcp_conn_request";
+const TRACEPOINT: &str = "consume_skb";
+
+/// They stay attached as long as this lives.
+pub struct Empty {
+    _ebpf: Ebpf,
+    /// Kinds that this kernel took.
+    pub kinds: Vec<&'static str>,
+}
+
+type Attach = fn(&mut Ebpf) -> Result<(), String>;
+
+const KINDS: [(&str, Attach); 7] = [
+    ("cgroup_skb", |ebpf| {
+        let root = cgroup::root().map_err(|error| error.to_string())?;
+        let empty: &mut CgroupSkb = program(ebpf, "empty_cgroup_skb")?;
+        short(empty.load())?;
+        let ingress = CgroupSkbAttachType::Ingress;
+        short(empty.attach(root.fd, ingress, CgroupAttachMode::Single)).map(drop)
+    }),
+    ("typed", |ebpf| {
+        let empty: &mut BtfTracePoint = program(ebpf, "empty_typed")?;
+        short(empty.load(TRACEPOINT, &kernel_btf()?))?;
+        short(empty.attach()).map(drop)
+    }),
+    ("raw", |ebpf| {
+        let empty: &mut RawTracePoint = program(ebpf, "empty_raw")?;
+        short(empty.load())?;
+        short(empty.attach(TRACEPOINT)).map(drop)
+    }),
+    ("fentry", |ebpf| {
+        let empty: &mut FEntry = program(ebpf, "empty_fentry")?;
+        short(empty.load(FUNCTION, &kernel_btf()?))?;
+        short(empty.attach()).map(drop)
+    }),
+    ("fexit", |ebpf| {
+        let empty: &mut FExit = program(ebpf, "empty_fexit")?;
+        short(empty.load(FUNCTION, &kernel_btf()?))?;
+        short(empty.attach()).map(drop)
+    }),
+    ("kprobe", |ebpf| {
+        let empty: &mut KProbe = program(ebpf, "empty_kprobe")?;
+        short(empty.load())?;
+        short(empty.attach(FUNCTION, 0)).map(drop)
+    }),
+    ("kretprobe", |ebpf| {
+        let empty: &mut KProbe = program(ebpf, "empty_kretprobe")?;
+        short(empty.load())?;
+        short(empty.attach(FUNCTION, 0)).map(drop)
+    }),
+];
+
+impl Empty {
+    pub fn attach() -> Result<Self, LoadError> {
+        let mut ebpf = EbpfLoader::new().load(OBJECT).map_err(object_error)?;
+        let taken = KINDS.iter().filter(|(_, attach)| attach(&mut ebpf).is_ok());
+        Ok(Self {
+            kinds: taken.map(|(kind, _)| *kind).collect(),
+            _ebpf: ebpf,
+        })
+    }
+}

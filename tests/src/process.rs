@@ -1,0 +1,32 @@
+//! What a process takes of the machine.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+/// Memory of a process that lives, in KiB: now and at its peak.
+pub fn memory_kib(pid: u32) -> Result<(u64, u64)> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let field = |name: &str| {
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .and_then(|rest| rest.trim().trim_end_matches(" kB").trim().parse().ok())
+            .with_context(|| format!("no {name} in the status of {pid}"))
+    };
+    Ok((field("VmRSS:")?, field("VmHWM:")?))
+}
+
+/// CPU time of all its threads, which ended ones have taken with them (/proc/PID/task/TID/schedstat).
+pub fn cpu(pid: u32) -> Result<Duration> {
+    let mut ns = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let stat = fs::read_to_string(task?.path().join("schedstat"))?;
+        let on_cpu = stat.split_whitespace().next();
+        ns += on_cpu
+            .and_then(|ns| ns.parse::<u64>().ok())
+            .context("no time in schedstat")?;
+    }
+    Ok(Duration::from_nanos(ns))
+}
