@@ -325,10 +325,13 @@ pub(super) fn write(reporter: &Reporter, line: &Line<'_>, to: &mut String) {
         },
         Line::Summary(summary) => summary_object(reporter, summary),
     };
+    let end = to.len();
+    // SAFETY: what serde_json writes is UTF-8, which its own `to_string` relies on as well.
+    let bytes = unsafe { to.as_mut_vec() };
     // Strings, numbers and maps with string keys only: nothing in it can fail.
-    if let Ok(text) = serde_json::to_string(&object) {
-        to.push_str(&text);
-        to.push('\n');
+    match serde_json::to_writer(bytes, &object) {
+        Ok(()) => to.push('\n'),
+        Err(_) => to.truncate(end),
     }
 }
 

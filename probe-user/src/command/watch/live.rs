@@ -302,8 +302,16 @@ impl<'a> Live<'a> {
     }
 
     fn flush(&mut self) {
-        let batch = std::mem::take(&mut self.batch);
-        if batch.text.is_empty() || self.output.send(batch.text) {
+        if self.batch.text.is_empty() {
+            return;
+        }
+        // The next one is about as long.
+        let next = Batch {
+            text: String::with_capacity(self.batch.text.len()),
+            ..Batch::default()
+        };
+        let batch = std::mem::replace(&mut self.batch, next);
+        if self.output.send(batch.text) {
             return;
         }
         self.loss.output_full += batch.events;
