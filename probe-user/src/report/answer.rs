@@ -229,6 +229,9 @@ impl Answer {
     fn write_incidents(&self, to: &mut String) -> fmt::Result {
         let all: Vec<&Incident> = self.incidents.incidents.iter().collect();
         let refusals = self.signals.refusals;
+        if self.client.is_some() && !all.is_empty() {
+            writeln!(to, "of all clients:")?;
+        }
         write_worst(&all, refusals, INCIDENTS_AT_MOST, Clock::now(), to)
     }
 
