@@ -1,13 +1,12 @@
 //! Tracked connections of the calling thread's namespace (include/uapi/linux/netfilter/nfnetlink_conntrack.h).
 
 use std::{
-    fs,
+    fmt, fs,
     io::{self, ErrorKind},
     net::Ipv4Addr,
 };
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
-use rustix::io::Errno;
 
 use super::netfilter::{LAST, Netfilter, attribute, message, nested};
 
@@ -24,52 +23,50 @@ const KEPT_SECONDS: u32 = 600;
 /// (net/netfilter/nf_conntrack_core.c:early_drop_list). The limit is one for all namespaces, and is left alone;
 /// each fills up by itself.
 pub fn fill() -> io::Result<()> {
-    let limit = limit()?;
+    let limit = figure("nf_conntrack_max")?;
     if !(1..=MOST).contains(&limit) {
-        return Err(io::Error::new(
-            ErrorKind::Unsupported,
-            format!(
-                "net.netfilter.nf_conntrack_max of this host is {limit}, and the scene makes {MOST} connections at most; try a smaller host or VM"
-            ),
-        ));
+        return Err(unsupported(format_args!(
+            "net.netfilter.nf_conntrack_max of this host is {limit}, and the scene makes {MOST} connections at most; try a smaller host or VM"
+        )));
     }
     let netfilter = Netfilter::new()?;
-    for first in (0..limit).step_by(BATCH as usize) {
+    netfilter.ask(&one(0, LAST)).map_err(|error| {
+        unsupported(format_args!(
+            "no connection can be tracked by hand ({error}); try modprobe nf_conntrack_netlink"
+        ))
+    })?;
+    for first in (1..limit).step_by(BATCH as usize) {
         let last = limit.min(first + BATCH) - 1;
         let flags = |n| if n == last { LAST } else { 0 };
         let some: Vec<u8> = (first..=last).flat_map(|n| one(n, flags(n))).collect();
-        match netfilter.ask(&some) {
-            // The kernel has some that the scene did not make.
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::NOMEM) => break,
-            made => made.map_err(|error| named(&error))?,
+        if let Err(error) = netfilter.ask(&some) {
+            // That is so when there is no room, of which the count tells, too.
+            let made = figure("nf_conntrack_count")?;
+            if made < limit {
+                return Err(io::Error::new(
+                    error.kind(),
+                    format!("{made} of {limit} connections could be tracked: {error}"),
+                ));
+            }
         }
     }
     Ok(())
 }
 
-fn limit() -> io::Result<u32> {
-    const FILE: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
-    let limit = fs::read_to_string(FILE);
-    let limit = limit.ok().and_then(|text| text.trim().parse().ok());
-    limit.ok_or_else(|| {
-        io::Error::new(
-            ErrorKind::Unsupported,
-            format!("this kernel tracks no connections ({FILE}); try modprobe nf_conntrack"),
-        )
+/// What the namespace has, or may have.
+fn figure(name: &str) -> io::Result<u32> {
+    let file = format!("/proc/sys/net/netfilter/{name}");
+    let text = fs::read_to_string(&file);
+    let figure = text.ok().and_then(|text| text.trim().parse().ok());
+    figure.ok_or_else(|| {
+        unsupported(format_args!(
+            "this kernel tracks no connections ({file}); try modprobe nf_conntrack"
+        ))
     })
 }
 
-fn named(error: &io::Error) -> io::Error {
-    let kind = match Errno::from_io_error(error) {
-        Some(Errno::INVAL | Errno::OPNOTSUPP) => ErrorKind::Unsupported,
-        _ => error.kind(),
-    };
-    io::Error::new(
-        kind,
-        format!(
-            "no connection can be tracked by hand ({error}); try modprobe nf_conntrack_netlink"
-        ),
-    )
+fn unsupported(why: fmt::Arguments<'_>) -> io::Error {
+    io::Error::new(ErrorKind::Unsupported, why.to_string())
 }
 
 /// The n-th connection, both of whose ends have spoken.
@@ -81,9 +78,10 @@ fn one(n: u32, flags: u16) -> Vec<u8> {
     const TIMEOUT: u16 = 7;
     const SEEN_REPLY: u32 = 1 << 1;
     const ASSURED: u32 = 1 << 2;
+    const CONFIRMED: u32 = 1 << 3;
     let [_, a, b, c] = n.to_be_bytes();
     let ends = [Ipv4Addr::new(10, a, b, c), Ipv4Addr::LOCALHOST];
-    let status = SEEN_REPLY | ASSURED;
+    let status = SEEN_REPLY | ASSURED | CONFIRMED;
     let connection = [
         nested(ORIGINAL, &way(ends)),
         nested(REPLY, &way([ends[1], ends[0]])),
