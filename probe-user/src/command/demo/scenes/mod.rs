@@ -295,6 +295,14 @@ mod tests {
     }
 
     #[test]
+    fn every_verdict_has_a_scene() {
+        for id in diagnose::ids().filter(|id| *id != diagnose::UNDETERMINED) {
+            let has = SCENES.iter().any(|scene| scene.truth.contains(&id));
+            assert!(has, "{id}");
+        }
+    }
+
+    #[test]
     fn names_are_unique() {
         for (n, scene) in SCENES.iter().enumerate() {
             let mut others = SCENES[..n].iter();
