@@ -95,12 +95,17 @@ fn one(n: u32, flags: u16) -> Vec<u8> {
 fn way([from, to]: [Ipv4Addr; 2]) -> [Vec<u8>; 2] {
     const ADDRESSES: u16 = 1;
     const PROTOCOL: u16 = 2;
+    const FROM: u16 = 1;
+    const TO: u16 = 2;
+    const NUMBER: u16 = 1;
+    const FROM_PORT: u16 = 2;
+    const TO_PORT: u16 = 3;
     const PORT: [u8; 2] = 9_u16.to_be_bytes();
-    let addresses = [attribute(1, from.octets()), attribute(2, to.octets())];
+    let addresses = [attribute(FROM, from.octets()), attribute(TO, to.octets())];
     let protocol = [
-        attribute(1, [libc::IPPROTO_TCP as u8]),
-        attribute(2, PORT),
-        attribute(3, PORT),
+        attribute(NUMBER, [libc::IPPROTO_TCP as u8]),
+        attribute(FROM_PORT, PORT),
+        attribute(TO_PORT, PORT),
     ];
     [nested(ADDRESSES, &addresses), nested(PROTOCOL, &protocol)]
 }

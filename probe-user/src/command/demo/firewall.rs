@@ -12,6 +12,12 @@ const NFTABLES: u8 = 10;
 const DROP: u32 = 0;
 const ACCEPT: u32 = 1;
 
+/// Of the table, and of its one chain.
+const NAME: &[u8] = b"whydrop-demo\0";
+
+/// Where tables, chains and rules alike say of which table they are.
+const TABLE: u16 = 1;
+
 /// From now on it takes nothing that comes in.
 pub fn drops() -> io::Result<()> {
     change(&[chain(DROP, LAST)])
@@ -20,6 +26,7 @@ pub fn drops() -> io::Result<()> {
 /// From now on it tracks connections, and takes everything: a chain that looks at their state.
 pub fn tracks() -> io::Result<()> {
     const NEW_RULE: u8 = 6;
+    const RULE_CHAIN: u16 = 2;
     const RULE_EXPRESSIONS: u16 = 4;
     const ELEMENT: u16 = 1;
     const EXPRESSION_NAME: u16 = 1;
@@ -36,21 +43,17 @@ pub fn tracks() -> io::Result<()> {
         nested(EXPRESSION_DATA, &state),
     ];
     let rule = [
-        attribute(1, NAME),
-        attribute(2, NAME),
+        attribute(TABLE, NAME),
+        attribute(RULE_CHAIN, NAME),
         nested(RULE_EXPRESSIONS, &[nested(ELEMENT, &look)]),
     ];
     let rule = message(kind(NEW_RULE), NLM_F_CREATE | NLM_F_APPEND | LAST, &rule);
     change(&[chain(ACCEPT, 0), rule])
 }
 
-/// Of the table, and of its one chain.
-const NAME: &[u8] = b"whydrop-demo\0";
-
 /// A chain at the input hook with this policy.
 fn chain(policy: u32, flags: u16) -> Vec<u8> {
     const NEW_CHAIN: u8 = 3;
-    const TABLE: u16 = 1;
     const CHAIN_NAME: u16 = 3;
     const HOOK: u16 = 4;
     const POLICY: u16 = 5;
@@ -75,7 +78,7 @@ fn change(messages: &[Vec<u8>]) -> io::Result<()> {
     const BEGIN: u16 = 0x10;
     const END: u16 = 0x11;
     const NEW_TABLE: u8 = 0;
-    let table = message(kind(NEW_TABLE), NLM_F_CREATE, &[attribute(1, NAME)]);
+    let table = message(kind(NEW_TABLE), NLM_F_CREATE, &[attribute(TABLE, NAME)]);
     let all = [
         bracket(BEGIN, NFTABLES),
         table,
