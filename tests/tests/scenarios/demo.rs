@@ -6,18 +6,25 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
 use whydrop_tests::cgroup::Cgroup;
-use whydrop_tests::command::{Running, whydrop};
+use whydrop_tests::command::{Over, Running, whydrop};
 use whydrop_tests::deadline::{soon, wait_until};
+use whydrop_tests::netns::Netns;
+use whydrop_tests::nftables;
 use whydrop_tests::verdict::say_verdict;
 use whydrop_tests::whydrop::run;
 
-/// A test of each, and one that these are all.
+use super::why::is_before;
+
+/// The scene tracks no more.
+const MANY_CONNECTIONS: u32 = 262_144;
+
+/// A test of each, of those that every kernel can show and of others, and one that these are all.
 macro_rules! scenes {
-    ($($name:ident)*) => {
+    ($($name:ident)* ; $($other:ident)*) => {
         $(
             #[test]
             fn $name() -> Result<()> {
-                plays(&stringify!($name).replace('_', "-"))
+                plays(&named(stringify!($name)))
             }
         )*
 
@@ -28,14 +35,18 @@ macro_rules! scenes {
             let text = String::from_utf8(over.stdout)?;
             let listed = text.lines().filter_map(|line| line.split_whitespace().next());
             let mut listed: Vec<String> = listed.map(str::to_owned).collect();
-            let mut tested: Vec<String> =
-                vec![$(stringify!($name).replace('_', "-"),)* "cpu-throttled".into()];
+            let tested = [$(stringify!($name),)* $(stringify!($other),)*];
+            let mut tested = tested.map(named);
             listed.sort();
             tested.sort();
             ensure!(listed == tested, "{listed:?}, and tested are {tested:?}");
             Ok(())
         }
     };
+}
+
+fn named(test: &str) -> String {
+    test.replace('_', "-")
 }
 
 scenes! {
@@ -52,6 +63,7 @@ scenes! {
     reuseport_imbalance
     reuseport_orphan
     abort_on_overflow
+    cookies_with_full_queue
     syn_flood
     legitimate_burst
     cookies_off
@@ -59,23 +71,65 @@ scenes! {
     no_listener
     listener_elsewhere
     listener_restarting
+    memory_or_route
     sound_server
     good_restart
+    ;
+    cpu_throttled
+    memory_stalled
+    backlog_too_deep
+    path_loss
+    conntrack_full
+    rejected_by_firewall
+    timestamps_rejected
 }
 
 fn plays(name: &str) -> Result<()> {
+    let (over, answer) = played(name)?;
+    is_right(name, &over, &answer)
+}
+
+fn played(name: &str) -> Result<(Over, Value)> {
     // A VM has not mounted the tree, which some scenes need.
     let _tree = Cgroup::root()?;
     let over = Running::start(whydrop("demo", &[name, "--format", "json"])?)?.finish()?;
     let answer: Value = serde_json::from_slice(&over.stdout)
         .with_context(|| format!("no answer, {:?}: {}", over.status, over.stderr))?;
+    ensure!(answer["scene"] == name, "another scene: {answer:#}");
+    ensure!(answer["adds_up"] == true, "it does not add up: {answer:#}");
+    Ok((over, answer))
+}
+
+fn is_right(name: &str, over: &Over, answer: &Value) -> Result<()> {
     let truth = ids(&answer["truth"], |id| id);
     let given = ids(&answer["verdicts"], |verdict| &verdict["id"]);
     say_verdict(&truth, &given);
-    ensure!(answer["scene"] == name, "another scene: {answer:#}");
-    ensure!(given == truth, "{given:?}, not {truth:?}: {answer:#}");
-    ensure!(answer["adds_up"] == true, "it does not add up: {answer:#}");
+    ensure!(
+        given == truth,
+        "{name}: {given:?}, not {truth:?}: {answer:#}"
+    );
     over.ensure_status(0)
+}
+
+/// Where no hook tells of it, that is said, and nothing else.
+fn plays_if_told(name: &str) -> Result<()> {
+    let (over, answer) = played(name)?;
+    if !ids(&answer["abstained"], |id| id).contains(&name) {
+        return is_right(name, &over, &answer);
+    }
+    over.ensure_status(3)?;
+    let given = ids(&answer["verdicts"], |verdict| &verdict["id"]);
+    ensure!(given.is_empty(), "{given:?}: {answer:#}");
+    ensure!(over.stderr.contains("not visible"), "{}", over.stderr);
+    Ok(())
+}
+
+/// On a kernel that cannot show it, it says so and what is missing.
+fn cannot_play(name: &str, missing: &str) -> Result<()> {
+    let over = Running::start(whydrop("demo", &[name])?)?.finish()?;
+    over.ensure_status(3)?;
+    ensure!(over.stderr.contains(missing), "{}", over.stderr);
+    Ok(())
 }
 
 fn ids(list: &Value, id: impl Fn(&Value) -> &Value) -> Vec<&str> {
@@ -83,17 +137,69 @@ fn ids(list: &Value, id: impl Fn(&Value) -> &Value) -> Vec<&str> {
     list.filter_map(|item| id(item).as_str()).collect()
 }
 
-/// Where cgroup2 has no CPU controller it says so.
 #[test]
 fn cpu_throttled() -> Result<()> {
     let cgroup = Cgroup::new("has-cpu")?;
     if cgroup.enable("cpu")? {
         return plays("cpu-throttled");
     }
-    let over = Running::start(whydrop("demo", &["cpu-throttled"])?)?.finish()?;
-    over.ensure_status(3)?;
-    ensure!(over.stderr.contains("no cpu controller"), "{}", over.stderr);
-    Ok(())
+    cannot_play("cpu-throttled", "no cpu controller")
+}
+
+#[test]
+fn memory_stalled() -> Result<()> {
+    if fs::read("/proc/pressure/memory").is_err() {
+        return cannot_play("memory-stalled", "psi=1");
+    }
+    let cgroup = Cgroup::new("has-memory")?;
+    if cgroup.enable("memory")? {
+        return plays("memory-stalled");
+    }
+    cannot_play("memory-stalled", "no memory controller")
+}
+
+#[test]
+fn backlog_too_deep() -> Result<()> {
+    plays_if_told("backlog-too-deep")
+}
+
+#[test]
+fn path_loss() -> Result<()> {
+    plays_if_told("path-loss")
+}
+
+#[test]
+fn timestamps_rejected() -> Result<()> {
+    if is_before(6, 14)? {
+        return cannot_play("timestamps-rejected", "from 6.14 on");
+    }
+    plays("timestamps-rejected")
+}
+
+#[test]
+fn rejected_by_firewall() -> Result<()> {
+    if is_before(6, 1)? {
+        return cannot_play("rejected-by-firewall", "from 6.1 on");
+    }
+    if !Netns::new()?.run(nftables::drop_input)?? {
+        return cannot_play("rejected-by-firewall", "no such firewall");
+    }
+    plays("rejected-by-firewall")
+}
+
+#[test]
+fn conntrack_full() -> Result<()> {
+    if is_before(6, 1)? {
+        return cannot_play("conntrack-full", "from 6.1 on");
+    }
+    if !Netns::new()?.run(nftables::track_connections)?? {
+        return cannot_play("conntrack-full", "no such firewall");
+    }
+    let limit = fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_max")?;
+    if limit.trim().parse::<u32>()? > MANY_CONNECTIONS {
+        return cannot_play("conntrack-full", "nf_conntrack_max");
+    }
+    plays("conntrack-full")
 }
 
 #[test]

@@ -19,6 +19,7 @@ const WANTED: &[&str] = &[
     "tun",
     "dummy",
     "nf_conntrack",
+    "nf_conntrack_netlink",
     "nf_tables",
     "nft_ct",
     "nft_limit",

@@ -54,7 +54,7 @@ impl Cgroup {
         Err(io::Error::new(
             ErrorKind::Unsupported,
             format!(
-                "cgroup2 of this host gives no {controller} controller to its cgroups (cgroup.subtree_control at its top)"
+                "cgroup2 of this host gives no {controller} controller to its cgroups (cgroup.subtree_control at its top); try a host without cgroup v1"
             ),
         ))
     }

@@ -5,13 +5,18 @@
 
 mod cgroup;
 mod clients;
+mod connections;
+mod firewall;
+mod kernel;
+mod netfilter;
 mod overflow;
 mod play;
 mod scenes;
+mod segment;
 mod server;
 mod socket;
 mod stage;
-mod syns;
+mod strangers;
 
 use clap::{
     Args, Subcommand,

@@ -94,6 +94,16 @@ fn judge(scene: &Scene, answer: &Answer, format: AnswerFormat) -> Result<(), Fai
     let comment = match compare(scene.truth, &found) {
         _ if answer.signals.watched < EARLY => ": ended early, so it says nothing",
         Compared::Right => "",
+        _ if is_untold(scene, answer) => {
+            return Err(Failure::new(
+                status::KERNEL,
+                format_args!(
+                    "demo: {outcome}: the hooks of tier {} do not tell of it here (not visible: {}); try a kernel where `whydrop check` finds a higher tier",
+                    answer.tier,
+                    answer.signals.blind.join(", ")
+                ),
+            ));
+        }
         Compared::Undetermined => ": no wrong verdict, and not the right one either",
         Compared::Wrong => {
             return Err(Failure::failed(format_args!(
@@ -105,6 +115,17 @@ fn judge(scene: &Scene, answer: &Answer, format: AnswerFormat) -> Result<(), Fai
         say(format_args!("\ndemo: {outcome}{comment}"))?;
     }
     Ok(())
+}
+
+/// Whether nothing else was found, and what was made needs a hook that is not there.
+fn is_untold(scene: &Scene, answer: &Answer) -> bool {
+    let diagnosis = &answer.diagnosis;
+    diagnosis.verdicts.is_empty()
+        && !answer.signals.blind.is_empty()
+        && scene
+            .truth
+            .iter()
+            .all(|id| diagnosis.abstained.contains(id))
 }
 
 fn joined(ids: &[&str]) -> String {

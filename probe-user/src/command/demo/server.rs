@@ -1,7 +1,7 @@
 //! Servers of scenes: whydrop once more, as a process of its own with the listener for its standard input.
 
 use std::{
-    fs, io,
+    fs, hint, io,
     os::fd::{AsFd, OwnedFd},
     process::{Child, Command, Stdio},
     thread,
@@ -33,6 +33,8 @@ const PREFERRED: i32 = -10;
 pub struct Work {
     /// CPU time that each connection costs it.
     pub spin: Duration,
+    /// Bytes of memory that it writes to for each.
+    pub writes: usize,
     /// It sleeps so long after each.
     pub rest: Duration,
     /// Connections stay open.
@@ -50,6 +52,7 @@ impl Default for Work {
     fn default() -> Self {
         Self {
             spin: Duration::ZERO,
+            writes: 0,
             rest: Duration::ZERO,
             keeps: false,
             most: None,
@@ -170,6 +173,7 @@ impl Work {
         epoll::add(&files, &other, epoll::EventData::new_u64(0), readable)?;
         epoll::add(&files, &listener, epoll::EventData::new_u64(1), readable)?;
         let mut left = self.most.unwrap_or(u32::MAX);
+        let mut memory = vec![0; self.writes];
         let mut kept = Vec::new();
         let mut events = Vec::with_capacity(1);
         loop {
@@ -187,8 +191,17 @@ impl Work {
             }
             left = left.saturating_sub(1);
             spin(self.spin);
+            write_to(&mut memory);
             thread::sleep(self.rest);
         }
+    }
+}
+
+/// Needs each page of it.
+fn write_to(memory: &mut [u8]) {
+    const PAGE: usize = 4096;
+    for byte in memory.iter_mut().step_by(PAGE) {
+        *byte = hint::black_box(byte.wrapping_add(1));
     }
 }
 

@@ -7,6 +7,7 @@ use rustix::{process::Signal, thread::sched_getaffinity};
 use crate::command::demo::{
     cgroup::Cgroup,
     clients::Crowd,
+    kernel,
     server::{Server, Work},
     socket::{listen, place},
     stage::Stage,
@@ -95,6 +96,18 @@ pub fn throttled(stage: &Stage) -> io::Result<()> {
     cgroup.set("cpu.max", "10000 100000")?;
     let server = server(&Work {
         spin: WORKS,
+        ..Work::default()
+    })?;
+    cgroup.take(&server)?;
+    press(stage)
+}
+
+pub fn short_of_memory(stage: &Stage) -> io::Result<()> {
+    kernel::counts_stalls()?;
+    let cgroup = Cgroup::with("memory")?;
+    cgroup.set("memory.high", "4M")?;
+    let server = server(&Work {
+        writes: 64 << 20,
         ..Work::default()
     })?;
     cgroup.take(&server)?;

@@ -2,6 +2,7 @@
 
 mod acceptor;
 mod listener;
+mod path;
 mod queue;
 
 use std::{io, net::Ipv4Addr};
@@ -75,6 +76,14 @@ pub const SCENES: &[Scene] = &[
         play: acceptor::throttled,
     },
     Scene {
+        name: "memory-stalled",
+        does: "a server writes to 64 MB with each connection, and may have 4 MB (memory.high of its cgroup)",
+        truth: &["memory-stalled"],
+        look_at: "look at how long its cgroup waited for memory",
+        at: HERE,
+        play: acceptor::short_of_memory,
+    },
+    Scene {
         name: "fd-exhausted",
         does: "a server never closes its connections, and may have 16 files open",
         truth: &["fd-exhausted"],
@@ -115,6 +124,14 @@ pub const SCENES: &[Scene] = &[
         play: queue::zero,
     },
     Scene {
+        name: "backlog-too-deep",
+        does: "70 clients at once wait in a queue of 128, and a server takes one each 30 ms",
+        truth: &["backlog-too-deep"],
+        look_at: "look at how long they waited",
+        at: HERE,
+        play: queue::too_deep,
+    },
+    Scene {
         name: "reuseport-imbalance",
         does: "24 clients at once, and all of them to one of two servers that share a port",
         truth: &["reuseport-imbalance"],
@@ -137,6 +154,14 @@ pub const SCENES: &[Scene] = &[
         look_at: "look at the two verdicts: why the queue was full, and why that was a reset",
         at: HERE,
         play: queue::abort,
+    },
+    Scene {
+        name: "cookies-with-full-queue",
+        does: "a server is stopped, and clients bring valid SYN cookies back when its queue is full",
+        truth: &["acceptor-stopped", "cookies-with-full-queue"],
+        look_at: "look at the two verdicts: why the queue was full, and who believes to be connected",
+        at: HERE,
+        play: queue::behind_cookies,
     },
     Scene {
         name: "syn-flood",
@@ -195,6 +220,46 @@ pub const SCENES: &[Scene] = &[
         play: listener::restarting,
     },
     Scene {
+        name: "conntrack-full",
+        does: "as many connections are tracked as may be, and clients come to a sound server",
+        truth: &["conntrack-full"],
+        look_at: "look at the entries used",
+        at: HERE,
+        play: path::untracked,
+    },
+    Scene {
+        name: "rejected-by-firewall",
+        does: "a firewall (nftables) takes nothing that comes to a sound server",
+        truth: &["rejected-by-firewall"],
+        look_at: "look at who dropped the SYNs",
+        at: HERE,
+        play: path::firewalled,
+    },
+    Scene {
+        name: "timestamps-rejected",
+        does: "the clocks of clients go back between SYN and ACK",
+        truth: &["timestamps-rejected"],
+        look_at: "look at why the kernel dropped the ACKs",
+        at: HERE,
+        play: path::out_of_time,
+    },
+    Scene {
+        name: "memory-or-route",
+        does: "SYNs come from an address to which there is no route",
+        truth: &["memory-or-route"],
+        look_at: "look at what the kernel lacked",
+        at: HERE,
+        play: path::without_a_way_back,
+    },
+    Scene {
+        name: "path-loss",
+        does: "a sound server answers SYNs, and nobody acknowledges that",
+        truth: &["path-loss"],
+        look_at: "look at what became of the requests",
+        at: HERE,
+        play: path::unanswered,
+    },
+    Scene {
         name: "sound-server",
         does: "clients come one after the other to a server that accepts at once",
         truth: &[],
@@ -226,6 +291,14 @@ mod tests {
             }
             let by_name = scene.truth.contains(&scene.name);
             assert!(by_name || !known.contains(&scene.name), "{}", scene.name);
+        }
+    }
+
+    #[test]
+    fn every_verdict_has_a_scene() {
+        for id in diagnose::ids().filter(|id| *id != diagnose::UNDETERMINED) {
+            let has = SCENES.iter().any(|scene| scene.truth.contains(&id));
+            assert!(has, "{id}");
         }
     }
 

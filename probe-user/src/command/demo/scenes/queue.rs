@@ -10,11 +10,11 @@ use rustix::process::Signal;
 
 use super::acceptor::go_on_pressing;
 use crate::command::demo::{
-    clients::{burst as come_at_once, connect},
+    clients::{MANY, burst as come_at_once, connect},
     server::{Server, Work},
     socket::{Options, Spread, listen, listen_with, place},
     stage::Stage,
-    syns::Syns,
+    strangers::Strangers,
 };
 
 /// `listen_backlog` of most of these scenes, and of one in which nothing is wrong with it.
@@ -119,13 +119,41 @@ pub fn abort(stage: &Stage) -> io::Result<()> {
     go_on_pressing(stage)
 }
 
+pub fn behind_cookies(stage: &Stage) -> io::Result<()> {
+    stage.sysctl("ipv4/tcp_syncookies", "2")?;
+    let server = Server::start(&listen(BACKLOG)?, &Work::default())?;
+    server.signal(Signal::STOP)?;
+    let strangers = Strangers::new()?;
+    stage.begin();
+    // All have a cookie before the first brings it back, and the queue of 9 has no room for most of them.
+    let clients: io::Result<Vec<_>> = (0..MANY).map(|_| strangers.come(None)).collect();
+    for client in clients? {
+        client.acknowledge(None)?;
+    }
+    go_on_pressing(stage)
+}
+
+pub fn too_deep(stage: &Stage) -> io::Result<()> {
+    const CROWD: usize = 70;
+    let slow = Work {
+        rest: Duration::from_millis(30),
+        ..Work::default()
+    };
+    let _server = Server::start(&listen(ENOUGH)?, &slow)?;
+    stage.begin();
+    let clients: io::Result<Vec<_>> = (0..CROWD).map(|_| connect(place())).collect();
+    let _clients = clients?;
+    while stage.goes_on(PAUSE) {}
+    Ok(())
+}
+
 pub fn flood(stage: &Stage) -> io::Result<()> {
     const PACE: Duration = Duration::from_millis(2);
     let _server = Server::start(&listen(ENOUGH)?, &Work::default())?;
-    let mut syns = Syns::new()?;
+    let strangers = Strangers::new()?;
     stage.begin();
     while stage.goes_on(PACE) {
-        syns.send()?;
+        strangers.syn()?;
     }
     Ok(())
 }
@@ -145,10 +173,10 @@ pub fn without_cookies(stage: &Stage) -> io::Result<()> {
     const PACE: Duration = Duration::from_millis(80);
     stage.sysctl("ipv4/tcp_syncookies", "0")?;
     let _server = Server::start(&listen(BACKLOG)?, &Work::default())?;
-    let mut syns = Syns::new()?;
+    let strangers = Strangers::new()?;
     stage.begin();
     while stage.goes_on(PACE) {
-        syns.send()?;
+        strangers.syn()?;
     }
     Ok(())
 }

@@ -1,0 +1,74 @@
+//! Something is wrong before the listener, or behind it; the server is sound.
+
+use std::{io, net::Ipv4Addr, time::Duration};
+
+use crate::command::demo::{
+    clients::connect,
+    connections, firewall, kernel,
+    server::{Server, Work},
+    socket::{listen, place},
+    stage::Stage,
+    strangers::Strangers,
+};
+
+const BACKLOG: i32 = 128;
+
+/// Between two clients.
+const PACE: Duration = Duration::from_millis(50);
+
+fn sound() -> io::Result<Server> {
+    Server::start(&listen(BACKLOG)?, &Work::default())
+}
+
+/// Strangers come to a sound server, and each does this.
+fn come(stage: &Stage, each: impl Fn(&Strangers) -> io::Result<()>) -> io::Result<()> {
+    let _server = sound()?;
+    let strangers = Strangers::new()?;
+    stage.begin();
+    while stage.goes_on(PACE) {
+        each(&strangers)?;
+    }
+    Ok(())
+}
+
+pub fn firewalled(stage: &Stage) -> io::Result<()> {
+    kernel::tells_of_netfilter()?;
+    let _server = sound()?;
+    firewall::drops()?;
+    stage.begin();
+    while stage.goes_on(PACE) {
+        // It goes before it would try again.
+        connect(place())?;
+    }
+    Ok(())
+}
+
+pub fn untracked(stage: &Stage) -> io::Result<()> {
+    kernel::tells_of_netfilter()?;
+    firewall::tracks()?;
+    connections::fill()?;
+    come(stage, Strangers::syn)
+}
+
+pub fn out_of_time(stage: &Stage) -> io::Result<()> {
+    /// Of the SYN.
+    const CLOCK: u32 = 1_000_000;
+    kernel::tells_of_handshakes()?;
+    come(stage, |strangers| {
+        let client = strangers.come(Some(CLOCK))?;
+        client.acknowledge(Some(CLOCK - 1000))?;
+        client.acknowledge(Some(CLOCK + 1))
+    })
+}
+
+pub fn without_a_way_back(stage: &Stage) -> io::Result<()> {
+    /// For documents, and no address of a host (RFC 5737).
+    const NOWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+    come(stage, |strangers| strangers.syn_from(NOWHERE))
+}
+
+pub fn unanswered(stage: &Stage) -> io::Result<()> {
+    // A request ends after a second, when its SYN-ACK would be sent again.
+    stage.sysctl("ipv4/tcp_synack_retries", "0")?;
+    come(stage, Strangers::syn)
+}
