@@ -115,6 +115,8 @@ pub struct Thread {
     /// Asleep in something that does not wait for connections, and in what most often.
     pub blocked: u32,
     pub blocked_in: Option<String>,
+    /// Of these, until somebody gives a lock back.
+    pub locked: u32,
     /// Asleep waiting for connections or for files to become ready.
     pub waiting: u32,
     /// Shares of the time: on a CPU, and runnable without one.

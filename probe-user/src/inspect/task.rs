@@ -25,6 +25,8 @@ pub struct Thread {
     pub waited_ns: Option<u64>,
     /// The number of the system call that it sleeps in.
     pub syscall: Option<i64>,
+    /// Whether that call waits until somebody gives a lock back.
+    pub waits_for_lock: bool,
     /// The kernel function that it sleeps in.
     pub wchan: Option<String>,
 }
@@ -78,7 +80,8 @@ fn thread(tasks: &impl std::os::fd::AsFd, tid: u32, text: &mut Vec<u8>) -> Optio
         .and_then(|()| two_numbers(text));
     let syscall = read_small(tasks, format!("{tid}/syscall"), text)
         .ok()
-        .and_then(|()| number(text.split(|b| *b == b' ').next()?));
+        .map(|()| syscall(text));
+    let (syscall, waits_for_lock) = syscall.unwrap_or_default();
     let wchan = read_small(tasks, format!("{tid}/wchan"), text)
         .ok()
         .map(|()| String::from_utf8_lossy(text).trim().to_owned())
@@ -90,8 +93,37 @@ fn thread(tasks: &impl std::os::fd::AsFd, tid: u32, text: &mut Vec<u8>) -> Optio
         ran_ns: times.map(|(ran, _)| ran),
         waited_ns: times.map(|(_, waited)| waited),
         syscall,
+        waits_for_lock,
         wchan,
     })
+}
+
+/// `202 0x7f… 0x80 0x2 0x0 …`: the number and six arguments (fs/proc/base.c:proc_pid_syscall, 5.10 to 7.2).
+fn syscall(text: &[u8]) -> (Option<i64>, bool) {
+    let mut words = text.split(u8::is_ascii_whitespace);
+    let number = words.next().and_then(number);
+    let arguments: Vec<u64> = words.map_while(hex).take(6).collect();
+    let waits = number == Some(libc::SYS_futex) && waits_for_lock(&arguments);
+    (number, waits)
+}
+
+/// Whether these are futex(2)'s arguments of who waits for a mutex. glibc waits for the value 2, held with somebody who waits, and
+/// for anything else with FUTEX_WAIT_BITSET (nptl/lowlevellock.c:__lll_lock_wait, nptl/futex-internal.c, 2.36). Others that
+/// do not say so are not known by it.
+fn waits_for_lock(arguments: &[u64]) -> bool {
+    const AWAITED: u64 = 2;
+    const NO_TIMEOUT: u64 = 0;
+    let [_, operation, value, timeout, ..] = *arguments else {
+        return false;
+    };
+    let wait = libc::FUTEX_WAIT as u64;
+    let operation = operation & !(libc::FUTEX_PRIVATE_FLAG as u64);
+    (operation, value, timeout) == (wait, AWAITED, NO_TIMEOUT)
+}
+
+fn hex(word: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(word).ok()?.strip_prefix("0x")?;
+    u64::from_str_radix(digits, 16).ok()
 }
 
 /// `1 (comm) S …`, where comm may hold anything, brackets too.
@@ -236,6 +268,37 @@ mod tests {
         assert_eq!(name_and_state(b"7 (a)"), None);
         assert_eq!(two_numbers(b"12 34 5\n"), Some((12, 34)));
         assert_eq!(two_numbers(b"12"), None);
+    }
+
+    #[test]
+    fn of_a_system_call() {
+        let of = |text: &str| syscall(text.as_bytes());
+        let futex = Some(libc::SYS_futex);
+        assert_eq!(of("running\n"), (None, false));
+        assert_eq!(of("-1 0x7ffc 0x7f\n"), (None, false));
+        assert_eq!(
+            of("0 0x3 0x80 0x2 0x0 0x0 0x0 0x7f 0x7f\n"),
+            (Some(0), false)
+        );
+        assert_eq!(
+            of("202 0x7f 0x80 0x2 0x0 0x0 0x0 0x7f 0x7f\n"),
+            (futex, true)
+        );
+        // Shared with other processes.
+        assert_eq!(
+            of("202 0x7f 0x0 0x2 0x0 0x0 0x0 0x7f 0x7f\n"),
+            (futex, true)
+        );
+        // A condition variable, and one that gives up.
+        assert_eq!(
+            of("202 0x7f 0x189 0x0 0x0 0x0 0xffffffff 0x7f 0x7f\n"),
+            (futex, false)
+        );
+        assert_eq!(
+            of("202 0x7f 0x80 0x2 0x7f 0x0 0x0 0x7f 0x7f\n"),
+            (futex, false)
+        );
+        assert_eq!(of("202 0x7f 0x80"), (futex, false));
     }
 
     #[test]

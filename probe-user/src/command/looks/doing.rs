@@ -9,6 +9,8 @@ pub enum Doing {
     Waiting,
     /// Asleep in something else: system call and function.
     Blocked(String),
+    /// The same, until somebody gives a lock back.
+    Locked(String),
     /// Or about to.
     Running,
     Unknown,
@@ -21,11 +23,18 @@ impl Doing {
             ('R', _) => Self::Running,
             ('S', Some(number)) if task::waits_for_connections(number) => Self::Waiting,
             ('S' | 'D', Some(number)) => {
-                let syscall = task::syscall_name(number);
-                Self::Blocked(match &thread.wchan {
-                    Some(wchan) => format!("{syscall} ({wchan})"),
-                    None => syscall,
-                })
+                let mut place = task::syscall_name(number);
+                if thread.waits_for_lock {
+                    place.push_str(" for a lock");
+                }
+                if let Some(wchan) = &thread.wchan {
+                    place = format!("{place} ({wchan})");
+                }
+                if thread.waits_for_lock {
+                    Self::Locked(place)
+                } else {
+                    Self::Blocked(place)
+                }
             }
             _ => Self::Unknown,
         }
@@ -35,7 +44,7 @@ impl Doing {
         match self {
             Self::Stopped => "stopped".into(),
             Self::Waiting => "waiting for connections".into(),
-            Self::Blocked(place) => format!("asleep in {place}"),
+            Self::Blocked(place) | Self::Locked(place) => format!("asleep in {place}"),
             Self::Running => "running".into(),
             Self::Unknown => "not known".into(),
         }

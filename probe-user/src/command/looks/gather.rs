@@ -324,6 +324,7 @@ fn of_thread(tid: u32, looks: &ThreadLooks) -> Thread {
             .iter()
             .max_by_key(|(_, n)| **n)
             .map(|(place, _)| place.clone()),
+        locked: looks.locked,
         waiting: looks.waiting,
         cpu: share(looks.ran_ns),
         delayed: share(looks.waited_ns),

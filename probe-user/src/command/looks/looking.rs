@@ -34,6 +34,8 @@ pub struct ThreadLooks {
     pub waiting: u32,
     /// By the system call and function that it slept in.
     pub blocked: BTreeMap<String, u32>,
+    /// Of these, for a lock.
+    pub locked: u32,
     pub ran_ns: u64,
     pub waited_ns: u64,
     /// Between looks of which times are known.
@@ -263,6 +265,10 @@ impl ThreadLooks {
             Doing::Stopped => self.stopped += 1,
             Doing::Waiting => self.waiting += 1,
             Doing::Blocked(place) => *self.blocked.entry(place).or_default() += 1,
+            Doing::Locked(place) => {
+                *self.blocked.entry(place).or_default() += 1;
+                self.locked += 1;
+            }
             Doing::Running | Doing::Unknown => {}
         }
         let grown = |counter: fn(&task::Thread) -> Option<u64>| {
