@@ -30,6 +30,8 @@ pub struct Signals {
     pub members: Vec<Member>,
     pub processes: Vec<Process>,
     pub sysctls: Sysctls,
+    /// `net.core.somaxconn` when the watch began.
+    pub somaxconn_before: Option<u32>,
     /// `nf_conntrack_count` and `nf_conntrack_max` of the namespace.
     pub conntrack: Option<(u32, u32)>,
     /// Packets dropped during the watch since their connection could not be tracked.

@@ -192,6 +192,10 @@ fn cases() -> Vec<Case> {
         ("somaxconn-clamps-backlog", burst(), |s| {
             s.sysctls.somaxconn = Some(16);
         }),
+        // Raised during the watch.
+        ("somaxconn-clamps-backlog", burst(), |s| {
+            s.somaxconn_before = Some(16);
+        }),
         // Two generations of one listener, one after the other, are no group.
         ("backlog-too-small", burst(), |s| {
             s.members[0].seen = (11, 30);
