@@ -206,12 +206,12 @@ fn come_at_once(netns: &Netns, to: SocketAddr) -> Result<Vec<Client>> {
 }
 
 /// The scenario passes, and says that it has proven nothing. libtest swallows what is printed, but not what is written.
-fn skip(why: &str) -> Result<()> {
+pub fn skip(why: &str) -> Result<()> {
     Ok(writeln!(std::io::stderr(), "SKIPPED: {why}")?)
 }
 
 /// Whether the kernel has no such thing yet.
-fn is_before(major: u32, minor: u32) -> Result<bool> {
+pub fn is_before(major: u32, minor: u32) -> Result<bool> {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let mut numbers = release.split('.').map_while(|part| part.parse().ok());
     let here: (u32, u32) = numbers.next().zip(numbers.next()).context("no release")?;
