@@ -3,15 +3,25 @@
 //! In: a pid. Out: a [`Process`] as /proc shows it now. What may not be read, or is not there on this kernel, is `None`.
 //! It never stops or slows the process it looks at.
 
-use std::collections::HashMap;
-use std::time::Instant;
+use std::collections::{HashMap, HashSet};
+use std::mem::MaybeUninit;
+use std::time::{Duration, Instant};
 
-use rustix::fs::CWD;
+use rustix::fs::{CWD, readlinkat_raw};
 
-use super::procfs::{for_each_entry, for_each_pid, number, open_dir, read_small};
+use super::clock::{boot_ns, mono_ns};
+use super::diag::UnansweredSnapshot;
+use super::procfs::{bracketed, for_each_entry, for_each_pid, number, open_dir, read_small};
 
 /// Looks at more threads of a process cost more than they tell.
 const THREADS_AT_MOST: usize = 256;
+
+/// Ages are known to a tick of each of the kernel's clocks, 10 ms at most; this is more.
+const BIRTH: Duration = Duration::from_millis(50);
+/// USER_HZ is 100 (include/asm-generic/param.h, arch/x86, 5.10 to 7.2).
+const TICK_NS: u64 = 10_000_000;
+/// The two clocks are not read at the same moment.
+const SLEPT_NS: u64 = 100_000_000;
 
 /// One thread at one instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,6 +201,57 @@ fn waits_for(fdinfo: &[u8], inode: u32) -> Option<bool> {
     }))
 }
 
+/// Whether the process holds a connection that it accepted itself: one that is younger than the process, so that it can
+/// have been inherited from nobody.
+pub fn has_accepted(pid: u32, connections: &[UnansweredSnapshot]) -> bool {
+    let Some(age) = age(pid) else {
+        return false;
+    };
+    let own: HashSet<u32> = connections
+        .iter()
+        .filter(|connection| connection.age + BIRTH < age)
+        .map(|connection| connection.inode)
+        .collect();
+    !own.is_empty() && holds_any(pid, &own)
+}
+
+fn holds_any(pid: u32, inodes: &HashSet<u32>) -> bool {
+    let Ok(fds) = open_dir(CWD, format!("/proc/{pid}/fd")) else {
+        return false;
+    };
+    let mut holds = false;
+    let looked = for_each_entry(&fds, |name, _, _| {
+        let mut link = [MaybeUninit::uninit(); 64];
+        let inode = match readlinkat_raw(&fds, name, &mut link) {
+            Ok((link, _)) => bracketed(link, b"socket"),
+            Err(_) => None,
+        };
+        holds |= inode.is_some_and(|inode: u32| inodes.contains(&inode));
+    });
+    looked.is_ok() && holds
+}
+
+/// `None` where the host has slept since it was started: connections do not grow older then, and processes do.
+fn age(pid: u32) -> Option<Duration> {
+    let mut text = Vec::with_capacity(1024);
+    read_small(CWD, format!("/proc/{pid}/stat"), &mut text).ok()?;
+    let (now, awake) = (boot_ns(), mono_ns());
+    if now.saturating_sub(awake) > SLEPT_NS {
+        return None;
+    }
+    let born = started_ticks(&text)?.checked_mul(TICK_NS)?;
+    now.checked_sub(born).map(Duration::from_nanos)
+}
+
+/// Field 22 of /proc/PID/stat, on the clock that goes on while the host sleeps (fs/proc/array.c:do_task_stat, 5.10 to 7.2).
+fn started_ticks(stat: &[u8]) -> Option<u64> {
+    const STARTED: usize = 22;
+    const STATE: usize = 3;
+    let close = stat.iter().rposition(|b| *b == b')')?;
+    let mut fields = stat.get(close + 2..)?.split(u8::is_ascii_whitespace);
+    number(fields.nth(STARTED - STATE)?)
+}
+
 /// The names of system calls in which a server waits for connections or for work, on this architecture.
 pub fn syscall_name(number: i64) -> String {
     KNOWN
@@ -205,6 +266,17 @@ pub fn syscall_name(number: i64) -> String {
 /// Whether a thread in this system call is waiting for a connection, or for any file to become ready.
 pub fn waits_for_connections(number: i64) -> bool {
     WAITS.contains(&number)
+}
+
+/// Whether it waits for files to become ready: it does not sleep in that while one that it waits for is
+/// (fs/select.c:do_select, do_poll; of epoll instances `is_polled` tells what they wait for).
+pub fn waits_for_files(number: i64) -> bool {
+    const NOT: [i64; 3] = [
+        libc::SYS_accept,
+        libc::SYS_accept4,
+        libc::SYS_io_uring_enter,
+    ];
+    waits_for_connections(number) && !NOT.contains(&number)
 }
 
 const WAITS: [i64; 9] = [
@@ -268,6 +340,14 @@ mod tests {
         assert_eq!(name_and_state(b"7 (a)"), None);
         assert_eq!(two_numbers(b"12 34 5\n"), Some((12, 34)));
         assert_eq!(two_numbers(b"12"), None);
+    }
+
+    #[test]
+    fn of_its_birth() {
+        let stat = b"7 (a) b) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 123456 1 2 3";
+        assert_eq!(started_ticks(stat), Some(123_456));
+        assert_eq!(started_ticks(b"7 (a) S 1 7"), None);
+        assert_eq!(started_ticks(b"7 (a"), None);
     }
 
     #[test]

@@ -5,8 +5,10 @@ use crate::inspect::task;
 /// What a thread is doing at one look.
 pub enum Doing {
     Stopped,
-    /// For connections, or for files to become ready.
+    /// For connections.
     Waiting,
+    /// For files to become ready, connections perhaps.
+    WaitingForFiles,
     /// Asleep in something else: system call and function.
     Blocked(String),
     /// The same, until somebody gives a lock back.
@@ -21,6 +23,7 @@ impl Doing {
         match (thread.state, thread.syscall) {
             ('T' | 't', _) => Self::Stopped,
             ('R', _) => Self::Running,
+            ('S', Some(number)) if task::waits_for_files(number) => Self::WaitingForFiles,
             ('S', Some(number)) if task::waits_for_connections(number) => Self::Waiting,
             ('S' | 'D', Some(number)) => {
                 let mut place = task::syscall_name(number);
@@ -43,7 +46,7 @@ impl Doing {
     pub fn name(self) -> String {
         match self {
             Self::Stopped => "stopped".into(),
-            Self::Waiting => "waiting for connections".into(),
+            Self::Waiting | Self::WaitingForFiles => "waiting for connections".into(),
             Self::Blocked(place) | Self::Locked(place) => format!("asleep in {place}"),
             Self::Running => "running".into(),
             Self::Unknown => "not known".into(),

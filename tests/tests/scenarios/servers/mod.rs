@@ -156,12 +156,14 @@ fn signal(pid: Pid, signal: Signal) -> Result<()> {
     kill_process(pid, signal).with_context(|| format!("{signal:?} to {pid:?}"))
 }
 
-fn expect(answer: &Value, expected: &[&str]) -> Result<()> {
+fn given(answer: &Value) -> Result<Vec<&str>> {
     let verdicts = answer["verdicts"].as_array().context("no verdicts")?;
-    let given: Vec<&str> = verdicts
-        .iter()
-        .filter_map(|verdict| verdict["id"].as_str())
-        .collect();
+    let ids = verdicts.iter().filter_map(|verdict| verdict["id"].as_str());
+    Ok(ids.collect())
+}
+
+fn expect(answer: &Value, expected: &[&str]) -> Result<()> {
+    let given = given(answer)?;
     say_verdict(expected, &given);
     ensure!(given == expected, "{given:?}, not {expected:?}: {answer:#}");
     ensure!(answer["adds_up"] == true, "it does not add up: {answer:#}");
