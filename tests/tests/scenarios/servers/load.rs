@@ -10,7 +10,7 @@ use whydrop_tests::netns::Netns;
 use whydrop_tests::server::{command, file_of};
 
 use super::nginx::{nginx, worker};
-use super::{TO, expect, signal, slow_down, why};
+use super::{TO, expect, signal, why};
 
 /// More than a queue of 8 holds, fewer than one of 511.
 const CONNECTIONS: &str = "64";
@@ -116,8 +116,7 @@ fn short_backlog_under_ab() -> Result<()> {
     let netns = Netns::new()?;
     // Cookies that come back to a full queue would be a verdict of their own.
     netns.sysctl("net/ipv4/tcp_syncookies", "0")?;
-    let nginx = nginx(&netns, "nginx-ab-short", 1, "backlog=8")?;
-    slow_down(&nginx)?;
+    let _nginx = nginx(&netns, "nginx-ab-short", 1, "backlog=8")?;
     let answer = why(&netns, || Load::ab(&netns, &["-n", CONNECTIONS])?.ended())?;
     expect(&answer, &["backlog-too-small"])
 }
