@@ -6,6 +6,7 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::io::{Error, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -40,6 +41,8 @@ pub enum Work {
     Touch,
     /// Waits in epoll_wait(2) for something else than the listener.
     EpollElsewhere,
+    /// Waits for a lock before it accepts; a second thread has it, and sleeps in read(2) or uses a whole CPU.
+    Locked { spin: bool },
 }
 
 pub struct Holder {
@@ -177,6 +180,7 @@ fn live(files: [i32; 3], birth: Birth) -> ! {
                 libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, HELD, &raw mut event);
                 while libc::epoll_wait(epoll, &raw mut event, 1, -1) < 0 {}
             }
+            Work::Locked { spin } => wait_for_lock(HELD, spin),
         }
         while libc::read(HELD, (&raw mut nothing).cast(), 1) < 0 {}
         libc::_exit(0)
@@ -231,6 +235,64 @@ fn cpu_time_us() -> i64 {
     // SAFETY: a timespec that outlives the call.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
     time.tv_sec * 1_000_000 + time.tv_nsec / 1_000
+}
+
+/// A lock as the C library makes it: free, held, held with somebody who waits.
+static LOCK: AtomicU32 = AtomicU32::new(0);
+const HELD_ALONE: u32 = 1;
+const AWAITED: u32 = 2;
+
+/// Starts the thread that has the lock, and waits for what never comes: its process ends first.
+///
+/// # Safety
+/// As in [`live`].
+unsafe fn wait_for_lock(held: i32, spin: bool) {
+    const STACK_BYTES: usize = 64 << 10;
+    extern "C" fn hold(held: *mut libc::c_void) -> libc::c_int {
+        let mut nothing = 0_u8;
+        // SAFETY: system calls on an open descriptor, as in `live`.
+        unsafe {
+            while libc::read(held as i32, (&raw mut nothing).cast(), 1) < 0 {}
+            libc::_exit(0)
+        }
+    }
+    extern "C" fn compute(held: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: as above.
+        unsafe {
+            while !is_released(held as i32, 0) {}
+            libc::_exit(0)
+        }
+    }
+    LOCK.store(HELD_ALONE, Ordering::Relaxed);
+    // SAFETY: a new stack that nobody else knows and that is never unmapped; the thread calls nothing but system calls.
+    unsafe {
+        let stack = libc::mmap(
+            std::ptr::null_mut(),
+            STACK_BYTES,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        );
+        if stack == libc::MAP_FAILED {
+            return;
+        }
+        let flags = libc::CLONE_VM
+            | libc::CLONE_FS
+            | libc::CLONE_FILES
+            | libc::CLONE_SIGHAND
+            | libc::CLONE_THREAD
+            | libc::CLONE_SYSVSEM;
+        let top = stack.byte_add(STACK_BYTES);
+        let thread = if spin { compute } else { hold };
+        if libc::clone(thread, top, flags, held as *mut libc::c_void) < 0 {
+            return;
+        }
+        while LOCK.swap(AWAITED, Ordering::Acquire) != 0 {
+            let wait = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
+            libc::syscall(libc::SYS_futex, LOCK.as_ptr(), wait, AWAITED, 0_usize);
+        }
+    }
 }
 
 /// # Safety

@@ -30,6 +30,8 @@ pub struct Signals {
     pub members: Vec<Member>,
     pub processes: Vec<Process>,
     pub sysctls: Sysctls,
+    /// `net.core.somaxconn` when the watch began.
+    pub somaxconn_before: Option<u32>,
     /// `nf_conntrack_count` and `nf_conntrack_max` of the namespace.
     pub conntrack: Option<(u32, u32)>,
     /// Packets dropped during the watch since their connection could not be tracked.
@@ -115,6 +117,8 @@ pub struct Thread {
     /// Asleep in something that does not wait for connections, and in what most often.
     pub blocked: u32,
     pub blocked_in: Option<String>,
+    /// Of these, until somebody gives a lock back.
+    pub locked: u32,
     /// Asleep waiting for connections or for files to become ready.
     pub waiting: u32,
     /// Shares of the time: on a CPU, and runnable without one.

@@ -32,7 +32,9 @@ use crate::{
     inspect::{
         cgroup::{Cgroup, Cgroups},
         clock::mono_ns,
-        diag::{ConnectionSnapshot, Diag, DiagError, DiagPool, ListenerSnapshot},
+        diag::{
+            ConnectionSnapshot, Diag, DiagError, DiagPool, ListenerSnapshot, UnansweredSnapshot,
+        },
         netns::{NetnsName, Registry},
         owner::{Owner, Owners},
         route,
@@ -41,6 +43,9 @@ use crate::{
 
 /// How long one LISTEN dump serves the events of a burst.
 const SHARED_FOR: Duration = Duration::from_millis(2);
+
+/// Of one listener.
+const UNANSWERED_AT_MOST: usize = 4096;
 
 /// So many addresses are remembered in a second at most.
 const OWN_AT_MOST: usize = 4096;
@@ -362,6 +367,22 @@ impl Enricher {
         self.diag(netns)?
             .listeners(Some(port))
             .map_err(|error| error.to_string())
+    }
+
+    /// Connections that somebody accepted from this listener and has sent nothing on yet; none where that cannot be asked.
+    pub fn unanswered(
+        &mut self,
+        netns: u32,
+        listener: &ListenerSnapshot,
+    ) -> Vec<UnansweredSnapshot> {
+        let port = listener.addr.port();
+        let asked = self
+            .diag(netns)
+            .map(|diag| diag.unanswered(port, UNANSWERED_AT_MOST));
+        let mut found = asked.ok().and_then(Result::ok).unwrap_or_default();
+        let at = listener.addr.ip().to_canonical();
+        found.retain(|one| at.is_unspecified() || one.local.ip().to_canonical() == at);
+        found
     }
 
     fn diag(&mut self, netns: u32) -> Result<&mut Diag, String> {

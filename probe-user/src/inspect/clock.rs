@@ -1,15 +1,25 @@
-//! The clock of the snapshots: `CLOCK_MONOTONIC`, the one `bpf_ktime_get_ns()` reads in the kernel.
+//! The clock of the snapshots: `CLOCK_MONOTONIC`, the one `bpf_ktime_get_ns()` reads in the kernel. And the one by which
+//! processes are born.
 //!
-//! In: nothing. Out: nanoseconds that can be subtracted from an event's time. It never fails: the clock exists on every Linux.
+//! In: nothing. Out: nanoseconds that can be subtracted from an event's time. It never fails: the clocks exist on every Linux.
 
 /// Nanoseconds of `CLOCK_MONOTONIC`.
 pub fn mono_ns() -> u64 {
+    read_ns(libc::CLOCK_MONOTONIC)
+}
+
+/// Nanoseconds of `CLOCK_BOOTTIME`, which goes on while the host sleeps.
+pub fn boot_ns() -> u64 {
+    read_ns(libc::CLOCK_BOOTTIME)
+}
+
+fn read_ns(clock: libc::clockid_t) -> u64 {
     let mut now = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: `now` is a valid timespec that outlives the call; the clock id is a constant that every kernel knows.
-    let failed = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) } != 0;
+    // SAFETY: `now` is a valid timespec that outlives the call; callers name clocks that every kernel knows.
+    let failed = unsafe { libc::clock_gettime(clock, &raw mut now) } != 0;
     if failed {
         return 0;
     }

@@ -3,15 +3,25 @@
 //! In: a pid. Out: a [`Process`] as /proc shows it now. What may not be read, or is not there on this kernel, is `None`.
 //! It never stops or slows the process it looks at.
 
-use std::collections::HashMap;
-use std::time::Instant;
+use std::collections::{HashMap, HashSet};
+use std::mem::MaybeUninit;
+use std::time::{Duration, Instant};
 
-use rustix::fs::CWD;
+use rustix::fs::{CWD, readlinkat_raw};
 
-use super::procfs::{for_each_entry, for_each_pid, number, open_dir, read_small};
+use super::clock::{boot_ns, mono_ns};
+use super::diag::UnansweredSnapshot;
+use super::procfs::{bracketed, for_each_entry, for_each_pid, number, open_dir, read_small};
 
 /// Looks at more threads of a process cost more than they tell.
 const THREADS_AT_MOST: usize = 256;
+
+/// Ages are known to a tick of each of the kernel's clocks, 10 ms at most; this is more.
+const BIRTH: Duration = Duration::from_millis(50);
+/// USER_HZ is 100 (include/asm-generic/param.h, arch/x86, 5.10 to 7.2).
+const TICK_NS: u64 = 10_000_000;
+/// The two clocks are not read at the same moment.
+const SLEPT_NS: u64 = 100_000_000;
 
 /// One thread at one instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +35,8 @@ pub struct Thread {
     pub waited_ns: Option<u64>,
     /// The number of the system call that it sleeps in.
     pub syscall: Option<i64>,
+    /// Whether that call waits until somebody gives a lock back.
+    pub waits_for_lock: bool,
     /// The kernel function that it sleeps in.
     pub wchan: Option<String>,
 }
@@ -78,7 +90,8 @@ fn thread(tasks: &impl std::os::fd::AsFd, tid: u32, text: &mut Vec<u8>) -> Optio
         .and_then(|()| two_numbers(text));
     let syscall = read_small(tasks, format!("{tid}/syscall"), text)
         .ok()
-        .and_then(|()| number(text.split(|b| *b == b' ').next()?));
+        .map(|()| syscall(text));
+    let (syscall, waits_for_lock) = syscall.unwrap_or_default();
     let wchan = read_small(tasks, format!("{tid}/wchan"), text)
         .ok()
         .map(|()| String::from_utf8_lossy(text).trim().to_owned())
@@ -90,8 +103,37 @@ fn thread(tasks: &impl std::os::fd::AsFd, tid: u32, text: &mut Vec<u8>) -> Optio
         ran_ns: times.map(|(ran, _)| ran),
         waited_ns: times.map(|(_, waited)| waited),
         syscall,
+        waits_for_lock,
         wchan,
     })
+}
+
+/// `202 0x7f… 0x80 0x2 0x0 …`: the number and six arguments (fs/proc/base.c:proc_pid_syscall, 5.10 to 7.2).
+fn syscall(text: &[u8]) -> (Option<i64>, bool) {
+    let mut words = text.split(u8::is_ascii_whitespace);
+    let number = words.next().and_then(number);
+    let arguments: Vec<u64> = words.map_while(hex).take(6).collect();
+    let waits = number == Some(libc::SYS_futex) && waits_for_lock(&arguments);
+    (number, waits)
+}
+
+/// Whether these are futex(2)'s arguments of who waits for a mutex. glibc waits for the value 2, held with somebody who waits, and
+/// for anything else with FUTEX_WAIT_BITSET (nptl/lowlevellock.c:__lll_lock_wait, nptl/futex-internal.c, 2.36). Others that
+/// do not say so are not known by it.
+fn waits_for_lock(arguments: &[u64]) -> bool {
+    const AWAITED: u64 = 2;
+    const NO_TIMEOUT: u64 = 0;
+    let [_, operation, value, timeout, ..] = *arguments else {
+        return false;
+    };
+    let wait = libc::FUTEX_WAIT as u64;
+    let operation = operation & !(libc::FUTEX_PRIVATE_FLAG as u64);
+    (operation, value, timeout) == (wait, AWAITED, NO_TIMEOUT)
+}
+
+fn hex(word: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(word).ok()?.strip_prefix("0x")?;
+    u64::from_str_radix(digits, 16).ok()
 }
 
 /// `1 (comm) S …`, where comm may hold anything, brackets too.
@@ -159,6 +201,57 @@ fn waits_for(fdinfo: &[u8], inode: u32) -> Option<bool> {
     }))
 }
 
+/// Whether the process holds a connection that it accepted itself: one that is younger than the process, so that it can
+/// have been inherited from nobody.
+pub fn has_accepted(pid: u32, connections: &[UnansweredSnapshot]) -> bool {
+    let Some(age) = age(pid) else {
+        return false;
+    };
+    let own: HashSet<u32> = connections
+        .iter()
+        .filter(|connection| connection.age + BIRTH < age)
+        .map(|connection| connection.inode)
+        .collect();
+    !own.is_empty() && holds_any(pid, &own)
+}
+
+fn holds_any(pid: u32, inodes: &HashSet<u32>) -> bool {
+    let Ok(fds) = open_dir(CWD, format!("/proc/{pid}/fd")) else {
+        return false;
+    };
+    let mut holds = false;
+    let looked = for_each_entry(&fds, |name, _, _| {
+        let mut link = [MaybeUninit::uninit(); 64];
+        let inode = match readlinkat_raw(&fds, name, &mut link) {
+            Ok((link, _)) => bracketed(link, b"socket"),
+            Err(_) => None,
+        };
+        holds |= inode.is_some_and(|inode: u32| inodes.contains(&inode));
+    });
+    looked.is_ok() && holds
+}
+
+/// `None` where the host has slept since it was started: connections do not grow older then, and processes do.
+fn age(pid: u32) -> Option<Duration> {
+    let mut text = Vec::with_capacity(1024);
+    read_small(CWD, format!("/proc/{pid}/stat"), &mut text).ok()?;
+    let (now, awake) = (boot_ns(), mono_ns());
+    if now.saturating_sub(awake) > SLEPT_NS {
+        return None;
+    }
+    let born = started_ticks(&text)?.checked_mul(TICK_NS)?;
+    now.checked_sub(born).map(Duration::from_nanos)
+}
+
+/// Field 22 of /proc/PID/stat, on the clock that goes on while the host sleeps (fs/proc/array.c:do_task_stat, 5.10 to 7.2).
+fn started_ticks(stat: &[u8]) -> Option<u64> {
+    const STARTED: usize = 22;
+    const STATE: usize = 3;
+    let close = stat.iter().rposition(|b| *b == b')')?;
+    let mut fields = stat.get(close + 2..)?.split(u8::is_ascii_whitespace);
+    number(fields.nth(STARTED - STATE)?)
+}
+
 /// The names of system calls in which a server waits for connections or for work, on this architecture.
 pub fn syscall_name(number: i64) -> String {
     KNOWN
@@ -173,6 +266,17 @@ pub fn syscall_name(number: i64) -> String {
 /// Whether a thread in this system call is waiting for a connection, or for any file to become ready.
 pub fn waits_for_connections(number: i64) -> bool {
     WAITS.contains(&number)
+}
+
+/// Whether it waits for files to become ready: it does not sleep in that while one that it waits for is
+/// (fs/select.c:do_select, do_poll; of epoll instances `is_polled` tells what they wait for).
+pub fn waits_for_files(number: i64) -> bool {
+    const NOT: [i64; 3] = [
+        libc::SYS_accept,
+        libc::SYS_accept4,
+        libc::SYS_io_uring_enter,
+    ];
+    waits_for_connections(number) && !NOT.contains(&number)
 }
 
 const WAITS: [i64; 9] = [
@@ -236,6 +340,45 @@ mod tests {
         assert_eq!(name_and_state(b"7 (a)"), None);
         assert_eq!(two_numbers(b"12 34 5\n"), Some((12, 34)));
         assert_eq!(two_numbers(b"12"), None);
+    }
+
+    #[test]
+    fn of_its_birth() {
+        let stat = b"7 (a) b) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 123456 1 2 3";
+        assert_eq!(started_ticks(stat), Some(123_456));
+        assert_eq!(started_ticks(b"7 (a) S 1 7"), None);
+        assert_eq!(started_ticks(b"7 (a"), None);
+    }
+
+    #[test]
+    fn of_a_system_call() {
+        let of = |text: &str| syscall(text.as_bytes());
+        let futex = Some(libc::SYS_futex);
+        assert_eq!(of("running\n"), (None, false));
+        assert_eq!(of("-1 0x7ffc 0x7f\n"), (None, false));
+        assert_eq!(
+            of("0 0x3 0x80 0x2 0x0 0x0 0x0 0x7f 0x7f\n"),
+            (Some(0), false)
+        );
+        assert_eq!(
+            of("202 0x7f 0x80 0x2 0x0 0x0 0x0 0x7f 0x7f\n"),
+            (futex, true)
+        );
+        // Shared with other processes.
+        assert_eq!(
+            of("202 0x7f 0x0 0x2 0x0 0x0 0x0 0x7f 0x7f\n"),
+            (futex, true)
+        );
+        // A condition variable, and one that gives up.
+        assert_eq!(
+            of("202 0x7f 0x189 0x0 0x0 0x0 0xffffffff 0x7f 0x7f\n"),
+            (futex, false)
+        );
+        assert_eq!(
+            of("202 0x7f 0x80 0x2 0x7f 0x0 0x0 0x7f 0x7f\n"),
+            (futex, false)
+        );
+        assert_eq!(of("202 0x7f 0x80"), (futex, false));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The servers of the laboratory, unpacked below the build directory: installing them would start them, and change the
-//! machine.
+//! The servers of the laboratory, what loads them and a firewall, unpacked below the build directory: installing them
+//! would start them, and change the machine.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::{artifacts, proc};
 
 /// A package, and a file by which it is known to be there.
-const SERVERS: [(&str, &str); 5] = [
+const PACKAGES: [(&str, &str); 9] = [
     ("nginx", "usr/sbin/nginx"),
     ("redis-server", "usr/bin/redis-server"),
     ("haproxy", "usr/sbin/haproxy"),
@@ -17,6 +17,13 @@ const SERVERS: [(&str, &str); 5] = [
         "python3-gunicorn",
         "usr/lib/python3/dist-packages/gunicorn/app/wsgiapp.py",
     ),
+    (
+        "prometheus-node-exporter",
+        "usr/bin/prometheus-node-exporter",
+    ),
+    ("wrk", "usr/bin/wrk"),
+    ("apache2-utils", "usr/bin/ab"),
+    ("iptables", "usr/sbin/iptables-nft"),
 ];
 
 /// Where they are; those that the machine has are not unpacked. Without apt-get nothing is, and the scenarios say what
@@ -26,7 +33,7 @@ pub fn unpacked() -> Result<PathBuf> {
     let root = lab.join("root");
     std::fs::create_dir_all(&root).with_context(|| format!("cannot make {}", root.display()))?;
     let is_there = |file: &str| root.join(file).exists() || Path::new("/").join(file).exists();
-    let missing: Vec<&str> = SERVERS
+    let missing: Vec<&str> = PACKAGES
         .iter()
         .filter(|(_, file)| !is_there(file))
         .map(|(package, _)| *package)

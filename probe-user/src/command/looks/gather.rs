@@ -188,6 +188,7 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
             let key = (queue.netns, queue.last.cookie);
             member(
                 queue,
+                looks.acceptors(queue),
                 rows.get(&key).copied(),
                 refusals_at(key.0, key.1),
                 heard.accepted_in(queue),
@@ -225,7 +226,7 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
         .queues
         .values()
         .filter(|queue| Some(queue.last.cookie) == worst)
-        .flat_map(|queue| queue.acceptors().0)
+        .flat_map(|queue| looks.acceptors(queue).0)
         .collect();
     let processes: BTreeMap<u32, &ProcessLooks> = looks
         .processes
@@ -242,10 +243,12 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
 
 fn member(
     queue: &Queue,
+    acceptors: (Vec<u32>, usize),
     row: Option<&ListenerStatsRow>,
     refusals: u64,
     accepted_while_full: Option<u64>,
 ) -> Member {
+    let (acceptors, owners) = acceptors;
     let longest = queue.spans.iter().map(|(from, to)| *to - *from).max();
     let peak = row.map_or(0, |row| row.accept_queue.0).max(queue.peak);
     let wait = row.and_then(|row| {
@@ -271,8 +274,8 @@ fn member(
         longest_full: longest.unwrap_or_default(),
         // Lines come only of listeners to which something came.
         accepted_while_full: accepted_while_full.or(row.is_none().then_some(0)),
-        owners: queue.acceptors().1,
-        polled: (queue.polled + queue.unpolled > 0).then_some(queue.polled > queue.unpolled),
+        owners,
+        polled: queue.is_polled(&acceptors),
     }
 }
 
@@ -324,6 +327,7 @@ fn of_thread(tid: u32, looks: &ThreadLooks) -> Thread {
             .iter()
             .max_by_key(|(_, n)| **n)
             .map(|(place, _)| place.clone()),
+        locked: looks.locked,
         waiting: looks.waiting,
         cpu: share(looks.ran_ns),
         delayed: share(looks.waited_ns),

@@ -32,8 +32,12 @@ pub struct ThreadLooks {
     pub looks: u32,
     pub stopped: u32,
     pub waiting: u32,
+    /// Of these, for files to become ready.
+    pub waiting_for_files: u32,
     /// By the system call and function that it slept in.
     pub blocked: BTreeMap<String, u32>,
+    /// Of these, for a lock.
+    pub locked: u32,
     pub ran_ns: u64,
     pub waited_ns: u64,
     /// Between looks of which times are known.
@@ -151,7 +155,10 @@ impl Looks {
                 .iter()
                 .filter_map(|pid| Some((*pid, task::is_polled(*pid, inode)?)))
                 .collect();
-            queue.polls(&polls);
+            if queue.polls(&polls) {
+                let unanswered = enricher.unanswered(queue.netns, &queue.last);
+                queue.asked(|pid| task::has_accepted(pid, &unanswered));
+            }
             pids.extend(queue.owners.iter().copied());
         }
         pids.sort_unstable();
@@ -191,6 +198,14 @@ impl Looks {
             }
         }
         facts
+    }
+
+    /// Those owners of a listener that are to accept, and how many there are in all.
+    pub fn acceptors(&self, queue: &Queue) -> (Vec<u32>, usize) {
+        queue.acceptors(|pid| {
+            let process = self.processes.get(&pid);
+            process.is_some_and(ProcessLooks::waits_for_files)
+        })
     }
 
     /// What was found at this place only.
@@ -242,6 +257,14 @@ impl ProcessLooks {
         self.last = Some(now);
     }
 
+    /// Whether all its threads slept until files become ready.
+    pub fn waits_for_files(&self) -> bool {
+        let waits = |thread: &ThreadLooks| {
+            thread.looks >= 3 && thread.waiting_for_files * 10 >= thread.looks * 9
+        };
+        !self.has_more && !self.threads.is_empty() && self.threads.values().all(waits)
+    }
+
     fn is_in(&mut self, path: &str, stall: Stall) {
         let now = (Instant::now(), stall);
         let looks = self.cgroup.get_or_insert_with(|| CgroupLooks {
@@ -262,7 +285,15 @@ impl ThreadLooks {
         match Doing::of(now) {
             Doing::Stopped => self.stopped += 1,
             Doing::Waiting => self.waiting += 1,
+            Doing::WaitingForFiles => {
+                self.waiting += 1;
+                self.waiting_for_files += 1;
+            }
             Doing::Blocked(place) => *self.blocked.entry(place).or_default() += 1,
+            Doing::Locked(place) => {
+                *self.blocked.entry(place).or_default() += 1;
+                self.locked += 1;
+            }
             Doing::Running | Doing::Unknown => {}
         }
         let grown = |counter: fn(&task::Thread) -> Option<u64>| {

@@ -131,6 +131,7 @@ pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
     let mut signals = looks::signals(heard, &looks, &summary);
     let netns = looks::ask_host(&mut signals, &looks, only, &mut enricher);
     signals.untracked = place::untracked_since(&now, netns, &mut enricher);
+    signals.somaxconn_before = now.sysctls.somaxconn.filter(|_| now.netns == netns);
     let diagnosis = diagnose(&signals);
     Ok(Answer {
         target: args.target.to_string(),

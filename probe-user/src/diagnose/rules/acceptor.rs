@@ -1,6 +1,6 @@
 //! What kept those who accept from running.
 
-use super::super::{Confidence, Process, Signals};
+use super::super::{Confidence, Process, Signals, Thread};
 use super::{Judged, said::*};
 
 /// A share of the time that is no accident.
@@ -187,6 +187,9 @@ pub(super) fn saturated(signals: &Signals) -> Judged {
             share * 100.0
         ));
     }
+    if let Err(no) = behind_no_lock(process, thread) {
+        return no;
+    }
     Judged::Yes(
         Confidence::Likely,
         vec![
@@ -224,6 +227,9 @@ pub(super) fn starved(signals: &Signals) -> Judged {
             share * 100.0
         ));
     }
+    if let Err(no) = behind_no_lock(process, thread) {
+        return no;
+    }
     Judged::Yes(
         Confidence::Likely,
         vec![
@@ -241,4 +247,22 @@ pub(super) fn starved(signals: &Signals) -> Judged {
             ),
         ],
     )
+}
+
+/// A thread that has a lock may not be the one that accepts: that one may wait for it.
+fn behind_no_lock(process: &Process, thread: &Thread) -> Result<(), Judged> {
+    let others = process
+        .threads
+        .iter()
+        .filter(|other| other.tid != thread.tid && other.looks >= 3);
+    match others
+        .filter(|other| other.locked * 10 >= other.looks * 8)
+        .min_by_key(|other| other.tid)
+    {
+        None => Ok(()),
+        Some(other) => Err(Judged::No(format!(
+            "that of thread {}[{}] it may not be: thread {}[{}] waited for a lock in {} of {} looks, and which of them accepts is not told",
+            thread.comm, thread.tid, other.comm, other.tid, other.locked, other.looks
+        ))),
+    }
 }

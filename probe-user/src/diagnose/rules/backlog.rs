@@ -124,17 +124,25 @@ pub(super) fn clamped(signals: &Signals) -> Judged {
     let Some(somaxconn) = signals.sysctls.somaxconn else {
         return Judged::Abstains;
     };
-    if worst.limit != somaxconn {
-        return Judged::No(format!(
-            "the limit is {}, somaxconn {somaxconn}",
-            worst.limit
-        ));
-    }
+    let before = signals
+        .somaxconn_before
+        .filter(|before| *before != somaxconn && *before == worst.limit);
+    let says = match before {
+        Some(before) => format!(
+            "net.core.somaxconn was {before} and is {somaxconn} now: that changes nothing until listen(2) is called again"
+        ),
+        None if worst.limit == somaxconn => format!(
+            "net.core.somaxconn is {somaxconn}: the application may have asked for more, or for the same"
+        ),
+        None => {
+            return Judged::No(format!(
+                "the limit is {}, somaxconn {somaxconn}",
+                worst.limit
+            ));
+        }
+    };
     let mut found = burst_evidence(signals, worst);
-    found.push(evidence(
-        format!("net.core.somaxconn is {somaxconn}: the application may have asked for more, or for the same"),
-        OF_SYSCTL,
-    ));
+    found.push(evidence(says, OF_SYSCTL));
     Judged::Yes(Confidence::Likely, found)
 }
 
@@ -151,7 +159,10 @@ pub(super) fn too_small(signals: &Signals) -> Judged {
     }
     let mut found = burst_evidence(signals, worst);
     found.push(evidence(
-        format!("net.core.somaxconn is {somaxconn}"),
+        format!(
+            "net.core.somaxconn is {somaxconn} now: when listen(2) was called, that or the application's argument was {}",
+            worst.limit
+        ),
         OF_SYSCTL,
     ));
     Judged::Yes(Confidence::Likely, found)

@@ -3,6 +3,9 @@
 use super::super::{Confidence, Evidence, Member, Process, Signals, Thread};
 use super::{Judged, said::*};
 
+/// Places where threads slept that are named.
+const PLACES_AT_MOST: usize = 4;
+
 pub(super) fn orphan(signals: &Signals) -> Judged {
     let worst = match pinned(signals) {
         Ok(worst) => worst,
@@ -107,13 +110,9 @@ pub(super) fn blocked(signals: &Signals) -> Judged {
         .threads()
         .filter(|(_, thread)| thread.looks >= 3)
         .collect();
-    let Some((process, thread)) = looked
-        .iter()
-        .find(|(process, thread)| process.pid == thread.tid)
-        .or(looked.first())
-    else {
+    if looked.is_empty() {
         return Judged::Abstains;
-    };
+    }
     if looked
         .iter()
         .any(|(_, thread)| thread.waiting * 10 >= thread.looks * 2)
@@ -141,24 +140,39 @@ pub(super) fn blocked(signals: &Signals) -> Judged {
             OF_QUEUE,
         ),
     };
-    Judged::Yes(
-        Confidence::Likely,
-        vec![
-            refused(signals),
-            accepted,
-            evidence(
-                format!(
-                    "thread {}[{}] of {}[{}] slept in {} in {} of {} looks",
-                    thread.comm,
-                    thread.tid,
-                    process.comm,
-                    process.pid,
-                    thread.blocked_in.as_deref().unwrap_or("the kernel"),
-                    thread.blocked,
-                    thread.looks
-                ),
-                OF_SLEEP,
-            ),
-        ],
+    let mut found = vec![refused(signals), accepted];
+    found.extend(places(looked));
+    Judged::Yes(Confidence::Likely, found)
+}
+
+/// One thread for each place that threads slept in, the first thread of a process before the others.
+fn places(mut looked: Vec<(&Process, &Thread)>) -> Vec<Evidence> {
+    looked.sort_by_key(|(process, thread)| (process.pid != thread.tid, thread.tid));
+    let mut places: Vec<Option<&str>> = Vec::new();
+    looked.retain(|(_, thread)| {
+        let place = thread.blocked_in.as_deref();
+        let is_new = !places.contains(&place);
+        places.push(place);
+        is_new
+    });
+    let threads = looked.into_iter().take(PLACES_AT_MOST);
+    threads
+        .map(|(process, thread)| slept(process, thread))
+        .collect()
+}
+
+fn slept(process: &Process, thread: &Thread) -> Evidence {
+    evidence(
+        format!(
+            "thread {}[{}] of {}[{}] slept in {} in {} of {} looks",
+            thread.comm,
+            thread.tid,
+            process.comm,
+            process.pid,
+            thread.blocked_in.as_deref().unwrap_or("the kernel"),
+            thread.blocked,
+            thread.looks
+        ),
+        OF_SLEEP,
     )
 }

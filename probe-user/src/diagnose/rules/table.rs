@@ -195,7 +195,7 @@ pub const RULES: &[Rule] = &[
         says: "bursts were longer than the queue, and the application drained it each time",
         advice: &[
             "raise the backlog that the application gives to listen(2), and restart it",
-            "net.core.somaxconn is above it already and need not be raised",
+            "net.core.somaxconn is above it already and need not be raised; if it was raised since the application started, a restart alone may do: listen(2) takes the limit once",
         ],
         overflow: true,
         explains: &[],

@@ -140,6 +140,18 @@ fn cases() -> Vec<Case> {
             };
             s.processes[0].threads.push(sleeps);
         }),
+        // Whether the one with the lock or the one that waits for it accepts is not known.
+        ("undetermined", pinned(), |s| {
+            thread(s).cpu = Some(1.0);
+            let waits = Thread {
+                tid: 8,
+                looks: 20,
+                blocked: 20,
+                locked: 20,
+                ..Thread::default()
+            };
+            s.processes[0].threads.push(waits);
+        }),
         ("reuseport-orphan", pinned(), |s| {
             s.members[0].polled = Some(false);
             s.members.push(Member {
@@ -179,6 +191,10 @@ fn cases() -> Vec<Case> {
         ("backlog-too-small", burst(), |_| {}),
         ("somaxconn-clamps-backlog", burst(), |s| {
             s.sysctls.somaxconn = Some(16);
+        }),
+        // Raised during the watch.
+        ("somaxconn-clamps-backlog", burst(), |s| {
+            s.somaxconn_before = Some(16);
         }),
         // Two generations of one listener, one after the other, are no group.
         ("backlog-too-small", burst(), |s| {

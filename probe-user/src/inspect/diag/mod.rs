@@ -19,7 +19,7 @@ use std::os::fd::BorrowedFd;
 use channel::{Channel, Ended};
 pub use error::DiagError;
 pub use pool::{DiagPool, IDLE};
-pub use snapshot::{ConnectionSnapshot, ListenerSnapshot, state_name};
+pub use snapshot::{ConnectionSnapshot, ListenerSnapshot, UnansweredSnapshot, state_name};
 
 use super::netns::{NetnsError, inside, inum_of_fd};
 
@@ -59,6 +59,34 @@ impl Diag {
             // A kernel without IPv6 has no IPv6 listeners.
             Err(DiagError::NoModule) => {}
             Err(error) => return Err(error),
+        }
+        Ok(found)
+    }
+
+    /// Connections of `port` that were accepted and not answered yet; so many at most.
+    pub fn unanswered(
+        &mut self,
+        port: u16,
+        at_most: usize,
+    ) -> Result<Vec<UnansweredSnapshot>, DiagError> {
+        let mut found = Vec::new();
+        for family in [wire::AF_INET, wire::AF_INET6] {
+            let ended = self.channel.ask(
+                |sequence| wire::connections_request(family, port, sequence),
+                &mut |payload, _| {
+                    if found.len() < at_most {
+                        found.extend(snapshot::unanswered(payload)?);
+                    }
+                    Ok(())
+                },
+            )?;
+            match ended {
+                // One that came or went meanwhile is no matter.
+                Ended::Complete | Ended::Interrupted | Ended::Refused(libc::ENOENT) => {}
+                Ended::Refused(errno) => {
+                    return Err(DiagError::refused("list of connections", errno));
+                }
+            }
         }
         Ok(found)
     }

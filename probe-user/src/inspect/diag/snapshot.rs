@@ -4,6 +4,7 @@
 //! It does no I/O; a fact that the kernel did not send is `None`, and a `tcp_info` may be of any length.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use netlink_packet_core::Parseable;
 use netlink_packet_sock_diag::constants::{
@@ -61,6 +62,33 @@ pub struct ConnectionSnapshot {
     pub drops: Option<u32>,
     pub cgroup_id: Option<u64>,
     pub taken_mono_ns: u64,
+}
+
+/// A connection that a process has accepted and sent nothing on yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnansweredSnapshot {
+    pub local: SocketAddr,
+    pub inode: u32,
+    /// Since it was established.
+    pub age: Duration,
+}
+
+/// `None` for any other connection.
+pub(super) fn unanswered(payload: &[u8]) -> Result<Option<UnansweredSnapshot>, WireError> {
+    let (header, extra) = split(payload)?;
+    let info = |offset| word(extra.tcp_info, offset);
+    // A connection that was not accepted yet belongs to no file.
+    if header.inode == 0 || info(TCPI_DATA_SEGS_OUT) != Some(0) {
+        return Ok(None);
+    }
+    let id = &header.socket_id;
+    // Set when the connection was made, and by each data segment that is sent (net/ipv4/tcp_minisocks.c:
+    // tcp_create_openreq_child, net/ipv4/tcp_output.c:tcp_event_data_sent).
+    Ok(info(TCPI_LAST_DATA_SENT).map(|age_ms| UnansweredSnapshot {
+        local: SocketAddr::new(id.source_address, id.source_port),
+        inode: header.inode,
+        age: Duration::from_millis(age_ms.into()),
+    }))
 }
 
 /// `None` for a socket that is no listener.
@@ -124,10 +152,12 @@ pub(super) fn connection(
 // Offsets in `struct tcp_info` of include/uapi/linux/tcp.h, which only ever grows at its end.
 const TCPI_RETRANSMITS: usize = 2;
 const TCPI_UNACKED: usize = 24;
+const TCPI_LAST_DATA_SENT: usize = 44;
 const TCPI_RTT: usize = 68;
 const TCPI_RTTVAR: usize = 72;
 const TCPI_SND_CWND: usize = 80;
 const TCPI_TOTAL_RETRANS: usize = 100;
+const TCPI_DATA_SEGS_OUT: usize = 156;
 
 /// The kernel's name of a state of include/net/tcp_states.h.
 pub fn state_name(state: u8) -> &'static str {

@@ -1,8 +1,11 @@
 //! `whydrop why` where the field meets it: real servers from Debian packages, each in a namespace of its own.
 //! `cargo xtask lab` gets the servers and runs these; CI leaves them out.
 
+mod firewall;
+mod go;
 mod haproxy;
 mod java;
+mod load;
 mod nginx;
 mod node;
 mod postgres;
@@ -100,12 +103,25 @@ fn first_cpu() -> CpuSet {
     cpus
 }
 
+/// Now, and then again after each pause.
+#[derive(Default)]
+struct Every(Option<Instant>);
+
+impl Every {
+    fn is_due(&mut self) -> bool {
+        let is_due = self.0.is_none_or(|last| last.elapsed() > PAUSE);
+        if is_due {
+            self.0 = Some(Instant::now());
+        }
+        is_due
+    }
+}
+
 /// Bursts of clients that leave at once.
 fn bursts(netns: &Netns) -> Result<Value> {
-    let mut last: Option<Instant> = None;
+    let mut every = Every::default();
     why(netns, || {
-        if last.is_none_or(|last| last.elapsed() > PAUSE) {
-            last = Some(Instant::now());
+        if every.is_due() {
             netns.run(|| {
                 sched_setaffinity(None, &first_cpu())?;
                 crowd(CLIENTS * 3).map(drop)
@@ -140,12 +156,14 @@ fn signal(pid: Pid, signal: Signal) -> Result<()> {
     kill_process(pid, signal).with_context(|| format!("{signal:?} to {pid:?}"))
 }
 
-fn expect(answer: &Value, expected: &[&str]) -> Result<()> {
+fn given(answer: &Value) -> Result<Vec<&str>> {
     let verdicts = answer["verdicts"].as_array().context("no verdicts")?;
-    let given: Vec<&str> = verdicts
-        .iter()
-        .filter_map(|verdict| verdict["id"].as_str())
-        .collect();
+    let ids = verdicts.iter().filter_map(|verdict| verdict["id"].as_str());
+    Ok(ids.collect())
+}
+
+fn expect(answer: &Value, expected: &[&str]) -> Result<()> {
+    let given = given(answer)?;
     say_verdict(expected, &given);
     ensure!(given == expected, "{given:?}, not {expected:?}: {answer:#}");
     ensure!(answer["adds_up"] == true, "it does not add up: {answer:#}");

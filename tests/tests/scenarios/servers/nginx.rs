@@ -9,7 +9,7 @@ use whydrop_tests::server::{Directory, Server, file_of};
 
 use super::{CLIENTS, TO, bursts, expect, get, pressed, signal, slow_down, why};
 
-fn nginx(netns: &Netns, name: &str, workers: usize, listen: &str) -> Result<Server> {
+pub(super) fn nginx(netns: &Netns, name: &str, workers: usize, listen: &str) -> Result<Server> {
     let directory = Directory::new(name)?;
     let at = directory.path().display();
     let configuration = format!(
@@ -43,7 +43,7 @@ fn is_in_epoll_wait(pid: Pid) -> bool {
     syscall.is_ok_and(|text| text.split(' ').next() == Some(&number))
 }
 
-fn worker(nginx: &Server) -> Result<Pid> {
+pub(super) fn worker(nginx: &Server) -> Result<Pid> {
     nginx.workers()?.first().copied().context("no worker")
 }
 

@@ -17,6 +17,37 @@ fn acceptor_that_sleeps_elsewhere() -> Result<()> {
     Ok(())
 }
 
+/// Another thread has it, and sleeps.
+#[test]
+fn acceptor_that_waits_for_a_lock() -> Result<()> {
+    let netns = Netns::new()?;
+    let (to, holder) = held(&netns, BACKLOG, Work::Locked { spin: false })?;
+    let answer = pressed(&netns, to)?;
+    drop(holder);
+    expect(&answer, &["acceptor-blocked"])?;
+    let text = answer.to_string();
+    for place in ["slept in futex", "slept in read"] {
+        ensure!(text.contains(place), "not that one {place}: {answer:#}");
+    }
+    Ok(())
+}
+
+/// Another thread has it, and computes: which of the two accepts is not to be seen.
+#[test]
+fn acceptor_that_waits_for_the_lock_of_a_busy_thread() -> Result<()> {
+    const TRUTH: &str = "acceptor-blocked";
+    let netns = Netns::new()?;
+    let (to, holder) = held(&netns, BACKLOG, Work::Locked { spin: true })?;
+    let answer = pressed(&netns, to)?;
+    drop(holder);
+    let found = verdicts(&answer);
+    say_verdict(&[TRUTH], &found);
+    let may_be = [[TRUTH], ["undetermined"]];
+    ensure!(may_be.iter().any(|one| found == one), "{answer:#}");
+    ensure!(answer.to_string().contains("for a lock"), "{answer:#}");
+    Ok(())
+}
+
 #[test]
 fn acceptor_that_is_stopped() -> Result<()> {
     let netns = Netns::new()?;

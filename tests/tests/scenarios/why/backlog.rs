@@ -29,6 +29,20 @@ fn burst_longer_than_somaxconn() -> Result<()> {
     expect(&bursts(&netns, to)?, &["somaxconn-clamps-backlog"])
 }
 
+/// What it asked for is not to be seen; that a restart may do has to be said.
+#[test]
+fn burst_longer_than_somaxconn_was() -> Result<()> {
+    let netns = Netns::new()?;
+    netns.sysctl("net/core/somaxconn", "8")?;
+    let (to, _holder) = held(&netns, 511, Work::Serve { rest_us: 300 })?;
+    netns.sysctl("net/core/somaxconn", "4096")?;
+    let answer = bursts(&netns, to)?;
+    expect(&answer, &["backlog-too-small"])?;
+    let text = answer.to_string();
+    ensure!(text.contains("raised since"), "no way out: {answer:#}");
+    Ok(())
+}
+
 /// Nothing is refused, and who comes last waits for seconds.
 #[test]
 fn queue_that_takes_too_long() -> Result<()> {
