@@ -124,6 +124,20 @@ fn all_kinds_are_read_back() {
     assert_eq!(btf.tracepoint_args("t").expect("t"), 2);
 }
 
+/// A wrong id would attach a program to another function.
+#[test]
+fn outline_keeps_the_ids_of_names() {
+    let btf = kinds().parse();
+    let outline = Btf::parse(btf.outline()).expect("well-formed");
+    assert_eq!(outline.types.len(), btf.types.len());
+    for (kind, name) in [(FUNC, "f"), (TYPEDEF, "btf_trace_t"), (TYPEDEF, "inner_t")] {
+        assert!(btf.find(kind, name).is_some(), "{name}");
+        assert_eq!(outline.find(kind, name), btf.find(kind, name), "{name}");
+    }
+    assert_eq!(outline.find(STRUCT, "outer"), None);
+    assert!(aya::Btf::parse(&btf.outline(), aya::Endianness::default()).is_ok());
+}
+
 #[test]
 fn cut_anywhere_it_is_an_error() {
     let bytes = kinds().bytes();

@@ -1,3 +1,5 @@
+//! Attempts told event by event: the story, its outcome, and what memory lets go of.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Drops in time, and the incidents made of them.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -106,7 +106,7 @@ impl Figures {
              Linux {release}, {date}.\n\n\
              ## What a packet pays\n\n\
              Time of whydrop's programs for one packet, less that of empty programs of the same kinds that ran for the same \
-             packets\n(`kernel.bpf_stats_enabled`).\n\n\
+             packets\n(BPF_ENABLE_STATS).\n\n\
              | packet | above empty programs | bar | |\n|---|---:|---:|---|\n"
         );
         for (path, what, bar) in PATHS {

@@ -7,7 +7,7 @@ use std::{
 
 use crate::btf::Btf;
 
-/// That a packet was dropped by netfilter (include/net/dropreason-core.h, from 6.1 on).
+/// That a packet was dropped by netfilter (enum skb_drop_reason, include/net/dropreason.h in 6.1, dropreason-core.h later).
 pub fn tells_of_netfilter() -> io::Result<()> {
     let tells = |kernel: &Btf| kernel.constant("SKB_DROP_REASON_NETFILTER_DROP").is_ok();
     ask(tells, "why a packet was dropped", "6.1")

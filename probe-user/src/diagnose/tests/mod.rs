@@ -1,3 +1,5 @@
+//! A table of signals and of the verdicts they lead to.
+
 mod properties;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Arguments come in, and what passes the filter made of them goes out.
+
 use clap::Parser;
 
 use super::*;
