@@ -13,8 +13,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// Raised whenever a record, a key or a constant below changes its meaning.
 pub const ABI: u32 = 6;
 
-/// The value of an offset that the running kernel's BTF does not have.
-pub const ABSENT: u32 = u32::MAX;
+/// The value of an offset that the running kernel's BTF does not have. Positive as a signed number,
+/// since that is what an instruction of BPF has room for.
+pub const ABSENT: u32 = i32::MAX as u32;
 
 /// How long both sides remember that a listener was closed.
 pub const CLOSED_REMEMBERED_NS: u64 = 60_000_000_000;
@@ -96,6 +97,14 @@ pub mod counter {
 
     /// Of these, the ones every summary shows; the others only where they moved.
     pub const ALWAYS_SHOWN: usize = 4;
+
+    /// Words that are read, at most: counters that lie near each other are read together, with what lies
+    /// between them.
+    pub const WORDS: usize = 16;
+
+    /// Numbers that tell of one reading: its byte offset into `struct linux_mib`, how many bytes it
+    /// takes, 0 after the last, and its byte offset into what is read.
+    pub const READING: usize = 3;
 
     /// Slot, name in the kernel's BTF, name in /proc/net/netstat.
     pub const NAMES: [(&str, &str); SLOTS] = [

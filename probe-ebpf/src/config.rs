@@ -5,7 +5,7 @@
 //! known constant and removes the branches that it makes dead.
 
 use aya_ebpf::Global;
-use probe_common::{ABI, ABSENT};
+use probe_common::{ABI, ABSENT, counter};
 
 macro_rules! globals {
     ($($(#[$doc:meta])* $name:ident = $default:expr;)+) => {
@@ -79,18 +79,7 @@ globals! {
     DST_DEV = ABSENT;
     DEV_NET = ABSENT;
 
-    /// Byte offsets into `struct linux_mib`, in the order of `probe_common::counter`.
-    MIB_0 = ABSENT;
-    MIB_1 = ABSENT;
-    MIB_2 = ABSENT;
-    MIB_3 = ABSENT;
-    MIB_4 = ABSENT;
-    MIB_5 = ABSENT;
-    MIB_6 = ABSENT;
-    MIB_7 = ABSENT;
-    MIB_8 = ABSENT;
-    MIB_9 = ABSENT;
-    /// The same of PassiveOpens into `struct tcp_mib`.
+    /// Byte offset of PassiveOpens into `struct tcp_mib`.
     PASSIVE_OPENS = ABSENT;
 
     /// Bit n of the four: a packet freed for reason n (`enum skb_drop_reason`) is told of.
@@ -113,21 +102,29 @@ globals! {
     COOKIE_SOCK_ARGS = 0;
 }
 
-/// The byte offset of counter `slot` in `struct linux_mib`.
+/// How the counters are read: [`counter::READING`] numbers for each reading.
+#[unsafe(no_mangle)]
+pub static READINGS: Global<[u32; counter::SLOTS * counter::READING]> =
+    Global::new([0; counter::SLOTS * counter::READING]);
+
+/// The word of all that is read in which each counter is, and its byte offset into `struct linux_mib`.
+#[unsafe(no_mangle)]
+pub static MIB_WORD: Global<[u32; counter::SLOTS]> = Global::new([ABSENT; counter::SLOTS]);
+#[unsafe(no_mangle)]
+pub static MIB_OFFSET: Global<[u32; counter::SLOTS]> = Global::new([ABSENT; counter::SLOTS]);
+
+/// One number of an array; the verifier knows it where it knows the index.
 #[inline(always)]
-pub fn mib(slot: usize) -> u32 {
-    match slot {
-        0 => MIB_0.load(),
-        1 => MIB_1.load(),
-        2 => MIB_2.load(),
-        3 => MIB_3.load(),
-        4 => MIB_4.load(),
-        5 => MIB_5.load(),
-        6 => MIB_6.load(),
-        7 => MIB_7.load(),
-        8 => MIB_8.load(),
-        9 => MIB_9.load(),
-        _ => ABSENT,
+pub fn item<const N: usize>(array: &'static Global<[u32; N]>, index: usize) -> u32 {
+    if index >= N {
+        return ABSENT;
+    }
+    // SAFETY: within the array, of which a `Global` consists (`repr(transparent)`).
+    unsafe {
+        core::ptr::from_ref(array)
+            .cast::<u32>()
+            .add(index)
+            .read_volatile()
     }
 }
 

@@ -1,20 +1,20 @@
 //! The heart: what the kernel decided about one packet, read from the kernel's
 //! own counters.
 //!
-//! `NET_INC_STATS` is `this_cpu_inc(net->mib.net_statistics->mibs[i])` on
-//! 64-bit kernels (include/net/snmp.h, 5.10 to 7.2). From the moment a packet
-//! enters a listener until it leaves, bottom halves are off on this CPU, so
-//! nothing else moves this CPU's words: the difference between the two
-//! readings *is* the decision. Queue lengths illustrate it; they do not decide.
+//! From the moment a packet enters a listener until it leaves, bottom halves
+//! are off on this CPU, so nothing else moves this CPU's counters: the
+//! difference between the two readings *is* the decision. Queue lengths
+//! illustrate it; they do not decide.
 
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
-use probe_common::{counter, flag, hook};
+use probe_common::{ABSENT, counter, flag, hook};
 
 use crate::{
-    config,
+    config::{self, NET_STATISTICS, PASSIVE_OPENS, WARN_PERCENT},
     emit::{self, Noted, note},
     kernel::{self, Ptr},
-    stats::{self, Listener},
+    mib::{Netns, Reading},
+    stats::{self, Listener, Queues, Seen},
 };
 
 /// The packet that is inside a listener on this CPU.
@@ -24,9 +24,12 @@ pub struct Frame {
     key: u64,
     /// Raised at each opening.
     generation: u64,
-    /// This CPU's `struct linux_mib` of the namespace.
-    mib: u64,
+    /// What makes this CPU's address of a per-CPU pointer; 0 until it is known.
+    cpu_offset: u64,
     net: u64,
+    /// The namespace's `struct linux_mib`, and this CPU's one.
+    statistics: u64,
+    mib: u64,
     pub sock: u64,
     pub skb: u64,
     /// A request at hand instead of a packet.
@@ -35,10 +38,15 @@ pub struct Frame {
     /// The connection that the listener has made of the packet, 0 without one:
     /// as `inet_sock_set_state` tells it, or as the function at hand returns it.
     child: u64,
-    /// PassiveOpens before, at the hook that sees a packet on its whole way.
+    /// Where this CPU's PassiveOpens is (connections that listeners have made,
+    /// net/ipv4/tcp_minisocks.c:tcp_create_openreq_child), and what it was before,
+    /// at the hook that sees a packet on its whole way.
+    opens_at: u64,
     opens: u64,
-    before: [u64; counter::SLOTS],
-    /// How far each counter moved, once the frame is closed.
+    before: Reading,
+    after: Reading,
+    seen: Seen,
+    /// How far each counter moved, once the frame is closed and any did.
     pub moved: [u8; counter::SLOTS],
     pub netns: u32,
     pub hook: u8,
@@ -65,7 +73,38 @@ impl Frame {
     fn has_unseen_child(&self) -> bool {
         self.hook == hook::INGRESS
             && self.has_child == 0
-            && kernel::passive_opens(self.net as Ptr) != self.opens
+            && kernel::read::<u64>(self.opens_at as Ptr, 0) != self.opens
+    }
+
+    /// A packet leaves the listener: how long have its queues become?
+    #[inline(always)]
+    fn left(&mut self, generation: u64) {
+        let queues = Queues::of(self.sock as Ptr);
+        if WARN_PERCENT.load() != 0 || !self.seen.has(&self.listener(), &queues) {
+            self.grown(&queues, generation);
+        }
+    }
+
+    #[inline(never)]
+    fn grown(&mut self, queues: &Queues, generation: u64) {
+        let listener = self.listener();
+        stats::left(&listener, queues, &mut self.seen);
+        if self.generation() != generation {
+            // Interrupted by another packet, which has seen its own listener.
+            self.seen.forget();
+        }
+    }
+
+    /// A connection has entered the accept queue; 0 where it is not known which.
+    #[inline(never)]
+    fn queued(&self, child: u64) {
+        stats::queued(&self.listener(), child);
+    }
+
+    #[inline(always)]
+    fn generation(&self) -> u64 {
+        // SAFETY: a field of a map value at hand, which another program may change in between.
+        unsafe { (&raw const self.generation).read_volatile() }
     }
 }
 
@@ -76,6 +115,7 @@ pub struct Enter {
     pub skb: Ptr,
     pub request: Ptr,
     pub cookie: u64,
+    pub netns: Netns,
 }
 
 /// The frame, and its generation before anything of it is looked at.
@@ -85,10 +125,9 @@ fn current() -> Option<(&'static mut Frame, u64)> {
     // SAFETY: the slot is this CPU's own. Programs at listeners run with bottom
     // halves off, one at a time; one at the free of a packet may be interrupted
     // by them, which the generation tells.
-    unsafe {
-        let generation = (&raw const (*frame).generation).read_volatile();
-        Some((&mut *frame, generation))
-    }
+    let frame = unsafe { &mut *frame };
+    let generation = frame.generation();
+    Some((frame, generation))
 }
 
 /// A packet enters a listener: remember the counters.
@@ -105,32 +144,40 @@ pub fn open(enter: Enter) -> Option<()> {
         close_frame(frame, generation, Closed::late(enter.hook == hook::INGRESS));
     }
     frame.generation = generation + 1;
-    let net = kernel::net_of(enter.sock);
-    let mib = kernel::mib_of(net);
-    if mib == 0 {
+    if frame.cpu_offset == 0 {
+        frame.cpu_offset = kernel::cpu_offset();
+    }
+    let netns = enter.netns;
+    frame.net = netns.net as u64;
+    frame.netns = netns.inum;
+    // To the verifier these may be pointers, with which it allows no arithmetic: as numbers they come back.
+    let (statistics, opens) = (&raw mut frame.statistics, &raw mut frame.opens_at);
+    // SAFETY: fields of a map value at hand.
+    let (statistics, opens) = unsafe {
+        statistics.write_volatile(netns.statistics);
+        opens.write_volatile(netns.tcp_statistics);
+        (statistics.read_volatile(), opens.read_volatile())
+    };
+    if frame.cpu_offset == 0 || statistics == 0 {
         note(Noted::Unreadable);
         return None;
     }
-    frame.mib = mib;
-    frame.net = net as u64;
-    frame.netns = kernel::inum_of(net);
+    frame.mib = statistics.wrapping_add(frame.cpu_offset);
     frame.sock = enter.sock as u64;
     frame.skb = enter.skb as u64;
     frame.request = enter.request as u64;
     frame.cookie = enter.cookie;
     frame.child = 0;
     frame.has_child = 0;
-    frame.opens = if enter.hook == hook::INGRESS {
-        kernel::passive_opens(net)
-    } else {
-        0
-    };
-    frame.hook = enter.hook;
-    let mut slot = 0;
-    while slot < counter::SLOTS {
-        frame.before[slot] = kernel::read(mib as Ptr, config::mib(slot));
-        slot += 1;
+    if enter.hook == hook::INGRESS {
+        frame.opens_at = match PASSIVE_OPENS.load() {
+            ABSENT => 0,
+            at => opens.wrapping_add(frame.cpu_offset).wrapping_add(at.into()),
+        };
+        frame.opens = kernel::read(frame.opens_at as Ptr, 0);
     }
+    frame.hook = enter.hook;
+    frame.before.take(frame.mib as Ptr);
     frame.key = key;
     Some(())
 }
@@ -177,8 +224,8 @@ pub fn has_overflown(skb: Ptr) -> bool {
         return false;
     };
     let slot = counter::LISTEN_OVERFLOWS;
-    let now: u64 = kernel::read(frame.mib as Ptr, config::mib(slot));
-    !skb.is_null() && frame.key == skb as u64 && now != frame.before[slot]
+    let now: u64 = kernel::read(frame.mib as Ptr, config::item(&config::MIB_OFFSET, slot));
+    !skb.is_null() && frame.key == skb as u64 && now != frame.before.of(slot)
 }
 
 /// A listener makes a connection of the packet that is inside.
@@ -205,12 +252,12 @@ pub fn child_undone(child: Ptr) -> Option<()> {
 /// A connection is established: it has entered the accept queue a moment ago.
 #[inline(always)]
 pub fn child_established(child: Ptr) -> Option<()> {
-    let (frame, _) = current()?;
+    let (frame, generation) = current()?;
     if frame.key != 0 && (frame.child == child as u64 || frame.has_unseen_child()) {
         frame.child = 0;
         frame.has_child = 1;
-        stats::left(&frame.listener());
-        stats::queued(&frame.listener(), child as u64);
+        frame.left(generation);
+        frame.queued(child as u64);
     }
     Some(())
 }
@@ -248,16 +295,41 @@ fn close_frame(frame: &mut Frame, generation: u64, closed: Closed) {
     if late {
         // The namespace may have gone since; its memory may be another's now.
         let net = frame.net as Ptr;
-        if kernel::mib_of(net) != frame.mib || kernel::inum_of(net) != frame.netns {
+        let statistics: u64 = kernel::read(net, NET_STATISTICS.load());
+        if statistics != frame.statistics || kernel::inum_of(net) != frame.netns {
             return;
         }
     }
+    frame.after.take(frame.mib as Ptr);
+    // Packets are also freed in process context. If a packet came to a listener
+    // between the look at the key and here, it has closed the frame that was
+    // meant and counted it, and what was read since is its own.
+    let is_own = if frame.after.differs(&frame.before) {
+        something_moved(frame, generation, late)
+    } else {
+        frame.generation() == generation
+    };
+    if !is_own {
+        return;
+    }
+    if !late {
+        frame.left(generation);
+    }
+    let child = core::mem::replace(&mut frame.child, 0);
+    if child != 0 || closed.ingress && frame.has_unseen_child() {
+        frame.queued(child);
+    }
+}
+
+/// Tells what the listener decided, if it did; `false` when another packet came
+/// in between. A function of its own, away from what every packet runs through.
+#[inline(never)]
+fn something_moved(frame: &mut Frame, generation: u64, late: bool) -> bool {
     // No branch in this loop: each would double what an old verifier walks through.
     let (mut any, mut decisive) = (0, 0);
     let mut slot = 0;
     while slot < counter::SLOTS {
-        let after: u64 = kernel::read(frame.mib as Ptr, config::mib(slot));
-        let moved = after.wrapping_sub(frame.before[slot]);
+        let moved = frame.after.of(slot).wrapping_sub(frame.before.of(slot));
         frame.moved[slot] = moved as u8;
         any |= moved;
         if slot < counter::DECISIVE {
@@ -265,12 +337,8 @@ fn close_frame(frame: &mut Frame, generation: u64, closed: Closed) {
         }
         slot += 1;
     }
-    // Packets are also freed in process context. If a packet came to a listener
-    // between the look at the key and here, it has closed the frame that was
-    // meant and counted it, and what was read since is its own.
-    // SAFETY: a field of a map value at hand.
-    if unsafe { (&raw const frame.generation).read_volatile() } != generation {
-        return;
+    if frame.generation() != generation {
+        return false;
     }
     if any > u64::from(u8::MAX) {
         note(Noted::Unreadable);
@@ -280,12 +348,5 @@ fn close_frame(frame: &mut Frame, generation: u64, closed: Closed) {
         }
         emit::decision(frame, if late { flag::LATE } else { 0 });
     }
-    let child = core::mem::replace(&mut frame.child, 0);
-    let came = child != 0 || closed.ingress && frame.has_unseen_child();
-    if !late {
-        stats::left(&frame.listener());
-    }
-    if came {
-        stats::queued(&frame.listener(), child);
-    }
+    true
 }

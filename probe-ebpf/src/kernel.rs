@@ -35,6 +35,19 @@ pub fn read<T: Plain>(base: Ptr, offset: u32) -> T {
     unsafe { value.assume_init() }
 }
 
+/// Loads a `T` from memory whose type the verifier knows: one instruction, which
+/// yields zero where there is no such memory (5.5 to 7.2).
+///
+/// # Safety
+///
+/// The verifier must know the type that `base` points to, and a `T` at that offset:
+/// one that every kernel has.
+#[inline(always)]
+pub unsafe fn load<T: Plain>(base: Ptr, offset: u32) -> T {
+    // SAFETY: the caller's word, and the verifier's.
+    unsafe { base.byte_add(offset as usize).cast::<T>().read_volatile() }
+}
+
 /// Types of which every bit pattern is a value.
 ///
 /// # Safety
@@ -72,17 +85,19 @@ pub struct CpuBase {
 #[btf_map]
 static CPU_BASE: PerCpuArray<CpuBase, 1> = PerCpuArray::new();
 
-/// This CPU's per-CPU offset (`__per_cpu_offset[cpu]`) without kallsyms: the
+/// This CPU's per-CPU offset (`__per_cpu_offset[cpu]`), 0 when it cannot be had, without kallsyms: the
 /// address of this CPU's value of a per-CPU array minus the per-CPU pointer
 /// that `struct bpf_array` holds for it (kernel/bpf/arraymap.c:
 /// percpu_array_map_lookup_elem, 5.10 to 7.2).
-#[inline(always)]
-fn cpu_offset() -> Option<u64> {
-    let slot = CPU_BASE.get_ptr_mut(0)?;
+#[inline(never)]
+pub fn cpu_offset() -> u64 {
+    let Some(slot) = CPU_BASE.get_ptr_mut(0) else {
+        return 0;
+    };
     // SAFETY: the slot belongs to this CPU, and programs here run with bottom halves off.
     unsafe {
         if (*slot).offset != 0 {
-            return Some((*slot).offset);
+            return (*slot).offset;
         }
         let scratch = &raw mut (*slot).scratch;
         let as_number = |address: u64| {
@@ -92,37 +107,12 @@ fn cpu_offset() -> Option<u64> {
         let map = as_number(&raw const CPU_BASE as u64) as Ptr;
         let pointer: u64 = read(map, BPF_ARRAY_PPTRS.load());
         if pointer == 0 {
-            return None;
+            return 0;
         }
         let offset = as_number(slot as u64).wrapping_sub(pointer);
         (*slot).offset = offset;
-        Some(offset)
+        offset
     }
-}
-
-/// This CPU's `struct linux_mib` of a namespace, 0 when it cannot be had.
-#[inline(always)]
-pub fn mib_of(net: Ptr) -> u64 {
-    let percpu: u64 = read(net, NET_STATISTICS.load());
-    if percpu == 0 {
-        return 0;
-    }
-    match cpu_offset() {
-        Some(offset) => percpu.wrapping_add(offset),
-        None => 0,
-    }
-}
-
-/// This CPU's PassiveOpens of a namespace: connections that listeners have made
-/// (net/ipv4/tcp_minisocks.c:tcp_create_openreq_child, bottom halves off).
-#[inline(always)]
-pub fn passive_opens(net: Ptr) -> u64 {
-    let percpu: u64 = read(net, NET_TCP_STATISTICS.load());
-    let offset = cpu_offset().unwrap_or(0);
-    if percpu == 0 || offset == 0 || PASSIVE_OPENS.load() == ABSENT {
-        return 0;
-    }
-    read(percpu.wrapping_add(offset) as Ptr, PASSIVE_OPENS.load())
 }
 
 #[inline(always)]

@@ -112,28 +112,85 @@ fn stats_of(key: &StatKey, sock: Ptr) -> Option<*mut ListenerStats> {
     stats
 }
 
+/// The listener that a packet of this CPU left last, and how long its queues are
+/// known to have been: what is shorter needs no look into the map.
+#[repr(C)]
+pub struct Seen {
+    /// 0: none.
+    listener: u64,
+    netns: u32,
+    accept_queue: u32,
+    syn_queue: u32,
+    reserved: u32,
+}
+
+impl Seen {
+    #[inline(always)]
+    pub fn has(&self, listener: &Listener, queues: &Queues) -> bool {
+        let key = listener.key();
+        self.listener == key.listener
+            && self.netns == key.netns
+            && queues.accept <= self.accept_queue
+            && queues.syn <= self.syn_queue
+    }
+
+    /// Whoever interrupts this sees no listener in between.
+    #[inline(always)]
+    fn remember(&mut self, key: &StatKey, stats: &ListenerStats) {
+        self.forget();
+        // SAFETY: fields of what is at hand.
+        unsafe {
+            (&raw mut self.netns).write_volatile(key.netns);
+            (&raw mut self.accept_queue).write_volatile(stats.accept_queue_peak);
+            (&raw mut self.syn_queue).write_volatile(stats.syn_queue_peak);
+            (&raw mut self.listener).write_volatile(key.listener);
+        }
+    }
+
+    #[inline(always)]
+    pub fn forget(&mut self) {
+        // SAFETY: a field of what is at hand.
+        unsafe { (&raw mut self.listener).write_volatile(0) };
+    }
+}
+
+/// How long the queues of a listener are.
+pub struct Queues {
+    accept: u32,
+    syn: u32,
+}
+
+impl Queues {
+    #[inline(always)]
+    pub fn of(sock: Ptr) -> Self {
+        Self {
+            accept: kernel::read(sock, SK_ACK_BACKLOG.load()),
+            syn: kernel::read(sock, ICSK_QLEN.load()),
+        }
+    }
+}
+
 /// A packet leaves its listener: the queues are as long as they get.
 #[inline(always)]
-pub fn left(listener: &Listener) -> Option<()> {
+pub fn left(listener: &Listener, queues: &Queues, seen: &mut Seen) -> Option<()> {
     let sock = listener.sock as Ptr;
     let key = listener.key();
+    let (accept, syn) = (queues.accept, queues.syn);
     if kernel::state_of(sock) == state::LISTEN {
         let stats = stats_of(&key, sock)?;
-        let accept: u32 = kernel::read(sock, SK_ACK_BACKLOG.load());
         let limit: u32 = kernel::read(sock, SK_MAX_ACK_BACKLOG.load());
-        let syn: u32 = kernel::read(sock, ICSK_QLEN.load());
         warn::look(&key, sock);
         // SAFETY: this CPU's value, written with bottom halves off only.
-        unsafe {
-            if accept > (*stats).accept_queue_peak {
-                (*stats).accept_queue_peak = accept;
-                (*stats).accept_queue_limit = limit;
-            }
-            if syn > (*stats).syn_queue_peak {
-                (*stats).syn_queue_peak = syn;
-                (*stats).syn_queue_limit = limit;
-            }
+        let stats = unsafe { &mut *stats };
+        if accept > stats.accept_queue_peak {
+            stats.accept_queue_peak = accept;
+            stats.accept_queue_limit = limit;
         }
+        if syn > stats.syn_queue_peak {
+            stats.syn_queue_peak = syn;
+            stats.syn_queue_limit = limit;
+        }
+        seen.remember(&key, stats);
     }
     Some(())
 }

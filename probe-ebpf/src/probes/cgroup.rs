@@ -16,8 +16,10 @@ use aya_ebpf::{
 use probe_common::{hook, state};
 
 use crate::{
+    config::SKC_COOKIE,
     frame::{self, Enter},
     kernel::{self, Ptr},
+    mib::Netns,
 };
 
 #[cgroup_skb]
@@ -42,7 +44,9 @@ fn enter(ctx: &SkBuffContext) {
     }
     let sock: Ptr = sock.cast_const().cast();
     debug_line!(ctx, "a packet of {} bytes for a listener", ctx.len());
-    let mut cookie = kernel::cookie_of(sock);
+    // SAFETY: the helper returns a `struct tcp_sock`, which the verifier knows.
+    let (netns, mut cookie) =
+        unsafe { (Netns::of_typed(sock), kernel::load(sock, SKC_COOKIE.load())) };
     if cookie == 0 {
         // SAFETY: the helper takes the program's own context.
         cookie = unsafe { bpf_get_socket_cookie(ctx.as_ptr()) };
@@ -53,6 +57,7 @@ fn enter(ctx: &SkBuffContext) {
         skb: ctx.as_ptr().cast_const(),
         request: core::ptr::null(),
         cookie,
+        netns,
     });
 }
 

@@ -23,6 +23,7 @@ use crate::{
     config::*,
     frame::{self, Enter},
     kernel::{self, Ptr},
+    mib::Netns,
 };
 
 const NULL: Ptr = core::ptr::null();
@@ -53,6 +54,7 @@ fn enter(which: u8, sock: Ptr, skb: Ptr, cookie: u64) {
         skb,
         request: NULL,
         cookie,
+        netns: Netns::of(sock),
     });
 }
 
@@ -68,6 +70,7 @@ fn enter_req_err(request: Ptr) {
         skb: NULL,
         request,
         cookie: kernel::cookie_of(listener),
+        netns: Netns::of(listener),
     });
 }
 

@@ -4,8 +4,10 @@
 
 use std::collections::HashMap;
 
+use aya::EbpfLoader;
 use probe_common::{ABI, ABSENT, counter};
 
+use super::readings::Readings;
 use crate::{
     btf::{Btf, BtfError},
     cause::{Reasons, kebab},
@@ -73,16 +75,9 @@ const REQUIRED: &[&str] = &[
     "BPF_ARRAY_PPTRS",
     "SKC_STATE",
     "SKC_NET",
+    "SKC_COOKIE",
     "NET_INUM",
     "NET_STATISTICS",
-    "MIB_0",
-    "MIB_1",
-    "MIB_2",
-    "MIB_3",
-];
-
-const MIB_GLOBALS: [&str; counter::SLOTS] = [
-    "MIB_0", "MIB_1", "MIB_2", "MIB_3", "MIB_4", "MIB_5", "MIB_6", "MIB_7", "MIB_8", "MIB_9",
 ];
 
 const REASON_GLOBALS: [&str; 4] = ["REASONS_0", "REASONS_1", "REASONS_2", "REASONS_3"];
@@ -159,6 +154,9 @@ fn told_bits(reasons: &[(u32, String)]) -> [u32; 4] {
 /// The values of the object's globals for one kernel.
 pub struct Layout {
     pub globals: Vec<(&'static str, u32)>,
+    /// The byte offset of each counter in `struct linux_mib`.
+    pub counters: [u32; counter::SLOTS],
+    pub readings: Readings,
     /// What this kernel does not have, in the words of [`BtfError`].
     pub absent: Vec<String>,
     pub reasons: Reasons,
@@ -182,6 +180,8 @@ impl Layout {
         let reset_reasons = btf.constants("sk_rst_reason").unwrap_or_default();
         let mut this = Self {
             globals: vec![("WHYDROP_ABI", ABI)],
+            counters: [ABSENT; counter::SLOTS],
+            readings: Readings::of(&[ABSENT; counter::SLOTS]),
             absent: Vec::new(),
             reasons: Reasons {
                 reset: named(&reset_reasons, RESET_PREFIX),
@@ -194,10 +194,15 @@ impl Layout {
             this.add(global, btf.offset(name, path))?;
         }
         let mibs = btf.offset("linux_mib", "mibs")?;
-        for (global, (constant, _)) in MIB_GLOBALS.into_iter().zip(counter::NAMES) {
+        for (slot, (constant, _)) in counter::NAMES.iter().enumerate() {
             let index = btf.constant(constant);
-            this.add(global, index.and_then(|index| Self::counter(mibs, index)))?;
+            match index.and_then(|index| Self::counter(mibs, index)) {
+                Ok(offset) => this.counters[slot] = offset,
+                Err(error) if slot < counter::ALWAYS_SHOWN => return Err(error),
+                Err(error) => this.absent.push(error.to_string()),
+            }
         }
+        this.readings = Readings::of(&this.counters);
         let opens = btf.constant("TCP_MIB_PASSIVEOPENS");
         let opens = opens.and_then(|index| Self::counter(btf.offset("tcp_mib", "mibs")?, index));
         this.add("PASSIVE_OPENS", opens)?;
@@ -235,6 +240,16 @@ impl Layout {
         let helper = btf.has_function("bpf_get_socket_ptr_cookie");
         this.globals.push(("HAVE_COOKIE_HELPER", u32::from(helper)));
         Ok(this)
+    }
+
+    /// Hands it all to the object.
+    pub fn fill<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
+        for (name, value) in &self.globals {
+            loader.override_global(name, value, true);
+        }
+        loader.override_global("MIB_OFFSET", &self.counters[..], true);
+        loader.override_global("MIB_WORD", &self.readings.words[..], true);
+        loader.override_global("READINGS", &self.readings.readings[..], true);
     }
 
     /// Where the counter of this position is in `struct linux_mib`, an array of longs.

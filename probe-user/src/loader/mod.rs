@@ -20,6 +20,7 @@ mod layout;
 mod looks;
 mod privilege;
 mod programs;
+mod readings;
 mod skips;
 mod stats;
 mod wanted;
@@ -197,9 +198,7 @@ impl Probe {
         let all_events = u32::from(request.all_events);
         let mut loader = EbpfLoader::new();
         loader.map_max_entries("EVENTS", request.ring_bytes);
-        for (name, value) in &layout.globals {
-            loader.override_global(name, value, true);
-        }
+        layout.fill(&mut loader);
         let detail = request.detail_per_second.map_or(0, NonZeroU32::get);
         let warn = request.warn_percent.map_or(0, u32::from);
         loader.override_global("WARN_PERCENT", &warn, true);
@@ -260,9 +259,7 @@ impl Probe {
         for tier in [Tier::Trampoline, Tier::Kprobe, Tier::Cgroup] {
             let layout = Layout::of(&Btf::of_kernel()?)?;
             let mut loader = EbpfLoader::new();
-            for (name, value) in &layout.globals {
-                loader.override_global(name, value, true);
-            }
+            layout.fill(&mut loader);
             let mut ebpf = loader.load(OBJECT).map_err(object_error)?;
             let mut attacher = Attacher::new(&mut ebpf);
             reports.extend(attach::try_tier(&mut attacher, tier));
