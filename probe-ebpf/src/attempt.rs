@@ -49,7 +49,7 @@ pub fn refused(detail: &Detail, moved: &[u8; counter::SLOTS]) -> Option<()> {
     if STORIES.load() == 0 || is_refusal == 0 {
         return None;
     }
-    let headers = detail.headers.as_ref()?;
+    let headers = detail.headers.some()?;
     let mut key = Attempt {
         remote: [0; 16],
         local: 0,

@@ -149,7 +149,7 @@ pub struct Detail {
     pub sock: Ptr,
     pub cookie: u64,
     /// The packet that it is about.
-    pub headers: Option<Headers>,
+    pub headers: Headers,
     /// The request that it is about, where there is no packet.
     pub request: Ptr,
     pub reason: u32,
@@ -197,7 +197,7 @@ impl Pressure {
 #[inline(always)]
 pub fn emit(detail: &Detail, moved: &[u8; counter::SLOTS]) {
     let mut flags = detail.flags;
-    if let Some(headers) = &detail.headers {
+    if let Some(headers) = detail.headers.some() {
         flags |= u16::from(headers.is_syn()) * flag::SYN;
         flags |= u16::from(headers.tcp_flags & tcp_flag::RST != 0) * flag::RST;
     }
@@ -309,7 +309,7 @@ fn start(record: &mut Record, detail: &Detail, flags: u16, sock_state: u8) {
 /// The two ends (from the packet, else from the request, else from the socket) and the socket itself.
 #[inline(always)]
 fn fill(record: &mut Record, detail: &Detail) {
-    if let Some(headers) = &detail.headers {
+    if let Some(headers) = detail.headers.some() {
         record.flags |= flag::PACKET;
         headers.fill(record);
     } else if !detail.request.is_null() {
@@ -357,7 +357,7 @@ pub fn decision(frame: &Frame, flags: u16) {
         netns: frame.netns,
         sock: only_if_known(frame.sock) as Ptr,
         cookie: only_if_known(frame.cookie),
-        headers: kernel::headers_of(only_if_known(frame.skb) as Ptr),
+        headers: kernel::headers_of(only_if_known(frame.skb) as Ptr).unwrap_or(Headers::NONE),
         request: only_if_known(frame.request) as Ptr,
         reason: 0,
     };
@@ -444,7 +444,7 @@ pub fn of_listener(event: &OfListener) {
         netns: event.netns,
         sock,
         cookie: event.cookie,
-        headers: None,
+        headers: Headers::NONE,
         request: core::ptr::null(),
         reason: 0,
     };

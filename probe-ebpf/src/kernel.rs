@@ -177,7 +177,8 @@ pub fn copy<const N: usize>(base: Ptr, offset: u32, to: *mut [u8; N]) {
 const ETH_P_IP: u16 = 0x0800;
 const ETH_P_IPV6: u16 = 0x86dd;
 
-/// Where the headers of a TCP packet on its way through TCP are.
+/// Where the headers of a TCP packet on its way through TCP are. No `Option` of it is kept: the
+/// compiler reads what a `None` leaves undefined, which an old verifier does not allow.
 #[derive(Clone, Copy)]
 pub struct Headers {
     head: Ptr,
@@ -243,6 +244,25 @@ pub fn headers_of(skb: Ptr) -> Option<Headers> {
 }
 
 impl Headers {
+    /// Of no packet.
+    pub const NONE: Self = Self {
+        head: core::ptr::null(),
+        network: 0,
+        transport: 0,
+        family: 0,
+        tcp_flags: 0,
+    };
+
+    /// These, unless they are of no packet.
+    #[inline(always)]
+    pub fn some(&self) -> Option<&Self> {
+        if self.head.is_null() {
+            None
+        } else {
+            Some(self)
+        }
+    }
+
     /// Whether it is a SYN without ACK.
     #[inline(always)]
     pub fn is_syn(&self) -> bool {

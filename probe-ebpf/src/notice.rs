@@ -55,9 +55,9 @@ pub fn of_socket(which: u8, sock: Ptr, answered: Ptr, request: Ptr, reason: u32)
         return;
     }
     let headers = if answered.is_null() {
-        None
+        Headers::NONE
     } else {
-        kernel::headers_of(answered)
+        kernel::headers_of(answered).unwrap_or(Headers::NONE)
     };
     let detail = Detail {
         hook: which,
@@ -94,7 +94,7 @@ pub fn refused(skb: Ptr, headers: Headers, reason: u32) {
         netns,
         sock: NULL,
         cookie: 0,
-        headers: Some(headers),
+        headers,
         request: NULL,
         reason,
     };
@@ -175,7 +175,8 @@ pub fn state_changes(sock: Ptr, from: u32, to: u32, copy: Copy) {
     }
 }
 
-#[inline(always)]
+/// A function of its own: what it has on the stack stays off that of connections.
+#[inline(never)]
 fn listener_closes(sock: Ptr) {
     if !kernel::is_tcp(sock) {
         return;
@@ -240,7 +241,7 @@ pub fn dropped(skb: Ptr, reason: u32, receiver: Ptr) {
         netns: kernel::inum_of(net),
         sock,
         cookie: kernel::cookie_of(sock),
-        headers: Some(headers),
+        headers,
         request: NULL,
         reason,
     };

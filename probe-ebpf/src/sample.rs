@@ -70,7 +70,7 @@ pub fn decide(key: &CountKey, detail: &Detail) -> Verdict {
         addr: [0; 16],
     };
     let addr = &raw mut client.addr;
-    if let Some(headers) = &detail.headers {
+    if let Some(headers) = detail.headers.some() {
         headers.copy_remote(addr);
     } else if !detail.request.is_null() {
         kernel::copy_remote(detail.request, addr);

@@ -67,7 +67,7 @@ pub fn any(detail: &Detail, sock_state: u8) -> bool {
     if ONLY_LISTENERS.load() == 0 {
         return true;
     }
-    let (local, remote) = if let Some(headers) = &detail.headers {
+    let (local, remote) = if let Some(headers) = detail.headers.some() {
         headers.ports()
     } else if !detail.request.is_null() {
         kernel::ports_of(detail.request)

@@ -13,7 +13,7 @@ use probe_common::{ABSENT, flag, hook, state};
 use crate::{
     config::*,
     emit::{self, Detail, NOTHING_MOVED},
-    kernel::{self, Ptr},
+    kernel::{self, Headers, Ptr},
 };
 
 /// The request whose timer runs on this CPU.
@@ -88,7 +88,7 @@ fn ends() -> Option<()> {
             netns: kernel::inum_of(kernel::net_of(listener)),
             sock: listener,
             cookie: kernel::cookie_of(listener),
-            headers: None,
+            headers: Headers::NONE,
             request,
             reason: 0,
         },
