@@ -31,7 +31,8 @@ const NULL: Ptr = core::ptr::null();
 /// The cookie of a socket that came as a typed argument: the helper makes one where there is none.
 #[inline(always)]
 fn typed_cookie(sock: Ptr) -> u64 {
-    let cookie = kernel::cookie_of(sock);
+    // SAFETY: the verifier knows that it is a socket.
+    let cookie = unsafe { kernel::load(sock, SKC_COOKIE.load()) };
     if cookie == 0 && HAVE_COOKIE_HELPER.load() == 1 {
         // SAFETY: the verifier has checked that the argument is a socket.
         return unsafe { bpf_get_socket_cookie(sock.cast_mut()) };
@@ -40,7 +41,7 @@ fn typed_cookie(sock: Ptr) -> u64 {
 }
 
 #[inline(always)]
-fn enter(which: u8, sock: Ptr, skb: Ptr, cookie: u64) {
+fn enter(which: u8, sock: Ptr, skb: Ptr, cookie: u64, netns: Netns) {
     // A fast-open child is no listener, and it may be handled in process
     // context, where the counters of this CPU are not ours alone.
     let sock_state = kernel::state_of(sock);
@@ -54,7 +55,7 @@ fn enter(which: u8, sock: Ptr, skb: Ptr, cookie: u64) {
         skb,
         request: NULL,
         cookie,
-        netns: Netns::of(sock),
+        netns,
     });
 }
 
@@ -85,7 +86,9 @@ macro_rules! around {
         pub fn $fentry(ctx: FEntryContext) -> i32 {
             let sock: Ptr = ctx.arg($sock);
             debug_line!(&ctx, "hook {} entered, sock {:x}", $hook, sock as u64);
-            enter($hook, sock, ctx.arg($skb), typed_cookie(sock));
+            // SAFETY: the verifier knows the types of a traced function's arguments.
+            let netns = unsafe { Netns::of_typed(sock) };
+            enter($hook, sock, ctx.arg($skb), typed_cookie(sock), netns);
             0
         }
 
@@ -99,7 +102,7 @@ macro_rules! around {
         pub fn $kprobe(ctx: ProbeContext) -> u32 {
             if let (Some(sock), Some(skb)) = (ctx.arg::<Ptr>($sock), ctx.arg::<Ptr>($skb)) {
                 debug_line!(&ctx, "hook {} entered, sock {:x}", $hook, sock as u64);
-                enter($hook, sock, skb, kernel::cookie_of(sock));
+                enter($hook, sock, skb, kernel::cookie_of(sock), Netns::of(sock));
             }
             0
         }
