@@ -10,12 +10,13 @@ mod pick;
 mod refusal;
 
 use std::{
-    collections::HashMap,
+    borrow::Cow,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use foldhash::HashMap;
 use probe_common::{flag, state};
 
 pub use self::{
@@ -23,6 +24,7 @@ pub use self::{
     refusal::{Elsewhere, Refusal},
 };
 use self::{
+    identity::Holders,
     listening::{Ask, Listening},
     pick::pick,
 };
@@ -95,12 +97,13 @@ pub struct Observation {
     pub cause: Option<Cause>,
     /// Why nobody listened; of a [`Kind::Refused`] only.
     pub refusal: Refusal,
-    pub snapshot: Result<Snapshot, String>,
+    /// Or why there is none.
+    pub snapshot: Result<Snapshot, Cow<'static, str>>,
     /// Whether the snapshot was taken for another event of the same burst.
     pub shared: bool,
     pub owner: Arc<[Owner]>,
     pub cgroup: Option<Arc<Cgroup>>,
-    pub netns_name: Option<NetnsName>,
+    pub netns_name: Option<Arc<NetnsName>>,
 }
 
 /// Who answers the questions.
@@ -120,11 +123,16 @@ pub struct Enricher {
     /// Where processes are; asked anew every second.
     cgroups_of_pids: HashMap<u32, Arc<Cgroup>>,
     /// What namespaces are called; asked anew every second.
-    netns_names: HashMap<u32, NetnsName>,
+    netns_names: HashMap<u32, Arc<NetnsName>>,
     /// Whether an address is its namespace's own; asked anew every second.
     own: HashMap<(u32, IpAddr), bool>,
     /// The kernel's own names of its reasons.
     reasons: Reasons,
+    /// Of the sockets of one batch; empty between two.
+    holders: Holders,
+    /// When the batch began, or its last look that was not shared: the clock is not read for each event.
+    now: Instant,
+    nobody: Arc<[Owner]>,
 }
 
 struct Dump {
@@ -143,14 +151,17 @@ impl Enricher {
             pool: DiagPool::new(),
             owners: Owners::new(),
             cgroups: Cgroups::new(),
-            dumps: HashMap::new(),
-            cookies: HashMap::new(),
+            dumps: HashMap::default(),
+            cookies: HashMap::default(),
             history: History::default(),
             listening: Listening::new(),
-            cgroups_of_pids: HashMap::new(),
-            netns_names: HashMap::new(),
-            own: HashMap::new(),
+            cgroups_of_pids: HashMap::default(),
+            netns_names: HashMap::default(),
+            own: HashMap::default(),
             reasons: Reasons::default(),
+            holders: Holders::default(),
+            now: Instant::now(),
+            nobody: Arc::from([]),
         }
     }
 
@@ -211,37 +222,36 @@ impl Enricher {
         self.history.close(event);
     }
 
-    /// Adds what is known to the events of one batch, whose sockets' owners are looked for together.
-    /// What turns out to be no matter of a listener of this host is left out.
-    pub fn observe(&mut self, events: Vec<Event>) -> Vec<Observation> {
-        let mut seen: Vec<Observation> = events
-            .into_iter()
-            .filter_map(|event| match event.kind {
-                Kind::Refused => Some(self.refused(event)),
-                Kind::PacketDrop if event.listener.is_none() => self.dropped(event),
-                _ => Some(self.snapshot(event)),
-            })
-            .collect();
-        self.owners.learn(seen.iter().filter_map(inode));
+    /// Adds what is known to the events of one batch, whose sockets' owners are looked for together, and appends them to
+    /// `seen`. What turns out to be no matter of a listener of this host is left out.
+    pub fn observe(
+        &mut self,
+        events: impl IntoIterator<Item = Event>,
+        seen: &mut Vec<Observation>,
+    ) {
+        let first = seen.len();
+        self.now = Instant::now();
+        seen.extend(events.into_iter().filter_map(|event| match event.kind {
+            Kind::Refused => Some(self.refused(event)),
+            Kind::PacketDrop if event.listener.is_none() => self.dropped(event),
+            _ => Some(self.snapshot(event)),
+        }));
+        let batch = seen.get_mut(first..).unwrap_or_default();
+        self.owners.learn(batch.iter().filter_map(inode));
         // Most events of a batch are of one socket, and each look is a system call.
-        let mut owners: HashMap<u32, Arc<[Owner]>> = HashMap::new();
-        for one in &mut seen {
-            if let Some(inode) = inode(one) {
-                let owner = owners
-                    .entry(inode)
-                    .or_insert_with(|| self.owners.find(inode));
-                one.owner = Arc::clone(owner);
-            }
-            let id = one.snapshot.as_ref().ok().and_then(Snapshot::cgroup_id);
-            one.cgroup = self.cgroup(id, &one.owner);
-            if let (Some(listener), Ok(_)) = (one.event.listener, &one.snapshot) {
-                self.history.meet(listener.cookie, &one.owner);
-            }
+        let mut holders = std::mem::take(&mut self.holders);
+        for one in batch {
+            self.identify(one, &mut holders);
         }
-        seen
+        holders.clear();
+        self.holders = holders;
     }
 
-    fn observation(&mut self, event: Event, snapshot: Result<Snapshot, String>) -> Observation {
+    fn observation(
+        &mut self,
+        event: Event,
+        snapshot: Result<Snapshot, Cow<'static, str>>,
+    ) -> Observation {
         Observation {
             netns_name: self.netns_name(event.netns),
             cause: cause::of(event.kind, event.stage, &event.evidence, &self.reasons),
@@ -249,7 +259,7 @@ impl Enricher {
             event,
             snapshot,
             shared: false,
-            owner: Arc::from([]),
+            owner: Arc::clone(&self.nobody),
             cgroup: None,
         }
     }
@@ -257,9 +267,10 @@ impl Enricher {
     fn snapshot(&mut self, mut event: Event) -> Observation {
         if event.kind == Kind::ListenerClosed {
             let owner = self.history.owner_of(&event);
-            let mut seen = self.observation(event, Err("the listener was closed".into()));
-            seen.owner = owner;
-            return seen;
+            return Observation {
+                owner,
+                ..self.observation(event, Err("the listener was closed".into()))
+            };
         }
         let (snapshot, shared) = match event.listener {
             Some(listener) => self.listener(&mut event, listener),
@@ -334,7 +345,7 @@ impl Enricher {
             Ok(Some(listener)) => Ok(Snapshot::Listener(listener)),
             Ok(None) => return None,
             Err(_) if !self.is_own(event.netns, local) => return None,
-            Err(why) => Err(why),
+            Err(why) => Err(why.into()),
         };
         Some(Observation {
             shared: true,
@@ -393,7 +404,11 @@ impl Enricher {
 
     /// The listener by cookie, out of a LISTEN dump of its port: an exact
     /// lookup in a SO_REUSEPORT group would be a lottery.
-    fn listener(&mut self, event: &mut Event, at: ListenerAt) -> (Result<Snapshot, String>, bool) {
+    fn listener(
+        &mut self,
+        event: &mut Event,
+        at: ListenerAt,
+    ) -> (Result<Snapshot, Cow<'static, str>>, bool) {
         if event.cookie == 0
             && let Some(cookie) = self.cookies.get(&event.sock)
         {
@@ -417,13 +432,14 @@ impl Enricher {
 
     /// Makes sure of a dump of this port that is not older than `age`; `true` when there was one.
     fn dump(&mut self, netns: u32, port: u16, age: Duration) -> bool {
-        let (taken, taken_ns) = (Instant::now(), mono_ns());
         let key = (netns, port);
         if let Some(dump) = self.dumps.get(&key)
-            && taken.duration_since(dump.taken) < age
+            && self.now.duration_since(dump.taken) < age
         {
             return true;
         }
+        let (taken, taken_ns) = (Instant::now(), mono_ns());
+        self.now = taken;
         let found = self.listeners_of(netns, port);
         self.dumps.insert(
             key,
@@ -454,19 +470,23 @@ impl Enricher {
         }
     }
 
-    fn look(&self, event: &Event, at: ListenerAt) -> Result<ListenerSnapshot, String> {
+    fn look(
+        &self,
+        event: &Event,
+        at: ListenerAt,
+    ) -> Result<ListenerSnapshot, Cow<'static, str>> {
         match self
             .dumps
             .get(&(event.netns, at.addr.port()))
             .map(|dump| &dump.found)
         {
             Some(Ok(found)) => pick(found, event.cookie, at.addr, event.kind.is_refusal()),
-            Some(Err(why)) => Err(why.clone()),
+            Some(Err(why)) => Err(why.clone().into()),
             None => Err("no dump of the listeners".into()),
         }
     }
 
-    fn connection(&mut self, event: &Event) -> Result<Snapshot, String> {
+    fn connection(&mut self, event: &Event) -> Result<Snapshot, Cow<'static, str>> {
         if event.sock == 0 {
             return Err("the event has no socket".into());
         }
@@ -477,10 +497,12 @@ impl Enricher {
             return Err("the event has no addresses".into());
         };
         let cookie = (event.cookie != 0).then_some(event.cookie);
-        match self.diag(event.netns)?.connection(local, remote, cookie) {
+        let found = self.diag(event.netns)?.connection(local, remote, cookie);
+        self.now = Instant::now();
+        match found {
             Ok(Some(snapshot)) => Ok(Snapshot::Connection(snapshot)),
             Ok(None) => Err("the socket was gone when it was asked for".into()),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error.to_string().into()),
         }
     }
 }

@@ -6,6 +6,7 @@ mod detail;
 mod episodes;
 pub(super) mod filter;
 mod group;
+mod lines;
 mod live;
 mod pressure;
 mod sampled;
