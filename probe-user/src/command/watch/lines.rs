@@ -184,10 +184,7 @@ impl<'a> Lines<'a> {
         if self.batch.text.is_empty() {
             return;
         }
-        // The next one is about as long.
-        let next = String::with_capacity(self.batch.text.capacity());
-        let text = std::mem::replace(&mut self.batch.text, next);
-        if !self.output.send(text) {
+        if !self.output.send(&mut self.batch.text) {
             self.loss.output_full += self.batch.events;
             for (netns, moved) in &self.batch.moved {
                 let lost = self.lost.0.entry(*netns).or_default();
