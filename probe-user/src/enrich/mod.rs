@@ -3,6 +3,7 @@
 //! its owner and its cgroup goes out. Best effort: what cannot be had is `None`
 //! with the reason, never a missing event.
 
+mod dumps;
 mod history;
 mod identity;
 mod listening;
@@ -19,14 +20,15 @@ use std::{
 use foldhash::HashMap;
 use probe_common::{flag, state};
 
-pub use self::{
-    history::{Closed, History},
-    refusal::{Elsewhere, Refusal},
-};
 use self::{
+    dumps::{Dump, Dumps, Family, Key},
     identity::Holders,
     listening::{Ask, Listening},
     pick::pick,
+};
+pub use self::{
+    history::{Closed, History},
+    refusal::{Elsewhere, Refusal},
 };
 use crate::{
     cause::{self, Cause, Reasons},
@@ -112,8 +114,7 @@ pub struct Enricher {
     pool: DiagPool,
     owners: Owners,
     cgroups: Cgroups,
-    /// The last LISTEN dump of a port in a namespace.
-    dumps: HashMap<(u32, u16), Dump>,
+    dumps: Dumps,
     /// Cookies of listeners that the kernel side knew by their address only.
     cookies: HashMap<u64, u64>,
     /// Listeners that are no more.
@@ -135,13 +136,6 @@ pub struct Enricher {
     nobody: Arc<[Owner]>,
 }
 
-struct Dump {
-    taken: Instant,
-    /// CLOCK_MONOTONIC at the same time.
-    taken_ns: u64,
-    found: Result<Vec<ListenerSnapshot>, String>,
-}
-
 impl Enricher {
     pub fn new() -> Self {
         let mut registry = Registry::new();
@@ -151,7 +145,7 @@ impl Enricher {
             pool: DiagPool::new(),
             owners: Owners::new(),
             cgroups: Cgroups::new(),
-            dumps: HashMap::default(),
+            dumps: Dumps::default(),
             cookies: HashMap::default(),
             history: History::default(),
             listening: Listening::new(),
@@ -207,8 +201,7 @@ impl Enricher {
     /// To be called every second or so.
     pub fn tick(&mut self, now: Instant) {
         self.pool.expire(now);
-        self.dumps
-            .retain(|_, dump| now.duration_since(dump.taken) < SHARED_FOR);
+        self.dumps.forget(now, SHARED_FOR);
         // Kernel addresses are used again; a wrong cookie would be worse than none.
         self.cookies.clear();
         self.own.clear();
@@ -222,73 +215,69 @@ impl Enricher {
         self.history.close(event);
     }
 
-    /// Adds what is known to the events of one batch, whose sockets' owners are looked for together, and appends them to
-    /// `seen`. What turns out to be no matter of a listener of this host is left out.
-    pub fn observe(
-        &mut self,
-        events: impl IntoIterator<Item = Event>,
-        seen: &mut Vec<Observation>,
-    ) {
-        let first = seen.len();
+    /// An event of which nothing else is known yet.
+    pub fn begin(&self, event: Event) -> Observation {
+        Observation {
+            event,
+            cause: None,
+            refusal: Refusal::default(),
+            snapshot: Err(Cow::Borrowed("it was not asked for")),
+            shared: false,
+            owner: Arc::clone(&self.nobody),
+            cgroup: None,
+            netns_name: None,
+        }
+    }
+
+    /// Adds what is known to the events of one batch, whose sockets' owners are looked for together. What turns out to
+    /// be no matter of a listener of this host is left out.
+    pub fn observe(&mut self, batch: &mut Vec<Observation>) {
         self.now = Instant::now();
-        seen.extend(events.into_iter().filter_map(|event| match event.kind {
-            Kind::Refused => Some(self.refused(event)),
-            Kind::PacketDrop if event.listener.is_none() => self.dropped(event),
-            _ => Some(self.snapshot(event)),
-        }));
-        let batch = seen.get_mut(first..).unwrap_or_default();
+        batch.retain_mut(|seen| self.look_up(seen));
         self.owners.learn(batch.iter().filter_map(inode));
         // Most events of a batch are of one socket, and each look is a system call.
         let mut holders = std::mem::take(&mut self.holders);
-        for one in batch {
-            self.identify(one, &mut holders);
+        for seen in batch {
+            self.identify(seen, &mut holders);
         }
         holders.clear();
         self.holders = holders;
     }
 
-    fn observation(
-        &mut self,
-        event: Event,
-        snapshot: Result<Snapshot, Cow<'static, str>>,
-    ) -> Observation {
-        Observation {
-            netns_name: self.netns_name(event.netns),
-            cause: cause::of(event.kind, event.stage, &event.evidence, &self.reasons),
-            refusal: Refusal::default(),
-            event,
-            snapshot,
-            shared: false,
-            owner: Arc::clone(&self.nobody),
-            cgroup: None,
+    /// All but whose it is; whether it is a matter of this host.
+    fn look_up(&mut self, seen: &mut Observation) -> bool {
+        let event = &seen.event;
+        seen.netns_name = self.netns_name(event.netns);
+        seen.cause = cause::of(event.kind, event.stage, &event.evidence, &self.reasons);
+        match event.kind {
+            Kind::Refused => self.refused(seen),
+            Kind::PacketDrop if event.listener.is_none() => return self.dropped(seen),
+            Kind::ListenerClosed => {
+                seen.owner = self.history.owner_of(event);
+                seen.snapshot = Err("the listener was closed".into());
+            }
+            _ => self.snapshot(seen),
         }
+        true
     }
 
-    fn snapshot(&mut self, mut event: Event) -> Observation {
-        if event.kind == Kind::ListenerClosed {
-            let owner = self.history.owner_of(&event);
-            return Observation {
-                owner,
-                ..self.observation(event, Err("the listener was closed".into()))
-            };
+    fn snapshot(&mut self, seen: &mut Observation) {
+        match seen.event.listener {
+            Some(listener) => {
+                (seen.snapshot, seen.shared) = self.listener(&mut seen.event, listener);
+            }
+            None => seen.snapshot = self.connection(&seen.event),
         }
-        let (snapshot, shared) = match event.listener {
-            Some(listener) => self.listener(&mut event, listener),
-            None => (self.connection(&event), false),
-        };
-        if let (Some(listener), Ok(snapshot)) = (&mut event.listener, &snapshot)
+        if let (Some(listener), Ok(snapshot)) = (&mut seen.event.listener, &seen.snapshot)
             && listener.cookie == 0
         {
             listener.cookie = snapshot.cookie();
         }
-        Observation {
-            shared,
-            ..self.observation(event, snapshot)
-        }
     }
 
     /// Nobody listened there: who did a moment ago, and who does elsewhere?
-    fn refused(&mut self, event: Event) -> Observation {
+    fn refused(&mut self, seen: &mut Observation) {
+        let event = &seen.event;
         let closed = event.local.and_then(|local| {
             self.history
                 .closed_at(event.netns, local, event.mono_ns)
@@ -298,15 +287,14 @@ impl Enricher {
             Some(closed) => Refusal::closed(closed),
             // A segment without a SYN is told of only where a listener was closed.
             None if !event.evidence.has(flag::SYN) => Refusal::unknown_close(),
-            None => self.nobody(&event),
+            None => self.nobody(event),
         };
         for one in &mut refusal.elsewhere {
             one.owner = self.owners.find(one.inode);
         }
-        let mut seen = self.observation(event, Err("there is no socket".into()));
+        seen.snapshot = Err("there is no socket".into());
         seen.cause = refusal.cause.clone();
         seen.refusal = refusal;
-        seen
     }
 
     fn nobody(&mut self, event: &Event) -> Refusal {
@@ -329,28 +317,29 @@ impl Enricher {
             .unwrap_or_else(|| Refusal::nowhere(knows_here, knows_others))
     }
 
-    /// A SYN that never came as far as its listener, if there is one.
-    fn dropped(&mut self, event: Event) -> Option<Observation> {
-        let local = event.local?;
+    /// A SYN that never came as far as its listener; whether there is one.
+    fn dropped(&mut self, seen: &mut Observation) -> bool {
+        let event = &seen.event;
+        let Some(local) = event.local else {
+            return false;
+        };
         let found = self
             .on_port(event.netns, local.port(), event.mono_ns)
             .map(|here| here.iter().find(|l| refusal::takes(l, local)).cloned());
-        let snapshot = match found {
+        seen.snapshot = match found {
             // A router drops what is only passing, too.
             Ok(Some(listener))
                 if listener.addr.ip().is_unspecified() && !self.is_own(event.netns, local) =>
             {
-                return None;
+                return false;
             }
             Ok(Some(listener)) => Ok(Snapshot::Listener(listener)),
-            Ok(None) => return None,
-            Err(_) if !self.is_own(event.netns, local) => return None,
+            Ok(None) => return false,
+            Err(_) if !self.is_own(event.netns, local) => return false,
             Err(why) => Err(why.into()),
         };
-        Some(Observation {
-            shared: true,
-            ..self.observation(event, snapshot)
-        })
+        seen.shared = true;
+        true
     }
 
     /// Whether the address is one of the namespace's own. What the kernel does not answer is taken to be.
@@ -414,12 +403,13 @@ impl Enricher {
         {
             event.cookie = *cookie;
         }
-        let shared = self.dump(event.netns, at.addr.port(), SHARED_FOR);
-        let mut found = self.look(event, at);
+        let key = Key::bound(event.netns, at.addr);
+        let shared = self.dump(key, SHARED_FOR);
+        let mut found = self.look(key, event, at);
         // A listener may be younger than a dump that was made for another one.
         if shared && found.is_err() {
-            self.dump(event.netns, at.addr.port(), Duration::ZERO);
-            found = self.look(event, at);
+            self.dump(key, Duration::ZERO);
+            found = self.look(key, event, at);
         }
         if let Ok(snapshot) = &found
             && event.cookie == 0
@@ -430,18 +420,23 @@ impl Enricher {
         (found.map(Snapshot::Listener), shared)
     }
 
-    /// Makes sure of a dump of this port that is not older than `age`; `true` when there was one.
-    fn dump(&mut self, netns: u32, port: u16, age: Duration) -> bool {
-        let key = (netns, port);
-        if let Some(dump) = self.dumps.get(&key)
-            && self.now.duration_since(dump.taken) < age
-        {
+    /// Makes sure of a dump that is not older than `age`; `true` when there was one.
+    fn dump(&mut self, key: Key, age: Duration) -> bool {
+        if self.dumps.has(key, self.now, age) {
             return true;
         }
         let (taken, taken_ns) = (Instant::now(), mono_ns());
         self.now = taken;
-        let found = self.listeners_of(netns, port);
-        self.dumps.insert(
+        let Key { netns, port, .. } = key;
+        let found = self.diag(netns).and_then(|diag| {
+            let found = match key.family {
+                Family::V4 => diag.listeners_of(false, port),
+                Family::V6 => diag.listeners_of(true, port),
+                Family::Both => diag.listeners(Some(port)),
+            };
+            found.map_err(|error| error.to_string())
+        });
+        self.dumps.put(
             key,
             Dump {
                 taken,
@@ -459,11 +454,12 @@ impl Enricher {
         port: u16,
         event_ns: u64,
     ) -> Result<&[ListenerSnapshot], String> {
-        let known = self.dumps.get(&(netns, port));
+        let key = Key::port(netns, port);
+        let known = self.dumps.get(key);
         if known.is_none_or(|dump| dump.taken_ns < event_ns) {
-            self.dump(netns, port, Duration::ZERO);
+            self.dump(key, Duration::ZERO);
         }
-        match self.dumps.get(&(netns, port)).map(|dump| &dump.found) {
+        match self.dumps.get(key).map(|dump| &dump.found) {
             Some(Ok(found)) => Ok(found),
             Some(Err(why)) => Err(why.clone()),
             None => Err("no dump of the listeners".into()),
@@ -472,14 +468,11 @@ impl Enricher {
 
     fn look(
         &self,
+        key: Key,
         event: &Event,
         at: ListenerAt,
     ) -> Result<ListenerSnapshot, Cow<'static, str>> {
-        match self
-            .dumps
-            .get(&(event.netns, at.addr.port()))
-            .map(|dump| &dump.found)
-        {
+        match self.dumps.get(key).map(|dump| &dump.found) {
             Some(Ok(found)) => pick(found, event.cookie, at.addr, event.kind.is_refusal()),
             Some(Err(why)) => Err(why.clone().into()),
             None => Err("no dump of the listeners".into()),
@@ -509,6 +502,20 @@ impl Enricher {
 
 fn inode(seen: &Observation) -> Option<u32> {
     seen.snapshot.as_ref().ok().and_then(Snapshot::inode)
+}
+
+#[cfg(any(test, feature = "benchmark"))]
+impl Enricher {
+    /// Door of benches: what `sock_diag` would say of this listener, for an hour.
+    pub fn fix(&mut self, netns: u32, listener: ListenerSnapshot) {
+        let key = Key::bound(netns, listener.addr);
+        let dump = Dump {
+            taken: Instant::now() + Duration::from_secs(3600),
+            taken_ns: u64::MAX,
+            found: Ok(vec![listener]),
+        };
+        self.dumps.put(key, dump);
+    }
 }
 
 impl Default for Enricher {

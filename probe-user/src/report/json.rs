@@ -12,8 +12,8 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde::{Serialize, Serializer};
 
-pub(super) use self::identity::{NetnsView, Whose};
 use self::group::{GroupView, group_view};
+pub(super) use self::identity::{NetnsView, Whose};
 use super::stats::StatsView;
 use super::story::{StoryView, TotalsView};
 use super::{Candidate, Causes, Line, Reporter, Sampled, SelfTest, Start, Summary, Tick};

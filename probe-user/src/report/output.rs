@@ -45,6 +45,7 @@ pub struct Output {
     name: String,
     /// Where lines may go at once.
     pipe: Option<Pipe>,
+    /// To the thread, where there is one.
     sender: Option<SyncSender<Vec<u8>>>,
     /// Batches that the thread was given.
     sent: u64,
@@ -75,9 +76,20 @@ impl Output {
         Ok(Self::start(name, to))
     }
 
-    /// Takes nothing.
+    /// Where nobody reads.
     pub fn none() -> Self {
-        Self::start("nowhere".into(), Box::new(io::sink()))
+        let (finished, done) = sync_channel(1);
+        let _ = finished.send(Ok(()));
+        Self {
+            name: "nowhere".into(),
+            pipe: None,
+            sender: None,
+            sent: 0,
+            done,
+            thread: None,
+            broken: Arc::default(),
+            written: Arc::default(),
+        }
     }
 
     fn start(name: String, mut to: Box<dyn Write + Send>) -> Self {
@@ -114,7 +126,8 @@ impl Output {
     /// Hands a batch of lines over, and empties it; `false` when it was not taken.
     pub fn send(&mut self, batch: &mut String) -> bool {
         let Some(sender) = &self.sender else {
-            return false;
+            batch.clear();
+            return true;
         };
         // What the thread was given before comes first.
         let is_idle = self.written.load(Ordering::Acquire) == self.sent;

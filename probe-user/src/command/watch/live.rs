@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     cause,
-    decode::{self, Event, Evidence, Kind},
+    decode::{self, Evidence, Kind},
     enrich::{Enricher, Observation},
     inspect::clock::mono_ns,
     loader::{Probe, Totals},
@@ -53,7 +53,6 @@ pub struct Live<'a> {
     stats_every: Option<Duration>,
     warn_percent: Option<u8>,
     /// Of one batch; empty between two.
-    events: Vec<Event>,
     seen: Vec<Observation>,
     /// When namespaces are looked for and reconciled again.
     reconcile_next: Instant,
@@ -132,7 +131,6 @@ impl<'a> Live<'a> {
             base: base_totals,
             reconciler,
             began: Instant::now(),
-            events: Vec::new(),
             seen: Vec::new(),
             reconcile_next: Instant::now(),
         }
@@ -169,7 +167,7 @@ impl<'a> Live<'a> {
                         self.pressure.closed(&event);
                     }
                     if self.lines.wants(&event) {
-                        self.events.push(event);
+                        self.seen.push(self.enricher.begin(event));
                     }
                 }
                 Ok(_) => {}
@@ -184,10 +182,11 @@ impl<'a> Live<'a> {
 
     /// Shows the events of a batch.
     fn show_events(&mut self) {
-        self.enricher.observe(self.events.drain(..), &mut self.seen);
-        for seen in self.seen.drain(..) {
-            self.lines.show(&seen);
+        self.enricher.observe(&mut self.seen);
+        for seen in &self.seen {
+            self.lines.show(seen);
         }
+        self.seen.clear();
     }
 
     /// To be called every second: losses are told, namespaces that came are met.
@@ -220,7 +219,8 @@ impl<'a> Live<'a> {
         // Their beginnings may still be in the ring; under a flood what is told comes in another order.
         let _ = (0..DRAINS_AT_MOST).any(|_| self.drain(probe).is_empty);
         let wanted = ended.into_iter().filter(|event| self.lines.wants(event));
-        self.events.extend(wanted);
+        self.seen
+            .extend(wanted.map(|event| self.enricher.begin(event)));
         self.show_events();
         self.lines.flush();
     }

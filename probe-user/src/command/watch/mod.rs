@@ -1,5 +1,8 @@
 //! `whydrop watch`: from the arguments to the summary.
 
+#[cfg(any(test, feature = "benchmark"))]
+#[doc(hidden)]
+pub mod benchmark;
 mod conduct;
 mod counters;
 mod detail;

@@ -24,7 +24,9 @@ pub fn write_event(reporter: &Reporter, seen: &Observation, to: &mut String) -> 
     to.push_str("  ");
     column(to, 17, |to| to.push_str(event.kind.name()));
     to.push(' ');
-    column(to, 10, |to| to.push_str(event.stage.map_or("", Stage::name)));
+    column(to, 10, |to| {
+        to.push_str(event.stage.map_or("", Stage::name))
+    });
     to.push(' ');
     column(to, 21, |to| from.write(to));
     to.push_str(arrow);
@@ -72,9 +74,7 @@ fn ends(event: &Event) -> (End, &'static str, End) {
         return (End::Absent, "   ", End::of(listener.map(|l| l.addr)));
     }
     match event.client {
-        Some(client) if Some(client) == event.local => {
-            (End::At(client), TO, End::of(event.remote))
-        }
+        Some(client) if Some(client) == event.local => (End::At(client), TO, End::of(event.remote)),
         Some(client) => (End::At(client), TO, End::of(event.local)),
         None if event.late => (End::Unknown, TO, End::Unknown),
         None => (End::of(event.local), " – ", End::of(event.remote)),
