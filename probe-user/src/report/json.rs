@@ -112,10 +112,6 @@ struct SampledListener {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one at a time, and the largest is the usual one"
-)]
 enum Object<'a> {
     Start {
         schema: u32,
