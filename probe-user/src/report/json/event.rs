@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     cause::Cause,
-    decode::{Event, Kind, ListenerAt, Stage},
+    decode::{Event, Kind, ListenerAt},
     enrich::{Observation, Refusal},
     report::Reporter,
 };
@@ -18,8 +18,11 @@ pub fn write(reporter: &Reporter, seen: &Observation, to: &mut String) {
     to.push_str(r#"{"type":"event","ts":""#);
     to.push_str(reporter.clock.at(event.mono_ns).stamp().whole());
     member::number(to, r#"","mono_ns":"#, event.mono_ns);
-    member::text(to, r#","kind":"#, event.kind.name());
-    member::text_or_null(to, r#","stage":"#, event.stage.map(Stage::name));
+    member::name(to, r#","kind":"#, event.kind.name());
+    match event.stage {
+        Some(stage) => member::name(to, r#","stage":"#, stage.name()),
+        None => to.push_str(r#","stage":null"#),
+    }
     if let Some(cause) = &seen.cause {
         write_cause(cause, to);
     }
@@ -48,7 +51,7 @@ pub fn write(reporter: &Reporter, seen: &Observation, to: &mut String) {
         Err(why) => member::text(to, r#","snapshot":null,"no_snapshot":"#, why),
     }
     write_whose(&seen.owner, seen.cgroup.as_deref(), to);
-    member::text(to, r#","tier":"#, reporter.tier.name());
+    member::name(to, r#","tier":"#, reporter.tier.name());
     to.push_str("}\n");
 }
 

@@ -28,6 +28,14 @@ pub fn text(to: &mut String, key: &str, text: &str) {
     quoted(to, text);
 }
 
+/// One of our own names, in which there is nothing to be escaped.
+pub fn name(to: &mut String, key: &str, name: &'static str) {
+    to.push_str(key);
+    to.push('"');
+    to.push_str(name);
+    to.push('"');
+}
+
 pub fn text_or_null(to: &mut String, key: &str, text: Option<&str>) {
     to.push_str(key);
     match text {
@@ -66,8 +74,9 @@ pub fn any(to: &mut String, key: &str, value: &impl Serialize) {
 
 fn quoted(to: &mut String, text: &str) {
     to.push('"');
+    // Without an early end: many bytes are looked at in one instruction.
     let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
-    if text.bytes().all(is_plain) {
+    if text.bytes().fold(true, |all, byte| all & is_plain(byte)) {
         to.push_str(text);
     } else {
         text.chars().for_each(|c| escaped(to, c));

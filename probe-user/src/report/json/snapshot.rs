@@ -37,7 +37,7 @@ fn write_listener(l: &ListenerSnapshot, lag_us: i64, shared: bool, to: &mut Stri
 fn write_connection(c: &ConnectionSnapshot, lag_us: i64, to: &mut String) {
     member::cookie(to, COOKIE, c.cookie);
     member::number(to, r#","lag_us":"#, lag_us);
-    member::text(to, r#","state":"#, c.state);
+    member::name(to, r#","state":"#, c.state);
     let numbers = [
         (r#","uid":"#, c.uid),
         (r#","inode":"#, c.inode),
