@@ -5,6 +5,8 @@
 //! `correlate` joins events of one attempt, `incident` refusals of one listener, `reconcile` compares with the kernel's own counters, `diagnose` makes
 //! verdicts of signals, `report` writes. `listing` judges listeners that stand still, and `explain` knows the pages.
 
+#[cfg(test)]
+mod allocations;
 pub mod btf;
 pub mod cause;
 pub mod cli;

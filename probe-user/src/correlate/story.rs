@@ -75,7 +75,7 @@ impl What {
 pub struct Whose {
     pub owner: Arc<[Owner]>,
     pub cgroup: Option<Arc<Cgroup>>,
-    pub netns_name: Option<NetnsName>,
+    pub netns_name: Option<Arc<NetnsName>>,
 }
 
 /// What comes in.

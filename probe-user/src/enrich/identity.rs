@@ -4,10 +4,50 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::Enricher;
+use foldhash::HashMap;
+
+use super::{Enricher, Observation, Snapshot, inode};
 use crate::inspect::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner};
 
+/// Inode and cgroup of a socket.
+type Key = (u32, Option<u64>);
+
+/// What is the same for every event of a batch whose socket it is.
+#[derive(Default)]
+pub(super) struct Holders(HashMap<Key, Holder>);
+
+struct Holder {
+    owner: Arc<[Owner]>,
+    cgroup: Option<Arc<Cgroup>>,
+}
+
+impl Holders {
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
 impl Enricher {
+    /// Adds whose it is.
+    pub(super) fn identify(&mut self, seen: &mut Observation, holders: &mut Holders) {
+        let id = seen.snapshot.as_ref().ok().and_then(Snapshot::cgroup_id);
+        let Some(inode) = inode(seen) else {
+            // Nobody has the socket any more; who had it is known already, if at all.
+            seen.cgroup = self.cgroup(id, &seen.owner);
+            return;
+        };
+        let holder = holders.0.entry((inode, id)).or_insert_with(|| {
+            let owner = self.owners.find(inode);
+            let cgroup = self.cgroup(id, &owner);
+            if let Some(listener) = seen.event.listener {
+                self.history.meet(listener.cookie, &owner);
+            }
+            Holder { owner, cgroup }
+        });
+        seen.owner = Arc::clone(&holder.owner);
+        seen.cgroup.clone_from(&holder.cgroup);
+    }
+
     /// Whose listener it is: the processes that hold it, and the cgroup it was made in.
     pub fn identity(&mut self, listener: &ListenerSnapshot) -> (Arc<[Owner]>, Option<Arc<Cgroup>>) {
         let owner = self.owners.find(listener.inode);
@@ -22,12 +62,12 @@ impl Enricher {
     }
 
     /// What a namespace is called.
-    pub fn netns_name(&mut self, netns: u32) -> Option<NetnsName> {
+    pub fn netns_name(&mut self, netns: u32) -> Option<Arc<NetnsName>> {
         if let Some(name) = self.netns_names.get(&netns) {
-            return Some(name.clone());
+            return Some(Arc::clone(name));
         }
-        let name = self.registry.called(netns)?;
-        self.netns_names.insert(netns, name.clone());
+        let name = Arc::new(self.registry.called(netns)?);
+        self.netns_names.insert(netns, Arc::clone(&name));
         Some(name)
     }
 

@@ -3,6 +3,7 @@
 //! its owner and its cgroup goes out. Best effort: what cannot be had is `None`
 //! with the reason, never a missing event.
 
+mod dumps;
 mod history;
 mod identity;
 mod listening;
@@ -10,21 +11,24 @@ mod pick;
 mod refusal;
 
 use std::{
-    collections::HashMap,
+    borrow::Cow,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use foldhash::HashMap;
 use probe_common::{flag, state};
 
+use self::{
+    dumps::{Dump, Dumps, Family, Key},
+    identity::Holders,
+    listening::{Ask, Listening},
+    pick::pick,
+};
 pub use self::{
     history::{Closed, History},
     refusal::{Elsewhere, Refusal},
-};
-use self::{
-    listening::{Ask, Listening},
-    pick::pick,
 };
 use crate::{
     cause::{self, Cause, Reasons},
@@ -95,12 +99,13 @@ pub struct Observation {
     pub cause: Option<Cause>,
     /// Why nobody listened; of a [`Kind::Refused`] only.
     pub refusal: Refusal,
-    pub snapshot: Result<Snapshot, String>,
+    /// Or why there is none.
+    pub snapshot: Result<Snapshot, Cow<'static, str>>,
     /// Whether the snapshot was taken for another event of the same burst.
     pub shared: bool,
     pub owner: Arc<[Owner]>,
     pub cgroup: Option<Arc<Cgroup>>,
-    pub netns_name: Option<NetnsName>,
+    pub netns_name: Option<Arc<NetnsName>>,
 }
 
 /// Who answers the questions.
@@ -109,8 +114,7 @@ pub struct Enricher {
     pool: DiagPool,
     owners: Owners,
     cgroups: Cgroups,
-    /// The last LISTEN dump of a port in a namespace.
-    dumps: HashMap<(u32, u16), Dump>,
+    dumps: Dumps,
     /// Cookies of listeners that the kernel side knew by their address only.
     cookies: HashMap<u64, u64>,
     /// Listeners that are no more.
@@ -120,18 +124,16 @@ pub struct Enricher {
     /// Where processes are; asked anew every second.
     cgroups_of_pids: HashMap<u32, Arc<Cgroup>>,
     /// What namespaces are called; asked anew every second.
-    netns_names: HashMap<u32, NetnsName>,
+    netns_names: HashMap<u32, Arc<NetnsName>>,
     /// Whether an address is its namespace's own; asked anew every second.
     own: HashMap<(u32, IpAddr), bool>,
     /// The kernel's own names of its reasons.
     reasons: Reasons,
-}
-
-struct Dump {
-    taken: Instant,
-    /// CLOCK_MONOTONIC at the same time.
-    taken_ns: u64,
-    found: Result<Vec<ListenerSnapshot>, String>,
+    /// Of the sockets of one batch; empty between two.
+    holders: Holders,
+    /// When the batch began, or its last look that was not shared: the clock is not read for each event.
+    now: Instant,
+    nobody: Arc<[Owner]>,
 }
 
 impl Enricher {
@@ -143,14 +145,17 @@ impl Enricher {
             pool: DiagPool::new(),
             owners: Owners::new(),
             cgroups: Cgroups::new(),
-            dumps: HashMap::new(),
-            cookies: HashMap::new(),
+            dumps: Dumps::default(),
+            cookies: HashMap::default(),
             history: History::default(),
             listening: Listening::new(),
-            cgroups_of_pids: HashMap::new(),
-            netns_names: HashMap::new(),
-            own: HashMap::new(),
+            cgroups_of_pids: HashMap::default(),
+            netns_names: HashMap::default(),
+            own: HashMap::default(),
             reasons: Reasons::default(),
+            holders: Holders::default(),
+            now: Instant::now(),
+            nobody: Arc::from([]),
         }
     }
 
@@ -196,8 +201,7 @@ impl Enricher {
     /// To be called every second or so.
     pub fn tick(&mut self, now: Instant) {
         self.pool.expire(now);
-        self.dumps
-            .retain(|_, dump| now.duration_since(dump.taken) < SHARED_FOR);
+        self.dumps.forget(now, SHARED_FOR);
         // Kernel addresses are used again; a wrong cookie would be worse than none.
         self.cookies.clear();
         self.own.clear();
@@ -211,73 +215,69 @@ impl Enricher {
         self.history.close(event);
     }
 
-    /// Adds what is known to the events of one batch, whose sockets' owners are looked for together.
-    /// What turns out to be no matter of a listener of this host is left out.
-    pub fn observe(&mut self, events: Vec<Event>) -> Vec<Observation> {
-        let mut seen: Vec<Observation> = events
-            .into_iter()
-            .filter_map(|event| match event.kind {
-                Kind::Refused => Some(self.refused(event)),
-                Kind::PacketDrop if event.listener.is_none() => self.dropped(event),
-                _ => Some(self.snapshot(event)),
-            })
-            .collect();
-        self.owners.learn(seen.iter().filter_map(inode));
-        // Most events of a batch are of one socket, and each look is a system call.
-        let mut owners: HashMap<u32, Arc<[Owner]>> = HashMap::new();
-        for one in &mut seen {
-            if let Some(inode) = inode(one) {
-                let owner = owners
-                    .entry(inode)
-                    .or_insert_with(|| self.owners.find(inode));
-                one.owner = Arc::clone(owner);
-            }
-            let id = one.snapshot.as_ref().ok().and_then(Snapshot::cgroup_id);
-            one.cgroup = self.cgroup(id, &one.owner);
-            if let (Some(listener), Ok(_)) = (one.event.listener, &one.snapshot) {
-                self.history.meet(listener.cookie, &one.owner);
-            }
-        }
-        seen
-    }
-
-    fn observation(&mut self, event: Event, snapshot: Result<Snapshot, String>) -> Observation {
+    /// An event of which nothing else is known yet.
+    pub fn begin(&self, event: Event) -> Observation {
         Observation {
-            netns_name: self.netns_name(event.netns),
-            cause: cause::of(event.kind, event.stage, &event.evidence, &self.reasons),
-            refusal: Refusal::default(),
             event,
-            snapshot,
+            cause: None,
+            refusal: Refusal::default(),
+            snapshot: Err(Cow::Borrowed("it was not asked for")),
             shared: false,
-            owner: Arc::from([]),
+            owner: Arc::clone(&self.nobody),
             cgroup: None,
+            netns_name: None,
         }
     }
 
-    fn snapshot(&mut self, mut event: Event) -> Observation {
-        if event.kind == Kind::ListenerClosed {
-            let owner = self.history.owner_of(&event);
-            let mut seen = self.observation(event, Err("the listener was closed".into()));
-            seen.owner = owner;
-            return seen;
+    /// Adds what is known to the events of one batch, whose sockets' owners are looked for together. What turns out to
+    /// be no matter of a listener of this host is left out.
+    pub fn observe(&mut self, batch: &mut Vec<Observation>) {
+        self.now = Instant::now();
+        batch.retain_mut(|seen| self.look_up(seen));
+        self.owners.learn(batch.iter().filter_map(inode));
+        // Most events of a batch are of one socket, and each look is a system call.
+        let mut holders = std::mem::take(&mut self.holders);
+        for seen in batch {
+            self.identify(seen, &mut holders);
         }
-        let (snapshot, shared) = match event.listener {
-            Some(listener) => self.listener(&mut event, listener),
-            None => (self.connection(&event), false),
-        };
-        if let (Some(listener), Ok(snapshot)) = (&mut event.listener, &snapshot)
+        holders.clear();
+        self.holders = holders;
+    }
+
+    /// All but whose it is; whether it is a matter of this host.
+    fn look_up(&mut self, seen: &mut Observation) -> bool {
+        let event = &seen.event;
+        seen.netns_name = self.netns_name(event.netns);
+        seen.cause = cause::of(event.kind, event.stage, &event.evidence, &self.reasons);
+        match event.kind {
+            Kind::Refused => self.refused(seen),
+            Kind::PacketDrop if event.listener.is_none() => return self.dropped(seen),
+            Kind::ListenerClosed => {
+                seen.owner = self.history.owner_of(event);
+                seen.snapshot = Err("the listener was closed".into());
+            }
+            _ => self.snapshot(seen),
+        }
+        true
+    }
+
+    fn snapshot(&mut self, seen: &mut Observation) {
+        match seen.event.listener {
+            Some(listener) => {
+                (seen.snapshot, seen.shared) = self.listener(&mut seen.event, listener);
+            }
+            None => seen.snapshot = self.connection(&seen.event),
+        }
+        if let (Some(listener), Ok(snapshot)) = (&mut seen.event.listener, &seen.snapshot)
             && listener.cookie == 0
         {
             listener.cookie = snapshot.cookie();
         }
-        Observation {
-            shared,
-            ..self.observation(event, snapshot)
-        }
     }
 
     /// Nobody listened there: who did a moment ago, and who does elsewhere?
-    fn refused(&mut self, event: Event) -> Observation {
+    fn refused(&mut self, seen: &mut Observation) {
+        let event = &seen.event;
         let closed = event.local.and_then(|local| {
             self.history
                 .closed_at(event.netns, local, event.mono_ns)
@@ -287,15 +287,14 @@ impl Enricher {
             Some(closed) => Refusal::closed(closed),
             // A segment without a SYN is told of only where a listener was closed.
             None if !event.evidence.has(flag::SYN) => Refusal::unknown_close(),
-            None => self.nobody(&event),
+            None => self.nobody(event),
         };
         for one in &mut refusal.elsewhere {
             one.owner = self.owners.find(one.inode);
         }
-        let mut seen = self.observation(event, Err("there is no socket".into()));
+        seen.snapshot = Err("there is no socket".into());
         seen.cause = refusal.cause.clone();
         seen.refusal = refusal;
-        seen
     }
 
     fn nobody(&mut self, event: &Event) -> Refusal {
@@ -318,28 +317,29 @@ impl Enricher {
             .unwrap_or_else(|| Refusal::nowhere(knows_here, knows_others))
     }
 
-    /// A SYN that never came as far as its listener, if there is one.
-    fn dropped(&mut self, event: Event) -> Option<Observation> {
-        let local = event.local?;
+    /// A SYN that never came as far as its listener; whether there is one.
+    fn dropped(&mut self, seen: &mut Observation) -> bool {
+        let event = &seen.event;
+        let Some(local) = event.local else {
+            return false;
+        };
         let found = self
             .on_port(event.netns, local.port(), event.mono_ns)
             .map(|here| here.iter().find(|l| refusal::takes(l, local)).cloned());
-        let snapshot = match found {
+        seen.snapshot = match found {
             // A router drops what is only passing, too.
             Ok(Some(listener))
                 if listener.addr.ip().is_unspecified() && !self.is_own(event.netns, local) =>
             {
-                return None;
+                return false;
             }
             Ok(Some(listener)) => Ok(Snapshot::Listener(listener)),
-            Ok(None) => return None,
-            Err(_) if !self.is_own(event.netns, local) => return None,
-            Err(why) => Err(why),
+            Ok(None) => return false,
+            Err(_) if !self.is_own(event.netns, local) => return false,
+            Err(why) => Err(why.into()),
         };
-        Some(Observation {
-            shared: true,
-            ..self.observation(event, snapshot)
-        })
+        seen.shared = true;
+        true
     }
 
     /// Whether the address is one of the namespace's own. What the kernel does not answer is taken to be.
@@ -393,18 +393,23 @@ impl Enricher {
 
     /// The listener by cookie, out of a LISTEN dump of its port: an exact
     /// lookup in a SO_REUSEPORT group would be a lottery.
-    fn listener(&mut self, event: &mut Event, at: ListenerAt) -> (Result<Snapshot, String>, bool) {
+    fn listener(
+        &mut self,
+        event: &mut Event,
+        at: ListenerAt,
+    ) -> (Result<Snapshot, Cow<'static, str>>, bool) {
         if event.cookie == 0
             && let Some(cookie) = self.cookies.get(&event.sock)
         {
             event.cookie = *cookie;
         }
-        let shared = self.dump(event.netns, at.addr.port(), SHARED_FOR);
-        let mut found = self.look(event, at);
+        let key = Key::bound(event.netns, at.addr);
+        let shared = self.dump(key, SHARED_FOR);
+        let mut found = self.look(key, event, at);
         // A listener may be younger than a dump that was made for another one.
         if shared && found.is_err() {
-            self.dump(event.netns, at.addr.port(), Duration::ZERO);
-            found = self.look(event, at);
+            self.dump(key, Duration::ZERO);
+            found = self.look(key, event, at);
         }
         if let Ok(snapshot) = &found
             && event.cookie == 0
@@ -415,17 +420,23 @@ impl Enricher {
         (found.map(Snapshot::Listener), shared)
     }
 
-    /// Makes sure of a dump of this port that is not older than `age`; `true` when there was one.
-    fn dump(&mut self, netns: u32, port: u16, age: Duration) -> bool {
-        let (taken, taken_ns) = (Instant::now(), mono_ns());
-        let key = (netns, port);
-        if let Some(dump) = self.dumps.get(&key)
-            && taken.duration_since(dump.taken) < age
-        {
+    /// Makes sure of a dump that is not older than `age`; `true` when there was one.
+    fn dump(&mut self, key: Key, age: Duration) -> bool {
+        if self.dumps.has(key, self.now, age) {
             return true;
         }
-        let found = self.listeners_of(netns, port);
-        self.dumps.insert(
+        let (taken, taken_ns) = (Instant::now(), mono_ns());
+        self.now = taken;
+        let Key { netns, port, .. } = key;
+        let found = self.diag(netns).and_then(|diag| {
+            let found = match key.family {
+                Family::V4 => diag.listeners_of(false, port),
+                Family::V6 => diag.listeners_of(true, port),
+                Family::Both => diag.listeners(Some(port)),
+            };
+            found.map_err(|error| error.to_string())
+        });
+        self.dumps.put(
             key,
             Dump {
                 taken,
@@ -443,30 +454,32 @@ impl Enricher {
         port: u16,
         event_ns: u64,
     ) -> Result<&[ListenerSnapshot], String> {
-        let known = self.dumps.get(&(netns, port));
+        let key = Key::port(netns, port);
+        let known = self.dumps.get(key);
         if known.is_none_or(|dump| dump.taken_ns < event_ns) {
-            self.dump(netns, port, Duration::ZERO);
+            self.dump(key, Duration::ZERO);
         }
-        match self.dumps.get(&(netns, port)).map(|dump| &dump.found) {
+        match self.dumps.get(key).map(|dump| &dump.found) {
             Some(Ok(found)) => Ok(found),
             Some(Err(why)) => Err(why.clone()),
             None => Err("no dump of the listeners".into()),
         }
     }
 
-    fn look(&self, event: &Event, at: ListenerAt) -> Result<ListenerSnapshot, String> {
-        match self
-            .dumps
-            .get(&(event.netns, at.addr.port()))
-            .map(|dump| &dump.found)
-        {
+    fn look(
+        &self,
+        key: Key,
+        event: &Event,
+        at: ListenerAt,
+    ) -> Result<ListenerSnapshot, Cow<'static, str>> {
+        match self.dumps.get(key).map(|dump| &dump.found) {
             Some(Ok(found)) => pick(found, event.cookie, at.addr, event.kind.is_refusal()),
-            Some(Err(why)) => Err(why.clone()),
+            Some(Err(why)) => Err(why.clone().into()),
             None => Err("no dump of the listeners".into()),
         }
     }
 
-    fn connection(&mut self, event: &Event) -> Result<Snapshot, String> {
+    fn connection(&mut self, event: &Event) -> Result<Snapshot, Cow<'static, str>> {
         if event.sock == 0 {
             return Err("the event has no socket".into());
         }
@@ -477,16 +490,32 @@ impl Enricher {
             return Err("the event has no addresses".into());
         };
         let cookie = (event.cookie != 0).then_some(event.cookie);
-        match self.diag(event.netns)?.connection(local, remote, cookie) {
+        let found = self.diag(event.netns)?.connection(local, remote, cookie);
+        self.now = Instant::now();
+        match found {
             Ok(Some(snapshot)) => Ok(Snapshot::Connection(snapshot)),
             Ok(None) => Err("the socket was gone when it was asked for".into()),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error.to_string().into()),
         }
     }
 }
 
 fn inode(seen: &Observation) -> Option<u32> {
     seen.snapshot.as_ref().ok().and_then(Snapshot::inode)
+}
+
+#[cfg(any(test, feature = "benchmark"))]
+impl Enricher {
+    /// Door of benches: what `sock_diag` would say of this listener, for an hour.
+    pub fn fix(&mut self, netns: u32, listener: ListenerSnapshot) {
+        let key = Key::bound(netns, listener.addr);
+        let dump = Dump {
+            taken: Instant::now() + Duration::from_secs(3600),
+            taken_ns: u64::MAX,
+            found: Ok(vec![listener]),
+        };
+        self.dumps.put(key, dump);
+    }
 }
 
 impl Default for Enricher {

@@ -1,7 +1,7 @@
 //! Which of the listeners of a port an event is about. Does no I/O and reads no
 //! clock.
 
-use std::net::SocketAddr;
+use std::{borrow::Cow, net::SocketAddr};
 
 use crate::inspect::diag::ListenerSnapshot;
 
@@ -12,7 +12,7 @@ pub fn pick(
     cookie: u64,
     addr: SocketAddr,
     refused: bool,
-) -> Result<ListenerSnapshot, String> {
+) -> Result<ListenerSnapshot, Cow<'static, str>> {
     if cookie != 0 {
         return found
             .iter()

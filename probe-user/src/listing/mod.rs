@@ -16,7 +16,7 @@ use crate::inspect::{
 #[derive(Clone, Debug)]
 pub struct Found {
     pub netns: u32,
-    pub netns_name: Option<NetnsName>,
+    pub netns_name: Option<Arc<NetnsName>>,
     pub snapshot: ListenerSnapshot,
     /// All unknown where the namespace could not be entered.
     pub sysctls: ListenSysctls,

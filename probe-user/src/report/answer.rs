@@ -37,7 +37,7 @@ pub enum AnswerFormat {
 #[derive(Clone, Debug)]
 pub struct Listening {
     pub netns: u32,
-    pub netns_name: Option<NetnsName>,
+    pub netns_name: Option<Arc<NetnsName>>,
     pub owner: Arc<[Owner]>,
     pub cgroup: Option<Arc<Cgroup>>,
     pub snapshot: ListenerSnapshot,

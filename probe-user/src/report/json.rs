@@ -1,8 +1,10 @@
 //! JSON lines: the names here are fixed; docs/output.md describes them.
 //! A change of meaning raises [`SCHEMA`].
 
+mod event;
 mod group;
 mod identity;
+mod member;
 mod refusal;
 mod snapshot;
 
@@ -10,19 +12,13 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde::{Serialize, Serializer};
 
+use self::group::{GroupView, group_view};
 pub(super) use self::identity::{NetnsView, Whose};
-use self::{
-    group::{GroupView, group_view},
-    identity::{TaskView, task_view},
-    refusal::{ClosedView, ElsewhereView, closed_view},
-    snapshot::{SnapshotView, snapshot_view},
-};
 use super::stats::StatsView;
 use super::story::{StoryView, TotalsView};
 use super::{Candidate, Causes, Line, Reporter, Sampled, SelfTest, Start, Summary, Tick};
 use crate::{
-    decode::{Kind, ListenerAt, Stage},
-    enrich::Observation,
+    decode::{Kind, Stage},
     inspect::diag::ListenerSnapshot,
     loader::Skipped,
 };
@@ -53,27 +49,6 @@ struct Hook<'a> {
 struct Refusal<'a> {
     via: &'a str,
     why: &'a str,
-}
-
-#[derive(Serialize)]
-struct Listener {
-    cookie: Cookie,
-    addr: SocketAddr,
-    accept_queue_len: u32,
-    accept_queue_limit: u32,
-    syn_queue_len: u32,
-}
-
-impl From<&ListenerAt> for Listener {
-    fn from(at: &ListenerAt) -> Self {
-        Self {
-            cookie: Cookie(at.cookie),
-            addr: at.addr,
-            accept_queue_len: at.accept_queue_len,
-            accept_queue_limit: at.accept_queue_limit,
-            syn_queue_len: at.syn_queue_len,
-        }
-    }
 }
 
 #[derive(Serialize)]
@@ -137,10 +112,6 @@ struct SampledListener {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one at a time, and the largest is the usual one"
-)]
 enum Object<'a> {
     Start {
         schema: u32,
@@ -157,52 +128,6 @@ enum Object<'a> {
         filters: &'a [String],
         absent: &'a [String],
         blind: &'a [&'a str],
-    },
-    Event {
-        ts: String,
-        mono_ns: u64,
-        kind: &'a str,
-        stage: Option<&'a str>,
-        /// Absent where the kind says all there is.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cause: Option<&'a str>,
-        #[serde(skip_serializing_if = "<[_]>::is_empty")]
-        or: &'a [&'a str],
-        client: Option<SocketAddr>,
-        local: Option<SocketAddr>,
-        /// The other end, where it is not the client.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        remote: Option<SocketAddr>,
-        #[serde(flatten)]
-        netns: NetnsView<'a>,
-        cpu: u32,
-        listener: Option<Listener>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        retransmits: Option<u8>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        reset_reason: Option<&'a str>,
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        elsewhere: Vec<ElsewhereView<'a>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        closed: Option<ClosedView<'a>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        closed_by: Option<TaskView<'a>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        peak: Option<u32>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        lasted_ms: Option<f64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        refusals: Option<u32>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        delay_ms: Option<f64>,
-        #[serde(skip_serializing_if = "is_false")]
-        late: bool,
-        snapshot: Option<SnapshotView<'a>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        no_snapshot: Option<&'a str>,
-        #[serde(flatten)]
-        whose: Whose<'a>,
-        tier: &'a str,
     },
     #[serde(rename = "event")]
     Tick {
@@ -291,15 +216,10 @@ struct LossView {
     stats_full: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-const fn is_false(value: &bool) -> bool {
-    !*value
-}
-
 pub(super) fn write(reporter: &Reporter, line: &Line<'_>, to: &mut String) {
     let object = match line {
         Line::Start(start) => start_object(reporter, start),
-        Line::Event(observation) => event_object(reporter, observation),
+        Line::Event(seen) => return event::write(reporter, seen, to),
         Line::Tick(tick) => tick_object(reporter, tick),
         Line::Loss(loss) => Object::Loss {
             ts: now(reporter),
@@ -381,58 +301,6 @@ fn start_object<'a>(reporter: &Reporter, start: &'a Start) -> Object<'a> {
     }
 }
 
-fn event_object<'a>(reporter: &'a Reporter, seen: &'a Observation) -> Object<'a> {
-    let event = &seen.event;
-    let cause = seen.cause.as_ref();
-    let sends_again = matches!(event.kind, Kind::Retransmit | Kind::SynackRetransmit);
-    Object::Event {
-        ts: reporter.clock.at(event.mono_ns).to_string(),
-        mono_ns: event.mono_ns,
-        kind: event.kind.name(),
-        stage: event.stage.map(Stage::name),
-        cause: cause.map(|cause| &*cause.id),
-        or: cause.map_or(&[], |cause| cause.or),
-        client: event.client,
-        local: event.local,
-        remote: event.remote.filter(|remote| event.client != Some(*remote)),
-        netns: NetnsView::of(event.netns, seen.netns_name.as_ref()),
-        cpu: event.cpu,
-        listener: event.listener.as_ref().map(Listener::from),
-        retransmits: sends_again.then_some(event.retransmits),
-        reset_reason: reporter.reasons.of_reset(&event.evidence),
-        elsewhere: seen
-            .refusal
-            .elsewhere
-            .iter()
-            .map(ElsewhereView::from)
-            .collect(),
-        closed: seen
-            .refusal
-            .closed
-            .as_ref()
-            .map(|closed| closed_view(closed, event.mono_ns)),
-        closed_by: event.closed_by.as_ref().map(task_view),
-        peak: event.episode.map(|episode| episode.peak),
-        lasted_ms: event
-            .episode
-            .map(|episode| (episode.lasted_ns / 1000) as f64 / 1000.0),
-        refusals: event.refused.map(|refused| refused.times),
-        delay_ms: event.refused.map(|refused| {
-            let delay_ns = event.mono_ns.saturating_sub(refused.first_ns);
-            (delay_ns / 1000) as f64 / 1000.0
-        }),
-        late: event.late,
-        snapshot: seen
-            .snapshot
-            .as_ref()
-            .ok()
-            .map(|snapshot| snapshot_view(snapshot, event.mono_ns, seen.shared)),
-        no_snapshot: seen.snapshot.as_ref().err().map(String::as_str),
-        whose: Whose::of(&seen.owner, seen.cgroup.as_deref()),
-        tier: reporter.tier.name(),
-    }
-}
-
 fn tick_object<'a>(reporter: &'a Reporter, tick: &'a Tick) -> Object<'a> {
     let only = match tick.candidates.as_slice() {
         [only] => Some(only),
@@ -445,7 +313,7 @@ fn tick_object<'a>(reporter: &'a Reporter, tick: &'a Tick) -> Object<'a> {
         stage: None,
         client: None,
         local: None,
-        netns: NetnsView::of(tick.netns, tick.netns_name.as_ref()),
+        netns: NetnsView::of(tick.netns, tick.netns_name.as_deref()),
         count: tick.count,
         listener: only.map(CandidateView::from),
         candidates: tick.candidates.iter().map(CandidateView::from).collect(),

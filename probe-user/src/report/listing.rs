@@ -125,7 +125,7 @@ fn unit(row: &Listed) -> Option<String> {
 }
 
 fn netns(row: &Listed) -> String {
-    match &row.found.netns_name {
+    match row.found.netns_name.as_deref() {
         Some(NetnsName::Given(name)) => Clean(name).to_string(),
         _ => row.found.netns.to_string(),
     }
@@ -174,7 +174,7 @@ fn row_view(row: &Listed) -> RowView<'_> {
     RowView {
         r#type: "listener",
         schema: SCHEMA,
-        netns: NetnsView::of(found.netns, found.netns_name.as_ref()),
+        netns: NetnsView::of(found.netns, found.netns_name.as_deref()),
         cookie: Cookie(snapshot.cookie),
         addr: snapshot.addr,
         ifindex: (snapshot.ifindex != 0).then_some(snapshot.ifindex),

@@ -3,6 +3,7 @@
 //! that writes to standard output.
 
 pub mod answer;
+mod append;
 mod group;
 mod incident;
 mod json;
@@ -80,7 +81,7 @@ pub struct Start {
 pub struct Tick {
     pub mono_ns: u64,
     pub netns: u32,
-    pub netns_name: Option<NetnsName>,
+    pub netns_name: Option<Arc<NetnsName>>,
     pub kind: Kind,
     pub count: u64,
     /// The listeners whose `sk_drops` grew meanwhile, with by how much.
@@ -296,3 +297,6 @@ impl Reporter {
         }
     }
 }
+
+#[cfg(test)]
+mod event_tests;

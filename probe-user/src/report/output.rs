@@ -1,6 +1,9 @@
 //! Where lines go. A thread of its own writes them, so that a reader that is
 //! slow or gone never holds up the ring: what it does not take in time is
-//! counted as lost detail, never as a lost count.
+//! counted as lost detail, never as a lost count. A pipe with room takes them
+//! without that thread.
+
+mod pipe;
 
 use std::{
     fs::File,
@@ -16,6 +19,8 @@ use std::{
 };
 
 use thiserror::Error;
+
+use self::pipe::Pipe;
 
 /// Between two looks at a slow reader.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(5);
@@ -38,7 +43,12 @@ pub enum OutputError {
 /// The writing end.
 pub struct Output {
     name: String,
-    sender: Option<SyncSender<String>>,
+    /// Where lines may go at once.
+    pipe: Option<Pipe>,
+    /// To the thread, where there is one.
+    sender: Option<SyncSender<Vec<u8>>>,
+    /// Batches that the thread was given.
+    sent: u64,
     done: Receiver<Result<(), io::Error>>,
     thread: Option<JoinHandle<()>>,
     broken: Arc<AtomicBool>,
@@ -50,7 +60,11 @@ impl Output {
     /// Standard output, or a file that is created anew.
     pub fn open(path: Option<&Path>) -> Result<Self, OutputError> {
         let (name, to): (String, Box<dyn Write + Send>) = match path {
-            None => ("standard output".into(), Box::new(io::stdout())),
+            None => {
+                let output = Self::start("standard output".into(), Box::new(io::stdout()));
+                let pipe = Pipe::of(io::stdout());
+                return Ok(Self { pipe, ..output });
+            }
             Some(path) => {
                 let file = File::create(path).map_err(|source| OutputError::Create {
                     path: path.display().to_string(),
@@ -62,13 +76,24 @@ impl Output {
         Ok(Self::start(name, to))
     }
 
-    /// Takes nothing.
+    /// Where nobody reads.
     pub fn none() -> Self {
-        Self::start("nowhere".into(), Box::new(io::sink()))
+        let (finished, done) = sync_channel(1);
+        let _ = finished.send(Ok(()));
+        Self {
+            name: "nowhere".into(),
+            pipe: None,
+            sender: None,
+            sent: 0,
+            done,
+            thread: None,
+            broken: Arc::default(),
+            written: Arc::default(),
+        }
     }
 
     fn start(name: String, mut to: Box<dyn Write + Send>) -> Self {
-        let (sender, batches) = sync_channel::<String>(BATCHES);
+        let (sender, batches) = sync_channel::<Vec<u8>>(BATCHES);
         let (finished, done) = sync_channel(1);
         let broken = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&broken);
@@ -77,18 +102,20 @@ impl Output {
         let thread = thread::spawn(move || {
             let mut result = Ok(());
             for batch in batches {
-                result = to.write_all(batch.as_bytes()).and_then(|()| to.flush());
+                result = to.write_all(&batch).and_then(|()| to.flush());
                 if result.is_err() {
                     flag.store(true, Ordering::Relaxed);
                     break;
                 }
-                progress.fetch_add(1, Ordering::Relaxed);
+                progress.fetch_add(1, Ordering::Release);
             }
             let _ = finished.send(result);
         });
         Self {
             name,
+            pipe: None,
             sender: Some(sender),
+            sent: 0,
             done,
             thread: Some(thread),
             broken,
@@ -96,15 +123,27 @@ impl Output {
         }
     }
 
-    /// Hands a batch of lines over; `false` when it was not taken.
-    pub fn send(&self, batch: String) -> bool {
-        match &self.sender {
-            Some(sender) => match sender.try_send(batch) {
-                Ok(()) => true,
-                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
-            },
-            None => false,
+    /// Hands a batch of lines over, and empties it; `false` when it was not taken.
+    pub fn send(&mut self, batch: &mut String) -> bool {
+        let Some(sender) = &self.sender else {
+            batch.clear();
+            return true;
+        };
+        // What the thread was given before comes first.
+        let is_idle = self.written.load(Ordering::Acquire) == self.sent;
+        let pipe = self.pipe.as_ref().filter(|_| is_idle);
+        let taken = pipe.map_or(0, |pipe| pipe.write(batch));
+        if taken == batch.len() {
+            batch.clear();
+            return true;
         }
+        // The next one is about as long.
+        let next = String::with_capacity(batch.capacity());
+        let mut rest = std::mem::replace(batch, next).into_bytes();
+        rest.drain(..taken);
+        let is_taken = sender.try_send(rest).is_ok();
+        self.sent += u64::from(is_taken);
+        is_taken
     }
 
     /// Whether writing has failed.
@@ -117,7 +156,7 @@ impl Output {
     /// most. A reader that went away is no error: `Ok(false)`.
     pub fn finish(mut self, last: String, patience: Duration) -> Result<bool, OutputError> {
         let mut waiting = Waiting::new(&self.written, patience);
-        let mut last = Some(last);
+        let mut last = Some(last.into_bytes());
         if let Some(sender) = self.sender.take() {
             while let Some(batch) = last.take() {
                 match sender.try_send(batch) {
@@ -209,9 +248,9 @@ mod tests {
     #[test]
     fn a_reader_that_takes_nothing_never_holds_up_the_sender() {
         let (open, closed) = sync_channel(1);
-        let output = Output::start("a gate".into(), Box::new(Gate(closed, Vec::new())));
+        let mut output = Output::start("a gate".into(), Box::new(Gate(closed, Vec::new())));
         let taken = (0..BATCHES * 2)
-            .filter(|_| output.send("line\n".into()))
+            .filter(|_| output.send(&mut "line\n".into()))
             .count();
         assert!((BATCHES..=BATCHES + 1).contains(&taken), "{taken}");
         let stuck = output.finish(String::new(), Duration::from_millis(20));
@@ -230,8 +269,8 @@ mod tests {
                 Ok(())
             }
         }
-        let output = Output::start("a pipe".into(), Box::new(Closed));
-        assert!(output.send("line\n".into()));
+        let mut output = Output::start("a pipe".into(), Box::new(Closed));
+        assert!(output.send(&mut "line\n".into()));
         let finished = output.finish("end\n".into(), Duration::from_secs(5));
         assert!(matches!(finished, Ok(false)));
     }
@@ -239,10 +278,32 @@ mod tests {
     #[test]
     fn a_full_disk_is_said() {
         let full = Path::new("/dev/full");
-        let output = Output::open(Some(full)).expect("opens");
-        output.send("line\n".into());
+        let mut output = Output::open(Some(full)).expect("opens");
+        output.send(&mut "line\n".into());
         let finished = output.finish(String::new(), Duration::from_secs(5));
         let error = finished.expect_err("no room").to_string();
         assert!(error.starts_with("writing to /dev/full failed"), "{error}");
+    }
+
+    #[test]
+    fn what_a_pipe_has_no_room_for_comes_after_what_it_took() {
+        let (mut reader, writer) = io::pipe().expect("a pipe");
+        let pipe = Pipe::of(&writer);
+        assert!(pipe.is_some());
+        let started = Output::start("a pipe".into(), Box::new(writer));
+        let mut output = Output { pipe, ..started };
+        let lines = |nth: usize| format!("{nth} → {}\n", "x".repeat(10_000));
+        let all: String = (0..32).map(lines).collect();
+        assert!((0..32).all(|nth| output.send(&mut lines(nth))));
+        // Some of it was not taken yet: a pipe has less room.
+        assert_ne!(output.written.load(Ordering::Acquire), output.sent);
+        let read = thread::spawn(move || {
+            let mut read = String::new();
+            io::Read::read_to_string(&mut reader, &mut read).map(|_| read)
+        });
+        let finished = output.finish("end\n".into(), Duration::from_secs(5));
+        assert!(matches!(finished, Ok(true)));
+        let read = read.join().expect("ends").expect("is text");
+        assert_eq!(read, format!("{all}end\n"));
     }
 }

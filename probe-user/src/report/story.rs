@@ -76,7 +76,7 @@ impl<'a> StoryView<'a> {
             outcome: story.outcome.name(),
             client: story.attempt.client,
             local: story.attempt.local,
-            netns: NetnsView::of(story.attempt.netns, story.whose.netns_name.as_ref()),
+            netns: NetnsView::of(story.attempt.netns, story.whose.netns_name.as_deref()),
             listener: story.listener.map(|(cookie, addr)| ListenerView {
                 cookie: Cookie(cookie),
                 addr,
@@ -179,7 +179,7 @@ pub(super) fn write_line(story: &Story, own_netns: u32, to: &mut String) -> fmt:
         separator = ",";
     }
     if story.attempt.netns != own_netns {
-        write_netns(story.attempt.netns, story.whose.netns_name.as_ref(), to)?;
+        write_netns(story.attempt.netns, story.whose.netns_name.as_deref(), to);
     }
     to.push('\n');
     Ok(())

@@ -1,6 +1,7 @@
 //! Text for people: aligned, short, in the order in which a person asks.
 //! Names that others chose (a process's comm, a namespace) are sanitised.
 
+mod event;
 mod group;
 mod identity;
 mod table;
@@ -9,10 +10,9 @@ use std::{
     collections::BTreeMap,
     fmt::{self, Write as _},
     net::SocketAddr,
-    time::Duration,
 };
 
-use self::group::write_groups;
+use self::{event::write_event, group::write_groups};
 pub(super) use self::{
     identity::{holders, place, whose, write_netns},
     table::Table,
@@ -22,10 +22,8 @@ use super::{
     stats, story,
 };
 use crate::{
-    cause::Cause,
     correlate::Story,
-    decode::{Event, Kind, Stage},
-    enrich::{Observation, Snapshot},
+    decode::{Kind, Stage},
     inspect::clock::mono_ns,
     loader::Tier,
     reconcile::Residual,
@@ -34,13 +32,28 @@ use crate::{
 /// Untrusted text without control characters and without the ones that turn the direction of writing.
 pub struct Clean<'a>(pub &'a str);
 
+impl Clean<'_> {
+    fn write(&self, to: &mut String) {
+        // Without an early end: many bytes are looked at in one instruction.
+        let is_plain = |byte: u8| matches!(byte, b' '..=b'~');
+        if self.0.bytes().fold(true, |all, byte| all & is_plain(byte)) {
+            to.push_str(self.0);
+        } else {
+            to.extend(self.chars());
+        }
+    }
+
+    fn chars(&self) -> impl Iterator<Item = char> {
+        self.0.chars().map(|c| {
+            let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            if c.is_control() || turns { '?' } else { c }
+        })
+    }
+}
+
 impl fmt::Display for Clean<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars() {
-            let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-            f.write_char(if c.is_control() || turns { '?' } else { c })?;
-        }
-        Ok(())
+        self.chars().try_for_each(|c| f.write_char(c))
     }
 }
 
@@ -113,168 +126,6 @@ pub(super) fn show(addr: Option<SocketAddr>) -> String {
     addr.map_or_else(|| "?".into(), |addr| addr.to_string())
 }
 
-/// The two ends, the client first where it is known.
-fn ends(event: &Event) -> (String, &'static str, String) {
-    if matches!(
-        event.kind,
-        Kind::ListenerClosed | Kind::NearLimit | Kind::Eased
-    ) {
-        return (String::new(), " ", show(event.listener.map(|l| l.addr)));
-    }
-    match event.client {
-        Some(client) if Some(client) == event.local => {
-            (client.to_string(), "→", show(event.remote))
-        }
-        Some(client) => (client.to_string(), "→", show(event.local)),
-        None if event.late => ("?".into(), "→", "?".into()),
-        None => (show(event.local), "–", show(event.remote)),
-    }
-}
-
-fn detail(reporter: &Reporter, seen: &Observation) -> String {
-    let event = &seen.event;
-    match event.kind {
-        Kind::Retransmit | Kind::SynackRetransmit => format!("retry {}", event.retransmits.max(1)),
-        Kind::ResetSent | Kind::ResetReceived => seen
-            .cause
-            .as_ref()
-            .map(in_words)
-            .or_else(|| {
-                reporter
-                    .reasons
-                    .of_reset(&event.evidence)
-                    .map(str::to_owned)
-            })
-            .or_else(|| match &seen.snapshot {
-                Ok(Snapshot::Connection(c)) => Some(c.state.to_owned()),
-                _ => None,
-            })
-            .unwrap_or_default(),
-        _ if event.late => "found late".into(),
-        Kind::Refused => refusal(seen),
-        Kind::ListenerClosed => format!(
-            "{} queued{}",
-            event.listener.map_or(0, |l| l.accept_queue_len),
-            event.closed_by.as_ref().map_or_else(String::new, |task| {
-                format!(", by {}[{}]", Clean(&task.comm), task.pid)
-            })
-        ),
-        Kind::NearLimit | Kind::Eased => pressure(seen),
-        Kind::Connected => connected(event),
-        Kind::PacketDrop | Kind::RequestExpired => {
-            seen.cause.as_ref().map_or_else(String::new, in_words)
-        }
-        _ => event.listener.map_or_else(String::new, |listener| {
-            let mut text = format!(
-                "queue {}/{}",
-                listener.accept_queue_len, listener.accept_queue_limit
-            );
-            if listener.syn_queue_len > 0 {
-                let _ = write!(text, " syn {}", listener.syn_queue_len);
-            }
-            // The event's name says the rest.
-            if let Some(cause) = &seen.cause
-                && !matches!(&*cause.id, "accept-queue-full" | "syn-queue-full")
-            {
-                let _ = write!(text, " {}", in_words(cause));
-            }
-            text
-        }),
-    }
-}
-
-/// A cause and what else it may have been: `no-route|no-memory`.
-fn in_words(cause: &Cause) -> String {
-    let mut text = Clean(&cause.id).to_string();
-    for or in cause.or {
-        let _ = write!(text, "|{or}");
-    }
-    text
-}
-
-/// How long after it was first refused, and how often it was.
-fn connected(event: &Event) -> String {
-    event.refused.map_or_else(String::new, |refused| {
-        let delay_ns = event.mono_ns.saturating_sub(refused.first_ns);
-        format!("after {}, try {}", stats::time(delay_ns), refused.times + 1)
-    })
-}
-
-/// Which queue, and how full it was.
-fn pressure(seen: &Observation) -> String {
-    let event = &seen.event;
-    let queue = seen.cause.as_ref().map_or_else(String::new, in_words);
-    let listener = event.listener.as_ref();
-    let limit = listener.map_or(0, |l| l.accept_queue_limit);
-    match event.episode {
-        Some(episode) => format!(
-            "{queue} peak {}/{limit} for {:.1} ms",
-            episode.peak,
-            episode.lasted_ns as f64 / 1e6
-        ),
-        None if queue == "syn-queue" => {
-            format!(
-                "{queue} {}/{limit}",
-                listener.map_or(0, |l| l.syn_queue_len)
-            )
-        }
-        None => format!(
-            "{queue} {}/{limit}",
-            listener.map_or(0, |l| l.accept_queue_len)
-        ),
-    }
-}
-
-/// Why nobody listened, with the listener that comes nearest.
-fn refusal(seen: &Observation) -> String {
-    if let Some(closed) = &seen.refusal.closed {
-        let ago = Duration::from_nanos(seen.event.mono_ns.saturating_sub(closed.mono_ns));
-        let by = closed.by.as_ref().map_or_else(String::new, |task| {
-            format!(" by {}[{}]", Clean(&task.comm), task.pid)
-        });
-        return format!("closed {:.1} s ago{by}", ago.as_secs_f64());
-    }
-    let Some(cause) = &seen.cause else {
-        return String::new();
-    };
-    let near: Vec<String> = seen
-        .refusal
-        .elsewhere
-        .iter()
-        .map(|near| {
-            if near.netns == seen.event.netns {
-                near.addr.to_string()
-            } else {
-                format!("{} in netns {}", near.addr, near.netns)
-            }
-        })
-        .collect();
-    match near.as_slice() {
-        [] => in_words(cause),
-        [one] => format!("{} {one}", in_words(cause)),
-        [one, more @ ..] => format!("{} {one} +{}", in_words(cause), more.len()),
-    }
-}
-
-fn write_event(reporter: &Reporter, seen: &Observation, to: &mut String) -> fmt::Result {
-    let event = &seen.event;
-    let (from, arrow, target) = ends(event);
-    write!(
-        to,
-        "{:#}  {:<17} {:<10} {from:<21} {arrow} {target:<21}  {:<20} {}",
-        reporter.clock.at(event.mono_ns),
-        event.kind,
-        event.stage.map_or("", Stage::name),
-        detail(reporter, seen),
-        whose(&seen.owner, seen.cgroup.as_deref()),
-    )?;
-    if event.netns != reporter.own_netns {
-        write_netns(event.netns, seen.netns_name.as_ref(), to)?;
-    }
-    to.push('\n');
-    Ok(())
-}
-
 fn write_tick(reporter: &Reporter, tick: &Tick, to: &mut String) -> fmt::Result {
     write!(
         to,
@@ -302,7 +153,7 @@ fn write_tick(reporter: &Reporter, tick: &Tick, to: &mut String) -> fmt::Result 
         )?;
     }
     if tick.netns != reporter.own_netns {
-        write_netns(tick.netns, tick.netns_name.as_ref(), to)?;
+        write_netns(tick.netns, tick.netns_name.as_deref(), to);
     }
     to.push('\n');
     Ok(())
@@ -370,7 +221,7 @@ fn write_sampled(reporter: &Reporter, sampled: &Sampled, to: &mut String) -> fmt
         write!(to, " → {listener}")?;
     }
     if sampled.netns != reporter.own_netns {
-        write_netns(sampled.netns, None, to)?;
+        write_netns(sampled.netns, None, to);
     }
     to.push('\n');
     Ok(())

@@ -23,11 +23,17 @@ impl Clock {
         }
     }
 
+    #[cfg(test)]
+    pub fn ahead(ahead_ns: i128) -> Self {
+        Self { ahead_ns }
+    }
+
     /// The date and time of a monotonic instant.
     pub fn at(self, mono_ns: u64) -> Utc {
-        let ns = (self.ahead_ns + i128::from(mono_ns)).max(0);
+        // They fit until the year 2554, and 128 bits would be divided by a function.
+        let ns = (self.ahead_ns + i128::from(mono_ns)).clamp(0, i128::from(u64::MAX)) as u64;
         Utc {
-            seconds: (ns / 1_000_000_000) as u64,
+            seconds: ns / 1_000_000_000,
             micros: (ns % 1_000_000_000 / 1000) as u32,
         }
     }
@@ -40,26 +46,54 @@ pub struct Utc {
     micros: u32,
 }
 
+impl Utc {
+    /// The same in digits.
+    pub fn stamp(self) -> Stamp {
+        let (days, second) = (self.seconds / 86_400, self.seconds % 86_400);
+        let (year, month, day) = date(days);
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        let pairs = [
+            (0, year / 100),
+            (2, year % 100),
+            (5, month),
+            (8, day),
+            (11, second / 3600),
+            (14, second / 60 % 60),
+            (17, second % 60),
+            (20, u64::from(self.micros / 10_000)),
+            (22, u64::from(self.micros / 100 % 100)),
+            (24, u64::from(self.micros % 100)),
+        ];
+        for (at, pair) in pairs {
+            text[at] = b'0' + (pair / 10 % 10) as u8;
+            text[at + 1] = b'0' + (pair % 10) as u8;
+        }
+        Stamp(text)
+    }
+}
+
+/// A point in time as RFC 3339 has it.
+pub struct Stamp([u8; 27]);
+
+impl Stamp {
+    pub fn whole(&self) -> &str {
+        // They are digits and punctuation.
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    pub fn time_of_day(&self) -> &str {
+        self.whole().get(11..26).unwrap_or_default()
+    }
+}
+
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (days, second) = (self.seconds / 86_400, self.seconds % 86_400);
-        if !f.alternate() {
-            let (year, month, day) = date(days);
-            write!(f, "{year:04}-{month:02}-{day:02}T")?;
-        }
-        write!(
-            f,
-            "{:02}:{:02}:{:02}.{:06}",
-            second / 3600,
-            second / 60 % 60,
-            second % 60,
-            self.micros
-        )?;
-        if f.alternate() {
-            Ok(())
+        let stamp = self.stamp();
+        f.write_str(if f.alternate() {
+            stamp.time_of_day()
         } else {
-            f.write_str("Z")
-        }
+            stamp.whole()
+        })
     }
 }
 

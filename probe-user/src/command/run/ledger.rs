@@ -210,7 +210,7 @@ mod tests {
             },
             cause: None,
             refusal: Refusal::default(),
-            snapshot: Err(String::new()),
+            snapshot: Err("".into()),
             shared: false,
             owner: Arc::from([]),
             cgroup: None,

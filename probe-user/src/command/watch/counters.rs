@@ -148,8 +148,8 @@ impl<'a> Poller<'a> {
         }
     }
 
-    fn send(&mut self, text: String) {
-        if !text.is_empty() && !self.parts.output.send(text) {
+    fn send(&mut self, mut text: String) {
+        if !text.is_empty() && !self.parts.output.send(&mut text) {
             self.loss.output_full += 1;
         }
     }

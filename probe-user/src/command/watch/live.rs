@@ -8,30 +8,26 @@ use std::{
 
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
-use probe_common::{CountKey, CountValue, Health, counter, flag};
+use probe_common::{CountKey, CountValue, Health, counter};
 
 use super::{
     episodes,
     filter::Filter,
     group,
+    lines::Lines,
     pressure::{Pressure, Sees},
     sampled::LeftOut,
-    stories::Told,
-    tally::{Shown, Tally},
+    tally::Tally,
 };
 use crate::{
     cause,
-    correlate::Story,
-    decode::{self, Event, Evidence, Kind},
+    decode::{self, Evidence, Kind},
     enrich::{Enricher, Observation},
     inspect::clock::mono_ns,
     loader::{Probe, Totals},
-    reconcile::{LostInUserSpace, Reading, Reconciler, Sample},
-    report::{Causes, Line, ListenerTally, Loss, Output, Reporter, Sampled, Summary},
+    reconcile::{Reading, Reconciler, Sample},
+    report::{Line, Output, Reporter, Sampled, Summary},
 };
-
-/// A batch of lines is handed to the output when it is this long.
-const BATCH_BYTES: usize = 32 * 1024;
 
 /// Records taken out of the ring before signals and ticks get their turn.
 const DRAIN_AT_MOST: usize = 1024;
@@ -47,27 +43,17 @@ const UNDER_WAY: Duration = Duration::from_micros(200);
 
 /// The state of one watch.
 pub struct Live<'a> {
-    filter: Filter,
-    all_events: bool,
-    heed: Box<dyn FnMut(&Line<'_>) + 'a>,
-    aloud: bool,
-    reporter: Reporter,
-    output: Output,
+    lines: Lines<'a>,
     enricher: Enricher,
     reconciler: Reconciler,
     base: Totals,
     began: Instant,
-    batch: Batch,
-    shown: Shown,
     left_out: LeftOut,
     pressure: Pressure,
-    stories: Told,
     stats_every: Option<Duration>,
     warn_percent: Option<u8>,
-    listeners: HashMap<u64, ListenerTally>,
-    lost: LostInUserSpace,
-    loss: Loss,
-    told: Loss,
+    /// Of one batch; empty between two.
+    seen: Vec<Observation>,
     /// When namespaces are looked for and reconciled again.
     reconcile_next: Instant,
 }
@@ -77,14 +63,6 @@ pub struct Live<'a> {
 pub struct Drained {
     pub records: usize,
     pub is_empty: bool,
-}
-
-/// Lines on their way to the output, and what they stand for.
-#[derive(Default)]
-struct Batch {
-    text: String,
-    events: u64,
-    moved: HashMap<u32, Reading>,
 }
 
 /// What a watch is made of before it begins.
@@ -135,15 +113,11 @@ impl<'a> Live<'a> {
         let base_totals = base.totals.clone();
         let mut reconciler = Reconciler::new(base);
         reconciler.unreadable(unreadable);
+        let (stats_every, warn_percent) = (parts.stats_every, parts.warn_percent);
+        let (lines, enricher) = Lines::of(parts, base_totals.health.sampled);
         Self {
-            filter: parts.filter,
-            heed: parts.heed,
-            aloud: parts.aloud,
-            all_events: parts.all_events,
-            reporter: parts.reporter,
-            output: parts.output,
-            enricher: parts.enricher,
-            stories: Told::new(parts.stories, base_totals.health.sampled),
+            lines,
+            enricher,
             left_out: LeftOut::since(&base_totals.counts),
             pressure: Pressure::since(
                 probe.stats.figures(),
@@ -152,33 +126,24 @@ impl<'a> Live<'a> {
                     mptcp: probe.sees_mptcp_accept(),
                 },
             ),
-            stats_every: parts.stats_every,
-            warn_percent: parts.warn_percent,
+            stats_every,
+            warn_percent,
             base: base_totals,
             reconciler,
             began: Instant::now(),
-            batch: Batch::default(),
-            shown: Shown::default(),
-            listeners: HashMap::new(),
-            lost: LostInUserSpace::default(),
-            loss: Loss::default(),
-            told: Loss::default(),
+            seen: Vec::new(),
             reconcile_next: Instant::now(),
         }
     }
 
     /// Writes a line that is no event.
     pub fn tell(&mut self, line: &Line<'_>) {
-        (self.heed)(line);
-        if self.aloud {
-            self.reporter.write(line, &mut self.batch.text);
-        }
-        self.flush();
+        self.lines.tell(line);
     }
 
     /// Whether the output can still be written to.
     pub fn is_broken(&self) -> bool {
-        self.output.is_broken()
+        self.lines.output.is_broken()
     }
 
     /// Takes records until the ring is empty or it is another's turn.
@@ -189,7 +154,6 @@ impl<'a> Live<'a> {
     /// The same, leaving out what happened after `mono_ns`.
     fn drain_until(&mut self, probe: &mut Probe, mono_ns: u64) -> Drained {
         let mut drained = Drained::default();
-        let mut events = Vec::new();
         while drained.records < DRAIN_AT_MOST {
             let Some(record) = probe.next_record() else {
                 drained.is_empty = true;
@@ -202,130 +166,32 @@ impl<'a> Live<'a> {
                         self.enricher.closed(&event);
                         self.pressure.closed(&event);
                     }
-                    if self.wants(&event) {
-                        events.push(event);
+                    if self.lines.wants(&event) {
+                        self.seen.push(self.enricher.begin(event));
                     }
                 }
                 Ok(_) => {}
-                Err(_) => self.loss.undecodable += 1,
+                Err(_) => self.lines.loss.undecodable += 1,
             }
         }
-        for seen in self.enricher.observe(events) {
-            self.show(&seen);
-        }
-        let told = self.stories.settle();
-        self.tell_stories(&told);
-        self.flush();
+        self.show_events();
+        self.lines.settle_stories();
+        self.lines.flush();
         drained
     }
 
-    fn wants(&self, event: &Event) -> bool {
-        let is_news = event.kind != Kind::ListenerClosed
-            || event.evidence.has(flag::QUEUED)
-            || self.all_events;
-        is_news && self.filter.takes(event)
-    }
-
-    fn show(&mut self, seen: &Observation) {
-        self.remember_listener(seen);
-        let told = self.stories.take(seen, &self.filter);
-        self.tell_stories(&told);
-        if !self.filter.takes_observation(seen) {
-            return;
+    /// Shows the events of a batch.
+    fn show_events(&mut self) {
+        self.enricher.observe(&mut self.seen);
+        for seen in &self.seen {
+            self.lines.show(seen);
         }
-        let event = &seen.event;
-        let what = (event.kind, event.stage);
-        *self.shown.kinds.entry(what).or_default() += 1;
-        if let Some(cause) = &seen.cause {
-            let name = (event.kind, cause.id.clone().into_owned());
-            *self.shown.causes.entry(name).or_default() += 1;
-        }
-        let line = Line::Event(seen);
-        (self.heed)(&line);
-        if !self.aloud {
-            return;
-        }
-        self.reporter.write(&line, &mut self.batch.text);
-        self.batch.events += 1;
-        let moved = self.batch.moved.entry(event.netns).or_default();
-        for (total, moved) in moved.iter_mut().zip(event.moved) {
-            *total += u64::from(moved);
-        }
-        if self.batch.text.len() >= BATCH_BYTES {
-            self.flush();
-        }
-    }
-
-    fn tell_stories(&mut self, told: &[Story]) {
-        for story in told {
-            let line = Line::Story(story);
-            (self.heed)(&line);
-            if self.aloud {
-                self.reporter.write(&line, &mut self.batch.text);
-            }
-            if self.batch.text.len() >= BATCH_BYTES {
-                self.flush();
-            }
-        }
-    }
-
-    /// Address and owner of a listener, under both of the names the counts may know it by.
-    fn remember_listener(&mut self, seen: &Observation) {
-        let Some(listener) = seen.event.listener else {
-            return;
-        };
-        for name in [listener.cookie, seen.event.sock] {
-            // Without a cookie it has one name only.
-            if name == 0 {
-                continue;
-            }
-            let tally = self.listeners.entry(name).or_insert_with(|| ListenerTally {
-                cookie: listener.cookie,
-                netns: seen.event.netns,
-                addr: None,
-                owner: seen.owner.clone(),
-                cgroup: seen.cgroup.clone(),
-                counts: BTreeMap::new(),
-                causes: Causes::new(),
-            });
-            // The newest is right: a kernel address may be another listener's by now.
-            tally.cookie = listener.cookie;
-            tally.netns = seen.event.netns;
-            tally.addr = Some(listener.addr);
-            if !seen.owner.is_empty() {
-                tally.owner = seen.owner.clone();
-            }
-            if seen.cgroup.is_some() {
-                tally.cgroup.clone_from(&seen.cgroup);
-            }
-        }
-    }
-
-    fn flush(&mut self) {
-        if self.batch.text.is_empty() {
-            return;
-        }
-        // The next one is about as long.
-        let next = Batch {
-            text: String::with_capacity(self.batch.text.len()),
-            ..Batch::default()
-        };
-        let batch = std::mem::replace(&mut self.batch, next);
-        if self.output.send(batch.text) {
-            return;
-        }
-        self.loss.output_full += batch.events;
-        for (netns, moved) in batch.moved {
-            let lost = self.lost.0.entry(netns).or_default();
-            for (lost, moved) in lost.iter_mut().zip(moved) {
-                *lost += moved;
-            }
-        }
+        self.seen.clear();
     }
 
     /// To be called every second: losses are told, namespaces that came are met.
     pub fn tick(&mut self, probe: &mut Probe) {
-        self.reporter.tick();
+        self.lines.reporter.tick();
         self.enricher.tick(Instant::now());
         self.reconcile(probe);
         let health = probe.counts().health();
@@ -335,10 +201,10 @@ impl<'a> Live<'a> {
         self.left_out
             .begin_period(probe.counts_mut(), &health, mono_ns());
         self.note_ring_losses(health);
-        self.tell_losses();
-        let told = self.stories.tick(health.sampled, &self.loss);
-        self.tell_stories(&told);
-        self.flush();
+        self.lines.tell_losses();
+        let told = self.lines.stories.tick(health.sampled, &self.lines.loss);
+        self.lines.tell_stories(&told);
+        self.lines.flush();
         if let Some(share) = self.warn_percent {
             self.end_episodes(probe, share);
         }
@@ -352,14 +218,11 @@ impl<'a> Live<'a> {
         }
         // Their beginnings may still be in the ring; under a flood what is told comes in another order.
         let _ = (0..DRAINS_AT_MOST).any(|_| self.drain(probe).is_empty);
-        let events = ended
-            .into_iter()
-            .filter(|event| self.wants(event))
-            .collect();
-        for seen in self.enricher.observe(events) {
-            self.show(&seen);
-        }
-        self.flush();
+        let wanted = ended.into_iter().filter(|event| self.lines.wants(event));
+        self.seen
+            .extend(wanted.map(|event| self.enricher.begin(event)));
+        self.show_events();
+        self.lines.flush();
     }
 
     /// Says what was left out of the detail since this was last said.
@@ -404,7 +267,7 @@ impl<'a> Live<'a> {
         let rows = self.pressure.news(
             probe.stats.figures(),
             &probe.counts().counts(),
-            &self.filter,
+            &self.lines.filter,
             &mut self.enricher,
         );
         for row in &rows {
@@ -414,18 +277,18 @@ impl<'a> Live<'a> {
 
     fn tallying(&self) -> Tally<'_> {
         Tally {
-            filter: &self.filter,
-            all_events: self.all_events,
+            filter: &self.lines.filter,
+            all_events: self.lines.all_events,
             reasons: self.enricher.reasons(),
-            known: &self.listeners,
-            shown: &self.shown,
+            known: &self.lines.listeners,
+            shown: &self.lines.shown,
         }
     }
 
     fn note_ring_losses(&mut self, health: Health) {
         // A reading that failed is all zeroes; what was lost stays lost.
         let lost = health.ring_full.saturating_sub(self.base.health.ring_full);
-        self.loss.ring_full = self.loss.ring_full.max(lost);
+        self.lines.loss.ring_full = self.lines.loss.ring_full.max(lost);
     }
 
     /// Looks for namespaces, remembers their counters (so that one that ends is not forgotten), and
@@ -437,12 +300,13 @@ impl<'a> Live<'a> {
         }
         self.enricher.registry.refresh();
         let before = probe.counts().sums();
-        let kernel = readings(&mut self.enricher, self.filter.netns);
+        let kernel = readings(&mut self.enricher, self.lines.filter.netns);
         let after = probe.counts().sums();
         let present: Vec<u32> = self.enricher.registry.iter().collect();
         self.reconciler.observe(&present, &kernel);
         for residual in self.reconciler.residuals(&kernel, &before, &after) {
             if self
+                .lines
                 .filter
                 .netns
                 .is_none_or(|netns| netns == residual.netns)
@@ -453,23 +317,10 @@ impl<'a> Live<'a> {
         self.reconcile_next = began + began.elapsed() * 100;
     }
 
-    /// Says what was lost since this was last said.
-    fn tell_losses(&mut self) {
-        let news = Loss {
-            ring_full: self.loss.ring_full - self.told.ring_full,
-            output_full: self.loss.output_full - self.told.output_full,
-            undecodable: self.loss.undecodable - self.told.undecodable,
-        };
-        if news.total() > 0 {
-            self.told = self.loss;
-            self.tell(&Line::Loss(&news));
-        }
-    }
-
     /// The last sample, the rest of the ring, and the summary.
     pub fn end(mut self, probe: &mut Probe) -> (Summary, Reporter, Output) {
         self.enricher.registry.refresh();
-        let last = sample(probe, &mut self.enricher, self.filter.netns, |_| {});
+        let last = sample(probe, &mut self.enricher, self.lines.filter.netns, |_| {});
         let stats = probe.stats.figures();
         let sampled_ns = mono_ns();
         let duration = self.began.elapsed();
@@ -478,20 +329,21 @@ impl<'a> Live<'a> {
         while !self.drain_until(probe, sampled_ns).is_empty {}
         self.tell_sampled(&last.totals.counts, &last.totals.health);
         self.note_ring_losses(last.totals.health);
-        self.tell_losses();
-        let stories = std::mem::take(&mut self.stories);
-        let (told, stories) = stories.end(last.totals.health.sampled, &self.loss);
-        self.tell_stories(&told);
-        self.flush();
+        self.lines.tell_losses();
+        let stories = std::mem::take(&mut self.lines.stories);
+        let (told, stories) = stories.end(last.totals.health.sampled, &self.lines.loss);
+        self.lines.tell_stories(&told);
+        self.lines.flush();
         let present: Vec<u32> = self.enricher.registry.iter().collect();
         self.reconciler.observe(&present, &last.kernel);
         let always = self
+            .lines
             .filter
             .netns
             .or_else(|| crate::inspect::netns::current().ok())
             .unwrap_or(0);
-        let mut rows = self.reconciler.rows(&last, &self.lost, always);
-        if let Some(netns) = self.filter.netns {
+        let mut rows = self.reconciler.rows(&last, &self.lines.lost, always);
+        if let Some(netns) = self.lines.filter.netns {
             rows.retain(|row| row.netns == netns);
         }
         let mut health = last.totals.health;
@@ -506,14 +358,14 @@ impl<'a> Live<'a> {
         let stats = self.pressure.all(
             &stats,
             &last.totals.counts,
-            &self.filter,
+            &self.lines.filter,
             &mut self.enricher,
         );
         let figures = self
             .tallying()
             .between(&self.base.counts, &last.totals.counts);
         let everybody = Filter {
-            netns: self.filter.netns,
+            netns: self.lines.filter.netns,
             ..Filter::default()
         };
         let all = Tally {
@@ -530,13 +382,13 @@ impl<'a> Live<'a> {
             listeners: figures.listeners,
             stats,
             stories,
-            loss: self.loss,
+            loss: self.lines.loss,
             health,
             skipped: probe.skipped(),
             rows,
             moving: last.moving || self.reconciler.base_was_moving(),
         };
-        (summary, self.reporter, self.output)
+        (summary, self.lines.reporter, self.lines.output)
     }
 }
 

@@ -1,13 +1,18 @@
 //! `whydrop watch`: from the arguments to the summary.
 
+#[cfg(any(test, feature = "benchmark"))]
+#[doc(hidden)]
+pub mod benchmark;
 mod conduct;
 mod counters;
 mod detail;
 mod episodes;
 pub(super) mod filter;
 mod group;
+mod lines;
 mod live;
 mod pressure;
+mod rest;
 mod sampled;
 mod stop;
 mod stories;
@@ -20,7 +25,7 @@ use tokio::{
     io::{Interest, unix::AsyncFd},
     runtime,
     task::yield_now,
-    time::{Interval, MissedTickBehavior, interval, sleep},
+    time::{Interval, MissedTickBehavior, interval},
 };
 
 pub use self::{
@@ -32,6 +37,7 @@ pub use self::{
 use self::{
     filter::{Filter, Only},
     live::{Live, Parts},
+    rest::Round,
     stop::Stop,
 };
 use super::{Failure, kernel_release, status};
@@ -43,15 +49,6 @@ use crate::{
     report::{Format, Line, Output, OutputError, Reporter, SelfTest, Start, Summary},
     selftest,
 };
-
-/// After the ring was emptied its reader rests: the kernel wakes a reader that
-/// has caught up at each record, and one that rests only once a burst.
-const REST: Duration = Duration::from_millis(2);
-
-/// The same where so many records come at once that nobody reads them one by
-/// one: most of what an event costs then is what a round costs.
-const LONG_REST: Duration = Duration::from_millis(5);
-const MANY_RECORDS: usize = 16;
 
 /// How long the last lines may take to be written.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -326,6 +323,7 @@ async fn watch_live(
     let mut second = interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stats = live.stats_ticks();
+    let mut round = Round::default();
     while !live.is_broken() {
         tokio::select! {
             biased;
@@ -335,10 +333,10 @@ async fn watch_live(
             ready = ring.readable_mut() => {
                 let mut ready = ready?;
                 let drained = live.drain(ready.get_inner_mut());
+                round.add(drained.records);
                 if drained.is_empty {
                     ready.clear_ready();
-                    let many = drained.records >= MANY_RECORDS;
-                    sleep(if many { LONG_REST } else { REST }).await;
+                    round.rest();
                 } else {
                     // A loop that never waits would never learn of a signal or of the time.
                     yield_now().await;

@@ -12,6 +12,7 @@ use super::filter::Filter;
 use crate::{
     cause::{self, Reasons},
     decode::{self, Evidence, Kind, Stage},
+    enrich::Observation,
     report::{Causes, ListenerTally},
 };
 
@@ -20,8 +21,21 @@ type Counts = HashMap<CountKey, CountValue>;
 /// What was shown, where only a look in user space could tell what it was.
 #[derive(Debug, Default)]
 pub struct Shown {
-    pub kinds: BTreeMap<(Kind, Option<Stage>), u64>,
-    pub causes: Causes,
+    kinds: BTreeMap<(Kind, Option<Stage>), u64>,
+    causes: BTreeMap<Kind, BTreeMap<String, u64>>,
+}
+
+impl Shown {
+    pub fn add(&mut self, seen: &Observation) {
+        let event = &seen.event;
+        *self.kinds.entry((event.kind, event.stage)).or_default() += 1;
+        let Some(cause) = &seen.cause else { return };
+        let of_kind = self.causes.entry(event.kind).or_default();
+        match of_kind.get_mut(&*cause.id) {
+            Some(n) => *n += 1,
+            None => drop(of_kind.insert(cause.id.clone().into_owned(), 1)),
+        }
+    }
 }
 
 /// Figures of the whole watch.
@@ -38,7 +52,7 @@ pub struct Tally<'a> {
     pub all_events: bool,
     pub reasons: &'a Reasons,
     /// What is known of a listener, by the name that the counts have for it.
-    pub known: &'a HashMap<u64, ListenerTally>,
+    pub known: &'a foldhash::HashMap<u64, ListenerTally>,
     pub shown: &'a Shown,
 }
 
@@ -98,9 +112,10 @@ impl Tally<'_> {
             figures.counts.insert(*what, *n);
         }
         let by_look = |kind: Kind| kind == Kind::Refused || from_shown(kind);
-        let causes = self.shown.causes.iter().filter(|((k, _), _)| by_look(*k));
-        for (what, n) in causes {
-            figures.causes.insert(what.clone(), *n);
+        for (kind, causes) in self.shown.causes.iter().filter(|(k, _)| by_look(**k)) {
+            for (id, n) in causes {
+                figures.causes.insert((*kind, id.clone()), *n);
+            }
         }
         let of_kind = |kind: Kind| figures.counts.iter().filter(move |((k, _), _)| *k == kind);
         let refused: u64 = of_kind(Kind::Refused).map(|(_, n)| n).sum();
@@ -240,7 +255,9 @@ mod tests {
             filter,
             all_events: false,
             reasons: &Reasons::default(),
-            known: &HashMap::from([(5, held_by(5, "nginx")), (6, held_by(6, "other"))]),
+            known: &[(5, held_by(5, "nginx")), (6, held_by(6, "other"))]
+                .into_iter()
+                .collect(),
             shown: &Shown::default(),
         };
         tally.between(&Counts::new(), &last)

@@ -63,6 +63,16 @@ impl Diag {
         Ok(found)
     }
 
+    /// The listeners on `port` whose sockets are IPv6 ones, or those whose are IPv4 ones: half of the work.
+    pub fn listeners_of(
+        &mut self,
+        ipv6: bool,
+        port: u16,
+    ) -> Result<Vec<ListenerSnapshot>, DiagError> {
+        let family = if ipv6 { wire::AF_INET6 } else { wire::AF_INET };
+        self.dump(family, Some(port))
+    }
+
     /// Connections of `port` that were accepted and not answered yet; so many at most.
     pub fn unanswered(
         &mut self,

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::member;
 use crate::{
     decode::Task,
     inspect::{
@@ -82,6 +83,34 @@ impl<'a> Whose<'a> {
     }
 }
 
+/// The members of [`Whose`].
+pub fn write_whose(owner: &[Owner], cgroup: Option<&Cgroup>, to: &mut String) {
+    to.push_str(r#","owner":["#);
+    for (nth, owner) in owner.iter().enumerate() {
+        if nth > 0 {
+            to.push(',');
+        }
+        member::number(to, r#"{"pid":"#, owner.pid);
+        member::text(to, r#","comm":"#, &owner.comm);
+        member::text_or_null(to, r#","exe":"#, owner.exe.as_deref());
+        to.push('}');
+    }
+    let path = cgroup.map(|cgroup| cgroup.path.as_str());
+    member::text_or_null(to, r#"],"cgroup":"#, path);
+    let unit = cgroup.and_then(|cgroup| cgroup.unit.as_deref());
+    member::text_or_null(to, r#","unit":"#, unit);
+    match cgroup.and_then(|cgroup| cgroup.container.as_ref()) {
+        Some(container) => {
+            member::text(to, r#","container":{"id":"#, &container.id);
+            member::text_or_null(to, r#","runtime":"#, container.runtime);
+            to.push('}');
+        }
+        None => to.push_str(r#","container":null"#),
+    }
+    let pod = cgroup.and_then(|cgroup| cgroup.pod.as_deref());
+    member::text_or_null(to, r#","pod":"#, pod);
+}
+
 /// A namespace, and what it is called.
 #[derive(Serialize)]
 pub struct NetnsView<'a> {
@@ -104,5 +133,15 @@ impl<'a> NetnsView<'a> {
             netns_name,
             netns_pid,
         }
+    }
+}
+
+/// The members of [`NetnsView`].
+pub fn write_netns(netns: u32, called: Option<&NetnsName>, to: &mut String) {
+    member::number(to, r#","netns":"#, netns);
+    match called {
+        Some(NetnsName::Given(name)) => member::text(to, r#","netns_name":"#, name),
+        Some(NetnsName::Process { pid, .. }) => member::number(to, r#","netns_pid":"#, *pid),
+        None => {}
     }
 }

@@ -1,35 +1,64 @@
 //! Whose it is, as a line has room for it.
 
-use std::fmt::{self, Write as _};
-
 use super::Clean;
-use crate::inspect::{cgroup::Cgroup, netns::NetnsName, owner::Owner};
+use crate::{
+    inspect::{cgroup::Cgroup, netns::NetnsName, owner::Owner},
+    report::append::{column, number},
+};
 
 /// The first process that holds a socket and how many others do, then its container or unit where there is one.
 pub fn whose(owners: &[Owner], cgroup: Option<&Cgroup>) -> String {
-    let owner = holders(owners);
+    let mut text = String::new();
+    write_whose(owners, cgroup, &mut text);
+    text
+}
+
+/// The same, appended.
+pub fn write_whose(owners: &[Owner], cgroup: Option<&Cgroup>, to: &mut String) {
     match cgroup.and_then(place) {
-        Some(place) => format!("{owner:<22} {}", Clean(place)),
-        None => owner,
+        Some(place) => {
+            column(to, 22, |to| write_holders(owners, to));
+            to.push(' ');
+            Clean(place).write(to);
+        }
+        None => write_holders(owners, to),
     }
 }
 
-pub fn write_netns(netns: u32, name: Option<&NetnsName>, to: &mut String) -> fmt::Result {
+pub fn write_netns(netns: u32, name: Option<&NetnsName>, to: &mut String) {
+    to.push_str("  netns ");
     match name {
-        Some(NetnsName::Given(name)) => write!(to, "  netns {}", Clean(name)),
+        Some(NetnsName::Given(name)) => Clean(name).write(to),
         Some(NetnsName::Process { pid, comm }) => {
-            write!(to, "  netns {netns} (pid {pid} {})", Clean(comm))
+            number(to, netns);
+            to.push_str(" (pid ");
+            number(to, *pid);
+            to.push(' ');
+            Clean(comm).write(to);
+            to.push(')');
         }
-        None => write!(to, "  netns {netns}"),
+        None => number(to, netns),
     }
 }
 
 /// The first process that holds a socket and how many others do.
 pub fn holders(owners: &[Owner]) -> String {
-    match owners {
-        [] => "-".into(),
-        [one] => format!("{}[{}]", Clean(&one.comm), one.pid),
-        [one, more @ ..] => format!("{}[{}] +{}", Clean(&one.comm), one.pid, more.len()),
+    let mut text = String::new();
+    write_holders(owners, &mut text);
+    text
+}
+
+fn write_holders(owners: &[Owner], to: &mut String) {
+    let [first, more @ ..] = owners else {
+        return to.push('-');
+    };
+    Clean(&first.comm).write(to);
+    to.push('[');
+    number(to, first.pid);
+    to.push(']');
+    if !more.is_empty() {
+        to.push_str(" +");
+        number(to, more.len());
     }
 }
 
@@ -61,17 +90,18 @@ mod tests {
     fn a_namespace_by_name_by_process_or_by_number() {
         let written = |name| {
             let mut text = String::new();
-            write_netns(42, name, &mut text).map(|()| text)
+            write_netns(42, name, &mut text);
+            text
         };
         let given = NetnsName::Given("blue".into());
-        assert_eq!(written(Some(&given)), Ok("  netns blue".into()));
+        assert_eq!(written(Some(&given)), "  netns blue");
         let process = NetnsName::Process {
             pid: 7,
             comm: "ng\u{1b}x".into(),
         };
         let expect = "  netns 42 (pid 7 ng?x)";
-        assert_eq!(written(Some(&process)), Ok(expect.into()));
-        assert_eq!(written(None), Ok("  netns 42".into()));
+        assert_eq!(written(Some(&process)), expect);
+        assert_eq!(written(None), "  netns 42");
     }
 
     #[test]

@@ -1,0 +1,143 @@
+//! Door of benches: the way of an event from its record to its line, without a kernel that sends any. The listener is
+//! there, so that it has an owner; what `sock_diag` says of it stays as it is.
+
+use std::{
+    io,
+    net::{Ipv4Addr, TcpListener},
+    os::fd::AsFd,
+};
+
+use probe_common::{Record, family, flag, hook, state, tcp_flag};
+use rustix::fs::fstat;
+use zerocopy::{FromZeros, IntoBytes};
+
+use super::{filter::Filter, lines::Lines, live::Parts};
+use crate::{
+    cause::Reasons,
+    decode::decode,
+    enrich::{Enricher, Observation},
+    inspect::{diag::ListenerSnapshot, netns},
+    loader::Tier,
+    report::{Format, Output, Reporter},
+};
+
+/// Of a batch: what comes in while the ring's reader rests, at ten thousand a second.
+pub const EVENTS: usize = 100;
+
+const COOKIE: u64 = 0x1f;
+
+/// A watch without a ring.
+pub struct Pipeline {
+    record: Record,
+    enricher: Enricher,
+    lines: Lines<'static>,
+    seen: Vec<Observation>,
+    _listener: TcpListener,
+}
+
+impl Pipeline {
+    pub fn new(format: Format) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let addr = listener.local_addr()?;
+        let netns = netns::current()?;
+        let mut enricher = Enricher::new();
+        let snapshot = ListenerSnapshot {
+            cookie: COOKIE,
+            addr,
+            v6only: None,
+            ifindex: 0,
+            inode: fstat(listener.as_fd())?.st_ino as u32,
+            uid: 0,
+            accept_queue_len: 129,
+            accept_queue_limit: 128,
+            drops: Some(41_233),
+            cgroup_id: None,
+            taken_mono_ns: 5_000_123_456_789,
+        };
+        enricher.fix(netns, snapshot);
+        let parts = Parts {
+            filter: Filter::default(),
+            all_events: false,
+            stats_every: None,
+            warn_percent: None,
+            stories: false,
+            reporter: Reporter::new(format, Tier::Cgroup, 0, Reasons::default()),
+            output: Output::none(),
+            enricher,
+            heed: Box::new(|_| {}),
+            aloud: true,
+        };
+        let (lines, enricher) = Lines::of(parts, 0);
+        Ok(Self {
+            record: refusal(netns, addr.port()),
+            enricher,
+            lines,
+            seen: Vec::new(),
+            _listener: listener,
+        })
+    }
+
+    /// So many refusals, each of another client.
+    #[inline(never)]
+    pub fn run(&mut self, events: usize) {
+        for nth in 0..events as u16 {
+            self.record.remote_port = 1024 + nth;
+            self.record.mono_ns += 100_000;
+            match decode(self.record.as_bytes()) {
+                Ok(event) if self.lines.wants(&event) => {
+                    self.seen.push(self.enricher.begin(event));
+                }
+                _ => self.lines.loss.undecodable += 1,
+            }
+        }
+        self.enricher.observe(&mut self.seen);
+        for seen in &self.seen {
+            self.lines.show(seen);
+        }
+        self.seen.clear();
+        self.lines.flush();
+    }
+}
+
+/// A SYN into a full accept queue.
+fn refusal(netns: u32, port: u16) -> Record {
+    let mut record = Record::new_zeroed();
+    record.mono_ns = 5_000_123_456_789;
+    record.sock = 0xffff_8880_0000_1000;
+    record.cookie = COOKIE;
+    record.netns = netns;
+    record.accept_queue_len = 129;
+    record.accept_queue_limit = 128;
+    (record.family, record.sock_family) = (family::INET, family::INET);
+    record.remote_addr[..4].copy_from_slice(&[198, 51, 100, 207]);
+    for addr in [&mut record.local_addr, &mut record.bound_addr] {
+        addr[..4].copy_from_slice(&Ipv4Addr::LOCALHOST.octets());
+    }
+    (record.local_port, record.bound_port) = (port, port);
+    record.flags = flag::SYN | flag::PACKET;
+    record.hook = hook::INGRESS;
+    record.tcp_flags = tcp_flag::SYN;
+    record.sock_state = state::LISTEN;
+    record.moved[..2].copy_from_slice(&[1, 1]);
+    record
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::allocations::count;
+
+    fn check(format: Format) {
+        let mut pipeline = Pipeline::new(format).expect("a listener of our own");
+        pipeline.run(4 * EVENTS);
+        let few = count(|| pipeline.run(EVENTS));
+        let many = count(|| pipeline.run(4 * EVENTS));
+        assert_eq!(many, few, "{format:?}: what is allocated is by batch");
+    }
+
+    #[test]
+    fn an_event_allocates_nothing_once_it_is_warm() {
+        check(Format::Text);
+        check(Format::Json);
+    }
+}

@@ -1,0 +1,238 @@
+//! From observations to the output: what passes the filter is counted as
+//! shown, told to whoever conducts the watch, and written; what the output
+//! did not take is counted as lost.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use foldhash::HashMap;
+use probe_common::flag;
+
+use super::{filter::Filter, live::Parts, stories::Told, tally::Shown};
+use crate::{
+    correlate::Story,
+    decode::{Event, Kind},
+    enrich::{Enricher, Observation},
+    reconcile::{LostInUserSpace, Reading},
+    report::{Causes, Line, ListenerTally, Loss, Output, Reporter},
+};
+
+/// A batch of lines is handed to the output when it is this long.
+const BATCH_BYTES: usize = 32 * 1024;
+
+/// Where observations end.
+pub struct Lines<'a> {
+    pub filter: Filter,
+    pub all_events: bool,
+    heed: Box<dyn FnMut(&Line<'_>) + 'a>,
+    aloud: bool,
+    pub reporter: Reporter,
+    pub output: Output,
+    pub stories: Told,
+    batch: Batch,
+    pub shown: Shown,
+    /// What is known of a listener, under both of the names the counts may know it by.
+    pub listeners: HashMap<u64, ListenerTally>,
+    newest: Newest,
+    pub lost: LostInUserSpace,
+    pub loss: Loss,
+    told: Loss,
+}
+
+/// Lines on their way to the output, and what they stand for.
+#[derive(Default)]
+struct Batch {
+    text: String,
+    events: u64,
+    /// By namespace, a run of events each.
+    moved: Vec<(u32, Reading)>,
+}
+
+/// The listener that was remembered last: most events of a batch are of one.
+#[derive(Default)]
+struct Newest {
+    names: [u64; 2],
+    netns: u32,
+}
+
+impl<'a> Lines<'a> {
+    /// Of a watch, whose rest is left.
+    pub fn of(parts: Parts<'a>, sampled: u64) -> (Self, Enricher) {
+        let lines = Self {
+            filter: parts.filter,
+            all_events: parts.all_events,
+            heed: parts.heed,
+            aloud: parts.aloud,
+            reporter: parts.reporter,
+            output: parts.output,
+            stories: Told::new(parts.stories, sampled),
+            batch: Batch::default(),
+            shown: Shown::default(),
+            listeners: HashMap::default(),
+            newest: Newest::default(),
+            lost: LostInUserSpace::default(),
+            loss: Loss::default(),
+            told: Loss::default(),
+        };
+        (lines, parts.enricher)
+    }
+
+    /// Whether an event is looked at any further.
+    pub fn wants(&self, event: &Event) -> bool {
+        let is_news = event.kind != Kind::ListenerClosed
+            || event.evidence.has(flag::QUEUED)
+            || self.all_events;
+        is_news && self.filter.takes(event)
+    }
+
+    /// Writes a line that is no event.
+    pub fn tell(&mut self, line: &Line<'_>) {
+        self.write(line);
+        self.flush();
+    }
+
+    pub fn show(&mut self, seen: &Observation) {
+        self.remember_listener(seen);
+        let told = self.stories.take(seen, &self.filter);
+        self.tell_stories(&told);
+        if !self.filter.takes_observation(seen) {
+            return;
+        }
+        self.shown.add(seen);
+        self.write(&Line::Event(seen));
+        if !self.aloud {
+            return;
+        }
+        self.batch.add(&seen.event);
+        if self.batch.text.len() >= BATCH_BYTES {
+            self.flush();
+        }
+    }
+
+    /// Tells stories that are in order by now.
+    pub fn settle_stories(&mut self) {
+        let told = self.stories.settle();
+        self.tell_stories(&told);
+    }
+
+    pub fn tell_stories(&mut self, told: &[Story]) {
+        for story in told {
+            self.write(&Line::Story(story));
+            if self.batch.text.len() >= BATCH_BYTES {
+                self.flush();
+            }
+        }
+    }
+
+    fn write(&mut self, line: &Line<'_>) {
+        (self.heed)(line);
+        if self.aloud {
+            self.reporter.write(line, &mut self.batch.text);
+        }
+    }
+
+    /// Address and owner of a listener.
+    fn remember_listener(&mut self, seen: &Observation) {
+        let Some(listener) = seen.event.listener else {
+            return;
+        };
+        let names = [listener.cookie, seen.event.sock];
+        let (addr, netns) = (Some(listener.addr), seen.event.netns);
+        let is_known = |tally: &ListenerTally| {
+            tally.addr == addr
+                && Arc::ptr_eq(&tally.owner, &seen.owner)
+                && is_same(tally.cgroup.as_ref(), seen.cgroup.as_ref())
+        };
+        if self.newest.names == names
+            && self.newest.netns == netns
+            && names
+                .iter()
+                .filter(|name| **name != 0)
+                .all(|name| self.listeners.get(name).is_some_and(is_known))
+        {
+            return;
+        }
+        self.newest = Newest { names, netns };
+        for name in names {
+            // Without a cookie it has one name only.
+            if name == 0 {
+                continue;
+            }
+            let tally = self.listeners.entry(name).or_insert_with(|| ListenerTally {
+                cookie: listener.cookie,
+                netns,
+                addr: None,
+                owner: Arc::clone(&seen.owner),
+                cgroup: seen.cgroup.clone(),
+                counts: BTreeMap::new(),
+                causes: Causes::new(),
+            });
+            // The newest is right: a kernel address may be another listener's by now.
+            tally.cookie = listener.cookie;
+            tally.netns = netns;
+            tally.addr = addr;
+            if !seen.owner.is_empty() {
+                tally.owner = Arc::clone(&seen.owner);
+            }
+            if seen.cgroup.is_some() {
+                tally.cgroup.clone_from(&seen.cgroup);
+            }
+        }
+    }
+
+    /// Hands the lines over.
+    pub fn flush(&mut self) {
+        if self.batch.text.is_empty() {
+            return;
+        }
+        if !self.output.send(&mut self.batch.text) {
+            self.loss.output_full += self.batch.events;
+            for (netns, moved) in &self.batch.moved {
+                let lost = self.lost.0.entry(*netns).or_default();
+                add(lost, moved);
+            }
+        }
+        self.batch.events = 0;
+        self.batch.moved.clear();
+    }
+
+    /// Says what was lost since this was last said.
+    pub fn tell_losses(&mut self) {
+        let news = Loss {
+            ring_full: self.loss.ring_full - self.told.ring_full,
+            output_full: self.loss.output_full - self.told.output_full,
+            undecodable: self.loss.undecodable - self.told.undecodable,
+        };
+        if news.total() > 0 {
+            self.told = self.loss;
+            self.tell(&Line::Loss(&news));
+        }
+    }
+}
+
+impl Batch {
+    fn add(&mut self, event: &Event) {
+        self.events += 1;
+        let moved = event.moved.map(u64::from);
+        match self.moved.last_mut() {
+            Some((netns, sum)) if *netns == event.netns => add(sum, &moved),
+            _ => {
+                let mut sum = Reading::default();
+                add(&mut sum, &moved);
+                self.moved.push((event.netns, sum));
+            }
+        }
+    }
+}
+
+fn add(sum: &mut Reading, moved: &[u64]) {
+    for (sum, moved) in sum.iter_mut().zip(moved) {
+        *sum += moved;
+    }
+}
+
+fn is_same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (one, other) => one.is_none() && other.is_none(),
+    }
+}

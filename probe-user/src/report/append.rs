@@ -1,0 +1,155 @@
+//! What lines are made of, appended to them without an allocation and without
+//! the machinery of `fmt`, which costs more than all else that an event needs.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+pub fn number(to: &mut String, number: impl itoa::Integer) {
+    to.push_str(itoa::Buffer::new().format(number));
+}
+
+/// Without a prefix, in small letters.
+pub fn hex(to: &mut String, number: u64) {
+    let digits = 16 - (number | 1).leading_zeros() / 4;
+    for place in (0..digits).rev() {
+        let digit = (number >> (4 * place) & 0xf) as u8;
+        to.push(char::from(match digit {
+            0..=9 => b'0' + digit,
+            _ => b'a' + digit - 10,
+        }));
+    }
+}
+
+/// As `Display` has it.
+pub fn address(to: &mut String, addr: SocketAddr) {
+    match addr {
+        SocketAddr::V4(v4) => ipv4(to, *v4.ip()),
+        SocketAddr::V6(v6) => {
+            to.push('[');
+            ipv6(to, *v6.ip());
+            if v6.scope_id() != 0 {
+                to.push('%');
+                number(to, v6.scope_id());
+            }
+            to.push(']');
+        }
+    }
+    to.push(':');
+    number(to, addr.port());
+}
+
+fn ipv4(to: &mut String, ip: Ipv4Addr) {
+    let [first, others @ ..] = ip.octets();
+    number(to, first);
+    for octet in others {
+        to.push('.');
+        number(to, octet);
+    }
+}
+
+fn ipv6(to: &mut String, ip: Ipv6Addr) {
+    if let Some(v4) = ip.to_ipv4_mapped() {
+        to.push_str("::ffff:");
+        return ipv4(to, v4);
+    }
+    let segments = ip.segments();
+    let (start, length) = zeroes(&segments);
+    let (left, right) = match length {
+        0 | 1 => (&segments[..], None),
+        _ => (&segments[..start], Some(&segments[start + length..])),
+    };
+    joined(to, left);
+    if let Some(right) = right {
+        to.push_str("::");
+        joined(to, right);
+    }
+}
+
+/// The first of the longest runs of zeroes: where it begins, and its length.
+fn zeroes(segments: &[u16; 8]) -> (usize, usize) {
+    let (mut longest, mut this) = ((0, 0), (0, 0));
+    for (at, segment) in segments.iter().enumerate() {
+        this = match (segment, this.1) {
+            (0, 0) => (at, 1),
+            (0, length) => (this.0, length + 1),
+            _ => (0, 0),
+        };
+        if this.1 > longest.1 {
+            longest = this;
+        }
+    }
+    longest
+}
+
+fn joined(to: &mut String, segments: &[u16]) {
+    for (at, segment) in segments.iter().enumerate() {
+        if at > 0 {
+            to.push(':');
+        }
+        hex(to, u64::from(*segment));
+    }
+}
+
+/// What `cell` appends, and spaces up to so many characters.
+pub fn column(to: &mut String, width: usize, cell: impl FnOnce(&mut String)) {
+    const SPACES: &str = "                        ";
+    let start = to.len();
+    cell(to);
+    let cell = to.get(start..).unwrap_or_default();
+    let taken = if cell.is_ascii() {
+        cell.len()
+    } else {
+        cell.chars().count()
+    };
+    to.push_str(SPACES.get(..width.saturating_sub(taken)).unwrap_or(SPACES));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, SocketAddrV6};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(addr: SocketAddr) {
+        let mut text = String::new();
+        address(&mut text, addr);
+        assert_eq!(text, addr.to_string());
+    }
+
+    #[test]
+    fn a_column_is_as_wide_as_it_says_or_as_what_is_in_it() {
+        let written = |text: &str| {
+            let mut to = "|".to_owned();
+            column(&mut to, 4, |to| to.push_str(text));
+            to
+        };
+        assert_eq!(written(""), "|    ");
+        assert_eq!(written("é?"), "|é?  ");
+        assert_eq!(written("abcd"), "|abcd");
+        assert_eq!(written("abcde"), "|abcde");
+    }
+
+    proptest! {
+        #[test]
+        fn addresses_are_as_the_standard_library_has_them(
+            segments in proptest::array::uniform8(prop_oneof![Just(0), Just(0xffff), any::<u16>()]),
+            octets: [u8; 4],
+            port: u16,
+            scope in prop_oneof![Just(0), any::<u32>()],
+        ) {
+            check(SocketAddr::new(IpAddr::from(octets), port));
+            let mapped = Ipv4Addr::from(octets).to_ipv6_mapped();
+            check(SocketAddr::new(mapped.into(), port));
+            check(SocketAddrV6::new(Ipv6Addr::from(segments), port, 0, scope).into());
+        }
+
+        #[test]
+        fn hexadecimal_digits_are_as_many_as_it_takes(number: u64, shift in 0..64) {
+            let number = number >> shift;
+            let mut text = String::new();
+            hex(&mut text, number);
+            prop_assert_eq!(text, format!("{number:x}"));
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! Events of every kind, and the lines that are written of them.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use probe_common::{flag, hook, state};
+
+use super::{Clock, Format, Line, Reporter};
+use crate::{
+    cause::{self, Cause, Reasons},
+    decode::{Episode, Event, Evidence, Kind, ListenerAt, Refused, Stage, Task},
+    enrich::{Closed, Elsewhere, Observation, Refusal, Snapshot},
+    inspect::{
+        cgroup::Cgroup,
+        diag::{ConnectionSnapshot, ListenerSnapshot},
+        netns::NetnsName,
+        owner::Owner,
+    },
+    loader::Tier,
+};
+
+const AT_NS: u64 = 5_000_123_456_789;
+const OWN_NETNS: u32 = 4_026_532_177;
+
+fn addr(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+fn listener(bound: &str) -> ListenerAt {
+    ListenerAt {
+        cookie: 0x1f,
+        addr: addr(bound),
+        accept_queue_len: 129,
+        accept_queue_limit: 128,
+        syn_queue_len: 0,
+        syncookies: 1,
+        max_syn_backlog: 2048,
+    }
+}
+
+fn snapshot(bound: &str) -> Snapshot {
+    Snapshot::Listener(ListenerSnapshot {
+        cookie: 0x1f,
+        addr: addr(bound),
+        v6only: None,
+        ifindex: 0,
+        inode: 8_123_456,
+        uid: 1000,
+        accept_queue_len: 129,
+        accept_queue_limit: 128,
+        drops: Some(u32::MAX),
+        cgroup_id: Some(u64::MAX),
+        taken_mono_ns: AT_NS - 77_000,
+    })
+}
+
+fn connection() -> Snapshot {
+    Snapshot::Connection(ConnectionSnapshot {
+        cookie: 0xabc,
+        state: "SYN_SENT",
+        inode: Some(7),
+        uid: None,
+        rtt_us: Some(12),
+        rttvar_us: None,
+        cwnd: Some(10),
+        retransmits: Some(2),
+        total_retrans: None,
+        unacked: Some(0),
+        drops: Some(0),
+        cgroup_id: None,
+        taken_mono_ns: AT_NS + 1_234_567,
+    })
+}
+
+fn owner(pid: u32, comm: &str, exe: Option<&str>) -> Owner {
+    Owner {
+        pid,
+        comm: comm.into(),
+        exe: exe.map(Into::into),
+    }
+}
+
+fn seen(kind: Kind, stage: Option<Stage>, hook: u8) -> Observation {
+    let evidence = Evidence {
+        hook,
+        flags: flag::SYN,
+        sock_state: state::LISTEN,
+        reason: 0,
+        moved: 3,
+    };
+    Observation {
+        event: Event {
+            mono_ns: AT_NS,
+            kind,
+            stage,
+            client: Some(addr("10.0.0.7:51234")),
+            local: Some(addr("192.168.100.200:8080")),
+            remote: Some(addr("10.0.0.7:51234")),
+            netns: OWN_NETNS,
+            cpu: 3,
+            listener: Some(listener("0.0.0.0:8080")),
+            sock: 0xffff_8880_0000_0000,
+            cookie: 0x1f,
+            retransmits: 0,
+            evidence,
+            moved: [1, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+            late: false,
+            seq: 1,
+            ack_seq: 0,
+            closed_by: None,
+            episode: None,
+            refused: None,
+        },
+        cause: cause::of(kind, stage, &evidence, &Reasons::default()),
+        refusal: Refusal::default(),
+        snapshot: Ok(snapshot("0.0.0.0:8080")),
+        shared: false,
+        owner: Arc::from([owner(4321, "nginx", Some("/usr/sbin/nginx (deleted)"))]),
+        cgroup: Some(Arc::new(Cgroup::of("/".into()))),
+        netns_name: None,
+    }
+}
+
+fn decisions() -> Vec<Observation> {
+    let syn = Some(Stage::Syn);
+    let plain = || seen(Kind::Overflow, syn, hook::INGRESS);
+    let mut all = vec![plain()];
+    let mut of_ipv6 = plain();
+    of_ipv6.event.client = Some(addr("[2001:db8::1:0:0:7]:65535"));
+    of_ipv6.event.remote = of_ipv6.event.client;
+    of_ipv6.event.local = Some(addr("[fe80::1]:1"));
+    of_ipv6.event.listener = Some(listener("[::]:8080"));
+    of_ipv6.snapshot = Ok(snapshot("[::]:8080"));
+    of_ipv6.shared = true;
+    of_ipv6.cgroup = Some(Arc::new(Cgroup::of("/system.slice/nginx.service".into())));
+    all.push(of_ipv6);
+    let mut of_another = plain();
+    of_another.event.netns = 4_026_532_999;
+    of_another.netns_name = Some(NetnsName::Given("bl\u{1b}ue\"".into()).into());
+    let id = "0123456789abcdef".repeat(4);
+    let path = format!("/system.slice/docker-{id}.scope");
+    of_another.cgroup = Some(Arc::new(Cgroup::of(path)));
+    of_another.owner = Arc::from([
+        owner(1, "n\u{1b}é\"\\x", None),
+        owner(4_294_967_295, "", Some("/bin/\u{202e}x")),
+    ]);
+    all.push(of_another);
+    let mut of_a_process = plain();
+    of_a_process.event.netns = 7;
+    of_a_process.netns_name = Some(
+        NetnsName::Process {
+            pid: 99,
+            comm: "sh\n".into(),
+        }
+        .into(),
+    );
+    of_a_process.owner = Arc::from([]);
+    of_a_process.cgroup = None;
+    of_a_process.snapshot = Err("the listener was closed before it could be asked for".into());
+    all.push(of_a_process);
+    let mut with_requests = seen(Kind::ListenDrop, syn, hook::CONN_REQUEST);
+    if let Some(listener) = &mut with_requests.event.listener {
+        listener.syn_queue_len = 12;
+        listener.cookie = u64::MAX;
+    }
+    all.push(with_requests);
+    let mut late = seen(Kind::Overflow, None, hook::INGRESS);
+    late.event.late = true;
+    late.event.client = None;
+    late.event.local = None;
+    late.event.remote = None;
+    late.event.listener = None;
+    late.snapshot = Err("the event has no socket".into());
+    all.push(late);
+    for (kind, stage) in [
+        (Kind::RequestDrop, Stage::Syn),
+        (Kind::Overflow, Stage::Ack),
+        (Kind::Overflow, Stage::CookieAck),
+        (Kind::ListenDrop, Stage::Icmp),
+        (Kind::CookieSent, Stage::Syn),
+        (Kind::FastOpenFull, Stage::Syn),
+        (Kind::DeferredAccept, Stage::Ack),
+        (Kind::RequestExpired, Stage::SynAck),
+    ] {
+        all.push(seen(kind, Some(stage), hook::INGRESS));
+    }
+    all
+}
+
+fn notices() -> Vec<Observation> {
+    let mut all = Vec::new();
+    let mut again = seen(Kind::Retransmit, None, hook::RETRANSMIT_SKB);
+    again.event.client = again.event.local;
+    again.event.listener = None;
+    again.event.retransmits = 0;
+    again.snapshot = Ok(connection());
+    all.push(again.clone());
+    again.event.kind = Kind::SynackRetransmit;
+    again.event.retransmits = 255;
+    again.event.client = again.event.remote;
+    all.push(again);
+    let mut reset = seen(Kind::ResetSent, None, hook::SEND_RESET);
+    reset.event.client = None;
+    reset.event.listener = None;
+    reset.event.evidence.reason = 5;
+    reset.snapshot = Ok(connection());
+    reset.cause = None;
+    all.push(reset.clone());
+    reset.event.evidence.reason = 6;
+    all.push(reset.clone());
+    reset.snapshot = Err("the socket was closed".into());
+    reset.event.local = None;
+    all.push(reset.clone());
+    reset.event.kind = Kind::ResetReceived;
+    reset.cause = Some(Cause::among("reset-by-client", &["a", "b"]));
+    all.push(reset);
+    let mut drop = seen(Kind::PacketDrop, Some(Stage::Ack), hook::PACKET_DROP);
+    drop.cause = Some(Cause::certain("netfilter-drop"));
+    drop.shared = true;
+    drop.event.listener = None;
+    all.push(drop.clone());
+    drop.cause = None;
+    all.push(drop);
+    let mut closed = seen(Kind::ListenerClosed, None, hook::LISTENER_CLOSED);
+    closed.event.client = None;
+    closed.event.closed_by = Some(Task {
+        pid: 12,
+        comm: "a\tb".into(),
+    });
+    all.push(closed.clone());
+    closed.event.closed_by = None;
+    all.push(closed);
+    let mut near = seen(Kind::NearLimit, None, hook::PRESSURE);
+    near.event.client = None;
+    all.push(near.clone());
+    near.cause = Some(Cause::certain("syn-queue"));
+    all.push(near.clone());
+    near.event.kind = Kind::Eased;
+    near.event.episode = Some(Episode {
+        peak: 130,
+        lasted_ns: 12_345_678,
+    });
+    all.push(near);
+    let mut connected = seen(Kind::Connected, None, hook::CONNECTED);
+    connected.event.refused = Some(Refused {
+        first_ns: AT_NS - 2_050_000_000,
+        times: 2,
+    });
+    all.push(connected);
+    all
+}
+
+fn refusals() -> Vec<Observation> {
+    let refused = |refusal: Refusal| {
+        let mut one = seen(Kind::Refused, Some(Stage::Syn), hook::SEND_RESET);
+        one.event.listener = None;
+        one.snapshot = Err("there is no socket".into());
+        one.owner = Arc::from([]);
+        one.cgroup = None;
+        one.cause = refusal.cause.clone();
+        one.refusal = refusal;
+        one
+    };
+    let near = |netns, at: &str| Elsewhere {
+        netns,
+        addr: addr(at),
+        cookie: 5,
+        inode: 9,
+        owner: Arc::from([owner(8, "other", Some("/bin/other"))]),
+    };
+    let mut one = Refusal::nowhere(true, true);
+    one.cause = Some(Cause::certain("listener-on-other-address"));
+    one.elsewhere = vec![near(OWN_NETNS, "127.0.0.1:8080")];
+    let mut two = Refusal::nowhere(true, true);
+    two.elsewhere = vec![near(5, "127.0.0.1:8080"), near(6, "[::1]:8080")];
+    let closed = |by| {
+        Refusal::closed(Closed {
+            mono_ns: AT_NS - 3_210_000_000,
+            netns: OWN_NETNS,
+            addr: addr("0.0.0.0:8080"),
+            cookie: 0,
+            by,
+            owner: Arc::from([owner(8, "other", None)]),
+        })
+    };
+    let task = Task {
+        pid: 8,
+        comm: "other\u{7f}".into(),
+    };
+    let all = [
+        Refusal::nowhere(true, true),
+        Refusal::nowhere(false, false),
+        one,
+        two,
+        closed(None),
+        closed(Some(task)),
+        Refusal::default(),
+    ];
+    all.map(refused).into()
+}
+
+fn check(format: Format, expect: &str) {
+    let reasons = Reasons {
+        reset: [(5, "tcp-abort-on-data".to_owned())].into(),
+        ..Reasons::default()
+    };
+    let mut reporter = Reporter::new(format, Tier::Cgroup, OWN_NETNS, reasons);
+    reporter.clock = Clock::ahead(1_795_000_000_000_000_000);
+    let mut text = String::new();
+    for seen in [decisions(), notices(), refusals()].concat() {
+        reporter.write(&Line::Event(&seen), &mut text);
+    }
+    for (got, expect) in text.lines().zip(expect.lines()) {
+        assert_eq!(got, expect);
+    }
+    assert_eq!(text, expect);
+}
+
+#[test]
+fn every_kind_of_event_has_its_line_of_text() {
+    check(Format::Text, include_str!("golden/events.txt"));
+}
+
+#[test]
+fn every_kind_of_event_has_its_line_of_json() {
+    check(Format::Json, include_str!("golden/events.jsonl"));
+}

@@ -1,0 +1,221 @@
+//! The line of an event.
+
+use std::{fmt::Write as _, net::SocketAddr, time::Duration};
+
+use super::{
+    Clean,
+    identity::{write_netns, write_whose},
+};
+use crate::{
+    cause::Cause,
+    decode::{Event, Kind, Stage},
+    enrich::{Observation, Snapshot},
+    report::{
+        Reporter,
+        append::{address, column, number},
+        stats,
+    },
+};
+
+pub fn write_event(reporter: &Reporter, seen: &Observation, to: &mut String) -> std::fmt::Result {
+    let event = &seen.event;
+    let (from, arrow, target) = ends(event);
+    to.push_str(reporter.clock.at(event.mono_ns).stamp().time_of_day());
+    to.push_str("  ");
+    column(to, 17, |to| to.push_str(event.kind.name()));
+    to.push(' ');
+    column(to, 10, |to| {
+        to.push_str(event.stage.map_or("", Stage::name))
+    });
+    to.push(' ');
+    column(to, 21, |to| from.write(to));
+    to.push_str(arrow);
+    column(to, 21, |to| target.write(to));
+    to.push_str("  ");
+    column(to, 20, |to| write_detail(reporter, seen, to));
+    to.push(' ');
+    write_whose(&seen.owner, seen.cgroup.as_deref(), to);
+    if event.netns != reporter.own_netns {
+        write_netns(event.netns, seen.netns_name.as_deref(), to);
+    }
+    to.push('\n');
+    Ok(())
+}
+
+/// One end of an attempt.
+enum End {
+    At(SocketAddr),
+    Unknown,
+    Absent,
+}
+
+impl End {
+    fn of(addr: Option<SocketAddr>) -> Self {
+        addr.map_or(Self::Unknown, Self::At)
+    }
+
+    fn write(self, to: &mut String) {
+        match self {
+            Self::At(addr) => address(to, addr),
+            Self::Unknown => to.push('?'),
+            Self::Absent => {}
+        }
+    }
+}
+
+/// The two ends, the client first where it is known.
+fn ends(event: &Event) -> (End, &'static str, End) {
+    const TO: &str = " → ";
+    if matches!(
+        event.kind,
+        Kind::ListenerClosed | Kind::NearLimit | Kind::Eased
+    ) {
+        let listener = event.listener.as_ref();
+        return (End::Absent, "   ", End::of(listener.map(|l| l.addr)));
+    }
+    match event.client {
+        Some(client) if Some(client) == event.local => (End::At(client), TO, End::of(event.remote)),
+        Some(client) => (End::At(client), TO, End::of(event.local)),
+        None if event.late => (End::Unknown, TO, End::Unknown),
+        None => (End::of(event.local), " – ", End::of(event.remote)),
+    }
+}
+
+// Writing to a String cannot fail.
+fn write_detail(reporter: &Reporter, seen: &Observation, to: &mut String) {
+    let event = &seen.event;
+    match event.kind {
+        Kind::Retransmit | Kind::SynackRetransmit => {
+            to.push_str("retry ");
+            number(to, event.retransmits.max(1));
+        }
+        Kind::ResetSent | Kind::ResetReceived => write_reset(reporter, seen, to),
+        _ if event.late => to.push_str("found late"),
+        Kind::Refused => write_refusal(seen, to),
+        Kind::ListenerClosed => {
+            number(to, event.listener.map_or(0, |l| l.accept_queue_len));
+            to.push_str(" queued");
+            if let Some(task) = &event.closed_by {
+                let _ = write!(to, ", by {}[{}]", Clean(&task.comm), task.pid);
+            }
+        }
+        Kind::NearLimit | Kind::Eased => write_pressure(seen, to),
+        Kind::Connected => write_connected(event, to),
+        Kind::PacketDrop | Kind::RequestExpired => write_cause(seen.cause.as_ref(), to),
+        _ => write_queue(seen, to),
+    }
+}
+
+/// How full the listener's queues were.
+fn write_queue(seen: &Observation, to: &mut String) {
+    let Some(listener) = &seen.event.listener else {
+        return;
+    };
+    to.push_str("queue ");
+    write_share(listener.accept_queue_len, listener.accept_queue_limit, to);
+    if listener.syn_queue_len > 0 {
+        to.push_str(" syn ");
+        number(to, listener.syn_queue_len);
+    }
+    // The event's name says the rest.
+    if let Some(cause) = &seen.cause
+        && !matches!(&*cause.id, "accept-queue-full" | "syn-queue-full")
+    {
+        to.push(' ');
+        write_cause(Some(cause), to);
+    }
+}
+
+fn write_share(length: u32, limit: u32, to: &mut String) {
+    number(to, length);
+    to.push('/');
+    number(to, limit);
+}
+
+/// A cause and what else it may have been: `no-route|no-memory`.
+fn write_cause(cause: Option<&Cause>, to: &mut String) {
+    let Some(cause) = cause else { return };
+    Clean(&cause.id).write(to);
+    for or in cause.or {
+        to.push('|');
+        to.push_str(or);
+    }
+}
+
+fn write_reset(reporter: &Reporter, seen: &Observation, to: &mut String) {
+    if seen.cause.is_some() {
+        return write_cause(seen.cause.as_ref(), to);
+    }
+    match (
+        reporter.reasons.of_reset(&seen.event.evidence),
+        &seen.snapshot,
+    ) {
+        (Some(reason), _) => to.push_str(reason),
+        (None, Ok(Snapshot::Connection(connection))) => to.push_str(connection.state),
+        (None, _) => {}
+    }
+}
+
+/// How long after it was first refused, and how often it was.
+fn write_connected(event: &Event, to: &mut String) {
+    if let Some(refused) = event.refused {
+        let delay_ns = event.mono_ns.saturating_sub(refused.first_ns);
+        let (delay, tries) = (stats::time(delay_ns), refused.times + 1);
+        let _ = write!(to, "after {delay}, try {tries}");
+    }
+}
+
+/// Which queue, and how full it was.
+fn write_pressure(seen: &Observation, to: &mut String) {
+    let event = &seen.event;
+    let listener = event.listener.as_ref();
+    let limit = listener.map_or(0, |l| l.accept_queue_limit);
+    let of_syn_queue = seen
+        .cause
+        .as_ref()
+        .is_some_and(|cause| cause.id == "syn-queue" && cause.or.is_empty());
+    write_cause(seen.cause.as_ref(), to);
+    match event.episode {
+        Some(episode) => {
+            to.push_str(" peak ");
+            write_share(episode.peak, limit, to);
+            let _ = write!(to, " for {:.1} ms", episode.lasted_ns as f64 / 1e6);
+        }
+        None => {
+            let length = listener.map_or(0, |l| match of_syn_queue {
+                true => l.syn_queue_len,
+                false => l.accept_queue_len,
+            });
+            to.push(' ');
+            write_share(length, limit, to);
+        }
+    }
+}
+
+/// Why nobody listened, with the listener that comes nearest.
+fn write_refusal(seen: &Observation, to: &mut String) {
+    if let Some(closed) = &seen.refusal.closed {
+        let ago = Duration::from_nanos(seen.event.mono_ns.saturating_sub(closed.mono_ns));
+        let _ = write!(to, "closed {:.1} s ago", ago.as_secs_f64());
+        if let Some(task) = &closed.by {
+            let _ = write!(to, " by {}[{}]", Clean(&task.comm), task.pid);
+        }
+        return;
+    }
+    if seen.cause.is_none() {
+        return;
+    }
+    write_cause(seen.cause.as_ref(), to);
+    if let [near, more @ ..] = seen.refusal.elsewhere.as_slice() {
+        to.push(' ');
+        address(to, near.addr);
+        if near.netns != seen.event.netns {
+            to.push_str(" in netns ");
+            number(to, near.netns);
+        }
+        if !more.is_empty() {
+            to.push_str(" +");
+            number(to, more.len());
+        }
+    }
+}
