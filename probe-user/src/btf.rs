@@ -254,9 +254,14 @@ impl Btf {
         String::from_utf8_lossy(&rest[..len]).into_owned()
     }
 
+    /// The id of the function of this name.
+    pub fn function(&self, name: &str) -> Option<u32> {
+        self.find(FUNC, name)
+    }
+
     /// Whether the kernel has a function of this name.
     pub fn has_function(&self, name: &str) -> bool {
-        self.find(FUNC, name).is_some()
+        self.function(name).is_some()
     }
 
     /// How many arguments the function has.

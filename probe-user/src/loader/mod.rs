@@ -6,6 +6,7 @@
 //! does not is kept with the kernel's own words.
 
 mod attach;
+mod cast;
 mod counts;
 #[cfg(feature = "log")]
 mod debug;
@@ -26,6 +27,7 @@ mod stats;
 mod wanted;
 
 use std::{
+    borrow::Cow,
     fmt,
     num::NonZeroU32,
     os::fd::{AsRawFd, RawFd},
@@ -158,6 +160,20 @@ fn object_error(error: aya::EbpfError) -> LoadError {
 
 static OBJECT: &[u8] = include_bytes_aligned!(env!("WHYDROP_OBJECT"));
 
+/// What this kernel's BTF says, and the object for what this kernel lets programs do.
+fn fitted() -> Result<(Layout, Cow<'static, [u8]>), LoadError> {
+    let btf = Btf::of_kernel()?;
+    let mut layout = Layout::of(&btf)?;
+    let object = match cast::function(&btf) {
+        Some(function) => {
+            layout.have_cast();
+            cast::with_calls(OBJECT, function).into()
+        }
+        None => OBJECT.into(),
+    };
+    Ok((layout, object))
+}
+
 /// Gives the kernel back what loading took and nothing needs any more: this C library keeps most of it (16 MB of the 30 left on 6.18).
 fn give_back_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -194,7 +210,7 @@ impl Probe {
         if !missing.is_empty() {
             return Err(LoadError::Privilege(missing));
         }
-        let layout = Layout::of(&Btf::of_kernel()?)?;
+        let (layout, object) = fitted()?;
         let all_events = u32::from(request.all_events);
         let mut loader = EbpfLoader::new();
         loader.map_max_entries("EVENTS", request.ring_bytes);
@@ -213,7 +229,7 @@ impl Probe {
         let only_netns = request.netns.unwrap_or(0);
         loader.override_global("ONLY_LISTENERS", &only_listeners, true);
         loader.override_global("ONLY_NETNS", &only_netns, true);
-        let mut ebpf = loader.load(OBJECT).map_err(object_error)?;
+        let mut ebpf = loader.load(&object).map_err(object_error)?;
         // It holds the kernel's BTF in a form that takes more memory than all the rest.
         drop(loader);
         if only_listeners == 1 {
@@ -257,10 +273,10 @@ impl Probe {
     pub fn try_everything() -> Result<Vec<HookReport>, LoadError> {
         let mut reports = Vec::new();
         for tier in [Tier::Trampoline, Tier::Kprobe, Tier::Cgroup] {
-            let layout = Layout::of(&Btf::of_kernel()?)?;
+            let (layout, object) = fitted()?;
             let mut loader = EbpfLoader::new();
             layout.fill(&mut loader);
-            let mut ebpf = loader.load(OBJECT).map_err(object_error)?;
+            let mut ebpf = loader.load(&object).map_err(object_error)?;
             let mut attacher = Attacher::new(&mut ebpf);
             reports.extend(attach::try_tier(&mut attacher, tier));
             if tier == Tier::Cgroup {
