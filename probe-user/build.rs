@@ -43,7 +43,8 @@ fn main() {
     println!("cargo::rustc-env=WHYDROP_OBJECT={}", copy.display());
 }
 
-/// Takes the DWARF out, two megabytes that only the linker needed to make BTF.
+/// Takes out the DWARF, two megabytes that only the linker needed to make BTF, and the lines of the source, which would be in memory
+/// for each program: the verifier is quoted without them.
 /// Where there is no llvm-strip the object is larger, nothing else.
 fn strip(object: &Path) {
     for program in [
@@ -52,7 +53,11 @@ fn strip(object: &Path) {
         "/usr/lib/llvm-22/bin/llvm-strip",
     ] {
         let stripped = Command::new(program)
-            .arg("--strip-debug")
+            .args([
+                "--strip-debug",
+                "--remove-section=.BTF.ext",
+                "--remove-section=.rel.BTF.ext",
+            ])
             .arg(object)
             .output()
             .is_ok_and(|output| output.status.success());

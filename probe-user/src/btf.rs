@@ -279,13 +279,14 @@ impl Btf {
     }
 
     /// The same ids, of which the functions and typedefs that are kept have their names, and all else is left out: what
-    /// a loader looks up, in a fraction of the memory.
+    /// a loader looks up, in a fraction of the memory. It ends with the last one that is kept.
     pub fn outline(&self, keep: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         const TYPE: usize = 12;
         let types_len = (self.types.len() - 1) * TYPE;
         let mut types = Vec::with_capacity(types_len);
         // An empty name is at 0.
         let mut strings = vec![0];
+        let mut needed = 0;
         for (_, this) in self.iter() {
             let name = self.name_bytes(this.name);
             let is_kept = matches!(this.kind, FUNC | TYPEDEF) && keep(name);
@@ -300,7 +301,11 @@ impl Btf {
             }
             let words = [at, kind << 24, 0];
             types.extend(words.into_iter().flat_map(u32::to_le_bytes));
+            if is_kept {
+                needed = types.len();
+            }
         }
+        types.truncate(needed);
         let version_and_flags: [u8; 2] = [1, 0];
         let mut outline = Vec::with_capacity(HEADER + types.len() + strings.len());
         outline.extend(MAGIC.to_le_bytes());
