@@ -7,7 +7,7 @@ use super::{Failure, kernel_release, say, status};
 use crate::{
     btf::Btf,
     inspect::{cgroup, diag::Diag},
-    loader::{HookReport, LoadError, Probe, Request, Tier, missing_capabilities},
+    loader::{HookReport, LoadError, Probe, Request, Tier, loads_anywhere, missing_capabilities},
     report::SelfTest,
     selftest,
 };
@@ -54,7 +54,15 @@ pub fn run(_: &CheckArgs) -> Result<(), Failure> {
     if !missing.is_empty() {
         return Err(LoadError::Privilege(missing).into());
     }
-    btf.map_err(LoadError::from)?;
+    let btf = btf.map_err(LoadError::from)?;
+    fact(
+        "reads of the kernel",
+        if loads_anywhere(&btf) {
+            "one instruction each".into()
+        } else {
+            "a call of bpf_probe_read_kernel each (until 6.17)".into()
+        },
+    )?;
     say("")?;
     for report in Probe::try_everything()? {
         say_hook(&report)?;

@@ -40,6 +40,11 @@ pub(super) fn function(btf: &Btf) -> Option<u32> {
         .then_some(id)
 }
 
+/// Whether programs may load from any address here.
+pub fn loads_anywhere(btf: &Btf) -> bool {
+    function(btf).is_some()
+}
+
 /// The object with its calls made ones of this function.
 pub(super) fn with_calls(object: &[u8], function: u32) -> Vec<u8> {
     let placeholder = instruction(CALL, 0, 0, CAST_CALL).to_le_bytes();

@@ -41,6 +41,7 @@ use thiserror::Error;
 
 pub use self::{
     attach::{HookReport, Trial},
+    cast::loads_anywhere,
     counts::{Counts, Totals},
     empty::Empty,
     privilege::{missing_capabilities, reads_every_netns},
