@@ -9,6 +9,7 @@ pub mod bpf;
 pub mod cgroup;
 pub mod client;
 pub mod command;
+pub mod crowd;
 pub mod deadline;
 pub mod event;
 pub mod family;

@@ -23,7 +23,8 @@ const ROUND: Steady = Steady {
 fn lines(format: &str) -> Result<()> {
     let _counting = programs::count()?;
     let wire = Wire::new()?;
-    let syns = syns(&wire.full_listener()?);
+    let listener = wire.full_listener()?;
+    let syns = syns(&listener);
     let tier = forced_tier().map(|tier| format!("--tier={tier}"));
     let mut child = Command::new(binary()?)
         .args(["watch", "--detail=all", "--format", format])

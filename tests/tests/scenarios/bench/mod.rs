@@ -2,10 +2,17 @@
 //!
 //! - `BENCH hook <path> <program> <runs per packet> <ns per run> <ns per run of an empty program of its kind>`
 //! - `BENCH line <format> <refusals per second> <ns of the process each> <ns of the programs each> <ns of a turn of the yardstick>`
+//! - `BENCH flood alone <SYNs> <ns> <ns of the senders' CPU>`
+//! - `BENCH flood watched <SYNs> <ns> <ns of the senders' CPU> <ns of the process> <KiB in memory at most>`
+//! - `BENCH flood counter <name> <what it moved by> <and by whydrop> <seen> <sampled> <lost> <unattributed>`
+//! - `BENCH host <empty|crowded> <ms until ready> <KiB in memory then> <ns of the process for an event of its own> <ns of a
+//!   snapshot> <ns of a listing> <ns of a search for owners>`
 //! - `BENCH start <ms until ready> <KiB in memory then> <KiB at most>`
 //! - `BENCH idle <ns of the process per second>`
 
+mod flood;
 mod hooks;
+mod host;
 mod lines;
 mod start;
 
@@ -13,7 +20,7 @@ use std::fmt::Display;
 use std::io::Write;
 
 use anyhow::Result;
-use whydrop_tests::flood::{self, clients};
+use whydrop_tests::flood::{clients, syns as syns_of};
 use whydrop_tests::listener::Listener;
 
 /// Whether ratios are to be judged soon, and no figure is for a document.
@@ -34,5 +41,5 @@ fn middle(mut all: Vec<f64>) -> f64 {
 
 /// Of many clients, to be sent over and over.
 fn syns(to: &Listener) -> Vec<Vec<u8>> {
-    flood::syns(&clients(64, 160), to.address())
+    syns_of(&clients(64, 160), to.address())
 }
