@@ -24,6 +24,16 @@ impl Ratio {
             Wanted::AtLeast => self.value >= self.bar,
         }
     }
+
+    pub fn data(&self) -> String {
+        // JSON has no word for what is not a number.
+        let value = match self.value.is_finite() {
+            true => format!("{:.3}", self.value),
+            false => "null".to_owned(),
+        };
+        let (what, held) = (&self.what, self.holds());
+        format!(r#"    {{"ratio": "{what}", "value": {value}, "held": {held}}}"#)
+    }
 }
 
 /// All ratios as a table.
@@ -53,6 +63,13 @@ pub fn row(text: &mut String, what: &str, figure: f64, bar: f64, unit: &str, dig
         "| {what} | {figure:.digits$} {unit} | {bar} {unit} | {} |",
         word(figure <= bar)
     );
+}
+
+/// Not a number where there is none.
+pub fn middle(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 pub const fn word(held: bool) -> &'static str {

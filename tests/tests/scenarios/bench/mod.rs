@@ -5,7 +5,7 @@
 //! - `BENCH flood alone <SYNs> <ns> <ns of the senders' CPU>`
 //! - `BENCH flood watched <SYNs> <ns> <ns of the senders' CPU> <ns of the process> <KiB in memory at most>`
 //! - `BENCH flood counter <name> <what it moved by> <and by whydrop> <seen> <sampled> <lost> <unattributed>`
-//! - `BENCH host <empty|crowded> <ms until ready> <KiB in memory then> <ns of the process for an event of its own> <ns of a
+//! - `BENCH host <listeners> <connections> <ms until ready> <KiB in memory then> <ns of the process for an event of its own> <ns of a
 //!   snapshot> <ns of a listing> <ns of a search for owners>`
 //! - `BENCH start <ms until ready> <KiB in memory then> <KiB at most>`
 //! - `BENCH idle <ns of the process per second>`
