@@ -33,6 +33,7 @@ impl Figures {
         let words: Vec<&str> = words.split_whitespace().collect();
         match words[..] {
             ["hook", ref words @ ..] => self.hooks.read(words),
+            ["path", ref words @ ..] => self.hooks.read_path(words),
             ["line", ref words @ ..] => self.lines.read(words),
             ["flood", ref words @ ..] => self.flood.read(words),
             ["host", ref words @ ..] => self.hosts.read(words),

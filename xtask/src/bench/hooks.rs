@@ -8,7 +8,10 @@ use super::bars::{PATHS, Path};
 use super::judgement::{Ratio, Wanted, row};
 
 #[derive(Default)]
-pub struct Hooks(Vec<Hook>);
+pub struct Hooks {
+    hooks: Vec<Hook>,
+    measured: Vec<String>,
+}
 
 struct Hook {
     path: String,
@@ -24,7 +27,7 @@ impl Hooks {
             anyhow::bail!("a hook has five words");
         };
         ensure!(PATHS.iter().any(|known| known.name == path), "no such path");
-        self.0.push(Hook {
+        self.hooks.push(Hook {
             path: path.to_owned(),
             program: program.to_owned(),
             runs: runs.parse()?,
@@ -34,8 +37,17 @@ impl Hooks {
         Ok(())
     }
 
+    /// On some tiers no program runs on a path that was measured.
+    pub fn read_path(&mut self, words: &[&str]) -> Result<()> {
+        let [path] = words[..] else {
+            anyhow::bail!("a path has one word");
+        };
+        self.measured.push(path.to_owned());
+        Ok(())
+    }
+
     fn on<'of>(&'of self, path: &'of Path) -> impl Iterator<Item = &'of Hook> {
-        self.0.iter().filter(|hook| hook.path == path.name)
+        self.hooks.iter().filter(|hook| hook.path == path.name)
     }
 
     /// What a packet on this path takes longer than with empty programs in the same places.
@@ -53,18 +65,28 @@ impl Hooks {
         ns / runs
     }
 
-    /// A path without any program is one without figures: its ratio is not a number and holds no bar.
+    /// What was not measured is not a number and holds no bar.
+    fn ratio(&self, path: &Path) -> f64 {
+        if !self.measured.iter().any(|measured| measured == path.name) {
+            return f64::NAN;
+        }
+        match self.on(path).next() {
+            Some(_) => self.above_empty(path) / self.empty(path),
+            None => 0.0,
+        }
+    }
+
     pub fn ratios(&self) -> impl Iterator<Item = Ratio> {
         PATHS.iter().map(|path| Ratio {
             what: format!("{}: time above empty programs, in runs of one", path.what),
-            value: self.above_empty(path) / self.empty(path),
+            value: self.ratio(path),
             bar: path.empty_runs,
             wanted: Wanted::AtMost,
         })
     }
 
     pub fn document(&self) -> Result<String> {
-        ensure!(!self.0.is_empty(), "no figures of hooks");
+        ensure!(!self.measured.is_empty(), "no figures of hooks");
         let mut text = String::from(
             "## What a packet pays\n\n\
              Time of whydrop's programs for one packet, less that of empty programs of the same kinds that ran for the same \
@@ -96,7 +118,7 @@ impl Hooks {
     }
 
     pub fn data(&self) -> String {
-        let hooks = self.0.iter().map(|hook| {
+        let hooks = self.hooks.iter().map(|hook| {
             format!(
                 r#"    {{"path": "{}", "program": "{}", "runs": {}, "ns": {}, "empty_ns": {}}}"#,
                 hook.path, hook.program, hook.runs, hook.ns, hook.empty_ns
@@ -117,23 +139,25 @@ mod tests {
             let words: Vec<&str> = line.split(' ').collect();
             hooks.read(&words).expect("a figure");
         }
+        hooks.read_path(&["taken"]).expect("a path");
         hooks
     }
 
     #[test]
     fn what_a_packet_pays_is_added_up() {
-        let hooks = hooks(&[
+        let both = hooks(&[
             "taken listener_ingres 1.00 243 43",
             "taken raw_consume_skb 2.00 141 41",
         ]);
         let taken = &PATHS[2];
-        assert!((hooks.above_empty(taken) - 400.0).abs() < 1e-9);
-        assert!((hooks.empty(taken) - 125.0 / 3.0).abs() < 1e-9);
-        let ratios: Vec<Ratio> = hooks.ratios().collect();
+        assert!((both.above_empty(taken) - 400.0).abs() < 1e-9);
+        assert!((both.empty(taken) - 125.0 / 3.0).abs() < 1e-9);
+        let ratios: Vec<Ratio> = both.ratios().collect();
         assert!((ratios[2].value - 9.6).abs() < 1e-9);
         assert!(ratios[2].holds());
         assert!(!ratios[0].holds(), "nothing was measured there");
-        let text = hooks.document().expect("a document");
+        assert!(hooks(&[]).ratio(taken).abs() < 1e-9, "no program ran there");
+        let text = both.document().expect("a document");
         assert!(
             text.contains("| a SYN that its listener answers | 400 ns | 150 ns | **missed** |")
         );

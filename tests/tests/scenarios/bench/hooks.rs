@@ -122,7 +122,7 @@ fn measure(path: &str, wire: &Wire, packets: &[Vec<u8>], events_each: usize) -> 
             "hook {path} {name} {runs:.2} {own:.0} {nothing:.0}"
         ))?;
     }
-    Ok(())
+    say(format_args!("path {path}"))
 }
 
 fn median(rounds: &[Costs], name: &str, of: impl Fn(Cost) -> f64) -> f64 {

@@ -1,6 +1,7 @@
 //! What whydrop costs, for `cargo xtask bench`, which reads the lines. Their form is fixed:
 //!
 //! - `BENCH hook <path> <program> <runs per packet> <ns per run> <ns per run of an empty program of its kind>`
+//! - `BENCH path <path>`, when all its hooks are told
 //! - `BENCH line <format> <refusals per second> <ns of the process each> <ns of the programs each> <ns of a turn of the yardstick>`
 //! - `BENCH flood alone <SYNs> <ns> <ns of the senders' CPU>`
 //! - `BENCH flood watched <SYNs> <ns> <ns of the senders' CPU> <ns of the process> <KiB in memory at most>`
