@@ -146,6 +146,6 @@ impl OpenFiles {
 impl Drop for OpenFiles {
     fn drop(&mut self) {
         // A limit that stays too high is no harm to those that come after.
-        let _ = setrlimit(Resource::Nofile, self.0.clone());
+        let _ = setrlimit(Resource::Nofile, self.0);
     }
 }
