@@ -11,6 +11,7 @@ pub mod client;
 pub mod command;
 pub mod crowd;
 pub mod deadline;
+pub mod empty;
 pub mod event;
 pub mod family;
 pub mod flood;

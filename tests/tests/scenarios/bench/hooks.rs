@@ -1,16 +1,14 @@
 //! What a packet pays: whydrop's programs, and empty ones of the same kinds that run for the same packets.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStdin, Command, Stdio};
-
 use anyhow::{Context, Result, ensure};
+use whydrop_tests::empty::{self, Empty};
 use whydrop_tests::family::Family;
 use whydrop_tests::flood::{self, clients};
 use whydrop_tests::listener::Listener;
 use whydrop_tests::ping;
 use whydrop_tests::programs::{self, Cost, Costs};
 use whydrop_tests::segment::{ACK, Segment};
-use whydrop_tests::whydrop::{Watch, binary};
+use whydrop_tests::whydrop::Watch;
 use whydrop_tests::wire::Wire;
 
 use super::{middle, quick, say, syns};
@@ -28,52 +26,6 @@ fn rounds() -> usize {
     if quick() { 5 } else { 9 }
 }
 
-/// Programs that do nothing, which end when this does.
-struct Empty {
-    child: Child,
-    _until: ChildStdin,
-}
-
-impl Empty {
-    fn attach() -> Result<Self> {
-        let mut child = Command::new(binary()?)
-            .arg("attach-empty")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let until = child.stdin.take().context("no stdin")?;
-        let stdout = child.stdout.take().context("no stdout")?;
-        let mut kinds = String::new();
-        BufReader::new(stdout).read_line(&mut kinds)?;
-        ensure!(!kinds.is_empty(), "no empty program was let in");
-        Ok(Self {
-            child,
-            _until: until,
-        })
-    }
-}
-
-impl Drop for Empty {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The empty program of the same kind.
-fn empty_of(program: &str) -> &'static str {
-    let kind = program.split('_').next().unwrap_or_default();
-    match kind {
-        "typed" => "empty_typed",
-        "raw" => "empty_raw",
-        "fentry" => "empty_fentry",
-        "fexit" => "empty_fexit",
-        "kprobe" => "empty_kprobe",
-        "kretprobe" => "empty_kretprobe",
-        _ => "empty_cgroup_sk",
-    }
-}
-
 /// Sends these again and again, and says what each program cost.
 fn measure(path: &str, wire: &Wire, packets: &[Vec<u8>], events_each: usize) -> Result<()> {
     let _counting = programs::count()?;
@@ -82,7 +34,7 @@ fn measure(path: &str, wire: &Wire, packets: &[Vec<u8>], events_each: usize) -> 
     let whydrop = watch.keeping(&[]).start()?;
     let costs = || -> Result<Costs> {
         let mut costs = programs::costs_of(whydrop.pid())?;
-        costs.extend(programs::costs_of(empty.child.id())?);
+        costs.extend(programs::costs_of(empty.pid())?);
         Ok(costs)
     };
     let mut rounds: Vec<Costs> = Vec::new();
@@ -117,7 +69,7 @@ fn measure(path: &str, wire: &Wire, packets: &[Vec<u8>], events_each: usize) -> 
             continue;
         }
         let ns = |name| median(&rounds, name, |cost| cost.ns as f64 / cost.runs as f64);
-        let (own, nothing) = (ns(name), ns(empty_of(name)));
+        let (own, nothing) = (ns(name), ns(empty::of(name)));
         say(format_args!(
             "hook {path} {name} {runs:.2} {own:.0} {nothing:.0}"
         ))?;

@@ -14,7 +14,7 @@ use whydrop_tests::yardstick;
 
 use super::{middle, say, syns};
 
-const ROUNDS: u32 = 5;
+const ROUNDS: u32 = 9;
 const ROUND: Steady = Steady {
     rate: 10_000,
     seconds: 1,
