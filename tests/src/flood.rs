@@ -19,6 +19,7 @@ use anyhow::{Context, Result};
 use crate::family::Family;
 use crate::segment::{SYN, Segment};
 use crate::wire::Wire;
+use crate::yardstick::cpu_of_thread;
 
 const MSS: u16 = 1400;
 
@@ -55,6 +56,8 @@ struct Sender {
 pub struct Flooded {
     pub syns: usize,
     pub took: Duration,
+    /// CPU time of the senders, in which the kernel decides.
+    pub cpu: Duration,
 }
 
 impl Flooded {
@@ -82,6 +85,17 @@ pub fn addresses(clients: &[SocketAddr]) -> BTreeSet<IpAddr> {
     clients.iter().map(SocketAddr::ip).collect()
 }
 
+/// The SYN of each of them.
+pub fn syns(clients: &[SocketAddr], to: SocketAddr) -> Vec<Vec<u8>> {
+    clients.iter().map(|client| syn(*client, to)).collect()
+}
+
+fn syn(client: SocketAddr, to: SocketAddr) -> Vec<u8> {
+    let mut syn = Segment::new(client, to, SYN, u32::from(client.port()) << 16, 0);
+    syn.mss = Some(MSS);
+    syn.encode()
+}
+
 impl Flood {
     pub fn ready(&self, wire: &Wire) -> Result<Ready> {
         let senders = (0..self.threads)
@@ -89,7 +103,7 @@ impl Flood {
                 let clients = self.clients.iter().skip(number).step_by(self.threads);
                 Ok(Sender {
                     inlet: wire.inlet()?,
-                    packets: clients.map(|client| self.syn(*client)).collect(),
+                    packets: clients.map(|client| syn(*client, self.to)).collect(),
                     syns: self.syns / self.threads,
                 })
             })
@@ -99,12 +113,6 @@ impl Flood {
             limit: self.limit,
         })
     }
-
-    fn syn(&self, client: SocketAddr) -> Vec<u8> {
-        let mut syn = Segment::new(client, self.to, SYN, u32::from(client.port()) << 16, 0);
-        syn.mss = Some(MSS);
-        syn.encode()
-    }
 }
 
 impl Ready {
@@ -112,7 +120,7 @@ impl Ready {
     pub fn run(&self, done: &AtomicBool) -> Result<Flooded> {
         let began = Instant::now();
         let goes_on = || !done.load(Relaxed) && began.elapsed() < self.limit;
-        let syns = thread::scope(|scope| {
+        let sent = thread::scope(|scope| {
             let threads: Vec<_> = self
                 .senders
                 .iter()
@@ -125,18 +133,20 @@ impl Ready {
                         .join()
                         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
                 })
-                .sum::<Result<usize>>()
+                .collect::<Result<Vec<_>>>()
         })?;
         Ok(Flooded {
-            syns,
+            syns: sent.iter().map(|(syns, _)| syns).sum(),
             took: began.elapsed(),
+            cpu: sent.iter().map(|(_, cpu)| cpu).sum(),
         })
     }
 }
 
 impl Sender {
-    /// Sends its packets over and over.
-    fn send_while(&self, goes_on: impl Fn() -> bool) -> Result<usize> {
+    /// Sends its packets over and over; how many, and the CPU time that took.
+    fn send_while(&self, goes_on: impl Fn() -> bool) -> Result<(usize, Duration)> {
+        let began = cpu_of_thread();
         let mut packets = self.packets.iter().cycle();
         let mut sent = 0;
         while sent < self.syns && goes_on() {
@@ -148,6 +158,6 @@ impl Sender {
             }
             sent += count;
         }
-        Ok(sent)
+        Ok((sent, cpu_of_thread().saturating_sub(began)))
     }
 }

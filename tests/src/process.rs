@@ -18,6 +18,12 @@ pub fn memory_kib(pid: u32) -> Result<(u64, u64)> {
     Ok((field("VmRSS:")?, field("VmHWM:")?))
 }
 
+/// From now on its peak is that since now (fs/proc/task_mmu.c:clear_refs_write, 5.10 to 7.2).
+pub fn forget_peak(pid: u32) -> Result<()> {
+    let file = format!("/proc/{pid}/clear_refs");
+    fs::write(&file, "5").with_context(|| format!("forget the peak of memory in {file}"))
+}
+
 /// CPU time of all its threads, which ended ones have taken with them (/proc/PID/task/TID/schedstat).
 pub fn cpu(pid: u32) -> Result<Duration> {
     let mut ns = 0;

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::io::Error;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::bpf;
+use crate::{bpf, process};
 
 const BPF_PROG_GET_FD_BY_ID: libc::c_int = 13;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
@@ -51,6 +52,12 @@ pub fn costs_of(pid: u32) -> Result<Costs> {
         cost.ns += info.run_time_ns;
     }
     Ok(costs)
+}
+
+/// CPU time of a process and of the BPF programs that it holds, which is known while they are counted.
+pub fn cpu(pid: u32) -> Result<(Duration, Duration)> {
+    let ns = costs_of(pid)?.values().map(|cost| cost.ns).sum();
+    Ok((process::cpu(pid)?, Duration::from_nanos(ns)))
 }
 
 /// `struct bpf_prog_info` (include/uapi/linux/bpf.h) as far as it is of use here.

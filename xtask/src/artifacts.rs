@@ -44,26 +44,37 @@ pub fn vm_init() -> Result<PathBuf> {
     built("vm-init")
 }
 
-/// The scenario tests as one static executable. Cargo adds a hash to its name, so cargo is asked for it.
+/// The scenario tests as one static executable.
 pub fn scenarios() -> Result<PathBuf> {
-    let mut command = static_cargo(&[
+    let what = [
         "test",
-        "--quiet",
+        "--no-run",
         "-p",
         "whydrop-tests",
         "--test",
         "scenarios",
-        "--no-run",
-    ]);
+    ];
+    hashed(&what, "scenarios")
+}
+
+/// The bench that asks what whydrop asks of a host (probe-user/benches/host.rs), static as well.
+pub fn host_bench() -> Result<PathBuf> {
+    hashed(&["build", "-p", "probe-user", "--bench", "host"], "host")
+}
+
+/// Cargo adds a hash to the names of some executables, so cargo is asked for it.
+fn hashed(what: &[&str], name: &str) -> Result<PathBuf> {
+    let mut command = static_cargo(what);
     command
-        .args(["--message-format", "json-render-diagnostics"])
+        .args(["--quiet", "--message-format", "json-render-diagnostics"])
         .stderr(Stdio::inherit());
     let output = command.output().context("cannot start cargo")?;
     if !output.status.success() {
-        bail!("building the scenario tests failed ({})", output.status);
+        bail!("building `{name}` failed ({})", output.status);
     }
     let messages = String::from_utf8_lossy(&output.stdout);
-    executable(&messages).context("cargo built the scenario tests but named no executable")
+    executable(&messages, name)
+        .with_context(|| format!("cargo built `{name}` but named no executable"))
 }
 
 /// The same executable, run here by cargo: sharing the flags shares the build.
@@ -85,11 +96,12 @@ fn built(name: &str) -> Result<PathBuf> {
     Ok(target_dir()?.join(TARGET).join("release").join(name))
 }
 
-/// Finds `"executable":"PATH"` of the test target. One field of cargo's stable output does not justify a JSON parser.
-fn executable(messages: &str) -> Option<PathBuf> {
+/// Finds `"executable":"PATH"` of a target. One field of cargo's stable output does not justify a JSON parser.
+fn executable(messages: &str, name: &str) -> Option<PathBuf> {
+    let name = format!(r#""name":"{name}""#);
     let line = messages.lines().find(|line| {
         line.contains(r#""reason":"compiler-artifact""#)
-            && line.contains(r#""name":"scenarios""#)
+            && line.contains(&name)
             && line.contains(r#""executable":""#)
     })?;
     let (_, rest) = line.split_once(r#""executable":""#)?;
@@ -110,7 +122,10 @@ mod tests {
             "\n",
             r#"{"reason":"build-finished","success":true}"#,
         );
-        assert_eq!(executable(messages), Some(PathBuf::from("/t/scenarios-1f")));
-        assert_eq!(executable(""), None);
+        assert_eq!(
+            executable(messages, "scenarios"),
+            Some(PathBuf::from("/t/scenarios-1f"))
+        );
+        assert_eq!(executable("", "scenarios"), None);
     }
 }

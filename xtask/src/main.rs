@@ -39,7 +39,7 @@ enum Command {
     /// Build the static release binary: one file that runs on any x86-64 server.
     #[command(alias = "dist")]
     Build,
-    /// Everything CI does: set-up, format, lints, unit tests, scenarios on this kernel, scenarios in VMs.
+    /// Everything CI does: set-up, format, lints, unit tests, scenarios on this kernel, what it costs, scenarios in VMs.
     Test(test::Args),
     /// Run the scenario tests inside QEMU on Debian's 5.10, 6.1, 6.12 and newest kernels.
     Vm(vm::Args),
@@ -51,8 +51,8 @@ enum Command {
     },
     /// Make on this kernel what `whydrop why` can answer, several times, and print how often the answer was the truth.
     Lab(lab::Args),
-    /// Measure on this kernel what whydrop costs, and write docs/performance.md.
-    Bench,
+    /// Measure on this kernel what whydrop costs, and write docs/performance.md; or judge ratios only.
+    Bench(bench::Args),
     /// Build whydrop and trace a listener that overflows, live, in a private network namespace.
     Demo {
         /// Given to `whydrop demo` as they are.
@@ -92,7 +92,7 @@ fn run(command: Command) -> Result<()> {
         Command::Table { check: true } => table::check()?,
         Command::Table { check: false } => table::update()?,
         Command::Lab(args) => lab::run(&args)?,
-        Command::Bench => bench::run()?,
+        Command::Bench(args) => bench::run(&args)?,
         Command::Demo { args } => {
             setup::run(setup::Needs::Build)?;
             demo(&args)?;

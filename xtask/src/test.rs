@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::table::{self, Findings, Place};
-use crate::{artifacts, proc, setup, vm};
+use crate::{artifacts, bench, proc, setup, vm};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -88,6 +88,9 @@ pub fn run(args: &Args) -> Result<()> {
         }
         findings.map(drop)
     })?;
+    if whole {
+        step("what it costs", || bench::quick(&whydrop))?;
+    }
     if !args.quick {
         step("scenarios in virtual machines", || {
             vm::run(&vm::Args::everything(&args.filter))

@@ -3,17 +3,15 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use rustix::event::{Timespec, poll};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 use whydrop_tests::family::Family;
-use whydrop_tests::flood::{Flood, clients};
+use whydrop_tests::flood::{self, clients};
 use whydrop_tests::listener::Listener;
-use whydrop_tests::segment::{SYN, Segment};
+use whydrop_tests::steady::{Steady, rest};
 use whydrop_tests::whydrop::Watch;
 use whydrop_tests::wire::Wire;
 use whydrop_tests::{process, programs};
@@ -54,13 +52,9 @@ fn latency(events: usize, every: Duration) -> Result<()> {
         }
         Ok(took)
     });
-    let pause = Timespec {
-        tv_sec: 0,
-        tv_nsec: every.as_nanos() as i64,
-    };
     for _ in 0..events {
         wire.peer(Family::V4, listener.port()).syn()?;
-        poll(&mut [], Some(&pause))?;
+        rest(every)?;
     }
     wire.barrier()?;
     let (now, peak) = process::memory_kib(child.id())?;
@@ -94,86 +88,23 @@ fn latency_at_a_thousand_a_second() -> Result<()> {
     latency(5000, Duration::from_millis(1))
 }
 
-/// How fast a full listener refuses, without whydrop and with it.
-#[test]
-#[ignore = "prints figures"]
-fn flood_rates() -> Result<()> {
-    const SYNS: usize = 1_000_000;
-    for threads in [1, 2] {
-        for watched in [false, true] {
-            let wire = Wire::new()?;
-            let listener = wire.full_listener()?;
-            let flood = Flood {
-                clients: clients(64, 16),
-                to: listener.address(),
-                syns: SYNS,
-                limit: Duration::from_secs(60),
-                threads,
-            };
-            let flood = flood.ready(&wire)?;
-            let whydrop = match watched {
-                true => Some(Watch::new().keeping(&[]).start()?),
-                false => None,
-            };
-            let sent = flood.run(&AtomicBool::new(false))?;
-            println!(
-                "MEASURED {threads} threads, {}: {:.0} SYN/s",
-                if watched { "watched" } else { "alone" },
-                sent.syns_per_second()
-            );
-            if let Some(whydrop) = whydrop {
-                whydrop.stop()?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// CPU time of a process and of the BPF programs that it holds, which is known while they are counted.
-fn cpu(pid: u32) -> Result<(Duration, Duration)> {
-    let programs = programs::costs_of(pid)?;
-    let ns = programs.values().map(|cost| cost.ns).sum();
-    Ok((process::cpu(pid)?, Duration::from_nanos(ns)))
-}
-
-/// Refusals at a steady rate, ten at a time, watched with these arguments.
-fn cost(rate: u32, arguments: &[&str]) -> Result<()> {
-    const SECONDS: u32 = 10;
-    const AT_ONCE: usize = 10;
+/// Refusals at a steady rate, watched with these arguments.
+fn cost(arguments: &[&str]) -> Result<()> {
+    const REFUSALS: Steady = Steady {
+        rate: 10_000,
+        seconds: 10,
+    };
     let _counting = programs::count()?;
     let wire = Wire::new()?;
     let listener = wire.full_listener()?;
-    let syns: Vec<Vec<u8>> = clients(64, 160)
-        .into_iter()
-        .map(|client| {
-            let seq = u32::from(client.port()) << 16;
-            Segment::new(client, listener.address(), SYN, seq, 0).encode()
-        })
-        .collect();
+    let syns = flood::syns(&clients(64, 160), listener.address());
     let whydrop = Watch::new().args(arguments).keeping(&[]).start()?;
-    let before = cpu(whydrop.pid())?;
-    let (began, every) = (
-        Instant::now(),
-        Duration::from_secs(1) / rate * AT_ONCE as u32,
-    );
-    let mut packets = syns.iter().cycle();
-    for round in 1..=rate * SECONDS / AT_ONCE as u32 {
-        for packet in packets.by_ref().take(AT_ONCE) {
-            wire.write(packet)?;
-        }
-        let rest = (every * round).saturating_sub(began.elapsed());
-        let rest = Timespec {
-            tv_sec: 0,
-            tv_nsec: rest.subsec_nanos().into(),
-        };
-        poll(&mut [], Some(&rest))?;
-    }
-    wire.barrier()?;
-    let took = began.elapsed();
-    let after = cpu(whydrop.pid())?;
+    let before = programs::cpu(whydrop.pid())?;
+    let took = REFUSALS.send(&wire, &syns)?;
+    let after = programs::cpu(whydrop.pid())?;
     let (_, peak) = process::memory_kib(whydrop.pid())?;
     let stopped = whydrop.stop()?;
-    let events = f64::from(rate * SECONDS);
+    let events = f64::from(REFUSALS.packets());
     let each = |of: Duration| of.as_secs_f64() * 1e6 / events;
     println!(
         "MEASURED {:.0} refusals/s, watch {}: process {:.2} µs, programs {:.2} µs each; {:.1} % of a CPU; peak {peak} KiB; lost {}",
@@ -198,7 +129,7 @@ fn cost_of_stories() -> Result<()> {
             &["--detail=auto"],
             &["--detail=auto", "--stories"],
         ] {
-            cost(10_000, arguments)?;
+            cost(arguments)?;
         }
     }
     Ok(())

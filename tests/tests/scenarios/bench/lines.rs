@@ -1,0 +1,71 @@
+//! What an event pays in user space: refusals at a steady rate, each of them a line that somebody reads.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use whydrop_tests::programs;
+use whydrop_tests::steady::Steady;
+use whydrop_tests::whydrop::{binary, forced_tier};
+use whydrop_tests::wire::Wire;
+use whydrop_tests::yardstick;
+
+use super::{middle, say, syns};
+
+const ROUNDS: u32 = 9;
+const ROUND: Steady = Steady {
+    rate: 10_000,
+    seconds: 1,
+};
+
+fn lines(format: &str) -> Result<()> {
+    let _counting = programs::count()?;
+    let wire = Wire::new()?;
+    let listener = wire.full_listener()?;
+    let syns = syns(&listener);
+    let tier = forced_tier().map(|tier| format!("--tier={tier}"));
+    let mut child = Command::new(binary()?)
+        .args(["watch", "--detail=all", "--format", format])
+        .args(tier)
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut lines = BufReader::new(child.stdout.take().context("no stdout")?);
+    lines.read_line(&mut String::new())?;
+    let reader = thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+    let each = f64::from(ROUND.packets());
+    let (mut rate, mut process, mut programs, mut turn) = (vec![], vec![], vec![], vec![]);
+    for _ in 0..ROUNDS {
+        // In between, so that what else the machine does falls on both.
+        turn.push(yardstick::turn_ns()?);
+        let before = programs::cpu(child.id())?;
+        let took = ROUND.send(&wire, &syns)?;
+        let after = programs::cpu(child.id())?;
+        rate.push(each / took.as_secs_f64());
+        process.push((after.0 - before.0).as_nanos() as f64 / each);
+        programs.push((after.1 - before.1).as_nanos() as f64 / each);
+    }
+    kill_process(Pid::from_child(&child), Signal::INT)?;
+    child.wait()?;
+    let read = reader
+        .join()
+        .map_err(|_| anyhow::anyhow!("the reader panicked"))??;
+    ensure!(
+        read as f64 > each * f64::from(ROUNDS) * 80.0,
+        "{read} bytes are not a line of each"
+    );
+    // Whatever else the machine does adds to both, so that the least are to be compared.
+    let [least, turn] = [&process, &turn].map(|all| all.iter().copied().fold(f64::NAN, f64::min));
+    let [rate, process, programs] = [rate, process, programs].map(middle);
+    say(format_args!(
+        "line {format} {rate:.0} {process:.0} {programs:.0} {least:.0} {turn:.0}"
+    ))
+}
+
+#[test]
+#[ignore = "prints figures"]
+fn lines_for_people_and_machines() -> Result<()> {
+    lines("text")?;
+    lines("json")
+}
