@@ -40,6 +40,7 @@ use crate::{
             ConnectionSnapshot, Diag, DiagError, DiagPool, ListenerSnapshot, UnansweredSnapshot,
         },
         netns::{NetnsName, Registry},
+        open_files::OpenFiles,
         owner::{Owner, Owners},
         route,
     },
@@ -169,7 +170,8 @@ impl Enricher {
         &self.reasons
     }
 
-    /// Lists every listener of every namespace once: gives each a cookie, and learns its owner.
+    /// Lists every listener of every namespace once: gives each a cookie, and learns its owner. Namespaces that only an open
+    /// file or a thread leads to are known afterwards: one that turns up later was made since.
     pub fn prime(&mut self) -> Result<usize, DiagError> {
         let now = Instant::now();
         let mut inodes = std::collections::HashSet::new();
@@ -191,7 +193,9 @@ impl Enricher {
                 Err(_) => {}
             }
         }
-        self.owners.prime(&inodes);
+        let mut found = OpenFiles::search(&inodes);
+        self.registry.meet(&mut found);
+        self.owners.meet(&inodes, found);
         for (cookie, inode) in found_listeners {
             self.history.meet(cookie, &self.owners.known(inode));
         }

@@ -16,6 +16,7 @@ pub mod kernel_log;
 pub mod mountinfo;
 pub mod netns;
 pub mod netstat;
+pub mod open_files;
 pub mod owner;
 pub mod pace;
 mod procfs;

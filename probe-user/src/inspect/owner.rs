@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{readlinkat, readlinkat_raw};
 use rustix::io::Errno;
 
+use super::open_files::OpenFiles;
 use super::pace::Pace;
 use super::procfs::{bracketed, for_each_entry, for_each_pid, open_dir, open_proc, read_small};
 use super::status::mask;
@@ -107,9 +108,16 @@ impl Owners {
             .map_or_else(nobody, |entry| Arc::clone(&entry.owners))
     }
 
-    /// Looks for many sockets in one scan, at start for instance. Not limited in rate: the caller knows when.
+    /// Looks for many sockets in one scan. Not limited in rate: the caller knows when.
     pub fn prime(&mut self, inodes: &HashSet<u32>) {
         self.scan(inodes.iter().copied().filter(|inode| *inode != 0));
+    }
+
+    /// Takes what a search for these sockets has found.
+    pub fn meet(&mut self, inodes: &HashSet<u32>, found: OpenFiles) {
+        let asked = inodes.iter().copied().filter(|inode| *inode != 0);
+        self.unreadable = found.unreadable;
+        self.remember(asked, found.sockets);
     }
 
     /// Looks for those of `inodes` that it does not know yet, in one scan for all of them, when one is due.
@@ -164,28 +172,38 @@ impl Owners {
         self.known.retain(|_, entry| {
             !entry.owners.is_empty() || start.saturating_duration_since(entry.seen) < 10 * NOBODY
         });
-        let mut found: HashMap<u32, Vec<(Owner, String)>> = self
-            .known
-            .keys()
-            .copied()
-            .chain(more)
-            .map(|inode| (inode, Vec::new()))
-            .collect();
+        let wanted: HashSet<u32> = self.known.keys().copied().chain(more).collect();
+        let mut found = Vec::new();
         if let Some(proc) = &self.proc {
-            self.unreadable = scan_processes(proc.as_fd(), &mut found);
+            self.unreadable = scan_processes(proc.as_fd(), &wanted, &mut found);
         }
-        let end = Instant::now();
-        self.known.extend(found.into_iter().map(|(inode, holders)| {
-            let (owners, links): (Vec<Owner>, Vec<String>) = holders.into_iter().unzip();
+        self.remember(wanted, found);
+    }
+
+    /// What was found of these sockets, by ascending pid; nobody holds one that was not.
+    fn remember(&mut self, sockets: impl IntoIterator<Item = u32>, found: Vec<Holder>) {
+        let seen = Instant::now();
+        let mut of_each: HashMap<u32, (Vec<Owner>, Vec<String>)> = sockets
+            .into_iter()
+            .map(|inode| (inode, Default::default()))
+            .collect();
+        for (inode, owner, link) in found {
+            let (owners, links) = of_each.entry(inode).or_default();
+            owners.push(owner);
+            links.push(link);
+        }
+        let entries = of_each.into_iter().map(|(inode, (owners, links))| {
+            let owners = owners.into();
             (
                 inode,
                 Entry {
-                    owners: owners.into(),
+                    owners,
                     links,
-                    seen: end,
+                    seen,
                 },
             )
-        }));
+        });
+        self.known.extend(entries);
     }
 }
 
@@ -208,49 +226,64 @@ pub fn blind_spot(status: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Fills `found` with the holders of its keys; returns how many processes refused to be looked at.
-fn scan_processes(proc: BorrowedFd<'_>, found: &mut HashMap<u32, Vec<(Owner, String)>>) -> u32 {
+/// A socket that is looked for, who holds it, and the descriptor relative to /proc.
+pub(super) type Holder = (u32, Owner, String);
+
+/// Adds the holders of these sockets; returns how many processes refused to be looked at.
+fn scan_processes(proc: BorrowedFd<'_>, wanted: &HashSet<u32>, found: &mut Vec<Holder>) -> u32 {
     let mut unreadable = 0;
     // The descriptor of /proc is kept, so its position has to be set back for each scan.
     let _ = rustix::fs::seek(proc, rustix::fs::SeekFrom::Start(0));
     let _ = for_each_pid(proc, |proc, pid| {
-        let fds = match open_dir(proc, format!("{pid}/fd")) {
-            Ok(fds) => fds,
-            Err(error) => {
-                let ended = matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH));
-                unreadable += u32::from(!ended);
+        let is_wanted = |inode| wanted.contains(&inode);
+        let is_readable = look_at(proc, pid, is_wanted, |_, _| {}, found);
+        unreadable += u32::from(!is_readable);
+    });
+    unreadable
+}
+
+/// Adds the sockets of a process that are wanted, and tells of its other open files by name and link; `false` when it
+/// lives and refuses to be looked at.
+pub(super) fn look_at(
+    proc: BorrowedFd<'_>,
+    pid: u32,
+    is_wanted: impl Fn(u32) -> bool,
+    mut other: impl FnMut(&CStr, &[u8]),
+    found: &mut Vec<Holder>,
+) -> bool {
+    let fds = match open_dir(proc, format!("{pid}/fd")) {
+        Ok(fds) => fds,
+        Err(error) => return matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)),
+    };
+    let first = found.len();
+    let mut this = None;
+    let mut refused = false;
+    let _ = for_each_entry(&fds, |name, _, _| {
+        let mut link = [0u8; LINK_BYTES];
+        let link = match readlinkat_raw(fds.as_fd(), name, &mut link) {
+            Ok(length) => link.get(..length).unwrap_or_default(),
+            Err(errno) => {
+                // A security module may show the descriptors and still not where they lead (seen on 6.18).
+                refused |= matches!(errno, Errno::ACCESS | Errno::PERM);
                 return;
             }
         };
-        let mut this = None;
-        let mut refused = false;
-        let _ = for_each_entry(&fds, |name, _, _| {
-            let inode = match read_link(fds.as_fd(), name) {
-                Ok(inode) => inode,
-                Err(errno) => {
-                    // A security module may show the descriptors and still not where they lead (seen on 6.18).
-                    refused |= matches!(errno, Errno::ACCESS | Errno::PERM);
-                    return;
-                }
-            };
-            let Some(holders) = inode.and_then(|inode| found.get_mut(&inode)) else {
-                return;
-            };
-            // A process with two descriptors of the same socket owns it once.
-            if holders.last().is_some_and(|(owner, _)| owner.pid == pid) {
-                return;
-            }
-            if this.is_none() {
-                this = owner(proc, pid);
-            }
-            if let Some(owner) = &this {
-                let link = format!("{pid}/fd/{}", name.to_string_lossy());
-                holders.push((owner.clone(), link));
-            }
-        });
-        unreadable += u32::from(refused);
+        let Some(inode) = socket_of(link) else {
+            return other(name, link);
+        };
+        // A process with two descriptors of the same socket owns it once.
+        if !is_wanted(inode) || found[first..].iter().any(|(known, ..)| *known == inode) {
+            return;
+        }
+        if this.is_none() {
+            this = owner(proc, pid);
+        }
+        if let Some(owner) = &this {
+            let link = format!("{pid}/fd/{}", name.to_string_lossy());
+            found.push((inode, owner.clone(), link));
+        }
     });
-    unreadable
+    !refused
 }
 
 /// What is told of a process; `None` when it has ended.
@@ -273,17 +306,21 @@ pub(super) fn comm_text(raw: &[u8]) -> String {
     String::from_utf8_lossy(raw.strip_suffix(b"\n").unwrap_or(raw)).into_owned()
 }
 
-/// The socket behind a descriptor; `None` when it is something else.
-fn read_link(dir: BorrowedFd<'_>, name: &CStr) -> Result<Option<u32>, Errno> {
-    let mut link = [0u8; 32];
-    let length = readlinkat_raw(dir, name, &mut link)?;
-    Ok(link
-        .get(..length)
-        .and_then(|link| bracketed(link, b"socket")))
+/// Longer than the link of any socket.
+const LINK_BYTES: usize = 32;
+
+/// The socket that a descriptor leads to; `None` when it is something else.
+fn socket_of(link: &[u8]) -> Option<u32> {
+    bracketed(link, b"socket")
 }
 
 fn holds(proc: BorrowedFd<'_>, link: &str, inode: u32) -> bool {
-    std::ffi::CString::new(link).is_ok_and(|link| read_link(proc, &link) == Ok(Some(inode)))
+    let Ok(link) = std::ffi::CString::new(link) else {
+        return false;
+    };
+    let mut to = [0u8; LINK_BYTES];
+    let length = readlinkat_raw(proc, &link, &mut to).unwrap_or(0);
+    to.get(..length).and_then(socket_of) == Some(inode)
 }
 
 #[cfg(test)]

@@ -121,7 +121,7 @@ impl<'a> Live<'a> {
     /// Takes the first sample: from here on everything is accounted for.
     pub fn begin(mut parts: Parts<'a>, probe: &mut Probe) -> Self {
         // Records of before (the self-test's too) belong to the base.
-        parts.enricher.registry.refresh_thoroughly();
+        parts.enricher.registry.refresh();
         let only = parts.filter.netns;
         let base = sample(probe, &mut parts.enricher, only, |probe| {
             while probe.next_record().is_some() {}

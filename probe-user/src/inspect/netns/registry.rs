@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use super::error::{KnownNames, NetnsError};
 use super::{inum_of_fd, inum_of_pid, scan};
+use crate::inspect::open_files::OpenFiles;
 use crate::inspect::owner::comm_text;
 use crate::inspect::pace::Pace;
 use crate::inspect::procfs::read_small;
@@ -108,6 +109,13 @@ impl Registry {
     pub fn refresh_thoroughly(&mut self) {
         scan::all_files_and_threads(|found, path| self.remember_held(found, path));
         self.refresh();
+    }
+
+    /// Takes the ways that a search of everything has found, as [`Registry::refresh_thoroughly`] does.
+    pub fn meet(&mut self, found: &mut OpenFiles) {
+        for (inum, path) in found.namespaces.drain(..) {
+            self.remember_held(inum, path);
+        }
     }
 
     /// A descriptor of namespace `inum`. Drop it soon: it keeps the namespace alive.

@@ -3,6 +3,7 @@
 //! In: /proc, /run/netns, /var/run/docker/netns. Out: calls of a function with a number and the way in.
 //! It opens no namespace: a `stat` or a `readlink` tells the number and holds nothing.
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -79,24 +80,48 @@ pub(super) fn own_files(mut f: impl FnMut(u32, PathBuf)) {
 /// The last resort: every open file and every thread of every process. Costs a `readlink` per open file of the host.
 pub(super) fn all_files_and_threads(mut f: impl FnMut(u32, PathBuf)) {
     let Ok(proc) = open_proc() else { return };
-    let mut path = String::with_capacity(32);
     let _ = for_each_pid(&proc, |proc, pid| {
-        let process = format!("/proc/{pid}");
         if let Ok(fds) = open_dir(proc, format!("{pid}/fd")) {
-            held_in(&fds, &process, &mut f);
+            held_in(&fds, &format!("/proc/{pid}"), &mut f);
         }
-        let Some(of_process) = inum_at(proc, &mut path, pid) else {
-            return;
-        };
-        let Ok(tasks) = open_dir(proc, format!("{pid}/task")) else {
-            return;
-        };
-        let _ = for_each_pid(&tasks, |tasks, tid| {
-            if let Some(inum) = inum_at(tasks, &mut path, tid).filter(|inum| *inum != of_process) {
-                f(inum, PathBuf::from(format!("{process}/task/{tid}/ns/net")));
-            }
-        });
+        of_threads(proc, pid, &mut f);
     });
+}
+
+/// The namespaces of a process's threads that are not the one of the process.
+pub(in crate::inspect) fn of_threads(
+    proc: BorrowedFd<'_>,
+    pid: u32,
+    mut f: impl FnMut(u32, PathBuf),
+) {
+    let mut path = String::with_capacity(32);
+    let Some(of_process) = inum_at(proc, &mut path, pid) else {
+        return;
+    };
+    let Ok(tasks) = open_dir(proc, format!("{pid}/task")) else {
+        return;
+    };
+    let _ = for_each_pid(&tasks, |tasks, tid| {
+        if let Some(inum) = inum_at(tasks, &mut path, tid).filter(|inum| *inum != of_process) {
+            f(
+                inum,
+                PathBuf::from(format!("/proc/{pid}/task/{tid}/ns/net")),
+            );
+        }
+    });
+}
+
+/// The namespace that an open file of a process leads to, and the way.
+pub(in crate::inspect) fn held_at(pid: u32, name: &CStr, link: &[u8]) -> Option<(u32, PathBuf)> {
+    held(&format!("/proc/{pid}"), name, link)
+}
+
+fn held(process: &str, name: &CStr, link: &[u8]) -> Option<(u32, PathBuf)> {
+    let inum = bracketed(link, b"net")?;
+    Some((
+        inum,
+        PathBuf::from(format!("{process}/fd/{}", name.to_string_lossy())),
+    ))
 }
 
 fn held_in(fds: impl AsFd, process: &str, f: &mut impl FnMut(u32, PathBuf)) {
@@ -104,11 +129,11 @@ fn held_in(fds: impl AsFd, process: &str, f: &mut impl FnMut(u32, PathBuf)) {
     let _ = for_each_entry(fds, |name, _, _| {
         let mut link = [0u8; 32];
         let length = readlinkat_raw(fds, name, &mut link).unwrap_or(0);
-        if let Some(inum) = link.get(..length).and_then(|link| bracketed(link, b"net")) {
-            f(
-                inum,
-                PathBuf::from(format!("{process}/fd/{}", name.to_string_lossy())),
-            );
+        if let Some((inum, path)) = link
+            .get(..length)
+            .and_then(|link| held(process, name, link))
+        {
+            f(inum, path);
         }
     });
 }

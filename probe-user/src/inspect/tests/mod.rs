@@ -8,7 +8,7 @@ mod sockets;
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use crate::inspect::clock::mono_ns;
 use crate::inspect::diag::{Diag, DiagPool, IDLE};
 use crate::inspect::netns::{self, NetnsError, NetnsName, Private, Registry};
 use crate::inspect::netstat;
+use crate::inspect::open_files::OpenFiles;
 use crate::inspect::owner::Owners;
 
 fn private() -> Option<Private> {

@@ -5,6 +5,25 @@ use std::io::ErrorKind;
 use super::*;
 
 #[test]
+fn one_search_finds_sockets_and_namespaces() {
+    let server = TcpListener::bind(v4(0)).unwrap();
+    let inode = inode_of(&server);
+    let namespace = std::fs::File::open("/proc/self/ns/net").unwrap();
+    let own = std::process::id();
+    let held = format!("/proc/{own}/fd/{}", namespace.as_raw_fd());
+    let mut found = OpenFiles::search(&HashSet::from([inode]));
+    let way = (netns::current().unwrap(), held.into());
+    assert!(found.namespaces.contains(&way), "{:?}", found.namespaces);
+    let mut registry = Registry::new();
+    registry.meet(&mut found);
+    assert!(registry.iter().any(|inum| inum == way.0));
+    let mut owners = Owners::new();
+    owners.meet(&HashSet::from([inode, 0]), found);
+    assert!(owners.known(inode).iter().any(|owner| owner.pid == own));
+    assert!(owners.known(0).is_empty());
+}
+
+#[test]
 fn every_holder_of_a_socket_is_its_owner() {
     let server = TcpListener::bind(v4(0)).unwrap();
     let again = server.try_clone().unwrap();
