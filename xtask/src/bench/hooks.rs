@@ -154,7 +154,10 @@ mod tests {
         assert!((both.empty(taken) - 125.0 / 3.0).abs() < 1e-9);
         let ratios: Vec<Ratio> = both.ratios().collect();
         assert!((ratios[2].value - 9.6).abs() < 1e-9);
-        assert!(!ratios[2].holds(), "9.6 runs of an empty program are too many");
+        assert!(
+            !ratios[2].holds(),
+            "9.6 runs of an empty program are too many"
+        );
         assert!(!ratios[0].holds(), "nothing was measured there");
         assert!(hooks(&[]).ratio(taken).abs() < 1e-9, "no program ran there");
         let text = both.document().expect("a document");
