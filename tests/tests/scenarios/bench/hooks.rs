@@ -1,8 +1,9 @@
 //! What a packet pays: whydrop's programs, and empty ones of the same kinds that run for the same packets.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use whydrop_tests::deadline;
 use whydrop_tests::empty::{self, Empty};
+use whydrop_tests::event::Event;
 use whydrop_tests::family::Family;
 use whydrop_tests::flood::{self, clients};
 use whydrop_tests::listener::Listener;
@@ -24,6 +25,10 @@ const RING: &str = "16777216";
 /// More than are sent, so that each finds room.
 const MOST_REQUESTS: i32 = 4 * PACKETS as i32;
 
+const TRIES: usize = 5;
+/// Events of other namespaces, too few to be seen in a figure.
+const OTHERS_AT_MOST: usize = PACKETS / 100;
+
 fn rounds() -> usize {
     if quick() { 5 } else { 9 }
 }
@@ -37,15 +42,34 @@ fn measure(
     events_each: usize,
     settle: impl Fn() -> Result<()>,
 ) -> Result<()> {
+    for _ in 0..TRIES {
+        if let Some(mut rounds) = undisturbed(wire, packets, events_each, &settle)? {
+            rounds.remove(0);
+            return tell(path, &rounds);
+        }
+    }
+    bail!(
+        "refusals of other namespaces came by each of {TRIES} times: let nothing else flood this host"
+    )
+}
+
+/// `None` where many refusals of others came by: their packets ran through the same programs.
+fn undisturbed(
+    wire: &Wire,
+    packets: &[Vec<u8>],
+    events_each: usize,
+    settle: impl Fn() -> Result<()>,
+) -> Result<Option<Vec<Costs>>> {
     let _counting = programs::count()?;
     let empty = Empty::attach()?;
     let watch = Watch::new().args(["--detail=all", "--ring-bytes", RING]);
-    let whydrop = watch.keeping(&[]).start()?;
+    let whydrop = watch.keeping(&["netns"]).start()?;
     let costs = || -> Result<Costs> {
         let mut costs = programs::costs_of(whydrop.pid())?;
         costs.extend(programs::costs_of(empty.pid())?);
         Ok(costs)
     };
+    let own = |event: &Event| event.netns() == Some(wire.netns().inum());
     let mut rounds: Vec<Costs> = Vec::new();
     let mut packets = packets.iter().cycle();
     for _ in 0..=self::rounds() {
@@ -62,24 +86,31 @@ fn measure(
             (name, after.since(before))
         });
         rounds.push(moved.collect());
-        whydrop.wait_events(events_each * rounds.len() * PACKETS, "events", |_| true)?;
+        if whydrop.events(|event| !own(event))?.len() > OTHERS_AT_MOST {
+            return Ok(None);
+        }
+        whydrop.wait_events(events_each * rounds.len() * PACKETS, "events", own)?;
         settle()?;
     }
-    rounds.remove(0);
     let stopped = whydrop.stop()?;
     stopped.ended_well()?;
-    ensure!(
-        stopped.summary()?["lost"] == 0,
-        "it lost something: {}",
-        stopped.summary()?["lost"]
-    );
+    if stopped.events.iter().filter(|event| !own(event)).count() > OTHERS_AT_MOST {
+        return Ok(None);
+    }
+    let lost = &stopped.summary()?["lost"];
+    ensure!(lost == 0, "it lost something: {lost}");
+    Ok(Some(rounds))
+}
+
+/// A line for each program that runs for these packets.
+fn tell(path: &str, rounds: &[Costs]) -> Result<()> {
     for name in rounds[0].keys().filter(|name| !name.starts_with("empty_")) {
-        let runs = median(&rounds, name, |cost| cost.runs as f64 / PACKETS as f64);
+        let runs = median(rounds, name, |cost| cost.runs as f64 / PACKETS as f64);
         // A barrier's own packets come by as well.
         if runs < 0.5 {
             continue;
         }
-        let ns = |name| median(&rounds, name, |cost| cost.ns as f64 / cost.runs as f64);
+        let ns = |name| median(rounds, name, |cost| cost.ns as f64 / cost.runs as f64);
         let (own, nothing) = (ns(name), ns(empty::of(name)));
         say(format_args!(
             "hook {path} {name} {runs:.2} {own:.0} {nothing:.0}"
