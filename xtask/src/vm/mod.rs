@@ -24,6 +24,7 @@ use crate::artifacts;
 use crate::table::{self, Place};
 use boot::{Boot, Job, Task};
 use kernel::{Kernel, Series};
+use qemu::Machine;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -44,6 +45,9 @@ pub struct Args {
     /// Put this file into the VM, at DEST or in /bin (repeatable). There is no dynamic linker: use static programs.
     #[arg(long = "file", value_name = "PATH[:DEST]")]
     files: Vec<String>,
+    /// One processor, whose time stamp counter counts instructions.
+    #[arg(long)]
+    counting: bool,
     /// Run only the scenarios whose name contains one of these.
     #[arg(last = true)]
     filter: Vec<String>,
@@ -59,6 +63,7 @@ impl Args {
             deadline: 2400,
             run: None,
             files: Vec::new(),
+            counting: false,
             filter: filter.to_vec(),
         }
     }
@@ -91,6 +96,11 @@ pub fn run(args: &Args) -> Result<()> {
         dir: &dir,
         files,
         task: task(args)?,
+        machine: if args.counting {
+            Machine::Counting
+        } else {
+            Machine::Fast
+        },
         deadline: Duration::from_secs(args.deadline),
     };
     let (kernels, skipped) = kernels(&series, &job)?;
