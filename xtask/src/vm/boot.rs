@@ -131,7 +131,10 @@ fn once(
     let booted = Instant::now();
     let end = vm.run(|line| match console.line(line) {
         Some(event) => progress.event(name, event, booted),
-        None if line.contains(FIGURE) => progress.figures.push(line.to_owned()),
+        None if line.contains(FIGURE) => {
+            println!("{line}");
+            progress.figures.push(line.to_owned());
+        }
         None if show && progress.ready && !progress.done => {
             if prefix {
                 println!("{name:<5}| {line}");

@@ -56,7 +56,7 @@ impl Machine {
     const fn append(self) -> &'static str {
         match self {
             Self::Fast => "",
-            Self::Counting => "notsc ",
+            Self::Counting => "tsc=reliable tsc_early_khz=1000000 ",
         }
     }
 }
