@@ -1,6 +1,6 @@
 //! A tracer as a child whose lines nobody reads while it is measured: its pipe
-//! holds them. It counts as ready when it has said something and the machine
-//! has nothing to do any more, which fits every tracer.
+//! holds them. It counts as ready when it has said something, or keeps silent,
+//! and the machine has nothing to do any more: that fits every tracer.
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -20,7 +20,7 @@ const READY: Duration = Duration::from_secs(60);
 /// Between two looks at whether the machine has something to do.
 const LOOK: Duration = Duration::from_millis(500);
 /// A machine with nothing to do needs fewer in that time.
-const QUIET: u64 = 3_000_000;
+const QUIET: u64 = 10_000_000;
 
 pub struct Tracer {
     child: Child,
@@ -53,19 +53,20 @@ impl Tracer {
 
     fn wait_ready(&mut self) -> Result<()> {
         let end = Instant::now() + READY;
-        let mut quiet = 0;
-        while quiet < 2 {
+        let mut looks = 0;
+        // Some keep back what they say until there is more of it.
+        while looks < if self.said.is_empty() { 10 } else { 2 } {
             let (idle, before) = (instructions::idle()?, instructions::now());
             rest(LOOK)?;
-            let took = (instructions::now() - before).saturating_sub(instructions::idle()? - idle);
-            let busy = took > QUIET;
+            let time = instructions::now() - before;
+            let busy = time.saturating_sub(instructions::idle()? - idle) > QUIET;
+            looks = if busy { 0 } else { looks + 1 };
             self.read()?;
-            quiet = if busy || self.said.is_empty() { 0 } else { quiet + 1 };
             if let Some(status) = self.child.try_wait()? {
                 bail!("it ended with {status}: {}", self.complaints());
             }
             if Instant::now() >= end {
-                bail!("not ready within {READY:?}: {took} {} {}", self.said.len(), self.complaints());
+                bail!("not ready within {READY:?}: {}", self.complaints());
             }
         }
         self.said.clear();
@@ -89,16 +90,14 @@ impl Tracer {
         String::from_utf8_lossy(&text).trim().replace('\n', "; ")
     }
 
-    /// Ctrl-C, and what it still had to say.
-    pub fn stop(mut self) -> Result<String> {
+    /// Ctrl-C.
+    pub fn stop(mut self) -> Result<()> {
         let pid = Pid::from_raw(self.child.id() as i32).context("no pid")?;
         kill_process(pid, Signal::INT)?;
         deadline::wait_until("the end of the tracer", READY, || {
             self.read()?;
             Ok(self.child.try_wait()?.is_some())
-        })?;
-        self.read()?;
-        Ok(String::from_utf8_lossy(&self.said).into_owned())
+        })
     }
 
     fn read(&mut self) -> Result<()> {

@@ -1,18 +1,19 @@
 //! What whydrop and other tracers cost in instructions, for `cargo xtask bench`, which reads the lines:
 //!
-//! - `BENCH instructions <tracer> <path> <a packet's own> <the machine's for a packet> <packets> <lines>`: the first two
-//!   once for each round, with commas between;
+//! - `BENCH packet <tracer> <path> <instructions>`: of a packet until write(2) returns, while nothing but interrupts can come
+//!   between; once for each round, with commas between;
+//! - `BENCH machine <tracer> <path> <instructions> <packets> <lines>`: of the whole machine for a packet until nobody has
+//!   anything to do any more, less those of a machine to which no packet came for as long; and how many of all packets the
+//!   tracer had a line for;
 //! - `BENCH unable <tracer> <why>`.
 //!
-//! A packet's own instructions are those until write(2) returns, while no process but interrupts can come between. Those
-//! of the machine go on until everybody waits again, less those of a machine that does nothing as long. With no tracer
-//! they are `nobody`'s.
+//! What they are with no tracer is `nobody`'s.
 
 use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use whydrop_tests::family::Family;
@@ -29,6 +30,9 @@ const ROUNDS: usize = 7;
 const AT_ONCE: usize = 256;
 /// Until a tracer has told everything.
 const AFTERWARDS: Duration = Duration::from_millis(400);
+/// Of the whole machine's rounds, since a tracer has work of its own now and then.
+const WINDOW: Duration = Duration::from_secs(10);
+const WINDOWS: usize = 3;
 const ISN: u32 = 1 << 16;
 /// Where `cargo xtask bench` puts what others have made.
 const PEERS: &str = "/peers";
@@ -46,7 +50,6 @@ struct Kind {
     name: &'static str,
     packets: Vec<Vec<u8>>,
     undo: Vec<Vec<u8>>,
-    port: u16,
 }
 
 impl Target {
@@ -77,102 +80,138 @@ impl Target {
             let packet = |client| Segment::new(client, listener.address(), flags, seq, 0).encode();
             clients.iter().copied().map(packet).collect()
         };
-        let refused = to(&self.full, SYN, ISN);
-        let (port, full_port) = (self.roomy.port(), self.full.port());
-        let path = |name, packets, undo, port| Kind {
+        let path = |name, packets, undo| Kind {
             name,
             packets,
             undo,
-            port,
         };
+        let refused = to(&self.full, SYN, ISN);
         [
             path(
                 "elsewhere",
                 vec![self.of_connection.clone(); AT_ONCE],
                 Vec::new(),
-                port,
             ),
             path(
                 "taken",
                 to(&self.roomy, SYN, ISN),
                 to(&self.roomy, RST, ISN + 1),
-                port,
             ),
-            path("alone", vec![refused[0].clone()], Vec::new(), full_port),
-            path("refused", refused, Vec::new(), full_port),
+            path("alone", vec![refused[0].clone()], Vec::new()),
+            path("refused", refused, Vec::new()),
         ]
     }
 }
 
-/// One round on this path: instructions of a packet, and of the machine for it.
-fn round(wire: &Wire, path: &Kind) -> Result<[f64; 2]> {
-    let begin = instructions::now();
-    rest(AFTERWARDS)?;
-    let idle = instructions::now() - begin;
-    let begin = instructions::now();
-    for packet in &path.packets {
-        wire.write(packet)?;
-    }
-    let own = instructions::now() - begin;
-    rest(AFTERWARDS)?;
-    let all = instructions::now() - begin;
-    wire.barrier()?;
-    for packet in &path.undo {
-        wire.write(packet)?;
-    }
-    wire.barrier()?;
-    wire.forget_unread();
-    let each = |instructions: f64| instructions / path.packets.len() as f64;
-    Ok([each(own as f64), each(all as f64 - idle as f64)])
+/// Instructions of the machine while this time goes by.
+fn busy(time: Duration, work: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let (idle, begin) = (instructions::idle()?, instructions::now());
+    let began = Instant::now();
+    work()?;
+    rest(time.saturating_sub(began.elapsed()))?;
+    let time = instructions::now() - begin;
+    Ok(time as f64 - (instructions::idle()? - idle) as f64)
 }
 
-fn measure(tracer: &str, command: Option<Command>) -> Result<()> {
+struct Measured<'a> {
+    name: &'a str,
+    target: Target,
+    tracer: Option<Tracer>,
+}
+
+impl Measured<'_> {
+    fn write(&self, packets: &[Vec<u8>]) -> Result<()> {
+        let mut packets = packets.iter();
+        packets.try_for_each(|packet| self.target.wire.write(packet))
+    }
+
+    /// What one packet pays for itself.
+    fn packet(&mut self, path: &Kind) -> Result<()> {
+        let mut rounds = Vec::new();
+        // The first one finds nothing in its place yet.
+        for nth in 0..=ROUNDS {
+            let begin = instructions::now();
+            self.write(&path.packets)?;
+            let each = (instructions::now() - begin) as f64 / path.packets.len() as f64;
+            rounds.extend((nth > 0).then_some(each));
+            self.target.wire.barrier()?;
+            self.write(&path.undo)?;
+            self.target.wire.barrier()?;
+            self.target.wire.forget_unread();
+            rest(AFTERWARDS)?;
+        }
+        let (name, path) = (self.name, path.name);
+        say(format_args!("packet {name} {path} {}", list(&rounds)))
+    }
+
+    /// What the machine does for a refused one, of so many at once and again after a while.
+    fn machine(&mut self, path: &Kind, times: usize) -> Result<()> {
+        let packets = times * path.packets.len();
+        let (mut rounds, mut lines) = (Vec::new(), 0);
+        self.lines()?;
+        for _ in 0..WINDOWS {
+            let nothing = busy(WINDOW, || Ok(()))?;
+            let drops = self.target.full.drops()?;
+            let all = busy(WINDOW, || {
+                (0..times).try_for_each(|_| {
+                    self.write(&path.packets)?;
+                    rest(WINDOW * 9 / 10 / times as u32)
+                })
+            })?;
+            let drops = self.target.full.drops()? - drops;
+            ensure!(
+                drops as usize == packets,
+                "{drops} of {packets} were refused"
+            );
+            lines += self.lines()?;
+            rounds.push((all - nothing) / packets as f64);
+        }
+        let (name, path, rounds) = (self.name, path.name, list(&rounds));
+        let packets = WINDOWS * packets;
+        say(format_args!(
+            "machine {name} {path} {rounds} {packets} {lines}"
+        ))
+    }
+
+    /// Of the listener that refuses, since the last time.
+    fn lines(&mut self) -> Result<usize> {
+        let words = format!(":{}", self.target.full.port());
+        let tracer = self.tracer.as_mut();
+        tracer.map_or(Ok(0), |tracer| tracer.lines_with(&words))
+    }
+}
+
+fn list(figures: &[f64]) -> String {
+    let figures = figures.iter().map(|figure| format!("{figure:.1}"));
+    figures.collect::<Vec<_>>().join(",")
+}
+
+fn measure(name: &str, command: Option<Command>) -> Result<()> {
     ensure!(
         instructions::are_counted(),
         "this machine counts no instructions: use `cargo xtask bench`"
     );
     let target = Target::new()?;
-    let mut running = match command.map(|mut command| Tracer::start(&mut command)) {
-        None => None,
-        Some(Ok(running)) => Some(running),
-        Some(Err(error)) => return say(format_args!("unable {tracer} {error:#}")),
+    let tracer = match command
+        .map(|mut command| Tracer::start(&mut command))
+        .transpose()
+    {
+        Ok(tracer) => tracer,
+        Err(error) => return say(format_args!("unable {name} {error:#}")),
+    };
+    let mut measured = Measured {
+        name,
+        target,
+        tracer,
     };
     instructions::go_first()?;
-    for _ in 0..4 {
-        let (i, t) = (instructions::idle()?, instructions::now());
-        let n = std::time::Instant::now();
-        rest(AFTERWARDS)?;
-        let e = n.elapsed().as_nanos();
-        let (t2, i2) = (instructions::now(), instructions::idle()?);
-        say(format_args!("DEBUG tsc {} ktime {e} idle {} {}", t2-t, i2-i, std::fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource")?))?;
+    let [elsewhere, taken, alone, refused] = measured.target.paths();
+    for path in [&elsewhere, &taken, &alone, &refused] {
+        measured.packet(path)?;
     }
-    for path in target.paths() {
-        let drops = target.full.drops()?;
-        // The first round finds nothing in its place yet.
-        round(&target.wire, &path)?;
-        let rounds = (0..ROUNDS).map(|_| round(&target.wire, &path));
-        let rounds = rounds.collect::<Result<Vec<_>>>()?;
-        let drops = target.full.drops()? - drops;
-        let packets = (ROUNDS + 1) * path.packets.len();
-        let expected = if path.port == target.full.port() { packets } else { 0 };
-        ensure!(drops as usize == expected, "{drops} of {expected} were refused");
-        let lines = match &mut running {
-            Some(running) => running.lines_with(&format!(":{}", path.port))?,
-            None => 0,
-        };
-        let [own, all] = [0, 1].map(|which| {
-            let figures = rounds.iter().map(|round| format!("{:.1}", round[which]));
-            figures.collect::<Vec<_>>().join(",")
-        });
-        say(format_args!(
-            "instructions {tracer} {} {own} {all} {packets} {lines}",
-            path.name
-        ))?;
-    }
-    if let Some(running) = running {
-        running.stop()?;
-    }
-    Ok(())
+    measured.machine(&refused, 16)?;
+    measured.machine(&alone, 400)?;
+    measured.tracer.map_or(Ok(()), Tracer::stop)
 }
 
 /// Past libtest's capture, and in one piece.
