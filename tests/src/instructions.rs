@@ -5,8 +5,11 @@
 use std::arch::asm;
 use std::arch::x86_64::_rdtsc;
 use std::io::Error;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+
+use crate::tracer;
 
 /// Of a loop that has as many instructions twice.
 const LOOPS: u64 = 100_000;
@@ -44,14 +47,35 @@ pub fn go_first() -> Result<()> {
     Ok(())
 }
 
-/// Nanoseconds, each of an instruction that was none, in which the processor
-/// had nothing to do (kernel/time/timer_list.c:print_cpu).
-pub fn idle() -> Result<u64> {
+/// Since then, without those in which the processor had nothing to do. Newer
+/// kernels do not tell how long that was, only how long tasks ran: interrupts
+/// that come while none does are left out there.
+pub fn busy() -> Result<u64> {
+    if let Some(idle) = idle()? {
+        return Ok(now() - idle);
+    }
+    // How long a task ran is known once it waits.
+    tracer::rest(Duration::from_millis(1))?;
+    of_tasks()
+}
+
+/// kernel/time/timer_list.c:print_cpu, 5.10 to 6.12.
+fn idle() -> Result<Option<u64>> {
     let list = std::fs::read_to_string("/proc/timer_list")?;
     let field = list
         .lines()
         .find_map(|line| line.trim().strip_prefix(".idle_sleeptime"))
         .and_then(|rest| rest.split_whitespace().nth(1));
-    let ns = field.context("no .idle_sleeptime in /proc/timer_list")?;
+    Ok(field.map(str::parse).transpose()?)
+}
+
+/// kernel/sched/stats.c:show_schedstat.
+fn of_tasks() -> Result<u64> {
+    let stat = std::fs::read_to_string("/proc/schedstat")?;
+    let field = stat
+        .lines()
+        .find(|line| line.starts_with("cpu0 "))
+        .and_then(|line| line.split_whitespace().nth(7));
+    let ns = field.context("no time of tasks in /proc/schedstat")?;
     Ok(ns.parse()?)
 }

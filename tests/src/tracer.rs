@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{deadline, instructions};
 
-const PIPE_BYTES: usize = 1 << 20;
+const PIPE_BYTES: usize = 4 << 20;
 const READY: Duration = Duration::from_secs(60);
 /// Between two looks at whether the machine has something to do.
 const LOOK: Duration = Duration::from_millis(500);
@@ -56,10 +56,9 @@ impl Tracer {
         let mut looks = 0;
         // Some keep back what they say until there is more of it.
         while looks < if self.said.is_empty() { 10 } else { 2 } {
-            let (idle, before) = (instructions::idle()?, instructions::now());
+            let before = instructions::busy()?;
             rest(LOOK)?;
-            let time = instructions::now() - before;
-            let busy = time.saturating_sub(instructions::idle()? - idle) > QUIET;
+            let busy = instructions::busy()? - before > QUIET;
             looks = if busy { 0 } else { looks + 1 };
             self.read()?;
             if let Some(status) = self.child.try_wait()? {

@@ -52,7 +52,7 @@ enum Command {
     /// Make on this kernel what `whydrop why` can answer, several times, and print how often the answer was the truth.
     Lab(lab::Args),
     /// Measure on this kernel what whydrop costs, and write docs/performance.md.
-    Bench,
+    Bench(bench::Args),
     /// Build whydrop and trace a listener that overflows, live, in a private network namespace.
     Demo {
         /// Given to `whydrop demo` as they are.
@@ -92,7 +92,7 @@ fn run(command: Command) -> Result<()> {
         Command::Table { check: true } => table::check()?,
         Command::Table { check: false } => table::update()?,
         Command::Lab(args) => lab::run(&args)?,
-        Command::Bench => bench::run()?,
+        Command::Bench(args) => bench::run(&args)?,
         Command::Demo { args } => {
             setup::run(setup::Needs::Build)?;
             demo(&args)?;

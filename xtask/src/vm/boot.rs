@@ -129,20 +129,21 @@ fn once(
     let mut console = Console::default();
     let show = matches!(job.task, Task::Run(_));
     let booted = Instant::now();
-    let end = vm.run(|line| match console.line(line) {
-        Some(event) => progress.event(name, event, booted),
-        None if line.contains(FIGURE) => {
-            println!("{line}");
+    let end = vm.run(|line| {
+        if line.contains(FIGURE) {
             progress.figures.push(line.to_owned());
         }
-        None if show && progress.ready && !progress.done => {
-            if prefix {
-                println!("{name:<5}| {line}");
-            } else {
-                println!("{line}");
+        match console.line(line) {
+            Some(event) => progress.event(name, event, booted),
+            None if show && progress.ready && !progress.done => {
+                if prefix {
+                    println!("{name:<5}| {line}");
+                } else {
+                    println!("{line}");
+                }
             }
+            None => progress.finding(line),
         }
-        None => progress.finding(line),
     })?;
     progress.end(&end, job, &console, &log, started);
     Ok(match (progress.done, progress.ready, end) {

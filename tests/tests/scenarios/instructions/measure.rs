@@ -15,11 +15,11 @@ const ROUNDS: usize = 7;
 /// Until a tracer has told everything.
 const AFTERWARDS: Duration = Duration::from_millis(400);
 /// Of the whole machine: a tracer has work of its own every now and then.
-const WINDOW: Duration = Duration::from_secs(10);
+const WINDOW: Duration = Duration::from_secs(20);
 const WINDOWS: usize = 3;
 /// In one window.
-const BURSTS: usize = 16;
-const ALONE: usize = 400;
+const BURSTS: usize = 24;
+const ALONE: usize = 1000;
 
 struct Measured<'a> {
     name: &'a str,
@@ -133,12 +133,10 @@ impl Measured<'_> {
 
 /// Instructions of the machine in a window.
 fn busy(work: impl FnOnce() -> Result<()>) -> Result<f64> {
-    let (idle, begin) = (instructions::idle()?, instructions::now());
-    let began = Instant::now();
+    let (before, began) = (instructions::busy()?, Instant::now());
     work()?;
     rest(WINDOW.saturating_sub(began.elapsed()))?;
-    let time = instructions::now() - begin;
-    Ok(time as f64 - (instructions::idle()? - idle) as f64)
+    Ok((instructions::busy()? - before) as f64)
 }
 
 fn write(paths: &Paths, packets: &[Vec<u8>]) -> Result<()> {

@@ -1,0 +1,175 @@
+//! The counted instructions as a section for people.
+
+use std::fmt::Write as _;
+
+use super::instructions::{BPFTRACE, Figure, Instructions, TIERS, Whose};
+
+/// Whydrop may take this share of what bpftrace takes for the same line.
+const SHARE: f64 = 0.5;
+
+const INTRODUCTION: &str = "\
+## Instructions on other kernels
+
+Counted in virtual machines, where one instruction is one tick of the clock, so the figures are the same on any machine: a
+packet's own, from write(2) on a TUN device until TCP has decided and the hooks are done; and those of the whole machine,
+with everything that tells of it until nobody has anything to do any more. Above the same without a tracer. Lines are of all
+packets that were refused.
+
+bpftrace runs scripts that print the time, both addresses, the queue and the name of a process
+([drops-fentry.bt](../xtask/src/bench/drops-fentry.bt), [drops-kprobe.bt](../xtask/src/bench/drops-kprobe.bt)); whydrop may
+take half of what the cheaper one takes.
+";
+
+const REFUSED: &str = "
+### A SYN that is refused
+
+| kernel | tracer | its own | of bpftrace | | machine, 256 at once | of bpftrace | | machine, one by one | of bpftrace | | lines |
+|---|---|---:|---:|---|---:|---:|---|---:|---:|---|---:|
+";
+
+const OTHERS: &str = "
+### Other packets, their own
+
+| kernel | tracer | a packet of a connection | a SYN that is answered | a final ACK that is refused | of bpftrace | | lines |
+|---|---|---:|---:|---:|---:|---|---:|
+";
+
+pub fn document(instructions: &Instructions) -> String {
+    let mut text = INTRODUCTION.to_owned();
+    if !instructions.versions.is_empty() {
+        let _ = writeln!(text, "Debian's {}.", instructions.versions.join(", "));
+    }
+    for (heading, row) in [
+        (REFUSED, refused as fn(&Instructions, &str, &str) -> String),
+        (OTHERS, others),
+    ] {
+        text += heading;
+        for kernel in instructions.kernels() {
+            for tracer in instructions.tracers(kernel) {
+                let cells = row(instructions, kernel, tracer);
+                let _ = writeln!(text, "| {kernel} | {} | {cells} |", named(tracer));
+            }
+        }
+    }
+    text += "\ntcpsynbl and tcpdrop are not called for a SYN; tcpretrans is called when this host sends again.\n";
+    if !instructions.unable.is_empty() {
+        text += "\nNot there:\n\n";
+    }
+    for unable in &instructions.unable {
+        let why: String = unable.why.chars().take(200).collect();
+        let _ = writeln!(
+            text,
+            "- {}, {}: `{}`",
+            unable.kernel,
+            unable.tracer,
+            why.replace('`', "'")
+        );
+    }
+    let percent = |whose, path| 100.0 * instructions.difference(whose, path);
+    let _ = writeln!(
+        text,
+        "\nWhen a kernel was booted again, what a refused SYN paid differed by {:.1} % at most, the machine's instructions by \
+         {:.0} %, and by {:.0} % one by one (of all instructions, with those that it takes without a tracer).",
+        percent(Whose::Packet, "refused"),
+        percent(Whose::Machine, "refused"),
+        percent(Whose::Machine, "alone"),
+    );
+    text
+}
+
+fn refused(instructions: &Instructions, kernel: &str, tracer: &str) -> String {
+    let find = |whose, path| find(instructions, kernel, tracer, whose, path);
+    let all = [
+        find(Whose::Packet, "refused"),
+        find(Whose::Machine, "refused"),
+        find(Whose::Machine, "alone"),
+    ];
+    let cells = all.map(|figure| judged(instructions, figure));
+    format!("{} | {}", cells.join(" | "), lines(tracer, &all))
+}
+
+fn others(instructions: &Instructions, kernel: &str, tracer: &str) -> String {
+    let find = |path| find(instructions, kernel, tracer, Whose::Packet, path);
+    let ack = find("ack");
+    format!(
+        "{} | {} | {} | {}",
+        above(instructions, find("elsewhere")),
+        above(instructions, find("taken")),
+        judged(instructions, ack),
+        lines(tracer, &[ack])
+    )
+}
+
+fn find<'a>(
+    instructions: &'a Instructions,
+    kernel: &str,
+    tracer: &str,
+    whose: Whose,
+    path: &str,
+) -> Option<&'a Figure> {
+    instructions.figures().find(|figure| {
+        (figure.kernel.as_str(), figure.tracer.as_str()) == (kernel, tracer)
+            && (figure.whose, figure.path.as_str()) == (whose, path)
+    })
+}
+
+fn above(instructions: &Instructions, figure: Option<&Figure>) -> String {
+    let above = figure.and_then(|figure| instructions.above(figure));
+    above.map_or_else(|| "-".to_owned(), |above| format!("{above:.0}"))
+}
+
+/// Only whydrop has a bar.
+fn judged(instructions: &Instructions, figure: Option<&Figure>) -> String {
+    let share = figure.and_then(|figure| instructions.of_bpftrace(figure));
+    let is_ours = figure.is_some_and(|figure| TIERS.contains(&figure.tracer.as_str()));
+    let verdict = match share {
+        Some(share) if is_ours && share <= SHARE => "held",
+        Some(_) if is_ours => "**missed**",
+        _ => "",
+    };
+    let share = share.map_or_else(|| "-".to_owned(), |share| format!("{share:.2}"));
+    format!("{} | {share} | {verdict}", above(instructions, figure))
+}
+
+/// Those that print a line for each are lost where one is missing.
+fn lines(tracer: &str, figures: &[Option<&Figure>]) -> String {
+    let figures = figures.iter().flatten();
+    let packets: usize = figures.clone().map(|figure| figure.packets).sum();
+    let lines: usize = figures.map(|figure| figure.lines).sum();
+    if lines != packets && TIERS.iter().chain(&BPFTRACE).any(|name| *name == tracer) {
+        format!("**{lines} of {packets}**")
+    } else {
+        format!("{lines} of {packets}")
+    }
+}
+
+fn named(tracer: &str) -> String {
+    if TIERS.contains(&tracer) {
+        format!("whydrop, {tracer}")
+    } else {
+        tracer.replace("bpftrace-", "bpftrace, ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::instructions::tests::instructions;
+    use super::*;
+
+    #[test]
+    fn whydrop_has_a_bar_and_lost_lines_are_marked() {
+        let text = document(&instructions());
+        assert!(text.contains(
+            "| 6.12 | whydrop, trampoline | 1000 | 0.50 | held | - | - |  | - | - |  | 1792 of 1792 |"
+        ));
+        assert!(text.contains("| 6.12 | bpftrace, fentry | 2000 | 1.00 |  |"));
+        assert!(text.contains("**1700 of 1792** |"));
+    }
+
+    #[test]
+    fn who_does_not_run_is_said() {
+        let text = document(&instructions());
+        assert!(text.contains("- 6.12, tcpsynbl: `it ended with exit status: 1: no BTF`"));
+        assert!(text.contains("differed by 1.0 % at most"));
+    }
+}
