@@ -17,6 +17,10 @@ pub const ABI: u32 = 6;
 /// since that is what an instruction of BPF has room for.
 pub const ABSENT: u32 = i32::MAX as u32;
 
+/// What the kernel side calls where it means the kernel's function `bpf_rdonly_cast`, whose number the loader puts in its
+/// place. No helper has this number, and none will.
+pub const CAST_CALL: i32 = 0x6b63_6173;
+
 /// How long both sides remember that a listener was closed.
 pub const CLOSED_REMEMBERED_NS: u64 = 60_000_000_000;
 

@@ -30,6 +30,8 @@ globals! {
     STORIES = 0;
     /// 1: `bpf_get_socket_cookie` exists for tracing programs here.
     HAVE_COOKIE_HELPER = 0;
+    /// 1: programs may load from any address here (`crate::memory`).
+    HAVE_CAST = 0;
 
     BPF_ARRAY_PPTRS = ABSENT;
     SK_ACK_BACKLOG = ABSENT;

@@ -300,11 +300,10 @@ fn close_frame(frame: &mut Frame, generation: u64, closed: Closed) {
             return;
         }
     }
-    frame.after.take(frame.mib as Ptr);
     // Packets are also freed in process context. If a packet came to a listener
     // between the look at the key and here, it has closed the frame that was
     // meant and counted it, and what was read since is its own.
-    let is_own = if frame.after.differs(&frame.before) {
+    let is_own = if frame.before.has_moved(frame.mib as Ptr, &mut frame.after) {
         something_moved(frame, generation, late)
     } else {
         frame.generation() == generation
@@ -325,6 +324,7 @@ fn close_frame(frame: &mut Frame, generation: u64, closed: Closed) {
 /// in between. A function of its own, away from what every packet runs through.
 #[inline(never)]
 fn something_moved(frame: &mut Frame, generation: u64, late: bool) -> bool {
+    frame.after.take(frame.mib as Ptr);
     // No branch in this loop: each would double what an old verifier walks through.
     let (mut any, mut decisive) = (0, 0);
     let mut slot = 0;

@@ -1,76 +1,10 @@
-//! The one place that reads kernel memory. Every read goes through
-//! `bpf_probe_read_kernel`, which cannot fault and works in every program
-//! type, so twins (fentry and kprobe of one function) share one body.
-//! A field that this kernel does not have, or that cannot be read, is zero.
+//! What the structs of the kernel say of sockets, requests and packets.
 
-use core::mem::MaybeUninit;
-
-use aya_ebpf::{btf_maps::PerCpuArray, cty::c_void, helpers::generated, macros::btf_map};
+use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
 use probe_common::{ABSENT, Record, family, tcp_flag};
 
 use crate::config::*;
-
-pub type Ptr = *const c_void;
-
-/// Reads a `T` at `base + offset`; zero when it cannot be read.
-///
-/// Without a branch on the outcome, since each would double what an old
-/// verifier has to walk through: the helper itself clears what it could not
-/// read (kernel/trace/bpf_trace.c:bpf_probe_read_kernel_common, 5.10 to 7.2),
-/// and a null pointer is an address like any other to it.
-#[inline(always)]
-pub fn read<T: Plain>(base: Ptr, offset: u32) -> T {
-    let mut value = MaybeUninit::<T>::zeroed();
-    if offset != ABSENT {
-        // SAFETY: the helper checks the source; the destination is this value.
-        unsafe {
-            generated::bpf_probe_read_kernel(
-                value.as_mut_ptr().cast::<c_void>(),
-                size_of::<T>() as u32,
-                base.byte_add(offset as usize),
-            );
-        }
-    }
-    // SAFETY: every bit pattern is a `Plain`, and all bytes are written.
-    unsafe { value.assume_init() }
-}
-
-/// Loads a `T` from memory whose type the verifier knows: one instruction, which
-/// yields zero where there is no such memory (5.5 to 7.2).
-///
-/// # Safety
-///
-/// The verifier must know the type that `base` points to, and a `T` at that offset:
-/// one that every kernel has.
-#[inline(always)]
-pub unsafe fn load<T: Plain>(base: Ptr, offset: u32) -> T {
-    // SAFETY: the caller's word, and the verifier's.
-    unsafe { base.byte_add(offset as usize).cast::<T>().read_volatile() }
-}
-
-/// Types of which every bit pattern is a value.
-///
-/// # Safety
-///
-/// No padding and no invalid values.
-pub unsafe trait Plain {}
-
-// SAFETY: numbers and arrays of them.
-unsafe impl Plain for u8 {}
-// SAFETY: as above.
-unsafe impl Plain for u16 {}
-// SAFETY: as above.
-unsafe impl Plain for u32 {}
-// SAFETY: as above.
-unsafe impl Plain for u64 {}
-// SAFETY: as above.
-unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
-
-/// Reads a pointer at `base + offset`.
-#[inline(always)]
-pub fn read_ptr(base: Ptr, offset: u32) -> Ptr {
-    read::<u64>(base, offset) as Ptr
-}
+pub use crate::memory::{Ptr, copy, load, read, read_ptr};
 
 /// What is cached per CPU to turn a per-CPU pointer into this CPU's address.
 #[repr(C)]
@@ -157,21 +91,6 @@ pub fn is_unaccepted(sk: Ptr) -> bool {
         bit => (read::<u64>(sk, SK_FLAGS.load()) >> (bit & 63)) & 1,
     };
     read::<u64>(sk, SK_SOCKET.load()) == 0 && dead == 0
-}
-
-/// Copies `N` bytes at `base + offset` to `to`; zeroes when they cannot be read.
-#[inline(always)]
-pub fn copy<const N: usize>(base: Ptr, offset: u32, to: *mut [u8; N]) {
-    if offset != ABSENT {
-        // SAFETY: `to` is a field of a record at hand; the helper checks the source itself.
-        unsafe {
-            generated::bpf_probe_read_kernel(
-                to.cast::<c_void>(),
-                N as u32,
-                base.byte_add(offset as usize),
-            );
-        }
-    }
 }
 
 const ETH_P_IP: u16 = 0x0800;

@@ -13,6 +13,7 @@ mod config;
 mod emit;
 mod frame;
 mod kernel;
+mod memory;
 mod mib;
 mod notice;
 mod probes;

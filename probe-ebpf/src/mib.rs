@@ -10,9 +10,11 @@ use probe_common::{ABSENT, counter};
 use crate::{
     config,
     kernel::{self, Ptr},
+    memory,
 };
 
-/// All counters at one moment: each reading of what lies near each other, one after the other.
+/// All counters at one moment: where programs may load from any address each by itself, a word for a slot; elsewhere what
+/// lies near each other together, each reading one after the other.
 #[repr(C)]
 pub struct Reading {
     words: [u64; counter::WORDS],
@@ -22,6 +24,16 @@ impl Reading {
     /// Reads this CPU's `struct linux_mib`.
     #[inline(always)]
     pub fn take(&mut self, mib: Ptr) {
+        if config::HAVE_CAST.load() == 1 {
+            let mib = memory::cast(mib);
+            let mut slot = 0;
+            while slot < counter::SLOTS {
+                // SAFETY: it was cast.
+                self.words[slot] = unsafe { counter_of(mib, slot) };
+                slot += 1;
+            }
+            return;
+        }
         let mut first = 0;
         while kept(&mut first) < counter::SLOTS * counter::READING {
             let number = |n| config::item(&config::READINGS, first + n);
@@ -39,14 +51,26 @@ impl Reading {
         }
     }
 
-    /// Whether anything moved at all, what lies between the counters included.
+    /// Whether a decisive counter has moved since `self`; what may have been read for it is left in `after`.
     #[inline(always)]
-    pub fn differs(&self, before: &Self) -> bool {
+    pub fn has_moved(&self, mib: Ptr, after: &mut Self) -> bool {
         let mut differences = 0;
-        let mut word = 0;
-        while word < counter::WORDS {
-            differences |= self.words[word] ^ before.words[word];
-            word += 1;
+        if config::HAVE_CAST.load() == 1 {
+            let mib = memory::cast(mib);
+            let mut slot = 0;
+            while slot < counter::DECISIVE {
+                // SAFETY: it was cast.
+                differences |= self.words[slot] ^ unsafe { counter_of(mib, slot) };
+                slot += 1;
+            }
+        } else {
+            // What lies between the counters as well.
+            after.take(mib);
+            let mut word = 0;
+            while word < counter::WORDS {
+                differences |= self.words[word] ^ after.words[word];
+                word += 1;
+            }
         }
         differences != 0
     }
@@ -60,6 +84,20 @@ impl Reading {
         }
         // SAFETY: within the array.
         unsafe { *self.words.as_ptr().add(word) }
+    }
+}
+
+/// The counter of a slot; 0 where this kernel does not have it.
+///
+/// # Safety
+///
+/// `mib` must come from [`memory::cast`].
+#[inline(always)]
+unsafe fn counter_of(mib: Ptr, slot: usize) -> u64 {
+    match config::item(&config::MIB_OFFSET, slot) {
+        ABSENT => 0,
+        // SAFETY: the caller's word.
+        offset => unsafe { memory::load(mib, offset) },
     }
 }
 

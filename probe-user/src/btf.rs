@@ -245,18 +245,28 @@ impl Btf {
     }
 
     fn string(&self, name: u32) -> String {
+        String::from_utf8_lossy(self.name_bytes(name)).into_owned()
+    }
+
+    /// A name, as far as it may be long.
+    fn name_bytes(&self, name: u32) -> &[u8] {
         let rest = self
             .bytes
             .get(self.strings + name as usize..self.strings_end)
             .unwrap_or_default();
         let rest = &rest[..rest.len().min(MAX_NAME_BYTES)];
         let len = rest.iter().position(|b| *b == 0).unwrap_or(rest.len());
-        String::from_utf8_lossy(&rest[..len]).into_owned()
+        &rest[..len]
+    }
+
+    /// The id of the function of this name.
+    pub fn function(&self, name: &str) -> Option<u32> {
+        self.find(FUNC, name)
     }
 
     /// Whether the kernel has a function of this name.
     pub fn has_function(&self, name: &str) -> bool {
-        self.find(FUNC, name).is_some()
+        self.function(name).is_some()
     }
 
     /// How many arguments the function has.
@@ -268,27 +278,36 @@ impl Btf {
             .ok_or_else(|| BtfError::Missing(format!("function {name}")))
     }
 
-    /// The same ids, of which functions and typedefs keep their names, and all else is left out: what a loader
-    /// looks up, in a fraction of the memory.
-    pub fn outline(&self) -> Vec<u8> {
+    /// The same ids, of which the functions and typedefs that are kept have their names, and all else is left out: what
+    /// a loader looks up, in a fraction of the memory.
+    pub fn outline(&self, keep: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         const TYPE: usize = 12;
-        let strings = self.bytes.get(self.strings..self.strings_end);
-        let strings = strings.unwrap_or_default();
         let types_len = (self.types.len() - 1) * TYPE;
-        let mut outline = Vec::with_capacity(HEADER + types_len + strings.len());
+        let mut types = Vec::with_capacity(types_len);
+        // An empty name is at 0.
+        let mut strings = vec![0];
+        for (_, this) in self.iter() {
+            let name = self.name_bytes(this.name);
+            let is_kept = matches!(this.kind, FUNC | TYPEDEF) && keep(name);
+            let (at, kind) = if is_kept {
+                (strings.len() as u32, this.kind)
+            } else {
+                (0, FWD)
+            };
+            if is_kept {
+                strings.extend(name);
+                strings.push(0);
+            }
+            let words = [at, kind << 24, 0];
+            types.extend(words.into_iter().flat_map(u32::to_le_bytes));
+        }
         let version_and_flags: [u8; 2] = [1, 0];
+        let mut outline = Vec::with_capacity(HEADER + types.len() + strings.len());
         outline.extend(MAGIC.to_le_bytes());
         outline.extend(version_and_flags);
-        let sizes = [HEADER, 0, types_len, types_len, strings.len()];
+        let sizes = [HEADER, 0, types.len(), types.len(), strings.len()];
         outline.extend(sizes.into_iter().flat_map(|n| (n as u32).to_le_bytes()));
-        for (_, this) in self.iter() {
-            let (name, kind) = match this.kind {
-                FUNC | TYPEDEF => (this.name, this.kind),
-                _ => (0, FWD),
-            };
-            let words = [name, kind << 24, 0];
-            outline.extend(words.into_iter().flat_map(u32::to_le_bytes));
-        }
+        outline.extend(types);
         outline.extend(strings);
         outline
     }

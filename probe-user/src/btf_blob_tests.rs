@@ -128,14 +128,18 @@ fn all_kinds_are_read_back() {
 #[test]
 fn outline_keeps_the_ids_of_names() {
     let btf = kinds().parse();
-    let outline = Btf::parse(btf.outline()).expect("well-formed");
+    let bytes = btf.outline(|name| name != b"inner_t");
+    let outline = Btf::parse(bytes.clone()).expect("well-formed");
     assert_eq!(outline.types.len(), btf.types.len());
-    for (kind, name) in [(FUNC, "f"), (TYPEDEF, "btf_trace_t"), (TYPEDEF, "inner_t")] {
+    for (kind, name) in [(FUNC, "f"), (TYPEDEF, "btf_trace_t")] {
         assert!(btf.find(kind, name).is_some(), "{name}");
         assert_eq!(outline.find(kind, name), btf.find(kind, name), "{name}");
     }
-    assert_eq!(outline.find(STRUCT, "outer"), None);
-    assert!(aya::Btf::parse(&btf.outline(), aya::Endianness::default()).is_ok());
+    for (kind, name) in [(STRUCT, "outer"), (TYPEDEF, "inner_t")] {
+        assert!(btf.find(kind, name).is_some(), "{name}");
+        assert_eq!(outline.find(kind, name), None, "{name}");
+    }
+    assert!(aya::Btf::parse(&bytes, aya::Endianness::default()).is_ok());
 }
 
 #[test]

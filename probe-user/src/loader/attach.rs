@@ -32,6 +32,18 @@ const ACCEPT: &str = "inet_csk_accept";
 const DROPS: &str = "kfree_skb";
 const NO_SOCKET: &str = "kfree_skb (no socket)";
 
+/// Whether a hook is looked up in the kernel's BTF by this name.
+pub(super) fn is_looked_up(name: &[u8]) -> bool {
+    let mut functions = FUNCTIONS.iter().map(|(name, _)| *name);
+    let others = [REQUEST_TIMER, ACCEPT];
+    name.starts_with(b"btf_trace_")
+        || functions.any(|function| function.as_bytes() == name)
+        || others
+            .iter()
+            .chain(&SEND_RESET)
+            .any(|other| other.as_bytes() == name)
+}
+
 /// One way in that was tried.
 #[derive(Clone, Debug)]
 pub struct Trial {

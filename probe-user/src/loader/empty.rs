@@ -2,7 +2,7 @@
 //! every SYN to a listener comes by: what a benchmark takes off.
 
 use aya::{
-    Ebpf, EbpfLoader,
+    Btf, Ebpf, Endianness,
     programs::{
         BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, FEntry, FExit, KProbe,
         RawTracePoint,
@@ -10,10 +10,11 @@ use aya::{
 };
 
 use super::{
-    LoadError, OBJECT, object_error,
-    programs::{kernel_btf, program, short},
+    LoadError, OBJECT, attach, object_error,
+    programs::{in_short, program, short},
+    rootless,
 };
-use crate::inspect::cgroup;
+use crate::{btf, inspect::cgroup};
 
 const FUNCTION: &str = "tcp_conn_request";
 const TRACEPOINT: &str = "consume_skb";
@@ -69,11 +70,17 @@ const KINDS: [(&str, Attach); 7] = [
 
 impl Empty {
     pub fn attach() -> Result<Self, LoadError> {
-        let mut ebpf = EbpfLoader::new().load(OBJECT).map_err(object_error)?;
+        let mut ebpf = rootless::loader().load(OBJECT).map_err(object_error)?;
         let taken = KINDS.iter().filter(|(_, attach)| attach(&mut ebpf).is_ok());
         Ok(Self {
             kinds: taken.map(|(kind, _)| *kind).collect(),
             _ebpf: ebpf,
         })
     }
+}
+
+fn kernel_btf() -> Result<Btf, String> {
+    let btf = btf::Btf::of_kernel().map_err(|error| in_short(&error))?;
+    Btf::parse(&btf.outline(attach::is_looked_up), Endianness::default())
+        .map_err(|error| in_short(&error))
 }

@@ -242,6 +242,12 @@ impl Layout {
         Ok(this)
     }
 
+    /// Programs may load from any address: each counter is read by itself, into the word of its slot.
+    pub fn have_cast(&mut self) {
+        self.globals.push(("HAVE_CAST", 1));
+        self.readings.words = std::array::from_fn(|slot| slot as u32);
+    }
+
     /// Hands it all to the object.
     pub fn fill<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
         for (name, value) in &self.globals {

@@ -6,6 +6,7 @@
 //! does not is kept with the kernel's own words.
 
 mod attach;
+mod cast;
 mod counts;
 #[cfg(feature = "log")]
 mod debug;
@@ -21,18 +22,20 @@ mod looks;
 mod privilege;
 mod programs;
 mod readings;
+mod rootless;
 mod skips;
 mod stats;
 mod wanted;
 
 use std::{
+    borrow::Cow,
     fmt,
     num::NonZeroU32,
     os::fd::{AsRawFd, RawFd},
     str::FromStr,
 };
 
-use aya::{Ebpf, EbpfLoader, include_bytes_aligned, maps::RingBuf};
+use aya::{Ebpf, include_bytes_aligned, maps::RingBuf};
 use probe_common::REFUSED_AT_MOST;
 use thiserror::Error;
 
@@ -158,6 +161,34 @@ fn object_error(error: aya::EbpfError) -> LoadError {
 
 static OBJECT: &[u8] = include_bytes_aligned!(env!("WHYDROP_OBJECT"));
 
+/// What loading takes from this kernel's BTF, which is gone by then.
+struct Fitted {
+    layout: Layout,
+    /// For what this kernel lets programs do.
+    object: Cow<'static, [u8]>,
+    /// What aya looks up.
+    outline: Vec<u8>,
+}
+
+impl Fitted {
+    fn to_this_kernel() -> Result<Self, LoadError> {
+        let btf = Btf::of_kernel()?;
+        let mut layout = Layout::of(&btf)?;
+        let object = match cast::function(&btf) {
+            Some(function) => {
+                layout.have_cast();
+                cast::with_calls(OBJECT, function).into()
+            }
+            None => OBJECT.into(),
+        };
+        Ok(Self {
+            layout,
+            object,
+            outline: btf.outline(attach::is_looked_up),
+        })
+    }
+}
+
 /// Gives the kernel back what loading took and nothing needs any more: this C library keeps most of it (16 MB of the 30 left on 6.18).
 fn give_back_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -194,9 +225,10 @@ impl Probe {
         if !missing.is_empty() {
             return Err(LoadError::Privilege(missing));
         }
-        let layout = Layout::of(&Btf::of_kernel()?)?;
+        let fitted = Fitted::to_this_kernel()?;
+        let layout = fitted.layout;
         let all_events = u32::from(request.all_events);
-        let mut loader = EbpfLoader::new();
+        let mut loader = rootless::loader();
         loader.map_max_entries("EVENTS", request.ring_bytes);
         layout.fill(&mut loader);
         let detail = request.detail_per_second.map_or(0, NonZeroU32::get);
@@ -213,16 +245,20 @@ impl Probe {
         let only_netns = request.netns.unwrap_or(0);
         loader.override_global("ONLY_LISTENERS", &only_listeners, true);
         loader.override_global("ONLY_NETNS", &only_netns, true);
-        let mut ebpf = loader.load(OBJECT).map_err(object_error)?;
-        // It holds the kernel's BTF in a form that takes more memory than all the rest.
+        let mut ebpf = loader.load(&fitted.object).map_err(object_error)?;
         drop(loader);
+        drop(fitted.object);
         if only_listeners == 1 {
             wanted::fill(&mut ebpf, &request.listeners).map_err(LoadError::Object)?;
         }
         // Its map has to be there, and to stay, before the programs that use it are loaded.
         #[cfg(feature = "log")]
         let debug_lines = debug::begin(&mut ebpf).map_err(LoadError::Object)?;
-        let hooks = attach::all(&mut Attacher::new(&mut ebpf), request.tier, &layout)?;
+        let hooks = attach::all(
+            &mut Attacher::new(&mut ebpf, &fitted.outline),
+            request.tier,
+            &layout,
+        )?;
         let blind = attach::blind(&hooks, &layout);
         let mut absent = layout.absent;
         absent.extend(hooks.iter().filter_map(|hook| hook.unseen.clone()));
@@ -257,11 +293,12 @@ impl Probe {
     pub fn try_everything() -> Result<Vec<HookReport>, LoadError> {
         let mut reports = Vec::new();
         for tier in [Tier::Trampoline, Tier::Kprobe, Tier::Cgroup] {
-            let layout = Layout::of(&Btf::of_kernel()?)?;
-            let mut loader = EbpfLoader::new();
+            let fitted = Fitted::to_this_kernel()?;
+            let layout = fitted.layout;
+            let mut loader = rootless::loader();
             layout.fill(&mut loader);
-            let mut ebpf = loader.load(OBJECT).map_err(object_error)?;
-            let mut attacher = Attacher::new(&mut ebpf);
+            let mut ebpf = loader.load(&fitted.object).map_err(object_error)?;
+            let mut attacher = Attacher::new(&mut ebpf, &fitted.outline);
             reports.extend(attach::try_tier(&mut attacher, tier));
             if tier == Tier::Cgroup {
                 reports.extend(attach::notices(&mut attacher, None, &layout));

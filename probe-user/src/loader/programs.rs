@@ -15,7 +15,7 @@ use aya::{
 };
 
 use super::skips;
-use crate::{btf, inspect::cgroup};
+use crate::inspect::cgroup;
 
 /// What the name of a program's second copy ends with.
 pub(super) const COPY: &str = "_again";
@@ -24,6 +24,7 @@ pub(super) const COPY: &str = "_again";
 /// aya looks up: parsed when a typed program is first tried, and gone with this value.
 pub(super) struct Attacher<'a> {
     ebpf: &'a mut Ebpf,
+    outline: &'a [u8],
     btf: OnceCell<Result<Btf, String>>,
 }
 
@@ -74,16 +75,17 @@ pub(super) fn short<T>(result: Result<T, ProgramError>) -> Result<T, String> {
 }
 
 impl<'a> Attacher<'a> {
-    pub(super) fn new(ebpf: &'a mut Ebpf) -> Self {
+    pub(super) fn new(ebpf: &'a mut Ebpf, outline: &'a [u8]) -> Self {
         Self {
             ebpf,
+            outline,
             btf: OnceCell::new(),
         }
     }
 
     /// fentry and fexit around a function.
     pub(super) fn trampoline(&mut self, function: &str) -> Result<(), String> {
-        let btf = parsed(&self.btf)?;
+        let btf = parsed(&self.btf, self.outline)?;
         let exit: &mut FExit = program(self.ebpf, &format!("fexit_{function}"))?;
         short(exit.load(function, btf))?;
         let exit_link = short(exit.attach())?;
@@ -141,7 +143,7 @@ impl<'a> Attacher<'a> {
     }
 
     pub(super) fn typed(&mut self, name: &str, tracepoint: &str) -> Result<(), String> {
-        let btf = parsed(&self.btf)?;
+        let btf = parsed(&self.btf, self.outline)?;
         let attach = |ebpf: &mut Ebpf, name: &str| {
             let typed: &mut BtfTracePoint = program(ebpf, name)?;
             short(typed.load(tracepoint, btf))?;
@@ -152,7 +154,7 @@ impl<'a> Attacher<'a> {
 
     /// fentry at a function.
     pub(super) fn fentry(&mut self, function: &str) -> Result<(), String> {
-        let btf = parsed(&self.btf)?;
+        let btf = parsed(&self.btf, self.outline)?;
         let entry: &mut FEntry = program(self.ebpf, &format!("fentry_{function}"))?;
         short(entry.load(function, btf))?;
         short(entry.attach()).map(drop)
@@ -160,7 +162,7 @@ impl<'a> Attacher<'a> {
 
     /// fexit of a function.
     pub(super) fn fexit(&mut self, function: &str) -> Result<(), String> {
-        let btf = parsed(&self.btf)?;
+        let btf = parsed(&self.btf, self.outline)?;
         let attach = |ebpf: &mut Ebpf, name: &str| {
             let exit: &mut FExit = program(ebpf, name)?;
             short(exit.load(function, btf))?;
@@ -220,12 +222,7 @@ fn with_copy(
     attached
 }
 
-fn parsed(cell: &OnceCell<Result<Btf, String>>) -> Result<&Btf, String> {
-    cell.get_or_init(kernel_btf).as_ref().map_err(Clone::clone)
-}
-
-/// The kernel's BTF, as much of it as aya looks up.
-pub(super) fn kernel_btf() -> Result<Btf, String> {
-    let btf = btf::Btf::of_kernel().map_err(|error| in_short(&error))?;
-    Btf::parse(&btf.outline(), Endianness::default()).map_err(|error| in_short(&error))
+fn parsed<'a>(cell: &'a OnceCell<Result<Btf, String>>, outline: &[u8]) -> Result<&'a Btf, String> {
+    let parse = || Btf::parse(outline, Endianness::default()).map_err(|error| in_short(&error));
+    cell.get_or_init(parse).as_ref().map_err(Clone::clone)
 }

@@ -15,12 +15,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use rustix::event::{Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
+use whydrop_tests::deadline;
 use whydrop_tests::family::Family;
 use whydrop_tests::flood::clients;
 use whydrop_tests::listener::Listener;
 use whydrop_tests::ping;
 use whydrop_tests::process;
 use whydrop_tests::programs::{self, Cost, Costs};
+use whydrop_tests::requests;
 use whydrop_tests::segment::{ACK, SYN, Segment};
 use whydrop_tests::whydrop::{Watch, Whydrop, binary, forced_tier};
 use whydrop_tests::wire::Wire;
@@ -33,7 +35,7 @@ const AT_ONCE: usize = 256;
 /// All of a round fit into it: what is measured are hooks, not who reads.
 const RING: &str = "16777216";
 /// More than are sent, so that each finds room.
-const MOST_REQUESTS: i32 = 60_000;
+const MOST_REQUESTS: i32 = 4 * PACKETS as i32;
 
 /// Programs that do nothing, which end when this does.
 struct Empty {
@@ -81,8 +83,15 @@ fn empty_of(program: &str) -> &'static str {
     }
 }
 
-/// Sends these again and again, and says what each program cost.
-fn measure(path: &str, wire: &Wire, packets: &[Vec<u8>], events_each: usize) -> Result<()> {
+/// Sends these again and again, and says what each program cost. After each round `settle` makes everything as it was before
+/// it; the first one does not count: what it finds for the first time is known later.
+fn measure(
+    path: &str,
+    wire: &Wire,
+    packets: &[Vec<u8>],
+    events_each: usize,
+    settle: impl Fn() -> Result<()>,
+) -> Result<()> {
     let _counting = programs::count()?;
     let empty = Empty::attach()?;
     let watch = Watch::new().args(["--detail=all", "--ring-bytes", RING]);
@@ -94,7 +103,7 @@ fn measure(path: &str, wire: &Wire, packets: &[Vec<u8>], events_each: usize) -> 
     };
     let mut rounds: Vec<Costs> = Vec::new();
     let mut packets = packets.iter().cycle();
-    for _ in 0..ROUNDS {
+    for _ in 0..=ROUNDS {
         let before = costs()?;
         for _ in 0..PACKETS / AT_ONCE {
             for packet in packets.by_ref().take(AT_ONCE) {
@@ -109,7 +118,9 @@ fn measure(path: &str, wire: &Wire, packets: &[Vec<u8>], events_each: usize) -> 
         });
         rounds.push(moved.collect());
         whydrop.wait_events(events_each * rounds.len() * PACKETS, "events", |_| true)?;
+        settle()?;
     }
+    rounds.remove(0);
     let stopped = whydrop.stop()?;
     stopped.ended_well()?;
     ensure!(
@@ -148,6 +159,10 @@ fn middle(mut all: Vec<f64>) -> f64 {
     all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+fn nothing() -> Result<()> {
+    Ok(())
+}
+
 fn syns(to: &Listener) -> Vec<Vec<u8>> {
     syns_of(clients(64, 160), to)
 }
@@ -167,7 +182,7 @@ fn packets_of_a_connection() -> Result<()> {
     let _accepted = listener.accept()?.context("nobody to accept")?;
     let (seq, ack) = (peer.isn.wrapping_add(1), peer.server_isn.wrapping_add(1));
     let again = Segment::new(peer.client, peer.server, ACK, seq, ack).encode();
-    measure("elsewhere", &wire, &[again], 0)
+    measure("elsewhere", &wire, &[again], 0, nothing)
 }
 
 /// Whatever else comes in and is freed: the packet itself, and the answer when it was read.
@@ -175,7 +190,7 @@ fn packets_of_a_connection() -> Result<()> {
 #[ignore = "prints figures"]
 fn packets_of_others() -> Result<()> {
     let wire = Wire::new()?;
-    measure("freed", &wire, &[ping::request(0)], 0)
+    measure("freed", &wire, &[ping::request(0)], 0, nothing)
 }
 
 /// Each becomes a request that waits for the client: no counter of a listener moves.
@@ -189,8 +204,12 @@ fn syns_that_are_taken() -> Result<()> {
     // A request that nobody completes ends where its SYN-ACK would be sent again.
     wire.netns().sysctl("net/ipv4/tcp_synack_retries", "0")?;
     let listener = Listener::new(wire.netns(), Family::V4.bind(), MOST_REQUESTS)?;
-    let clients = clients(64, (ROUNDS * PACKETS / 64) as u16);
-    measure("taken", &wire, &syns_of(clients, &listener), 0)
+    let syns = syns_of(clients(64, (PACKETS / 64) as u16), &listener);
+    measure("taken", &wire, &syns, 0, || {
+        deadline::wait_until("the end of all requests", deadline::soon(), || {
+            Ok(requests::half_open(wire.netns(), listener.port())? == 0)
+        })
+    })
 }
 
 #[test]
@@ -198,7 +217,7 @@ fn syns_that_are_taken() -> Result<()> {
 fn syns_that_are_refused() -> Result<()> {
     let wire = Wire::new()?;
     let listener = wire.full_listener()?;
-    measure("refused", &wire, &syns(&listener), 1)
+    measure("refused", &wire, &syns(&listener), 1, nothing)
 }
 
 const STARTS: usize = 5;

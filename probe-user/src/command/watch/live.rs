@@ -41,6 +41,10 @@ const SAMPLE_TRIES: usize = 20;
 /// Longer than a packet stays inside a listener.
 const UNDER_WAY: Duration = Duration::from_micros(200);
 
+/// How many times its own length a look for namespaces rests: while nothing is refused, and while something is.
+const QUIET_REST: u32 = 2000;
+const BUSY_REST: u32 = 100;
+
 /// The state of one watch.
 pub struct Live<'a> {
     lines: Lines<'a>,
@@ -54,8 +58,27 @@ pub struct Live<'a> {
     warn_percent: Option<u8>,
     /// Of one batch; empty between two.
     seen: Vec<Observation>,
-    /// When namespaces are looked for and reconciled again.
-    reconcile_next: Instant,
+    looks: Looks,
+}
+
+/// When namespaces are looked for and reconciled.
+struct Looks {
+    last: Instant,
+    cost: Duration,
+    /// What the hooks had seen then.
+    sums: HashMap<u32, [u64; counter::SLOTS]>,
+}
+
+impl Looks {
+    /// A host may have thousands of processes and namespaces.
+    fn are_due(&self, now: Instant, sums: &HashMap<u32, [u64; counter::SLOTS]>) -> bool {
+        let rest = if *sums == self.sums {
+            QUIET_REST
+        } else {
+            BUSY_REST
+        };
+        now >= self.last + self.cost * rest
+    }
 }
 
 /// What was taken out of the ring at once.
@@ -132,7 +155,11 @@ impl<'a> Live<'a> {
             reconciler,
             began: Instant::now(),
             seen: Vec::new(),
-            reconcile_next: Instant::now(),
+            looks: Looks {
+                last: Instant::now(),
+                cost: Duration::ZERO,
+                sums: HashMap::new(),
+            },
         }
     }
 
@@ -292,10 +319,10 @@ impl<'a> Live<'a> {
     }
 
     /// Looks for namespaces, remembers their counters (so that one that ends is not forgotten), and
-    /// tells what no hook saw; at most a hundredth of the time, since a host may have thousands.
+    /// tells what no hook saw.
     fn reconcile(&mut self, probe: &Probe) {
         let began = Instant::now();
-        if began < self.reconcile_next {
+        if !self.looks.are_due(began, &probe.counts().sums()) {
             return;
         }
         self.enricher.registry.refresh();
@@ -314,7 +341,11 @@ impl<'a> Live<'a> {
                 self.tell(&Line::Residual(&residual));
             }
         }
-        self.reconcile_next = began + began.elapsed() * 100;
+        self.looks = Looks {
+            last: began,
+            cost: began.elapsed(),
+            sums: after,
+        };
     }
 
     /// The last sample, the rest of the ring, and the summary.

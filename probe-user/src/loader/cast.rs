@@ -1,0 +1,129 @@
+//! Loads from any address, where this kernel lets programs do that: the kernel side's calls of `bpf_rdonly_cast` are
+//! given the function's number, which aya 0.14 cannot. Whether the kernel agrees is found out by trying.
+
+use std::{io, ptr};
+
+use probe_common::CAST_CALL;
+
+use crate::btf::Btf;
+
+/// The kernel's function (kernel/bpf/helpers.c, since 6.2; for the type `void` since 6.17).
+const FUNCTION: &str = "bpf_rdonly_cast";
+
+/// Types of programs that call it (`enum bpf_prog_type`): if these may, typed tracepoints and trampolines may, since the
+/// function is for all (kernel/bpf/helpers.c:common_kfunc_set).
+const KPROBE: u32 = 2;
+const CGROUP_SKB: u32 = 8;
+const RAW_TRACEPOINT: u32 = 17;
+
+const BPF_PROG_LOAD: libc::c_int = 5;
+
+/// `struct bpf_insn`: a number of eight bytes here, the first byte lowest.
+const fn instruction(code: u8, registers: u8, offset: i16, immediate: i32) -> u64 {
+    code as u64
+        | (registers as u64) << 8
+        | (offset as u16 as u64) << 16
+        | (immediate as u32 as u64) << 32
+}
+
+const CALL: u8 = 0x85;
+/// As a source register: what is called is a function of the kernel, by its id (include/uapi/linux/bpf.h:BPF_PSEUDO_KFUNC_CALL).
+const OF_THE_KERNEL: u8 = 2 << 4;
+
+/// Its id, where programs may call it for `void` and load from what it returns.
+pub(super) fn function(btf: &Btf) -> Option<u32> {
+    let id = btf.function(FUNCTION)?;
+    let may = |kind: &u32| may_load_anywhere(*kind, id).is_ok();
+    [KPROBE, CGROUP_SKB, RAW_TRACEPOINT]
+        .iter()
+        .all(may)
+        .then_some(id)
+}
+
+/// The object with its calls made ones of this function.
+pub(super) fn with_calls(object: &[u8], function: u32) -> Vec<u8> {
+    let placeholder = instruction(CALL, 0, 0, CAST_CALL).to_le_bytes();
+    let call = instruction(CALL, OF_THE_KERNEL, 0, function as i32).to_le_bytes();
+    let mut object = object.to_vec();
+    // Instructions lie at multiples of eight.
+    for (at, _) in object
+        .clone()
+        .chunks_exact(8)
+        .enumerate()
+        .filter(|(_, bytes)| *bytes == placeholder)
+    {
+        object[at * 8..][..8].copy_from_slice(&call);
+    }
+    object
+}
+
+/// Has the kernel verify a program that loads from address 0, and lets go of it.
+fn may_load_anywhere(kind: u32, function: u32) -> io::Result<()> {
+    /// The first fields of the attributes of BPF_PROG_LOAD (include/uapi/linux/bpf.h).
+    #[repr(C)]
+    struct Attributes {
+        kind: u32,
+        instructions: u32,
+        at: u64,
+        license: u64,
+        log_level: u32,
+        log_size: u32,
+        log: u64,
+    }
+    let instructions = [
+        // r1 = 0; r2 = 0; r0 = cast(r1, r2); r0 = *(u64 *)(r0 + 0); r0 = 1; exit
+        instruction(0xb7, 1, 0, 0),
+        instruction(0xb7, 2, 0, 0),
+        instruction(CALL, OF_THE_KERNEL, 0, function as i32),
+        instruction(0x79, 0, 0, 0),
+        instruction(0xb7, 0, 0, 1),
+        instruction(0x95, 0, 0, 0),
+    ];
+    let attributes = Attributes {
+        kind,
+        instructions: instructions.len() as u32,
+        at: instructions.as_ptr() as u64,
+        license: c"GPL".as_ptr() as u64,
+        log_level: 0,
+        log_size: 0,
+        log: ptr::null::<u8>() as u64,
+    };
+    // SAFETY: the attributes and what they point to live for the call, and their size is given.
+    let program = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            BPF_PROG_LOAD,
+            &raw const attributes,
+            size_of::<Attributes>(),
+        )
+    };
+    if program < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a new descriptor that nobody else knows of.
+    unsafe { libc::close(program as libc::c_int) };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_calls_at_their_places_are_changed() {
+        let call = instruction(CALL, 0, 0, CAST_CALL).to_le_bytes();
+        let mut object = [0; 40];
+        object[8..16].copy_from_slice(&call);
+        object[20..28].copy_from_slice(&call);
+        let changed = with_calls(&object, 0x1234);
+        assert_eq!(changed[8..16], [CALL, 0x20, 0, 0, 0x34, 0x12, 0, 0]);
+        object[8..16].copy_from_slice(&changed[8..16]);
+        assert_eq!(changed, object);
+    }
+
+    #[test]
+    fn the_object_has_calls() {
+        let changed = with_calls(super::super::OBJECT, 1);
+        assert_ne!(changed, super::super::OBJECT);
+    }
+}
