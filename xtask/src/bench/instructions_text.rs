@@ -13,7 +13,7 @@ const INTRODUCTION: &str = "\
 Counted in virtual machines, where one instruction is one tick of the clock, so the figures are the same on any machine: a
 packet's own, from write(2) on a TUN device until TCP has decided and the hooks are done; and those of the whole machine,
 with everything that tells of it until nobody has anything to do any more. Above the same without a tracer. Lines are of all
-packets that were refused.
+packets that were refused. 7.2 does not tell how long its processor had nothing to do: there the machine's are those of tasks.
 
 bpftrace runs scripts that print the time, both addresses, the queue and the name of a process
 ([drops-fentry.bt](../xtask/src/bench/drops-fentry.bt), [drops-kprobe.bt](../xtask/src/bench/drops-kprobe.bt)); whydrop may
@@ -115,28 +115,39 @@ fn find<'a>(
 
 fn above(instructions: &Instructions, figure: Option<&Figure>) -> String {
     let above = figure.and_then(|figure| instructions.above(figure));
-    above.map_or_else(|| "-".to_owned(), |above| format!("{above:.0}"))
+    // No figure is less than nothing by less than one.
+    above.map_or_else(
+        || "-".to_owned(),
+        |above| format!("{}", above.round() as i64),
+    )
 }
 
-/// Only whydrop has a bar.
+/// Only whydrop has a bar, and only what has the same lines is a share of them.
 fn judged(instructions: &Instructions, figure: Option<&Figure>) -> String {
-    let share = figure.and_then(|figure| instructions.of_bpftrace(figure));
-    let is_ours = figure.is_some_and(|figure| TIERS.contains(&figure.tracer.as_str()));
-    let verdict = match share {
-        Some(share) if is_ours && share <= SHARE => "held",
-        Some(_) if is_ours => "**missed**",
-        _ => "",
+    let above = above(instructions, figure);
+    let figure = figure.filter(|figure| has_lines(&figure.tracer));
+    let share = figure.and_then(|figure| Some((figure, instructions.of_bpftrace(figure)?)));
+    let Some((figure, share)) = share else {
+        return format!("{above} | | ");
     };
-    let share = share.map_or_else(|| "-".to_owned(), |share| format!("{share:.2}"));
-    format!("{} | {share} | {verdict}", above(instructions, figure))
+    let verdict = match TIERS.contains(&figure.tracer.as_str()) {
+        true if share <= SHARE => "held",
+        true => "**missed**",
+        false => "",
+    };
+    format!("{above} | {share:.2} | {verdict}")
 }
 
-/// Those that print a line for each are lost where one is missing.
+/// Whether it prints one for each that is refused.
+fn has_lines(tracer: &str) -> bool {
+    TIERS.contains(&tracer) || BPFTRACE.contains(&tracer)
+}
+
 fn lines(tracer: &str, figures: &[Option<&Figure>]) -> String {
     let figures = figures.iter().flatten();
     let packets: usize = figures.clone().map(|figure| figure.packets).sum();
     let lines: usize = figures.map(|figure| figure.lines).sum();
-    if lines != packets && TIERS.iter().chain(&BPFTRACE).any(|name| *name == tracer) {
+    if lines != packets && has_lines(tracer) {
         format!("**{lines} of {packets}**")
     } else {
         format!("{lines} of {packets}")
@@ -160,7 +171,7 @@ mod tests {
     fn whydrop_has_a_bar_and_lost_lines_are_marked() {
         let text = document(&instructions());
         assert!(text.contains(
-            "| 6.12 | whydrop, trampoline | 1000 | 0.50 | held | - | - |  | - | - |  | 1792 of 1792 |"
+            "| 6.12 | whydrop, trampoline | 1000 | 0.50 | held | - | |  | - | |  | 1792 of 1792 |"
         ));
         assert!(text.contains("| 6.12 | bpftrace, fentry | 2000 | 1.00 |  |"));
         assert!(text.contains("**1700 of 1792** |"));
