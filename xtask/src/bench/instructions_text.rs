@@ -10,14 +10,16 @@ const SHARE: f64 = 0.5;
 const INTRODUCTION: &str = "\
 ## Instructions on other kernels
 
-Counted in virtual machines, where one instruction is one tick of the clock, so the figures are the same on any machine: a
-packet's own, from write(2) on a TUN device until TCP has decided and the hooks are done; and those of the whole machine,
-with everything that tells of it until nobody has anything to do any more. Above the same without a tracer. Lines are of all
-packets that were refused. 7.2 does not tell how long its processor had nothing to do: there the machine's are those of tasks.
+`cargo xtask bench --instructions` counts them in virtual machines, where one instruction is one tick of the clock: figures
+are the same on any machine. A packet's own are those from write(2) on a TUN device until TCP has decided and the hooks are
+done. Those of the whole machine go on until everything is told and nobody has anything to do any more, less those of a
+machine to which no packet comes. Both are above the same without a tracer. What a tracer does once in a while when there is
+something to tell is among them: one by one there are 50 a second. 7.2 does not tell how long its processor had nothing to
+do: there the machine's are those of tasks.
 
 bpftrace runs scripts that print the time, both addresses, the queue and the name of a process
 ([drops-fentry.bt](../xtask/src/bench/drops-fentry.bt), [drops-kprobe.bt](../xtask/src/bench/drops-kprobe.bt)); whydrop may
-take half of what the cheaper one takes.
+take half of what the cheaper one takes. Lines are of all packets that were refused.
 ";
 
 const REFUSED: &str = "
@@ -28,10 +30,10 @@ const REFUSED: &str = "
 ";
 
 const OTHERS: &str = "
-### Other packets, their own
+### Other packets, their own, and a second without any
 
-| kernel | tracer | a packet of a connection | a SYN that is answered | a final ACK that is refused | of bpftrace | | lines |
-|---|---|---:|---:|---:|---:|---|---:|
+| kernel | tracer | a packet of a connection | a SYN that is answered | a final ACK that is refused | of bpftrace | | lines | machine, a second |
+|---|---|---:|---:|---:|---:|---|---:|---:|
 ";
 
 pub fn document(instructions: &Instructions) -> String {
@@ -91,12 +93,14 @@ fn refused(instructions: &Instructions, kernel: &str, tracer: &str) -> String {
 fn others(instructions: &Instructions, kernel: &str, tracer: &str) -> String {
     let find = |path| find(instructions, kernel, tracer, Whose::Packet, path);
     let ack = find("ack");
+    let idle = self::find(instructions, kernel, tracer, Whose::Machine, "idle");
     format!(
-        "{} | {} | {} | {}",
+        "{} | {} | {} | {} | {}",
         above(instructions, find("elsewhere")),
         above(instructions, find("taken")),
         judged(instructions, ack),
-        lines(tracer, &[ack])
+        lines(tracer, &[ack]),
+        above(instructions, idle)
     )
 }
 

@@ -50,6 +50,7 @@ pub fn measure(name: &str, words: Option<&str>, command: Option<Command>) -> Res
     for path in [&paths.elsewhere, &paths.taken, &paths.alone, &paths.refused] {
         measured.packet(&paths, path)?;
     }
+    measured.idle()?;
     measured.machine(&paths, &paths.refused, BURSTS)?;
     measured.machine(&paths, &paths.alone, ALONE)?;
     measured.tracer.map_or(Ok(()), Tracer::stop)
@@ -82,7 +83,7 @@ impl Measured<'_> {
             write(paths, &path.undo)?;
         }
         let packets = ROUNDS * path.packets.len();
-        self.say("packet", path, &rounds, packets, lines)
+        self.say("packet", path.name, &rounds, packets, lines)
     }
 
     /// What the machine does for one, of so many at once and again after a while.
@@ -103,7 +104,14 @@ impl Measured<'_> {
             lines += self.lines(path)?;
             rounds.push((all - nothing) / packets as f64);
         }
-        self.say("machine", path, &rounds, WINDOWS * packets, lines)
+        self.say("machine", path.name, &rounds, WINDOWS * packets, lines)
+    }
+
+    /// What the machine does in a second in which no packet comes.
+    fn idle(&self) -> Result<()> {
+        let windows = (0..WINDOWS).map(|_| Ok(busy(|| Ok(()))? / WINDOW.as_secs_f64()));
+        let windows = windows.collect::<Result<Vec<_>>>()?;
+        self.say("machine", "idle", &windows, 0, 0)
     }
 
     /// About these packets, since the last time.
@@ -117,14 +125,14 @@ impl Measured<'_> {
     fn say(
         &self,
         kind: &str,
-        path: &Path,
+        path: &str,
         rounds: &[f64],
         packets: usize,
         lines: usize,
     ) -> Result<()> {
         let rounds = rounds.iter().map(|figure| format!("{figure:.1}"));
         let rounds = rounds.collect::<Vec<_>>().join(",");
-        let (name, path) = (self.name, path.name);
+        let name = self.name;
         say(format_args!(
             "{kind} {name} {path} {rounds} {packets} {lines}"
         ))

@@ -4,7 +4,7 @@
 //!   interrupts can come between, once for each round, with commas between; and for how many of all packets the tracer had a
 //!   line;
 //! - `BENCH machine <tracer> <path> <instructions> <packets> <lines>`: of the whole machine for a packet until nobody has
-//!   anything to do any more, less those of a machine to which no packet came for as long;
+//!   anything to do any more, less those of a machine to which no packet came for as long; on the path `idle` of a second without packets;
 //! - `BENCH unable <tracer> <why>`.
 //!
 //! What they are with no tracer is `nobody`'s.
