@@ -163,6 +163,13 @@ impl Wire {
         self.unread.borrow_mut().clear();
     }
 
+    /// Reads what has come and forgets it: the kernel answers nothing while its queue to us is full.
+    pub fn empty(&self) -> Result<()> {
+        while self.read(Instant::now())?.is_some() {}
+        self.forget_unread();
+        Ok(())
+    }
+
     fn take(&self, fits: &impl Fn(&Segment) -> bool) -> Option<Segment> {
         let mut unread = self.unread.borrow_mut();
         let at = unread.iter().position(fits)?;

@@ -206,6 +206,11 @@ fn mount_all() {
             note(&format!("mount {at}"), mounted);
         }
     }
+    // Programs name their own descriptors by it.
+    note(
+        "link /dev/fd",
+        std::os::unix::fs::symlink("/proc/self/fd", "/dev/fd"),
+    );
 }
 
 fn loopback_up() -> std::io::Result<()> {

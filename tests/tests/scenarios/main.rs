@@ -9,6 +9,7 @@ mod faults;
 mod filters;
 mod flood;
 mod identity;
+mod instructions;
 mod kernel;
 mod lifecycle;
 mod list;

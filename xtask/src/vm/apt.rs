@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::mirror::Mirror;
+use super::mirror::{self, Mirror};
 use crate::proc;
 
 pub struct Apt {
@@ -47,6 +47,18 @@ impl Apt {
         Ok(apt)
     }
 
+    /// As [`Self::for_suite`], from where this machine gets its packages.
+    pub fn of_this_machine(dir: PathBuf, suite: &str) -> Result<Self> {
+        Self::for_suite(dir, &mirror::of_this_machine()?, suite)
+    }
+
+    /// These packages and all that they need on a machine that has none, each with its version.
+    pub fn with_dependencies(&self, packages: &[&str]) -> Result<Vec<(String, String)>> {
+        let simulate = ["--simulate", "--no-install-recommends", "install"];
+        let plan = proc::capture(self.command("apt-get", &[&simulate, packages].concat()))?;
+        Ok(planned(&plan))
+    }
+
     /// The packages that make up the newest cloud kernel.
     ///
     /// They are found from the meta-package: it depends on the image, which since 7.x depends in turn on the packages
@@ -78,6 +90,21 @@ impl Apt {
         let mut command = self.command("apt-get", &args);
         command.current_dir(into);
         proc::capture(command).map(drop)
+    }
+
+    /// Downloads packages, and leaves what is in them in `into`.
+    pub fn unpack(&self, packages: &[String], into: &Path) -> Result<()> {
+        self.download(packages, into)?;
+        for entry in std::fs::read_dir(into)? {
+            let package = entry?.path();
+            if package.extension().is_some_and(|ext| ext == "deb") {
+                let mut unpack = proc::command("dpkg-deb", ["-x"]);
+                unpack.arg(&package).arg(into);
+                proc::capture(unpack)?;
+                std::fs::remove_file(package)?;
+            }
+        }
+        Ok(())
     }
 
     /// Written as a file, so that a person can repeat a failed command from its error message.
@@ -156,9 +183,27 @@ fn kernel_dependencies(show: &str) -> Vec<String> {
         .collect()
 }
 
+/// `Inst NAME (VERSION …)` is what apt would install.
+fn planned(plan: &str) -> Vec<(String, String)> {
+    let lines = plan.lines().filter_map(|line| line.strip_prefix("Inst "));
+    lines
+        .filter_map(|line| {
+            let (name, rest) = line.split_once(" (")?;
+            let version = rest.split_whitespace().next()?;
+            Some((name.to_owned(), version.to_owned()))
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plan_names_packages_and_versions() {
+        let plan = "Reading package lists...\nInst libc6 (2.43-7 Debian:unstable [amd64]) []\nConf libc6 (2.43-7)\n";
+        assert_eq!(planned(plan), [("libc6".to_owned(), "2.43-7".to_owned())]);
+    }
 
     #[test]
     fn only_the_parts_of_one_kernel_are_followed() {

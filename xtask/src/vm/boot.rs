@@ -11,7 +11,7 @@ use super::initramfs::Initramfs;
 use super::kernel::Kernel;
 use super::mishap::Mishap;
 use super::modules;
-use super::qemu::{End, Vm};
+use super::qemu::{End, Machine, Vm};
 use crate::table::Findings;
 
 /// What every VM of this run is for.
@@ -21,6 +21,7 @@ pub struct Job<'a> {
     /// (place inside, file here)
     pub files: Vec<(String, PathBuf)>,
     pub task: Task,
+    pub machine: Machine,
     pub deadline: Duration,
 }
 
@@ -35,12 +36,17 @@ pub enum Task {
 /// How often a kernel that died before the tests began is booted again.
 const RETRIES: u32 = 2;
 
+/// What a line with a figure of the benchmark has in it.
+const FIGURE: &str = "BENCH ";
+
 /// How one kernel went.
 pub struct Boot {
     pub kernel: &'static str,
     /// (what failed, what it said); empty when all is well.
     pub troubles: Vec<(String, String)>,
     pub findings: Findings,
+    /// Lines of a command that have a figure in them.
+    pub figures: Vec<String>,
 }
 
 /// What the console has told so far, over all boots.
@@ -52,6 +58,7 @@ struct Progress {
     tiers: usize,
     troubles: Vec<(String, String)>,
     findings: Findings,
+    figures: Vec<String>,
 }
 
 /// Boots, and boots again for what is left if the kernel died before the tests began, or later of what QEMU's emulation
@@ -80,7 +87,10 @@ pub fn with_retry(kernel: &Kernel, job: &Job, prefix: bool) -> Boot {
         progress.begin_again();
     }
     let Progress {
-        troubles, findings, ..
+        troubles,
+        findings,
+        figures,
+        ..
     } = progress;
     if !troubles.is_empty() {
         let what: Vec<&str> = troubles.iter().map(|(what, _)| what.as_str()).collect();
@@ -90,6 +100,7 @@ pub fn with_retry(kernel: &Kernel, job: &Job, prefix: bool) -> Boot {
         kernel: name,
         troubles,
         findings,
+        figures,
     }
 }
 
@@ -107,6 +118,7 @@ fn once(
     build_initramfs(kernel, job, &initramfs)?;
     let log = dir.join("console.log");
     let vm = Vm {
+        machine: job.machine,
         image: &kernel.image,
         initramfs: &initramfs,
         append: append(job, progress.tiers),
@@ -117,16 +129,21 @@ fn once(
     let mut console = Console::default();
     let show = matches!(job.task, Task::Run(_));
     let booted = Instant::now();
-    let end = vm.run(|line| match console.line(line) {
-        Some(event) => progress.event(name, event, booted),
-        None if show && progress.ready && !progress.done => {
-            if prefix {
-                println!("{name:<5}| {line}");
-            } else {
-                println!("{line}");
-            }
+    let end = vm.run(|line| {
+        if line.contains(FIGURE) {
+            progress.figures.push(line.to_owned());
         }
-        None => progress.finding(line),
+        match console.line(line) {
+            Some(event) => progress.event(name, event, booted),
+            None if show && progress.ready && !progress.done => {
+                if prefix {
+                    println!("{name:<5}| {line}");
+                } else {
+                    println!("{line}");
+                }
+            }
+            None => progress.finding(line),
+        }
     })?;
     progress.end(&end, job, &console, &log, started);
     Ok(match (progress.done, progress.ready, end) {
@@ -181,6 +198,7 @@ impl Progress {
     /// Forgets how the last boot ended, but not what was done.
     fn begin_again(&mut self) {
         self.ready = false;
+        self.figures.clear();
         self.troubles.pop();
     }
 

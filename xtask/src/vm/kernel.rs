@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::{apt::Apt, mirror};
-use crate::proc;
+use super::apt::Apt;
 
 /// A kernel series by the Debian release that ships it.
 #[derive(Debug, PartialEq, Eq)]
@@ -78,11 +77,7 @@ impl Series {
             "{:<5} fetching the newest cloud kernel of {}",
             self.name, self.suite
         );
-        let apt = Apt::for_suite(
-            vm_dir.join("apt").join(self.name),
-            &mirror::of_this_machine()?,
-            self.suite,
-        )?;
+        let apt = Apt::of_this_machine(vm_dir.join("apt").join(self.name), self.suite)?;
         let packages = apt.newest_kernel()?;
         // Only a complete directory gets the final name, so an interrupted download is not taken for a kernel.
         let partial = dir.with_extension("partial");
@@ -90,16 +85,7 @@ impl Series {
             std::fs::remove_dir_all(&partial)?;
         }
         std::fs::create_dir_all(&partial)?;
-        apt.download(&packages, &partial)?;
-        for package in entries(&partial)?
-            .iter()
-            .filter(|path| path.extension().is_some_and(|ext| ext == "deb"))
-        {
-            let mut unpack = proc::command("dpkg-deb", ["-x"]);
-            unpack.arg(package).arg(&partial);
-            proc::capture(unpack)?;
-            std::fs::remove_file(package)?;
-        }
+        apt.unpack(&packages, &partial)?;
         std::fs::rename(&partial, dir).with_context(|| format!("cannot make {}", dir.display()))
     }
 

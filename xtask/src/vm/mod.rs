@@ -22,8 +22,13 @@ use anyhow::{Context, Result, bail};
 
 use crate::artifacts;
 use crate::table::{self, Place};
+pub use apt::Apt;
 use boot::{Boot, Job, Task};
 use kernel::{Kernel, Series};
+use qemu::Machine;
+
+const DEADLINE: Duration = Duration::from_secs(2400);
+const AT_A_TIME: usize = 2;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -75,13 +80,7 @@ pub fn series() -> impl Iterator<Item = &'static str> {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let series: Vec<&'static Series> = match args.kernels.as_slice() {
-        [] => kernel::ALL.iter().collect(),
-        names => names
-            .iter()
-            .map(|name| Series::find(name))
-            .collect::<Result<_>>()?,
-    };
+    let series = chosen(&args.kernels)?;
     let mut files = artifacts(args.run.is_none())?;
     for file in &args.files {
         files.push(extra_file(file)?);
@@ -91,6 +90,7 @@ pub fn run(args: &Args) -> Result<()> {
         dir: &dir,
         files,
         task: task(args)?,
+        machine: Machine::Fast,
         deadline: Duration::from_secs(args.deadline),
     };
     let (kernels, skipped) = kernels(&series, &job)?;
@@ -102,6 +102,38 @@ pub fn run(args: &Args) -> Result<()> {
         }
     }
     report(boots, &skipped)
+}
+
+/// Runs scenarios that count instructions on these kernels, or all, and returns what each says in lines with a figure. One that
+/// Debian no longer has is left out.
+pub fn count(
+    names: &[String],
+    files: &[(String, PathBuf)],
+    scenarios: &str,
+) -> Result<Vec<(&'static str, Vec<String>)>> {
+    let dir = artifacts::target_dir()?.join("vm");
+    let job = Job {
+        dir: &dir,
+        files: [artifacts(true)?.as_slice(), files].concat(),
+        task: Task::Run(format!(
+            "/bin/scenarios --test-threads=1 --include-ignored {scenarios}"
+        )),
+        machine: Machine::Counting,
+        deadline: DEADLINE,
+    };
+    let (kernels, skipped) = kernels(&chosen(names)?, &job)?;
+    let mut boots = boot_all(kernels, &job, AT_A_TIME);
+    let figures = |boot: &mut Boot| (boot.kernel, std::mem::take(&mut boot.figures));
+    let figures = boots.iter_mut().map(figures).collect();
+    report(boots, &skipped)?;
+    Ok(figures)
+}
+
+fn chosen(names: &[String]) -> Result<Vec<&'static Series>> {
+    match names {
+        [] => Ok(kernel::ALL.iter().collect()),
+        names => names.iter().map(|name| Series::find(name)).collect(),
+    }
 }
 
 /// What goes into every VM, as (place inside, file here). A command of `--run` may do without the tests.

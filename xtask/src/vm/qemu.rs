@@ -24,8 +24,46 @@ pub enum End {
     Deadline,
 }
 
+/// What the VM is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// As fast as emulation gets.
+    Fast,
+    /// One processor whose time is the number of its instructions: one takes a nanosecond, waiting takes none, and rdtsc
+    /// tells the number (QEMU's softmmu/cpus.c:cpus_get_elapsed_ticks). The same work takes the same time again.
+    Counting,
+}
+
+impl Machine {
+    const fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Fast => &["-accel", "tcg,thread=multi", "-smp", "2", "-m", "1G"],
+            // The peers and their compiler lie in memory.
+            Self::Counting => &[
+                "-accel",
+                "tcg,thread=single",
+                "-icount",
+                "shift=0,sleep=off",
+                "-smp",
+                "1",
+                "-m",
+                "3G",
+            ],
+        }
+    }
+
+    /// The time stamp counter stands still while the processor waits, so nobody may take the time from it.
+    const fn append(self) -> &'static str {
+        match self {
+            Self::Fast => "",
+            Self::Counting => "tsc=reliable tsc_early_khz=1000000 ",
+        }
+    }
+}
+
 /// Where one VM comes from and where its console goes.
 pub struct Vm<'a> {
+    pub machine: Machine,
     pub image: &'a Path,
     pub initramfs: &'a Path,
     /// Added to the kernel's command line.
@@ -61,7 +99,8 @@ impl Vm<'_> {
         // A panic, an oops, or a processor that stands still for a minute ends QEMU at once instead of leaving a dead VM
         // until its deadline; a panic prints the stack, which `quiet` would keep back.
         let append = format!(
-            "console=ttyS0 quiet panic=-1 oops=panic softlockup_panic=1 watchdog_thresh=30 {}",
+            "console=ttyS0 quiet panic=-1 oops=panic softlockup_panic=1 watchdog_thresh=30 {}{}",
+            self.machine.append(),
             self.append
         );
         let mut command = Command::new("qemu-system-x86_64");
@@ -69,17 +108,12 @@ impl Vm<'_> {
             .args([
                 "-M",
                 "q35",
-                "-accel",
-                "tcg,thread=multi",
                 "-cpu",
                 // Emulated, a `rep` string instruction goes byte by byte: without these two the kernel copies by words,
                 // and verifies programs in 70 % of the time (5.10, trampoline tier).
                 "max,-erms,-fsrm",
-                "-smp",
-                "2",
-                "-m",
-                "1G",
             ])
+            .args(self.machine.arguments())
             .args([
                 "-nodefaults",
                 "-display",

@@ -1,0 +1,191 @@
+//! The counted instructions as a section for people.
+
+use std::fmt::Write as _;
+
+use super::instructions::{BPFTRACE, Figure, Instructions, TIERS, Whose};
+
+/// Whydrop may take this share of what bpftrace takes for the same line.
+const SHARE: f64 = 0.5;
+
+const INTRODUCTION: &str = "\
+# Instructions
+
+What whydrop and other tracers cost on each kernel. `cargo xtask bench --instructions` counts it in virtual machines, and
+writes this file and instructions.json; nobody types it. There one instruction is one tick of the clock: figures are the
+same on any machine. A packet's own are those from write(2) on a TUN device until TCP has decided and the hooks are
+done. Those of the whole machine go on until everything is told and nobody has anything to do any more, less those of a
+machine to which no packet comes. Both are above the same without a tracer. What a tracer does once in a while when there is
+something to tell is among them: one by one there are 50 a second. 7.2 does not tell how long its processor had nothing to
+do: there the machine's are those of tasks.
+
+bpftrace runs scripts that print the time, both addresses, the queue and the name of a process
+([drops-fentry.bt](../xtask/src/bench/drops-fentry.bt), [drops-kprobe.bt](../xtask/src/bench/drops-kprobe.bt)); whydrop may
+take half of what the cheaper one takes. Lines are of all packets that were refused.
+";
+
+const REFUSED: &str = "
+## A SYN that is refused
+
+| kernel | tracer | its own | of bpftrace | | machine, 256 at once | of bpftrace | | machine, one by one | of bpftrace | | lines |
+|---|---|---:|---:|---|---:|---:|---|---:|---:|---|---:|
+";
+
+const OTHERS: &str = "
+## Other packets, their own, and a second without any
+
+| kernel | tracer | a packet of a connection | a SYN that is answered | a final ACK that is refused | of bpftrace | | lines | machine, a second |
+|---|---|---:|---:|---:|---:|---|---:|---:|
+";
+
+pub fn document(instructions: &Instructions) -> String {
+    let mut text = INTRODUCTION.to_owned();
+    if !instructions.versions.is_empty() {
+        let _ = writeln!(text, "Debian's {}.", instructions.versions.join(", "));
+    }
+    for (heading, row) in [
+        (REFUSED, refused as fn(&Instructions, &str, &str) -> String),
+        (OTHERS, others),
+    ] {
+        text += heading;
+        for kernel in instructions.kernels() {
+            for tracer in instructions.tracers(kernel) {
+                let cells = row(instructions, kernel, tracer);
+                let _ = writeln!(text, "| {kernel} | {} | {cells} |", named(tracer));
+            }
+        }
+    }
+    text += "\ntcpsynbl and tcpdrop are not called for a SYN; tcpretrans is called when this host sends again.\n";
+    if !instructions.unable.is_empty() {
+        text += "\nNot there:\n\n";
+    }
+    for unable in &instructions.unable {
+        let why: String = unable.why.chars().take(200).collect();
+        let _ = writeln!(
+            text,
+            "- {}, {}: `{}`",
+            unable.kernel,
+            unable.tracer,
+            why.replace('`', "'")
+        );
+    }
+    let percent = |whose, path| 100.0 * instructions.difference(whose, path);
+    let _ = writeln!(
+        text,
+        "\nWhen a kernel was booted again, what a refused SYN paid differed by {:.1} % at most, the machine's instructions by \
+         {:.0} %, and by {:.0} % one by one (of all instructions, with those that it takes without a tracer).",
+        percent(Whose::Packet, "refused"),
+        percent(Whose::Machine, "refused"),
+        percent(Whose::Machine, "alone"),
+    );
+    text
+}
+
+fn refused(instructions: &Instructions, kernel: &str, tracer: &str) -> String {
+    let find = |whose, path| find(instructions, kernel, tracer, whose, path);
+    let all = [
+        find(Whose::Packet, "refused"),
+        find(Whose::Machine, "refused"),
+        find(Whose::Machine, "alone"),
+    ];
+    let cells = all.map(|figure| judged(instructions, figure));
+    format!("{} | {}", cells.join(" | "), lines(tracer, &all))
+}
+
+fn others(instructions: &Instructions, kernel: &str, tracer: &str) -> String {
+    let find = |path| find(instructions, kernel, tracer, Whose::Packet, path);
+    let ack = find("ack");
+    let idle = self::find(instructions, kernel, tracer, Whose::Machine, "idle");
+    format!(
+        "{} | {} | {} | {} | {}",
+        above(instructions, find("elsewhere")),
+        above(instructions, find("taken")),
+        judged(instructions, ack),
+        lines(tracer, &[ack]),
+        above(instructions, idle)
+    )
+}
+
+fn find<'a>(
+    instructions: &'a Instructions,
+    kernel: &str,
+    tracer: &str,
+    whose: Whose,
+    path: &str,
+) -> Option<&'a Figure> {
+    instructions.figures().find(|figure| {
+        (figure.kernel.as_str(), figure.tracer.as_str()) == (kernel, tracer)
+            && (figure.whose, figure.path.as_str()) == (whose, path)
+    })
+}
+
+fn above(instructions: &Instructions, figure: Option<&Figure>) -> String {
+    let above = figure.and_then(|figure| instructions.above(figure));
+    // No figure is less than nothing by less than one.
+    above.map_or_else(
+        || "-".to_owned(),
+        |above| format!("{}", above.round() as i64),
+    )
+}
+
+/// Only whydrop has a bar, and only what has the same lines is a share of them.
+fn judged(instructions: &Instructions, figure: Option<&Figure>) -> String {
+    let above = above(instructions, figure);
+    let figure = figure.filter(|figure| has_lines(&figure.tracer));
+    let share = figure.and_then(|figure| Some((figure, instructions.of_bpftrace(figure)?)));
+    let Some((figure, share)) = share else {
+        return format!("{above} | | ");
+    };
+    let verdict = match TIERS.contains(&figure.tracer.as_str()) {
+        true if share <= SHARE => "held",
+        true => "**missed**",
+        false => "",
+    };
+    format!("{above} | {share:.2} | {verdict}")
+}
+
+/// Whether it prints one for each that is refused.
+fn has_lines(tracer: &str) -> bool {
+    TIERS.contains(&tracer) || BPFTRACE.contains(&tracer)
+}
+
+fn lines(tracer: &str, figures: &[Option<&Figure>]) -> String {
+    let figures = figures.iter().flatten();
+    let packets: usize = figures.clone().map(|figure| figure.packets).sum();
+    let lines: usize = figures.map(|figure| figure.lines).sum();
+    if lines != packets && has_lines(tracer) {
+        format!("**{lines} of {packets}**")
+    } else {
+        format!("{lines} of {packets}")
+    }
+}
+
+fn named(tracer: &str) -> String {
+    if TIERS.contains(&tracer) {
+        format!("whydrop, {tracer}")
+    } else {
+        tracer.replace("bpftrace-", "bpftrace, ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::instructions::tests::instructions;
+    use super::*;
+
+    #[test]
+    fn whydrop_has_a_bar_and_lost_lines_are_marked() {
+        let text = document(&instructions());
+        assert!(text.contains(
+            "| 6.12 | whydrop, trampoline | 1000 | 0.50 | held | - | |  | - | |  | 1792 of 1792 |"
+        ));
+        assert!(text.contains("| 6.12 | bpftrace, fentry | 2000 | 1.00 |  |"));
+        assert!(text.contains("**1700 of 1792** |"));
+    }
+
+    #[test]
+    fn who_does_not_run_is_said() {
+        let text = document(&instructions());
+        assert!(text.contains("- 6.12, tcpsynbl: `it ended with exit status: 1: no BTF`"));
+        assert!(text.contains("differed by 1.0 % at most"));
+    }
+}
