@@ -57,11 +57,12 @@ impl Figures {
             self.start.document()?,
         ];
         let sections =
-            sections.map(|section| format!("{section}\nAgain: `cargo xtask bench`.\n\n"));
+            sections.map(|section| format!("{section}\nAgain: `cargo xtask bench --here`.\n\n"));
         Ok(format!(
             "# Performance\n\n\
              `cargo xtask bench` measures this on the kernel it runs on, and writes this file and performance.json; nobody \
-             types it. Absolute\ntimes are those of one machine: what compares is one column with the next. What it takes on other kernels, and\nbeside other tracers: [instructions.md](instructions.md).\n\n\
+             types it. Absolute\ntimes are those of one machine: what compares is one column with the next. Other kernels, and other \
+             tracers beside it:\n[instructions.md](instructions.md).\n\n\
              Linux {release}, {date}.\n\n\
              {}## What must hold anywhere\n\n\
              Ratios of two figures of one run. `cargo xtask test` measures them anew, for less long, and fails where one misses \
