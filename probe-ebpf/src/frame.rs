@@ -10,7 +10,7 @@ use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
 use probe_common::{ABSENT, counter, flag, hook};
 
 use crate::{
-    config::{self, NET_STATISTICS, PASSIVE_OPENS, WARN_PERCENT},
+    config::{self, HAVE_CAST, NET_STATISTICS, PASSIVE_OPENS, WARN_PERCENT},
     emit::{self, Noted, note},
     kernel::{self, Ptr},
     mib::{Netns, Reading},
@@ -324,7 +324,10 @@ fn close_frame(frame: &mut Frame, generation: u64, closed: Closed) {
 /// in between. A function of its own, away from what every packet runs through.
 #[inline(never)]
 fn something_moved(frame: &mut Frame, generation: u64, late: bool) -> bool {
-    frame.after.take(frame.mib as Ptr);
+    if HAVE_CAST.load() == 1 {
+        // Elsewhere it was read to find that something moved.
+        frame.after.take(frame.mib as Ptr);
+    }
     // No branch in this loop: each would double what an old verifier walks through.
     let (mut any, mut decisive) = (0, 0);
     let mut slot = 0;
