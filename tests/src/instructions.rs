@@ -1,6 +1,7 @@
 //! Instructions of the whole machine, counted where the time stamp counter does
-//! that: in a VM that `cargo xtask vm --counting` boots. It has one processor,
-//! and its counter stands still while that waits.
+//! that: in a VM that `cargo xtask bench --instructions` boots. It has one
+//! processor. While that waits, time goes on as if it had instructions, so what
+//! it waited is taken off.
 
 use std::arch::asm;
 use std::arch::x86_64::_rdtsc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::tracer;
+use crate::steady;
 
 /// Of a loop that has as many instructions twice.
 const LOOPS: u64 = 100_000;
@@ -55,7 +56,7 @@ pub fn busy() -> Result<u64> {
         return Ok(now() - idle);
     }
     // How long a task ran is known once it waits.
-    tracer::rest(Duration::from_millis(1))?;
+    steady::rest(Duration::from_millis(1))?;
     of_tasks()
 }
 

@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::steady::rest;
 use crate::{deadline, instructions};
 
 const PIPE_BYTES: usize = 4 << 20;
@@ -117,14 +118,4 @@ impl Drop for Tracer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Lets others run for this time of the machine.
-pub fn rest(time: Duration) -> Result<()> {
-    let time = Timespec {
-        tv_sec: time.as_secs() as i64,
-        tv_nsec: time.subsec_nanos().into(),
-    };
-    poll(&mut [], Some(&time))?;
-    Ok(())
 }

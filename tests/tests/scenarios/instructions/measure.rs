@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use whydrop_tests::instructions;
-use whydrop_tests::tracer::{Tracer, rest};
+use whydrop_tests::steady::rest;
+use whydrop_tests::tracer::Tracer;
 
 use super::paths::{Path, Paths};
 
