@@ -11,6 +11,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at};
 use probe_common::{CountKey, CountValue, Health, counter};
 
 use super::{
+    due::Due,
     episodes,
     filter::Filter,
     group,
@@ -41,10 +42,6 @@ const SAMPLE_TRIES: usize = 20;
 /// Longer than a packet stays inside a listener.
 const UNDER_WAY: Duration = Duration::from_micros(200);
 
-/// How many times its own length a look for namespaces rests: while nothing is refused, and while something is.
-const QUIET_REST: u32 = 2000;
-const BUSY_REST: u32 = 100;
-
 /// The state of one watch.
 pub struct Live<'a> {
     lines: Lines<'a>,
@@ -58,27 +55,7 @@ pub struct Live<'a> {
     warn_percent: Option<u8>,
     /// Of one batch; empty between two.
     seen: Vec<Observation>,
-    looks: Looks,
-}
-
-/// When namespaces are looked for and reconciled.
-struct Looks {
-    last: Instant,
-    cost: Duration,
-    /// What the hooks had seen then.
-    sums: HashMap<u32, [u64; counter::SLOTS]>,
-}
-
-impl Looks {
-    /// A host may have thousands of processes and namespaces.
-    fn are_due(&self, now: Instant, sums: &HashMap<u32, [u64; counter::SLOTS]>) -> bool {
-        let rest = if *sums == self.sums {
-            QUIET_REST
-        } else {
-            BUSY_REST
-        };
-        now >= self.last + self.cost * rest
-    }
+    due: Due,
 }
 
 /// What was taken out of the ring at once.
@@ -155,11 +132,7 @@ impl<'a> Live<'a> {
             reconciler,
             began: Instant::now(),
             seen: Vec::new(),
-            looks: Looks {
-                last: Instant::now(),
-                cost: Duration::ZERO,
-                sums: HashMap::new(),
-            },
+            due: Due::now(),
         }
     }
 
@@ -322,10 +295,15 @@ impl<'a> Live<'a> {
     /// tells what no hook saw.
     fn reconcile(&mut self, probe: &Probe) {
         let began = Instant::now();
-        if !self.looks.are_due(began, &probe.counts().sums()) {
+        let sums = probe.counts().sums();
+        if self.due.look(began, &self.enricher.registry, &sums) {
+            self.enricher.registry.refresh();
+            self.due.looked(began);
+        }
+        let began = Instant::now();
+        if !self.due.comparison(began, &self.enricher.registry, &sums) {
             return;
         }
-        self.enricher.registry.refresh();
         let before = probe.counts().sums();
         let kernel = readings(&mut self.enricher, self.lines.filter.netns);
         let after = probe.counts().sums();
@@ -341,11 +319,7 @@ impl<'a> Live<'a> {
                 self.tell(&Line::Residual(&residual));
             }
         }
-        self.looks = Looks {
-            last: began,
-            cost: began.elapsed(),
-            sums: after,
-        };
+        self.due.compared(began, &self.enricher.registry, after);
     }
 
     /// The last sample, the rest of the ring, and the summary.

@@ -6,6 +6,7 @@ pub mod benchmark;
 mod conduct;
 mod counters;
 mod detail;
+mod due;
 mod episodes;
 pub(super) mod filter;
 mod group;

@@ -37,9 +37,19 @@ struct Ways {
     name: Option<String>,
 }
 
+impl Ways {
+    fn lead_to(&self, inum: u32) -> bool {
+        let mut pids = self.pids.iter();
+        let mut paths = self.paths.iter();
+        pids.any(|pid| inum_of_pid(*pid).is_ok_and(|found| found == inum))
+            || paths.any(|path| scan::inum_of_path(path) == Some(inum))
+    }
+}
+
 #[derive(Debug)]
 pub struct Registry {
     known: HashMap<u32, Ways>,
+    looks: u64,
     /// Namespaces that only an open file or a thread of some process leads to.
     held: HashMap<u32, PathBuf>,
     pace: Pace,
@@ -60,6 +70,7 @@ impl Registry {
     pub fn new() -> Registry {
         Registry {
             known: HashMap::new(),
+            looks: 0,
             held: HashMap::new(),
             pace: Pace::new(Duration::from_millis(50), Duration::from_millis(500), 0),
             last_resort: Pace::new(Duration::from_millis(200), Duration::from_secs(5), 0),
@@ -71,6 +82,7 @@ impl Registry {
     /// Looks at all processes and names again. Costs a `stat` per process.
     pub fn refresh(&mut self) {
         let start = Instant::now();
+        self.looks += 1;
         self.known.clear();
         scan::processes(|inum, pid| {
             let ways = self.known.entry(inum).or_default();
@@ -161,6 +173,23 @@ impl Registry {
     /// The namespaces known at the last look.
     pub fn iter(&self) -> impl Iterator<Item = u32> {
         self.known.keys().copied()
+    }
+
+    /// How often it has looked at all processes.
+    pub fn looks(&self) -> u64 {
+        self.looks
+    }
+
+    /// Whether it was there at the last look.
+    pub fn knows(&self, inum: u32) -> bool {
+        self.known.contains_key(&inum)
+    }
+
+    /// Whether a namespace of the last look may have ended since: none of the ways into it leads there any more. Costs a `stat` for
+    /// each that has not.
+    pub fn may_have_lost_one(&self) -> bool {
+        let mut known = self.known.iter();
+        known.any(|(inum, ways)| !ways.lead_to(*inum))
     }
 
     /// The name `ip netns` shows, where there is one.

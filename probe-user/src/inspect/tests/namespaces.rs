@@ -66,7 +66,9 @@ fn ways_in_through_a_process() {
             .is_some()
     );
     assert!(registry.open(inum).is_ok());
+    assert!(registry.knows(inum));
     drop(child);
+    assert!(registry.may_have_lost_one());
     assert_eq!(registry.called(inum), None, "{pid} has ended");
 }
 

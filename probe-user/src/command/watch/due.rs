@@ -1,0 +1,139 @@
+//! When a watch looks for namespaces, and when it compares their counters with what the hooks saw. Both are asked for every
+//! second, and a host may have thousands of processes and namespaces.
+//!
+//! In: what the hooks have seen, and whether the namespaces of the last look are still there. Out: what is due. It reads nothing itself.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use probe_common::counter;
+
+use crate::inspect::netns::Registry;
+
+type Sums = HashMap<u32, [u64; counter::SLOTS]>;
+
+/// How many times its own length something rests: while there is nothing new, and while there is.
+const QUIET_REST: u32 = 2000;
+const BUSY_REST: u32 = 100;
+
+#[derive(Debug)]
+struct Done {
+    at: Instant,
+    took: Duration,
+}
+
+impl Done {
+    fn is_due(&self, now: Instant, is_news: bool) -> bool {
+        let rest = if is_news { BUSY_REST } else { QUIET_REST };
+        now >= self.at + self.took * rest
+    }
+}
+
+/// When it was last done, and what the hooks had seen then.
+#[derive(Debug)]
+pub struct Due {
+    look: Done,
+    comparison: Done,
+    sums: Sums,
+    /// How often the registry had looked by then, whoever asked it to.
+    looks: u64,
+}
+
+impl Due {
+    /// Both at once.
+    pub fn now() -> Self {
+        let done = || Done {
+            at: Instant::now(),
+            took: Duration::ZERO,
+        };
+        Self {
+            look: done(),
+            comparison: done(),
+            sums: Sums::new(),
+            looks: 0,
+        }
+    }
+
+    /// Whether to look for namespaces: soon where one may have ended, since its number may be given to another, or where something
+    /// was seen in one that nobody knows.
+    pub fn look(&self, now: Instant, registry: &Registry, sums: &Sums) -> bool {
+        let is_unknown = |(netns, seen): (&u32, _)| {
+            !registry.knows(*netns) && self.sums.get(netns) != Some(seen)
+        };
+        let is_news = registry.may_have_lost_one() || sums.iter().any(is_unknown);
+        self.look.is_due(now, is_news)
+    }
+
+    /// Whether to compare counters: soon where something was seen, or where namespaces were looked for, so that one that is
+    /// not there is noticed before another has its number.
+    pub fn comparison(&self, now: Instant, registry: &Registry, sums: &Sums) -> bool {
+        let is_news = registry.looks() != self.looks || *sums != self.sums;
+        self.comparison.is_due(now, is_news)
+    }
+
+    pub fn looked(&mut self, since: Instant) {
+        self.look = Done {
+            at: since,
+            took: since.elapsed(),
+        };
+    }
+
+    pub fn compared(&mut self, since: Instant, registry: &Registry, sums: Sums) {
+        self.looks = registry.looks();
+        self.comparison = Done {
+            at: since,
+            took: since.elapsed(),
+        };
+        self.sums = sums;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after_ten_ms() -> (Due, Instant) {
+        let at = Instant::now();
+        let done = || Done {
+            at,
+            took: Duration::from_millis(10),
+        };
+        let due = Due {
+            look: done(),
+            comparison: done(),
+            sums: [(1, [7; counter::SLOTS])].into(),
+            looks: 0,
+        };
+        (due, at)
+    }
+
+    #[test]
+    fn what_nobody_knows_is_looked_for_once() {
+        let (mut due, at) = after_ten_ms();
+        let (soon, late) = (at + Duration::from_secs(1), at + Duration::from_secs(20));
+        let registry = Registry::new();
+        let known = due.sums.clone();
+        assert!(!due.look(soon, &registry, &known));
+        assert!(due.look(late, &registry, &known));
+        let more: Sums = [(1, [7; counter::SLOTS]), (2, [1; counter::SLOTS])].into();
+        assert!(!due.look(at + Duration::from_millis(999), &registry, &more));
+        assert!(due.look(soon, &registry, &more));
+        // It was looked for in vain.
+        due.compared(at, &registry, more.clone());
+        assert!(!due.look(soon, &registry, &more));
+    }
+
+    #[test]
+    fn counters_are_compared_sooner_where_something_was_seen() {
+        let (due, at) = after_ten_ms();
+        let soon = at + Duration::from_secs(1);
+        let mut registry = Registry::new();
+        assert!(!due.comparison(soon, &registry, &due.sums));
+        assert!(due.comparison(at + Duration::from_secs(20), &registry, &due.sums));
+        assert!(due.comparison(soon, &registry, &[(1, [8; counter::SLOTS])].into()));
+        registry.refresh();
+        assert!(due.comparison(soon, &registry, &due.sums));
+    }
+}
