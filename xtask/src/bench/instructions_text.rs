@@ -25,8 +25,7 @@ take half of what the cheaper one takes. Lines are of all packets that were refu
 A packet's own instructions are more than those of bpftrace's program, which compares two numbers and copies some bytes:
 whydrop's programs read the kernel's counters before and after, and count by listener, cause and namespace before they ask
 the ring for room, so that lines add up to what the kernel counted. Up to 6.16 each read of kernel memory is a call besides.
-One by one, each refusal has a snapshot from sock_diag, and once a second namespaces are looked for: bpftrace's lines have
-neither.
+One by one, each refusal has a snapshot of its own from sock_diag, which bpftrace's lines have not.
 ";
 
 const REFUSED: &str = "
