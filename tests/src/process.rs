@@ -1,9 +1,20 @@
 //! What a process takes of the machine.
 
 use std::fs;
+use std::process::Child;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+
+/// A child that does not outlive the test, however that ends.
+pub struct Kept(pub Child);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 /// Memory of a process that lives, in KiB: now and at its peak.
 pub fn memory_kib(pid: u32) -> Result<(u64, u64)> {

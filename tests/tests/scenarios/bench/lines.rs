@@ -6,6 +6,7 @@ use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use whydrop_tests::process::Kept;
 use whydrop_tests::programs;
 use whydrop_tests::steady::Steady;
 use whydrop_tests::whydrop::{binary, forced_tier};
@@ -26,12 +27,13 @@ fn lines(format: &str) -> Result<()> {
     let listener = wire.full_listener()?;
     let syns = syns(&listener);
     let tier = forced_tier().map(|tier| format!("--tier={tier}"));
-    let mut child = Command::new(binary()?)
+    let child = Command::new(binary()?)
         .args(["watch", "--detail=all", "--format", format])
         .args(tier)
         .stdout(Stdio::piped())
         .spawn()?;
-    let mut lines = BufReader::new(child.stdout.take().context("no stdout")?);
+    let mut whydrop = Kept(child);
+    let mut lines = BufReader::new(whydrop.0.stdout.take().context("no stdout")?);
     lines.read_line(&mut String::new())?;
     let reader = thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
     let each = f64::from(ROUND.packets());
@@ -39,15 +41,15 @@ fn lines(format: &str) -> Result<()> {
     for _ in 0..ROUNDS {
         // In between, so that what else the machine does falls on both.
         turn.push(yardstick::turn_ns()?);
-        let before = programs::cpu(child.id())?;
+        let before = programs::cpu(whydrop.0.id())?;
         let took = ROUND.send(&wire, &syns)?;
-        let after = programs::cpu(child.id())?;
+        let after = programs::cpu(whydrop.0.id())?;
         rate.push(each / took.as_secs_f64());
         process.push((after.0 - before.0).as_nanos() as f64 / each);
         programs.push((after.1 - before.1).as_nanos() as f64 / each);
     }
-    kill_process(Pid::from_child(&child), Signal::INT)?;
-    child.wait()?;
+    kill_process(Pid::from_child(&whydrop.0), Signal::INT)?;
+    whydrop.0.wait()?;
     let read = reader
         .join()
         .map_err(|_| anyhow::anyhow!("the reader panicked"))??;
