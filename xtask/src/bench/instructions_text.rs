@@ -59,6 +59,7 @@ pub fn document(instructions: &Instructions) -> String {
             }
         }
     }
+    text += &floors(instructions);
     text += "\ntcpsynbl and tcpdrop are not called for a SYN; tcpretrans is called when this host sends again.\n";
     if !instructions.unable.is_empty() {
         text += "\nNot there:\n\n";
@@ -83,6 +84,27 @@ pub fn document(instructions: &Instructions) -> String {
         percent(Whose::Machine, "alone"),
     );
     text
+}
+
+/// What a SYN that is only measured pays, beside half of what bpftrace takes to tell of one.
+fn floors(instructions: &Instructions) -> String {
+    let floor = |kernel: &&str| {
+        let find = |path| find(instructions, kernel, TIERS[0], Whose::Packet, path);
+        let refused = find("refused")?;
+        let share = instructions.of_bpftrace(refused)?;
+        let half = SHARE * instructions.above(refused)? / share;
+        let answered = instructions.above(find("taken")?)?;
+        Some(format!("{kernel} {answered:.0} and {half:.0}"))
+    };
+    let floors: Vec<String> = instructions.kernels().iter().filter_map(floor).collect();
+    if floors.is_empty() {
+        return String::new();
+    }
+    format!(
+        "\nOf a SYN that is answered there is nothing to tell, but its counters have to be read before and after. What that takes by \
+         itself (trampoline), and half of\nwhat bpftrace's program takes to tell of one that is refused: {}.\n",
+        floors.join(", ")
+    )
 }
 
 fn refused(instructions: &Instructions, kernel: &str, tracer: &str) -> String {
@@ -185,6 +207,19 @@ mod tests {
         ));
         assert!(text.contains("| 6.12 | bpftrace, fentry | 2000 | 1.00 |  |"));
         assert!(text.contains("**1700 of 1792** |"));
+    }
+
+    #[test]
+    fn what_measuring_alone_takes_is_said() {
+        let mut instructions = instructions();
+        assert_eq!(floors(&instructions), "");
+        for line in [
+            "BENCH packet nobody taken 4000.0 1792 0",
+            "BENCH packet trampoline taken 4700.0 1792 0",
+        ] {
+            instructions.line("6.12", 0, line).expect("a figure");
+        }
+        assert!(floors(&instructions).ends_with("refused: 6.12 700 and 1000.\n"));
     }
 
     #[test]
