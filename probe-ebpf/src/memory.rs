@@ -4,8 +4,8 @@
 //! From 6.17 on the verifier lets a program load from any address: what the
 //! kernel function `bpf_rdonly_cast` returns for the type `void` may be loaded
 //! from, and a load that faults yields zero (kernel/bpf/verifier.c:
-//! check_special_kfunc, convert_ctx_accesses; arch/x86/mm/extable.c:
-//! ex_handler_bpf; 6.17 to 7.2). That is one instruction and a test of its
+//! check_special_kfunc; arch/x86/net/bpf_jit_comp.c:ex_handler_bpf; seen on 6.18
+//! and 7.2, refused on 6.1 and 6.12). That is one instruction and a test of its
 //! address. Elsewhere every read goes through `bpf_probe_read_kernel`, which
 //! takes some 25 ns here. Both work in every program type, so twins (fentry and
 //! kprobe of one function) share one body.

@@ -51,7 +51,8 @@ enum Command {
     },
     /// Make on this kernel what `whydrop why` can answer, several times, and print how often the answer was the truth.
     Lab(lab::Args),
-    /// Measure on this kernel what whydrop costs, and write docs/performance.md; or judge ratios only.
+    /// Measure what whydrop costs here and, in instructions, on every kernel, and write docs/performance.md and
+    /// docs/instructions.md; or judge ratios only.
     Bench(bench::Args),
     /// Build whydrop and trace a listener that overflows, live, in a private network namespace.
     Demo {

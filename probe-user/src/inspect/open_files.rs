@@ -12,7 +12,7 @@ use super::netns::{held_at, of_threads};
 use super::owner::{Holder, look_at};
 use super::procfs::{for_each_pid, open_proc};
 
-/// More would only wait for each other's locks.
+/// However many processors a host has, a start takes no more of them.
 const THREADS_AT_MOST: usize = 4;
 
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-//! aya's loader without the kernel's BTF. `EbpfLoader::new` parses all of it, which takes 15 MB and 30 ms, for relocations
+//! aya's loader without the kernel's BTF. `EbpfLoader::new` parses all of it, which would be the peak of memory, for relocations
 //! that this object does not have, and there is no way to ask it not to (aya 0.14). So it is made on a thread that sees no
 //! /sys. Where a thread may not do that, everything works as well, with more memory.
 
@@ -13,7 +13,7 @@ const WITHOUT_SYS: &str = "/proc/self/fdinfo";
 pub(super) fn loader() -> EbpfLoader<'static> {
     let made = thread::spawn(|| {
         // The root of this thread alone, which ends here: where the first fails, the second must not be tried.
-        // SAFETY: this thread shares no other thread's files afterwards, and opens none.
+        // SAFETY: this thread has a root and a working directory of its own afterwards, and no other thread relies on it for them.
         let is_alone = unsafe { rustix::thread::unshare_unsafe(UnshareFlags::FS) }.is_ok();
         if is_alone {
             let _ = chroot(WITHOUT_SYS);

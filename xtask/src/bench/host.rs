@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{Result, ensure};
 
 use super::bars::{READY_MS, RSS_MIB};
+use super::judgement::word;
 
 #[derive(Default)]
 pub struct Hosts(Vec<Host>);
@@ -86,12 +87,14 @@ impl Hosts {
         let mut text = format!(
             "## A busy host\n\n\
              {} listeners and {} connections in one namespace, both ends of them, and the same host before.\n\n\
-             | | before | busy | bar |\n|---|---:|---:|---:|\n",
+             | | before | busy | bar | |\n|---|---:|---:|---:|---|\n",
             busy.listeners, busy.connections
         );
         for (nth, (what, _, divisor, unit, bar)) in FIGURES.iter().enumerate() {
             let [before, then] = [empty, busy].map(|host| host.figures[nth] / divisor);
-            let bar = bar.map_or(String::new(), |bar| format!("{bar} {unit}"));
+            let bar = bar.map_or(" |".to_owned(), |bar| {
+                format!("{bar} {unit} | {}", word(before.max(then) <= bar))
+            });
             let _ = writeln!(
                 text,
                 "| {what} | {before:.1} {unit} | {then:.1} {unit} | {bar} |"
@@ -133,9 +136,9 @@ mod tests {
         assert!(read("1000 20000 x 12288 200000 20000 1000000 40000000").is_err());
         let text = hosts.document().expect("a document");
         assert!(text.contains("1000 listeners and 20000 connections in one namespace"));
-        assert!(text.contains("| start until ready | 241.0 ms | 300.0 ms | 300 ms |"));
+        assert!(text.contains("| start until ready | 241.0 ms | 300.0 ms | 300 ms | held |"));
         assert!(text.contains(
-            "| a snapshot of a listener (`sock_diag`, one port) | 14.2 µs | 20.0 µs |  |"
+            "| a snapshot of a listener (`sock_diag`, one port) | 14.2 µs | 20.0 µs |  | |"
         ));
         assert!(
             hosts

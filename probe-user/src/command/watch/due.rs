@@ -1,7 +1,8 @@
 //! When a watch looks for namespaces, and when it compares their counters with what the hooks saw. Both are asked for every
 //! second, and a host may have thousands of processes and namespaces.
 //!
-//! In: what the hooks have seen, and whether the namespaces of the last look are still there. Out: what is due. It reads nothing itself.
+//! In: what the hooks have seen, and whether the namespaces of the last look are still there. Out: what is due. Only the
+//! registry looks at anything.
 
 use std::{
     collections::HashMap,
