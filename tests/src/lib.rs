@@ -29,6 +29,7 @@ pub mod paths;
 pub mod peer;
 pub mod ping;
 pub mod process;
+pub mod processor;
 pub mod programs;
 pub mod requests;
 pub mod segment;

@@ -1,6 +1,8 @@
 //! How a request ends without its ACK: by its timer, path P, or by an ICMP
 //! error, path Q.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 
 use super::Expected;
@@ -8,6 +10,7 @@ use crate::deadline::{soon, wait_until};
 use crate::family::Family;
 use crate::listener::Listener;
 use crate::peer::Peer;
+use crate::processor::Processor;
 use crate::requests::half_open;
 use crate::wire::Wire;
 
@@ -24,7 +27,11 @@ const HARMLESS: u8 = 3;
 /// gone. No counter says so.
 pub fn request_expires(wire: &Wire, family: Family) -> Result<Expected> {
     wire.netns().sysctl(SYNACK_RETRIES, "1")?;
+    let processor = Processor::stay()?;
     let (listener, peer) = request(wire, family)?;
+    // The second one comes at 1 s, rounded up to a step of the timer wheel.
+    processor.keep(Duration::from_millis(900), Duration::from_millis(300))?;
+    drop(processor);
     wait_for_expiry(wire, &listener)?;
     Ok(Expected::at(listener)
         .counts(&[("TCPTimeouts", 2), ("TCPSynRetrans", 1), ("RetransSegs", 1)])
