@@ -1,5 +1,5 @@
-//! The last LISTEN dump of each port. Does no I/O: whoever asks brings the
-//! answer.
+//! What `sock_diag` last said of each port's listeners. Does no I/O: whoever
+//! asks brings the answer.
 
 use std::{
     net::SocketAddr,
@@ -55,6 +55,8 @@ pub struct Dump {
     pub taken: Instant,
     /// CLOCK_MONOTONIC at the same time.
     pub taken_ns: u64,
+    /// Whether every listener is in there that may be meant, and not only the one that was asked for.
+    pub is_whole: bool,
     pub found: Result<Vec<ListenerSnapshot>, String>,
 }
 
@@ -73,8 +75,13 @@ impl Dumps {
 
     /// Whether there is one that is younger than `age`.
     pub fn has(&self, key: Key, now: Instant, age: Duration) -> bool {
-        let dump = self.0.get(&key);
-        dump.is_some_and(|dump| now.duration_since(dump.taken) < age)
+        self.get(key)
+            .is_some_and(|dump| now.duration_since(dump.taken) < age)
+    }
+
+    /// Whether it has every listener in it.
+    pub fn is_whole(&self, key: Key) -> bool {
+        self.get(key).is_some_and(|dump| dump.is_whole)
     }
 
     /// Forgets those of `age` and older.

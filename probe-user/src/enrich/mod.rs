@@ -395,8 +395,7 @@ impl Enricher {
             .map_err(|error| error.to_string())
     }
 
-    /// The listener by cookie, out of a LISTEN dump of its port: an exact
-    /// lookup in a SO_REUSEPORT group would be a lottery.
+    /// The listener by cookie: by itself where an exact lookup comes upon it, else out of a LISTEN dump of its port.
     fn listener(
         &mut self,
         event: &mut Event,
@@ -408,11 +407,16 @@ impl Enricher {
             event.cookie = *cookie;
         }
         let key = Key::bound(event.netns, at.addr);
-        let shared = self.dump(key, SHARED_FOR);
+        let shared = self.dumps.has(key, self.now, SHARED_FOR)
+            // Without a cookie the only one at its address is meant.
+            && (event.cookie != 0 || self.dumps.is_whole(key));
+        if !shared && !self.ask(key, event.cookie, at.addr) {
+            self.dump(key);
+        }
         let mut found = self.look(key, event, at);
         // A listener may be younger than a dump that was made for another one.
         if shared && found.is_err() {
-            self.dump(key, Duration::ZERO);
+            self.dump(key);
             found = self.look(key, event, at);
         }
         if let Ok(snapshot) = &found
@@ -424,11 +428,29 @@ impl Enricher {
         (found.map(Snapshot::Listener), shared)
     }
 
-    /// Makes sure of a dump that is not older than `age`; `true` when there was one.
-    fn dump(&mut self, key: Key, age: Duration) -> bool {
-        if self.dumps.has(key, self.now, age) {
-            return true;
+    /// Asks for one listener; whether it was found.
+    fn ask(&mut self, key: Key, cookie: u64, at: SocketAddr) -> bool {
+        if cookie == 0 {
+            return false;
         }
+        let (taken, taken_ns) = (Instant::now(), mono_ns());
+        let found = self.diag(key.netns).map(|diag| diag.listener(at, cookie));
+        let Ok(Ok(Some(found))) = found else {
+            return false;
+        };
+        self.now = taken;
+        let dump = Dump {
+            taken,
+            taken_ns,
+            is_whole: false,
+            found: Ok(vec![found]),
+        };
+        self.dumps.put(key, dump);
+        true
+    }
+
+    /// Asks for every listener of a port.
+    fn dump(&mut self, key: Key) {
         let (taken, taken_ns) = (Instant::now(), mono_ns());
         self.now = taken;
         let Key { netns, port, .. } = key;
@@ -440,15 +462,13 @@ impl Enricher {
             };
             found.map_err(|error| error.to_string())
         });
-        self.dumps.put(
-            key,
-            Dump {
-                taken,
-                taken_ns,
-                found,
-            },
-        );
-        false
+        let dump = Dump {
+            taken,
+            taken_ns,
+            is_whole: true,
+            found,
+        };
+        self.dumps.put(key, dump);
     }
 
     /// The listeners of a port, looked up after `event_ns`.
@@ -461,7 +481,7 @@ impl Enricher {
         let key = Key::port(netns, port);
         let known = self.dumps.get(key);
         if known.is_none_or(|dump| dump.taken_ns < event_ns) {
-            self.dump(key, Duration::ZERO);
+            self.dump(key);
         }
         match self.dumps.get(key).map(|dump| &dump.found) {
             Some(Ok(found)) => Ok(found),
@@ -516,6 +536,7 @@ impl Enricher {
         let dump = Dump {
             taken: Instant::now() + Duration::from_secs(3600),
             taken_ns: u64::MAX,
+            is_whole: true,
             found: Ok(vec![listener]),
         };
         self.dumps.put(key, dump);

@@ -73,6 +73,29 @@ impl Diag {
         self.dump(family, Some(port))
     }
 
+    /// The listener at exactly this address, if it is the one with this cookie and the lookup comes upon it: of a
+    /// SO_REUSEPORT group it comes upon one, and without a device only upon those that are bound to none. It costs the
+    /// same on a host with a thousand listeners.
+    pub fn listener(
+        &mut self,
+        at: SocketAddr,
+        cookie: u64,
+    ) -> Result<Option<ListenerSnapshot>, DiagError> {
+        let mut found = None;
+        let ended = self.channel.ask(
+            |sequence| wire::listener_request(at, cookie, sequence),
+            &mut |payload, taken_mono_ns| {
+                found = snapshot::listener(payload, taken_mono_ns)?;
+                Ok(())
+            },
+        )?;
+        match ended {
+            Ended::Complete | Ended::Interrupted => Ok(found),
+            Ended::Refused(libc::ENOENT) => Ok(None),
+            Ended::Refused(errno) => Err(DiagError::refused("exact lookup", errno)),
+        }
+    }
+
     /// Connections of `port` that were accepted and not answered yet; so many at most.
     pub fn unanswered(
         &mut self,

@@ -3,7 +3,7 @@
 //! In: addresses and ports, or a datagram. Out: a request, or slices of the datagram. It does no I/O, copies nothing of
 //! an answer, and never looks beyond a length it has tested.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use netlink_packet_core::{
     NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_MULTIPART, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR,
@@ -71,6 +71,28 @@ pub(super) fn exact_request(
     cookie: Option<u64>,
     sequence: u32,
 ) -> Vec<u8> {
+    let wanted = ExtensionFlags::INFO | ExtensionFlags::SKMEMINFO;
+    exact(local, remote, cookie, wanted, sequence)
+}
+
+/// A listener: what is looked up has no other end.
+pub(super) fn listener_request(local: SocketAddr, cookie: u64, sequence: u32) -> Vec<u8> {
+    let nowhere: IpAddr = match local {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let remote = SocketAddr::new(nowhere, 0);
+    let wanted = ExtensionFlags::SKMEMINFO;
+    exact(local, remote, Some(cookie), wanted, sequence)
+}
+
+fn exact(
+    local: SocketAddr,
+    remote: SocketAddr,
+    cookie: Option<u64>,
+    extensions: ExtensionFlags,
+    sequence: u32,
+) -> Vec<u8> {
     let socket_id = SocketId {
         source_port: local.port(),
         destination_port: remote.port(),
@@ -84,7 +106,6 @@ pub(super) fn exact_request(
     } else {
         AF_INET6
     };
-    let extensions = ExtensionFlags::INFO | ExtensionFlags::SKMEMINFO;
     let request = InetRequest {
         family,
         protocol: IPPROTO_TCP,

@@ -169,6 +169,13 @@ fn requests_have_the_kernels_layout() {
     assert_eq!(exact[28..32], [10, 0, 0, 1]);
     assert_eq!(exact[44..48], [10, 0, 0, 2]);
     assert_eq!(exact[64..72], [0xff; 8]);
+
+    let alone = listener_request("[fe80::1]:80".parse().unwrap(), 7, 9);
+    assert_eq!(alone[16..20], [AF_INET6, 6, 1 << 6, 0]);
+    assert_eq!(alone[24..28], [0, 80, 0, 0]);
+    assert_eq!(alone[28..30], [0xfe, 0x80]);
+    assert_eq!(alone[44..60], [0; 16]);
+    assert_eq!(alone[64..72], cookie_bytes(7));
 }
 
 proptest! {

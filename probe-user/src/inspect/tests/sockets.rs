@@ -1,6 +1,7 @@
 //! `sock_diag` and the counters, compared with what getsockopt(2) and the clients saw.
 
 use super::*;
+use crate::inspect::diag::ListenerSnapshot;
 
 #[test]
 fn listeners_of_every_family_and_each_member_of_a_group() {
@@ -50,7 +51,26 @@ fn listeners_of_every_family_and_each_member_of_a_group() {
             );
             assert!(began < found.taken_mono_ns && found.taken_mono_ns <= mono_ns());
         }
-        let cookies = |found: &[crate::inspect::diag::ListenerSnapshot]| {
+        // By itself each is what it is among all; of a group one is found, and never another one's answer.
+        for known in &all {
+            let alone = diag.listener(known.addr, known.cookie).unwrap();
+            let same = alone.map(|alone| ListenerSnapshot {
+                taken_mono_ns: known.taken_mono_ns,
+                ..alone
+            });
+            if known.addr.port() != 90 {
+                assert_eq!(same.as_ref(), Some(known));
+            }
+            assert!(same.is_none_or(|same| same == *known));
+            assert_eq!(diag.listener(known.addr, known.cookie + 1000).unwrap(), None);
+        }
+        let found = all
+            .iter()
+            .filter(|l| l.addr.port() == 90)
+            .filter(|l| diag.listener(l.addr, l.cookie).unwrap().is_some());
+        assert_eq!(found.count(), 1);
+        assert_eq!(diag.listener(v4(84), all[0].cookie).unwrap(), None);
+        let cookies = |found: &[ListenerSnapshot]| {
             found.iter().map(|l| l.cookie).collect::<HashSet<u64>>()
         };
         let of_group = diag.listeners(Some(90)).unwrap();
