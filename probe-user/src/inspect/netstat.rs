@@ -29,8 +29,8 @@ pub enum NetstatError {
 
 /// The `TcpExt` and `Tcp` counters of a namespace at one instant.
 ///
-/// It keeps the kernel's lines and looks a name up by walking them (a few microseconds): a reading each second for
-/// each namespace asks for ten names of a hundred and fifty, which is not worth a map.
+/// It keeps the kernel's lines and looks names up by walking them: a reading each second for each namespace asks for
+/// ten names of a hundred and fifty, which is not worth a map.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Counters {
     lines: Vec<u8>,
@@ -39,21 +39,33 @@ pub struct Counters {
 impl Counters {
     /// Takes what is needed out of the text of /proc/net/netstat and /proc/net/snmp.
     pub fn parse(netstat: &[u8], snmp: &[u8]) -> Result<Counters, NetstatError> {
-        let mut lines = Vec::with_capacity(4096);
+        let mut counters = Counters { lines: Vec::new() };
+        counters.add(netstat);
+        counters.add(snmp);
+        counters.checked()
+    }
+
+    /// Takes the sections of one file that are not there yet.
+    fn add(&mut self, text: &[u8]) {
         for section in [b"TcpExt:".as_slice(), b"Tcp:"] {
-            let of_section = |text| pairs(text).find(move |pair| pair.section == section);
-            if let Some(pair) = of_section(netstat).or_else(|| of_section(snmp)) {
+            if pairs(&self.lines).any(|pair| pair.section == section) {
+                continue;
+            }
+            if let Some(pair) = pairs(text).find(|pair| pair.section == section) {
                 for line in [pair.names, pair.values] {
-                    lines.extend_from_slice(section);
-                    lines.extend_from_slice(line);
-                    lines.push(b'\n');
+                    self.lines.extend_from_slice(section);
+                    self.lines.extend_from_slice(line);
+                    self.lines.push(b'\n');
                 }
             }
         }
-        if lines.is_empty() {
+    }
+
+    fn checked(self) -> Result<Counters, NetstatError> {
+        if self.lines.is_empty() {
             Err(NetstatError::Malformed)
         } else {
-            Ok(Counters { lines })
+            Ok(self)
         }
     }
 
@@ -62,6 +74,17 @@ impl Counters {
         self.words()
             .filter(|(known, _)| *known == name.as_bytes())
             .find_map(|(_, value)| number(value))
+    }
+
+    /// Several at once, in one walk.
+    pub fn all<const N: usize>(&self, names: [&str; N]) -> [Option<u64>; N] {
+        let mut found = [None; N];
+        for (known, value) in self.words() {
+            if let Some(at) = names.iter().position(|name| name.as_bytes() == known) {
+                found[at] = found[at].or_else(|| number(value));
+            }
+        }
+        found
     }
 
     /// Every counter, `TcpExt` first. `Tcp`'s `MaxConn` of -1 is left out: it is no count.
@@ -117,43 +140,56 @@ fn pairs(text: &[u8]) -> impl Iterator<Item = Pair<'_>> {
 
 /// The counters of namespace `inum` now: through /proc of a process that lives in it where one is known, else from inside.
 pub fn read(registry: &mut Registry, inum: u32) -> Result<Counters, NetstatError> {
+    read_files(registry, inum, &["netstat", "snmp"])
+}
+
+/// Those of `TcpExt` alone, which take half of the work.
+pub fn read_tcp_ext(registry: &mut Registry, inum: u32) -> Result<Counters, NetstatError> {
+    read_files(registry, inum, &["netstat"])
+}
+
+fn read_files(
+    registry: &mut Registry,
+    inum: u32,
+    files: &[&str],
+) -> Result<Counters, NetstatError> {
     // The reading thread's own namespace needs no way in and no privilege.
     if netns::current().is_ok_and(|current| current == inum) {
-        return read_here(inum);
+        return read_here(inum, files);
     }
     // A process may move to another namespace, or end and leave its number to another one, so it is asked before and after.
     for pid in registry.pids(inum) {
         if netns::inum_of_pid(*pid).is_ok_and(|found| found == inum)
-            && let Ok(counters) = read_files(&format!("/proc/{pid}/net"), inum)
+            && let Ok(counters) = read_in(&format!("/proc/{pid}/net"), inum, files)
             && netns::inum_of_pid(*pid).is_ok_and(|found| found == inum)
         {
             return Ok(counters);
         }
     }
     let fd = registry.open(inum)?;
-    netns::inside(std::os::fd::AsFd::as_fd(&fd), || read_here(inum))
+    netns::inside(std::os::fd::AsFd::as_fd(&fd), || read_here(inum, files))
         .map_err(|source| NetstatError::Netns(NetnsError::enter(inum, source)))?
 }
 
 /// The counters of the calling thread's namespace. `/proc/net` would be those of the main thread's.
-fn read_here(inum: u32) -> Result<Counters, NetstatError> {
-    read_files("/proc/thread-self/net", inum)
+fn read_here(inum: u32, files: &[&str]) -> Result<Counters, NetstatError> {
+    read_in("/proc/thread-self/net", inum, files)
 }
 
-fn read_files(dir: &str, inum: u32) -> Result<Counters, NetstatError> {
-    let read = |name: &str| {
+fn read_in(dir: &str, inum: u32, files: &[&str]) -> Result<Counters, NetstatError> {
+    let mut text = Vec::with_capacity(8192);
+    let mut counters = Counters { lines: Vec::new() };
+    for name in files {
         let file = format!("{dir}/{name}");
-        let mut text = Vec::with_capacity(8192);
-        match read_small(CWD, file.as_str(), &mut text) {
-            Ok(()) => Ok(text),
-            Err(source) => Err(NetstatError::Read {
-                file,
-                netns: inum,
-                source,
-            }),
-        }
-    };
-    Counters::parse(&read("netstat")?, &read("snmp")?)
+        text.clear();
+        read_small(CWD, file.as_str(), &mut text).map_err(|source| NetstatError::Read {
+            file,
+            netns: inum,
+            source,
+        })?;
+        counters.add(&text);
+    }
+    counters.checked()
 }
 
 #[cfg(test)]
@@ -169,6 +205,9 @@ mod tests {
             .ok()
             .and_then(|c| c.get(name));
         assert_eq!(got, expect, "{name} in {netstat:?} {snmp:?}");
+        let several = Counters::parse(netstat.as_bytes(), snmp.as_bytes())
+            .map_or([None; 2], |c| c.all(["ListenOverflowsX", name]));
+        assert_eq!(several, [None, expect], "{name} in {netstat:?} {snmp:?}");
     }
 
     #[test]

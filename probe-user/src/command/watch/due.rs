@@ -15,9 +15,13 @@ use crate::inspect::netns::Registry;
 
 type Sums = HashMap<u32, [u64; counter::SLOTS]>;
 
-/// How many times its own length something rests: while there is nothing new, and while there is.
-const QUIET_REST: u32 = 2000;
+/// How many times its own length something rests while there is something new.
 const BUSY_REST: u32 = 100;
+
+/// The same while there is nothing. A namespace that nobody has seen a packet in can wait longer to be met than a
+/// difference in one that is known can wait to be told.
+const QUIET_LOOK_REST: u32 = 10_000;
+const QUIET_COMPARISON_REST: u32 = 2000;
 
 #[derive(Debug)]
 struct Done {
@@ -26,8 +30,8 @@ struct Done {
 }
 
 impl Done {
-    fn is_due(&self, now: Instant, is_news: bool) -> bool {
-        let rest = if is_news { BUSY_REST } else { QUIET_REST };
+    fn is_due(&self, now: Instant, is_news: bool, quiet_rest: u32) -> bool {
+        let rest = if is_news { BUSY_REST } else { quiet_rest };
         now >= self.at + self.took * rest
     }
 }
@@ -64,14 +68,14 @@ impl Due {
             !registry.knows(*netns) && self.sums.get(netns) != Some(seen)
         };
         let is_news = registry.may_have_lost_one() || sums.iter().any(is_unknown);
-        self.look.is_due(now, is_news)
+        self.look.is_due(now, is_news, QUIET_LOOK_REST)
     }
 
     /// Whether to compare counters: soon where something was seen, or where namespaces were looked for, so that one that is
     /// not there is noticed before another has its number.
     pub fn comparison(&self, now: Instant, registry: &Registry, sums: &Sums) -> bool {
         let is_news = registry.looks() != self.looks || *sums != self.sums;
-        self.comparison.is_due(now, is_news)
+        self.comparison.is_due(now, is_news, QUIET_COMPARISON_REST)
     }
 
     pub fn looked(&mut self, since: Instant) {
@@ -113,7 +117,7 @@ mod tests {
     #[test]
     fn what_nobody_knows_is_looked_for_once() {
         let (mut due, at) = after_ten_ms();
-        let (soon, late) = (at + Duration::from_secs(1), at + Duration::from_secs(20));
+        let (soon, late) = (at + Duration::from_secs(1), at + Duration::from_secs(100));
         let registry = Registry::new();
         let known = due.sums.clone();
         assert!(!due.look(soon, &registry, &known));

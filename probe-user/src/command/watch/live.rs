@@ -24,7 +24,7 @@ use crate::{
     cause,
     decode::{self, Evidence, Kind},
     enrich::{Enricher, Observation},
-    inspect::clock::mono_ns,
+    inspect::{clock::mono_ns, netstat},
     loader::{Probe, Totals},
     reconcile::{Reading, Reconciler, Sample},
     report::{Line, Output, Reporter, Sampled, Summary},
@@ -407,10 +407,9 @@ pub fn readings(enricher: &mut Enricher, only: Option<u32>) -> BTreeMap<u32, Rea
     namespaces
         .into_iter()
         .filter_map(|netns| {
-            let counters = crate::inspect::netstat::read(&mut enricher.registry, netns).ok()?;
-            let reading = std::array::from_fn(|slot| {
-                counters.get(counter::NAMES[slot].1).unwrap_or_default()
-            });
+            let counters = netstat::read_tcp_ext(&mut enricher.registry, netns).ok()?;
+            let names = std::array::from_fn(|slot| counter::NAMES[slot].1);
+            let reading: Reading = counters.all(names).map(Option::unwrap_or_default);
             Some((netns, reading))
         })
         .collect()

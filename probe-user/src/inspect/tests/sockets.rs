@@ -62,7 +62,10 @@ fn listeners_of_every_family_and_each_member_of_a_group() {
                 assert_eq!(same.as_ref(), Some(known));
             }
             assert!(same.is_none_or(|same| same == *known));
-            assert_eq!(diag.listener(known.addr, known.cookie + 1000).unwrap(), None);
+            assert_eq!(
+                diag.listener(known.addr, known.cookie + 1000).unwrap(),
+                None
+            );
         }
         let found = all
             .iter()
@@ -70,9 +73,8 @@ fn listeners_of_every_family_and_each_member_of_a_group() {
             .filter(|l| diag.listener(l.addr, l.cookie).unwrap().is_some());
         assert_eq!(found.count(), 1);
         assert_eq!(diag.listener(v4(84), all[0].cookie).unwrap(), None);
-        let cookies = |found: &[ListenerSnapshot]| {
-            found.iter().map(|l| l.cookie).collect::<HashSet<u64>>()
-        };
+        let cookies =
+            |found: &[ListenerSnapshot]| found.iter().map(|l| l.cookie).collect::<HashSet<u64>>();
         let of_group = diag.listeners(Some(90)).unwrap();
         assert_eq!(of_group.len(), 4);
         assert_eq!(
