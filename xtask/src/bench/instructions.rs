@@ -12,6 +12,8 @@ pub const TIERS: [&str; 3] = ["trampoline", "kprobe", "cgroup"];
 /// What they are held against: the cheaper one.
 pub const BPFTRACE: [&str; 2] = ["bpftrace-fentry", "bpftrace-kprobe"];
 pub const NOBODY: &str = "nobody";
+/// The least that says as much as whydrop, and traces nothing.
+pub const LEAST: &str = "least";
 
 #[derive(Default)]
 pub struct Instructions {
@@ -119,12 +121,12 @@ impl Instructions {
         kernels
     }
 
-    /// All but nobody, in the order in which they were measured: whydrop's tiers first.
+    /// All who trace, in the order in which they were measured: whydrop's tiers first.
     pub fn tracers(&self, kernel: &str) -> Vec<&str> {
         let mut tracers: Vec<&str> = Vec::new();
         for figure in self.figures.iter().filter(|figure| figure.kernel == kernel) {
             let tracer = figure.tracer.as_str();
-            if tracer != NOBODY && !tracers.contains(&tracer) {
+            if ![NOBODY, LEAST].contains(&tracer) && !tracers.contains(&tracer) {
                 tracers.push(tracer);
             }
         }
@@ -227,6 +229,7 @@ pub mod tests {
         let mut instructions = Instructions::default();
         for line in [
             "test instructions::x ... BENCH packet nobody refused 5000.0,5000.0,9000.0 1792 0",
+            "BENCH packet least refused 5500.0 1792 1792",
             "BENCH packet trampoline refused 6000.0 1792 1792",
             "BENCH packet bpftrace-kprobe refused 7500.0 1792 1792",
             "BENCH packet bpftrace-fentry refused 7000.0 1792 1700",

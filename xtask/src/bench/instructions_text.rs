@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::instructions::{BPFTRACE, Figure, Instructions, TIERS, Whose};
+use super::instructions::{BPFTRACE, Figure, Instructions, LEAST, TIERS, Whose};
 
 /// Whydrop may take this share of what bpftrace takes for the same line.
 const SHARE: f64 = 0.5;
@@ -86,25 +86,37 @@ pub fn document(instructions: &Instructions) -> String {
     text
 }
 
-/// What a SYN that is only measured pays, beside half of what bpftrace takes to tell of one.
+/// What cannot be had for less, beside half of what bpftrace takes to tell of a SYN that is refused: measuring, in the packet's own
+/// path, and saying as much, one by one.
 fn floors(instructions: &Instructions) -> String {
-    let floor = |kernel: &&str| {
-        let find = |path| find(instructions, kernel, TIERS[0], Whose::Packet, path);
-        let refused = find("refused")?;
-        let share = instructions.of_bpftrace(refused)?;
-        let half = SHARE * instructions.above(refused)? / share;
-        let answered = instructions.above(find("taken")?)?;
-        Some(format!("{kernel} {answered:.0} and {half:.0}"))
-    };
-    let floors: Vec<String> = instructions.kernels().iter().filter_map(floor).collect();
-    if floors.is_empty() {
-        return String::new();
-    }
-    format!(
-        "\nOf a SYN that is answered there is nothing to tell, but its counters have to be read before and after. What that takes by \
-         itself (trampoline), and half of\nwhat bpftrace's program takes to tell of one that is refused: {}.\n",
+    let floors = |tracer: &str, whose, path, refused| {
+        let floor = |kernel: &&str| {
+            let least = instructions.above(find(instructions, kernel, tracer, whose, path)?)?;
+            let bpftrace = find(instructions, kernel, TIERS[0], whose, refused)?;
+            let bpftrace = instructions.above(bpftrace)? / instructions.of_bpftrace(bpftrace)?;
+            Some(format!("{kernel} {least:.0} and {:.0}", SHARE * bpftrace))
+        };
+        let floors: Vec<String> = instructions.kernels().iter().filter_map(floor).collect();
         floors.join(", ")
-    )
+    };
+    let mut text = String::new();
+    let measuring = floors(TIERS[0], Whose::Packet, "taken", "refused");
+    if !measuring.is_empty() {
+        let _ = writeln!(
+            text,
+            "\nOf a SYN that is answered there is nothing to tell, but its counters have to be read before and after. What that \
+             takes by itself (trampoline), and half of\nwhat bpftrace's program takes to tell of one that is refused: {measuring}."
+        );
+    }
+    let saying = floors(LEAST, Whose::Machine, "alone", "alone");
+    if !saying.is_empty() {
+        let _ = writeln!(
+            text,
+            "\nOne by one, a thread that traces nothing, and each time is woken, asks sock_diag for a listener that it knows, looks \
+             whether its process still has it,\nand writes 160 bytes, takes so many of the machine's, and half of bpftrace's are: {saying}."
+        );
+    }
+    text
 }
 
 fn refused(instructions: &Instructions, kernel: &str, tracer: &str) -> String {
@@ -220,6 +232,15 @@ mod tests {
             instructions.line("6.12", 0, line).expect("a figure");
         }
         assert!(floors(&instructions).ends_with("refused: 6.12 700 and 1000.\n"));
+        for line in [
+            "BENCH machine nobody alone 9000.0 1000 0",
+            "BENCH machine least alone 39000.0 1000 1000",
+            "BENCH machine trampoline alone 69000.0 1000 1000",
+            "BENCH machine bpftrace-kprobe alone 59000.0 1000 1000",
+        ] {
+            instructions.line("6.12", 0, line).expect("a figure");
+        }
+        assert!(floors(&instructions).ends_with("are: 6.12 30000 and 25000.\n"));
     }
 
     #[test]

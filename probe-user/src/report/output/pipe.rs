@@ -1,36 +1,34 @@
 //! A pipe that is written to at once as far as it has room, without waiting
 //! and without another thread: a wake-up costs more than the write.
 //!
-//! Its O_NONBLOCK stays as it is, since others may share it: each write says for
-//! itself that it does not wait (RWF_NOWAIT; of pipes since 6.4, fs/pipe.c).
+//! Others may share its open file, whose O_NONBLOCK stays as it is: it is opened
+//! once more, for ourselves (fs/pipe.c:fifo_open, 5.10 to 7.2).
 
-use std::{
-    io::IoSlice,
-    os::fd::{AsFd, OwnedFd},
-};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::{
-    fs::{FileType, fstat},
-    io::{ReadWriteFlags, pwritev2},
+    fs::{FileType, Mode, OFlags, fstat, open},
+    io::write,
 };
 
 /// As far as the kernel lets it.
 pub struct Pipe(OwnedFd);
 
 impl Pipe {
-    /// `None` of whatever else it is.
+    /// `None` of whatever else it is, of one that nobody reads, and where it may not be opened again.
     pub fn of(fd: impl AsFd) -> Option<Self> {
         let kind = FileType::from_raw_mode(fstat(&fd).ok()?.st_mode);
-        let is_pipe = kind == FileType::Fifo;
-        is_pipe.then(|| fd.as_fd().try_clone_to_owned().ok().map(Self))?
+        if kind != FileType::Fifo {
+            return None;
+        }
+        let same = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        open(same, flags, Mode::empty()).ok().map(Self)
     }
 
-    /// How much of it was taken; nothing where it is full, was closed, or the kernel cannot.
+    /// How much of it was taken; nothing where it is full or was closed.
     pub fn write(&self, text: &str) -> usize {
-        // The position of a stream.
-        const ANYWHERE: u64 = u64::MAX;
-        let text = [IoSlice::new(text.as_bytes())];
-        pwritev2(&self.0, &text, ANYWHERE, ReadWriteFlags::NOWAIT).unwrap_or(0)
+        write(&self.0, text.as_bytes()).unwrap_or(0)
     }
 }
 
@@ -65,8 +63,19 @@ mod tests {
     #[test]
     fn what_nobody_reads_is_not_taken() {
         let (reader, writer) = pipe().expect("a pipe");
+        let ours = Pipe::of(&writer).expect("it is one");
         drop(reader);
-        assert_eq!(Pipe::of(&writer).map(|ours| ours.write("line\n")), Some(0));
+        assert_eq!(ours.write("line\n"), 0);
+        assert!(Pipe::of(&writer).is_none());
+    }
+
+    #[test]
+    fn its_other_writers_wait_as_before() {
+        let (_reader, writer) = pipe().expect("a pipe");
+        let ours = Pipe::of(&writer).expect("it is one");
+        let flags = |fd: &dyn AsFd| rustix::fs::fcntl_getfl(fd.as_fd()).expect("flags");
+        assert!(flags(&ours.0).contains(OFlags::NONBLOCK));
+        assert!(!flags(&writer).contains(OFlags::NONBLOCK));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use whydrop_tests::instructions;
 use whydrop_tests::steady::rest;
 use whydrop_tests::tracer::Tracer;
 
+use super::least::Least;
 use super::paths::{Path, Paths};
 
 const ROUNDS: usize = 7;
@@ -57,6 +58,34 @@ pub fn measure(name: &str, words: Option<&str>, command: Option<Command>) -> Res
     measured.tracer.map_or(Ok(()), Tracer::stop)
 }
 
+/// What the least that says as much takes for one refusal that comes alone.
+pub fn measure_least() -> Result<()> {
+    ensure!(
+        instructions::are_counted(),
+        "this machine counts no instructions: use `cargo xtask bench`"
+    );
+    let paths = Paths::new()?;
+    let mut least = Least::start(paths.wire.netns(), paths.full())?;
+    instructions::go_first()?;
+    let (mut rounds, mut lines) = (Vec::new(), 0);
+    for _ in 0..WINDOWS {
+        let nothing = busy(|| Ok(()))?;
+        let all = busy(|| one_by_one(&paths, &paths.alone, ALONE, || least.wake()))?;
+        lines += least.lines()?;
+        rounds.push((all - nothing) / ALONE as f64);
+    }
+    let packets = WINDOWS * ALONE;
+    ensure!(lines == packets, "{lines} lines of {packets}");
+    say_figure(
+        "machine",
+        "least",
+        paths.alone.name,
+        &rounds,
+        packets,
+        lines,
+    )
+}
+
 /// That a tracer does not run here is a figure too.
 pub fn unable(name: &str, why: &str) -> Result<()> {
     say(format_args!("unable {name} {why}"))
@@ -95,12 +124,7 @@ impl Measured<'_> {
             let nothing = busy(|| Ok(()))?;
             self.lines(path)?;
             let overflows = overflows(paths)?;
-            let all = busy(|| {
-                (0..times).try_for_each(|_| {
-                    write(paths, &path.packets)?;
-                    rest(WINDOW * 9 / 10 / times as u32)
-                })
-            })?;
+            let all = busy(|| one_by_one(paths, path, times, || Ok(())))?;
             check(paths, path, overflows, packets)?;
             lines += self.lines(path)?;
             rounds.push((all - nothing) / packets as f64);
@@ -131,13 +155,37 @@ impl Measured<'_> {
         packets: usize,
         lines: usize,
     ) -> Result<()> {
-        let rounds = rounds.iter().map(|figure| format!("{figure:.1}"));
-        let rounds = rounds.collect::<Vec<_>>().join(",");
-        let name = self.name;
-        say(format_args!(
-            "{kind} {name} {path} {rounds} {packets} {lines}"
-        ))
+        say_figure(kind, self.name, path, rounds, packets, lines)
     }
+}
+
+fn say_figure(
+    kind: &str,
+    name: &str,
+    path: &str,
+    rounds: &[f64],
+    packets: usize,
+    lines: usize,
+) -> Result<()> {
+    let rounds = rounds.iter().map(|figure| format!("{figure:.1}"));
+    let rounds = rounds.collect::<Vec<_>>().join(",");
+    say(format_args!(
+        "{kind} {name} {path} {rounds} {packets} {lines}"
+    ))
+}
+
+/// So many times in a window, and what is to be done each time.
+fn one_by_one(
+    paths: &Paths,
+    path: &Path,
+    times: usize,
+    then: impl Fn() -> Result<()>,
+) -> Result<()> {
+    (0..times).try_for_each(|_| {
+        write(paths, &path.packets)?;
+        then()?;
+        rest(WINDOW * 9 / 10 / times as u32)
+    })
 }
 
 /// Instructions of the machine in a window.

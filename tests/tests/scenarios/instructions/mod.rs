@@ -7,8 +7,9 @@
 //!   anything to do any more, less those of a machine to which no packet came for as long; on the path `idle` of a second without packets;
 //! - `BENCH unable <tracer> <why>`.
 //!
-//! What they are with no tracer is `nobody`'s.
+//! What they are with no tracer is `nobody`'s, and what the least takes that says as much as whydrop is `least`'s.
 
+mod least;
 mod measure;
 mod paths;
 
@@ -18,7 +19,7 @@ use std::process::Command;
 use anyhow::Result;
 use whydrop_tests::whydrop::binary;
 
-use measure::{measure, unable};
+use measure::{measure, measure_least, unable};
 
 /// Where `cargo xtask bench` puts what others have made.
 const PEERS: &str = "/peers";
@@ -55,6 +56,12 @@ fn bpftrace(tracer: &str, script: &str, words: Option<&str>) -> Result<()> {
 #[ignore = "prints figures"]
 fn a_nobody() -> Result<()> {
     measure("nobody", None, None)
+}
+
+#[test]
+#[ignore = "prints figures"]
+fn b_least() -> Result<()> {
+    measure_least()
 }
 
 #[test]

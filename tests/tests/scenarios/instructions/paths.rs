@@ -33,6 +33,7 @@ pub struct Paths {
     /// One SYN, and as many as fit.
     pub alone: Path,
     pub refused: Path,
+    full: Listener,
     _sockets: (Vec<Listener>, TcpStream),
 }
 
@@ -61,8 +62,14 @@ impl Paths {
             forget_requests,
             alone,
             refused,
-            _sockets: (vec![roomy, full, filled], accepted),
+            full,
+            _sockets: (vec![roomy, filled], accepted),
         })
+    }
+
+    /// The listener that refuses.
+    pub fn full(&self) -> &Listener {
+        &self.full
     }
 }
 
