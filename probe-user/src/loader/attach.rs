@@ -1,6 +1,10 @@
 //! Chooses the hooks by trying them, one by one, and keeps what the kernel answered.
 
-use super::{LoadError, Tier, layout::Layout, programs::Attacher};
+use super::{
+    LoadError, Tier,
+    layout::Layout,
+    programs::{Attacher, KPROBE, TRAMPOLINE},
+};
 
 /// The functions in which a listener decides, and whether a tier can do without.
 const FUNCTIONS: [(&str, bool); 4] = [
@@ -27,6 +31,8 @@ const SEND_RESET: [&str; 2] = ["tcp_v4_send_reset", "tcp_v6_send_reset"];
 
 /// Takes a connection out of the accept queue.
 const ACCEPT: &str = "inet_csk_accept";
+/// Is called with what the former returns.
+const GRAFT: &str = "security_sock_graft";
 
 /// As hooks are called in reports: packets freed with a reason, and for want of a socket.
 const DROPS: &str = "kfree_skb";
@@ -122,7 +128,7 @@ impl HookReport {
 }
 
 fn function(
-    attacher: &mut Attacher<'_>,
+    attacher: &mut Attacher<'_, '_>,
     name: &'static str,
     decides: bool,
     wanted: &[Tier],
@@ -141,7 +147,7 @@ fn function(
     report
 }
 
-fn cgroup_tier(attacher: &mut Attacher<'_>) -> HookReport {
+fn cgroup_tier(attacher: &mut Attacher<'_, '_>) -> HookReport {
     let mut report = HookReport::of("listener ingress", true);
     let answer = attacher.ingress().map(|unseen| report.unseen = unseen);
     note(
@@ -155,10 +161,10 @@ fn cgroup_tier(attacher: &mut Attacher<'_>) -> HookReport {
 
 /// A tracepoint: typed where that loads, raw otherwise.
 fn tracepoint(
-    attacher: &mut Attacher<'_>,
+    attacher: &mut Attacher<'_, '_>,
     hook: &'static str,
     program: &str,
-    tracepoint: &str,
+    tracepoint: &'static str,
 ) -> HookReport {
     let mut report = HookReport::of(hook, false);
     let answer = attacher.typed(program, tracepoint);
@@ -170,7 +176,7 @@ fn tracepoint(
 }
 
 /// The entry of a function, by what is left of trampolines and kprobes.
-fn entry(attacher: &mut Attacher<'_>, name: &'static str, wanted: &[Tier]) -> HookReport {
+fn entry(attacher: &mut Attacher<'_, '_>, name: &'static str, wanted: &[Tier]) -> HookReport {
     let mut report = HookReport::of(name, false);
     for tier in wanted {
         let (via, answer) = match tier {
@@ -185,19 +191,49 @@ fn entry(attacher: &mut Attacher<'_>, name: &'static str, wanted: &[Tier]) -> Ho
 }
 
 /// What tells of a connection that leaves the accept queue.
-fn accept(attacher: &mut Attacher<'_>, wanted: &[Tier]) -> HookReport {
+fn accept(attacher: &mut Attacher<'_, '_>, wanted: &[Tier]) -> HookReport {
     let mut report = HookReport::of(ACCEPT, false);
     for tier in wanted {
         let (via, answer) = match tier {
             Tier::Trampoline => ("fexit", attacher.fexit(ACCEPT)),
-            // It sleeps, so a kretprobe would lose some; this one is called with what it returns.
-            _ => ("kprobe", attacher.kprobe_entry("security_sock_graft")),
+            // It sleeps, so a kretprobe would lose some.
+            _ => ("kprobe", attacher.kprobe_entry(GRAFT)),
         };
         if note(&mut report, *tier, via, answer) {
             break;
         }
     }
     report
+}
+
+/// The typed tracepoints are tried on every tier.
+fn expect_tracepoints(attacher: &mut Attacher<'_, '_>, layout: &Layout) {
+    for name in TRACEPOINTS {
+        attacher.expect("typed", name, name);
+    }
+    if layout.kfree_skb_args >= 3 {
+        attacher.expect("typed", "skb_drop", "kfree_skb");
+    }
+}
+
+/// What is let in at the first function is probably let in at the others.
+fn expect_functions(attacher: &mut Attacher<'_, '_>, tier: Tier, layout: &Layout) {
+    let (halves, entry, accept) = match tier {
+        Tier::Trampoline => (TRAMPOLINE, "fentry", ("fexit", ACCEPT)),
+        _ => (KPROBE, "kprobe", ("kprobe", GRAFT)),
+    };
+    let functions = FUNCTIONS.iter().map(|(name, _)| *name);
+    for function in functions.chain([REQUEST_TIMER]) {
+        for half in halves {
+            attacher.expect(half, function, function);
+        }
+    }
+    attacher.expect(accept.0, accept.1, accept.1);
+    if layout.send_reset_args < 3 {
+        for function in SEND_RESET {
+            attacher.expect(entry, function, function);
+        }
+    }
 }
 
 /// The ways into a function that a forced tier leaves.
@@ -212,7 +248,7 @@ fn ways(wanted: Option<Tier>) -> &'static [Tier] {
 
 /// The hooks of what no counter decides; none of them is needed for the rest.
 pub(super) fn notices(
-    attacher: &mut Attacher<'_>,
+    attacher: &mut Attacher<'_, '_>,
     wanted: Option<Tier>,
     layout: &Layout,
 ) -> Vec<HookReport> {
@@ -285,7 +321,7 @@ pub(super) fn blind(reports: &[HookReport], layout: &Layout) -> Vec<&'static str
 }
 
 /// The hooks of one tier, whether or not they can be had.
-pub(super) fn try_tier(attacher: &mut Attacher<'_>, tier: Tier) -> Vec<HookReport> {
+pub(super) fn try_tier(attacher: &mut Attacher<'_, '_>, tier: Tier) -> Vec<HookReport> {
     match tier {
         Tier::Cgroup => vec![cgroup_tier(attacher)],
         _ => FUNCTIONS
@@ -319,7 +355,7 @@ fn why(reports: &[HookReport]) -> Option<String> {
 
 /// Attaches the hooks of the wanted tier, or the best for each function.
 pub(super) fn all(
-    attacher: &mut Attacher<'_>,
+    attacher: &mut Attacher<'_, '_>,
     wanted: Option<Tier>,
     layout: &Layout,
 ) -> Result<Vec<HookReport>, LoadError> {
@@ -328,12 +364,16 @@ pub(super) fn all(
         why,
     };
     let mut reports = Vec::new();
+    expect_tracepoints(attacher, layout);
     if wanted != Some(Tier::Cgroup) {
         for (name, required) in FUNCTIONS {
             let report = function(attacher, name, true, ways(wanted));
-            let refused = report.tier.is_none();
+            let tier = report.tier;
+            if let (Some(tier), true) = (tier, reports.is_empty()) {
+                expect_functions(attacher, tier, layout);
+            }
             reports.push(report);
-            if refused && required {
+            if tier.is_none() && required {
                 break;
             }
         }

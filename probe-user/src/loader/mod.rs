@@ -5,6 +5,7 @@
 //! Every hook is chosen by trying: what loads and attaches here is used, what
 //! does not is kept with the kernel's own words.
 
+mod ahead;
 mod attach;
 mod cast;
 mod counts;
@@ -49,7 +50,7 @@ pub use self::{
     stats::{Figures, Stats},
     wanted::Wanted,
 };
-use self::{layout::Layout, looks::Looks, programs::Attacher, skips::Skips};
+use self::{layout::Layout, looks::Looks, programs::with_attacher, skips::Skips};
 use crate::{
     btf::{Btf, BtfError},
     cause::Reasons,
@@ -255,11 +256,9 @@ impl Probe {
         // Its map has to be there, and to stay, before the programs that use it are loaded.
         #[cfg(feature = "log")]
         let debug_lines = debug::begin(&mut ebpf).map_err(LoadError::Object)?;
-        let hooks = attach::all(
-            &mut Attacher::new(&mut ebpf, &fitted.outline),
-            request.tier,
-            &layout,
-        )?;
+        let hooks = with_attacher(&mut ebpf, &fitted.outline, |attacher| {
+            attach::all(attacher, request.tier, &layout)
+        })?;
         let blind = attach::blind(&hooks, &layout);
         let mut absent = layout.absent;
         absent.extend(hooks.iter().filter_map(|hook| hook.unseen.clone()));
@@ -299,11 +298,12 @@ impl Probe {
             let mut loader = rootless::loader();
             layout.fill(&mut loader);
             let mut ebpf = loader.load(&fitted.object).map_err(object_error)?;
-            let mut attacher = Attacher::new(&mut ebpf, &fitted.outline);
-            reports.extend(attach::try_tier(&mut attacher, tier));
-            if tier == Tier::Cgroup {
-                reports.extend(attach::notices(&mut attacher, None, &layout));
-            }
+            with_attacher(&mut ebpf, &fitted.outline, |attacher| {
+                reports.extend(attach::try_tier(attacher, tier));
+                if tier == Tier::Cgroup {
+                    reports.extend(attach::notices(attacher, None, &layout));
+                }
+            });
         }
         Ok(reports)
     }

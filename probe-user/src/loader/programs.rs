@@ -4,29 +4,39 @@
 //! The half that ends a measurement is attached before the half that begins
 //! it, so that no packet is measured half.
 
-use std::{cell::OnceCell, error::Error};
+use std::{collections::HashMap, error::Error, thread};
 
 use aya::{
-    Btf, Ebpf, Endianness,
+    Ebpf,
     programs::{
         BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, FEntry, FExit, KProbe,
         Program, ProgramError, RawTracePoint,
     },
 };
 
-use super::skips;
+use super::{
+    ahead::{Ahead, unload},
+    skips,
+};
 use crate::inspect::cgroup;
 
 /// What the name of a program's second copy ends with.
 pub(super) const COPY: &str = "_again";
 
-/// The object on its way into the kernel, with as much of the kernel's BTF as
-/// aya looks up: parsed when a typed program is first tried, and gone with this value.
-pub(super) struct Attacher<'a> {
-    ebpf: &'a mut Ebpf,
-    outline: &'a [u8],
-    btf: OnceCell<Result<Btf, String>>,
+/// The object on its way into the kernel.
+pub(super) struct Attacher<'scope, 'a> {
+    ahead: Ahead<'scope, 'a>,
+    /// Programs that were asked for, whatever became of them.
+    tried: HashMap<String, &'a mut Program>,
+    /// Whether this kernel counts how often it skips a program; known once one is loaded.
+    counts_skips: Option<bool>,
+    /// Second copies of programs that are expected, until that is known.
+    copies: Vec<(String, &'static str)>,
 }
+
+/// What the names of the two programs around a function begin with.
+pub(super) const TRAMPOLINE: [&str; 2] = ["fexit", "fentry"];
+pub(super) const KPROBE: [&str; 2] = ["kretprobe", "kprobe"];
 
 /// An error and its causes in one line: the verifier's last words instead of its whole log.
 pub(super) fn in_short(error: &dyn Error) -> String {
@@ -74,41 +84,49 @@ pub(super) fn short<T>(result: Result<T, ProgramError>) -> Result<T, String> {
     result.map_err(|error| in_short(&error))
 }
 
-impl<'a> Attacher<'a> {
-    pub(super) fn new(ebpf: &'a mut Ebpf, outline: &'a [u8]) -> Self {
-        Self {
-            ebpf,
-            outline,
-            btf: OnceCell::new(),
-        }
-    }
+/// Hands out the object's programs, with as much of the kernel's BTF as aya looks up.
+pub(super) fn with_attacher<T>(
+    ebpf: &mut Ebpf,
+    outline: &[u8],
+    attach: impl FnOnce(&mut Attacher<'_, '_>) -> T,
+) -> T {
+    thread::scope(|scope| {
+        let mut attacher = Attacher {
+            ahead: Ahead::new(scope, ebpf, outline),
+            tried: HashMap::new(),
+            counts_skips: None,
+            copies: Vec::new(),
+        };
+        let attached = attach(&mut attacher);
+        attacher.ahead.give_up();
+        attached
+    })
+}
 
+impl Attacher<'_, '_> {
     /// fentry and fexit around a function.
-    pub(super) fn trampoline(&mut self, function: &str) -> Result<(), String> {
-        let btf = parsed(&self.btf, self.outline)?;
-        let exit: &mut FExit = program(self.ebpf, &format!("fexit_{function}"))?;
-        short(exit.load(function, btf))?;
-        let exit_link = short(exit.attach())?;
-        let entry: &mut FEntry = program(self.ebpf, &format!("fentry_{function}"))?;
-        let attached = short(entry.load(function, btf)).and_then(|()| short(entry.attach()));
+    pub(super) fn trampoline(&mut self, function: &'static str) -> Result<(), String> {
+        let [exit, entry] = TRAMPOLINE.map(|half| format!("{half}_{function}"));
+        let exit_link = short(self.load::<FExit>(&exit, function)?.attach())?;
+        let attached = self
+            .load::<FEntry>(&entry, function)
+            .and_then(|entry| short(entry.attach()));
         if let Err(error) = attached {
-            let exit: &mut FExit = program(self.ebpf, &format!("fexit_{function}"))?;
-            short(exit.detach(exit_link))?;
+            short(self.tried::<FExit>(&exit)?.detach(exit_link))?;
             return Err(error);
         }
         Ok(())
     }
 
     /// kprobe and kretprobe at a function.
-    pub(super) fn kprobe(&mut self, function: &str) -> Result<(), String> {
-        let exit: &mut KProbe = program(self.ebpf, &format!("kretprobe_{function}"))?;
-        short(exit.load())?;
-        let exit_link = short(exit.attach(function, 0))?;
-        let entry: &mut KProbe = program(self.ebpf, &format!("kprobe_{function}"))?;
-        let attached = short(entry.load()).and_then(|()| short(entry.attach(function, 0)));
+    pub(super) fn kprobe(&mut self, function: &'static str) -> Result<(), String> {
+        let [exit, entry] = KPROBE.map(|half| format!("{half}_{function}"));
+        let exit_link = short(self.load::<KProbe>(&exit, function)?.attach(function, 0))?;
+        let attached = self
+            .load::<KProbe>(&entry, function)
+            .and_then(|entry| short(entry.attach(function, 0)));
         if let Err(error) = attached {
-            let exit: &mut KProbe = program(self.ebpf, &format!("kretprobe_{function}"))?;
-            short(exit.detach(exit_link))?;
+            short(self.tried::<KProbe>(&exit)?.detach(exit_link))?;
             return Err(error);
         }
         Ok(())
@@ -117,13 +135,17 @@ impl<'a> Attacher<'a> {
     /// `cgroup_skb/ingress` at the cgroup2 root and the two tracepoints where packets end.
     /// `Ok(Some(…))` names what part of the host is out of sight.
     pub(super) fn ingress(&mut self) -> Result<Option<String>, String> {
-        for tracepoint in ["consume_skb", "kfree_skb"] {
+        let tracepoints = ["consume_skb", "kfree_skb"];
+        for tracepoint in tracepoints {
+            self.expect("raw", tracepoint, tracepoint);
+        }
+        self.expect("listener", "ingress", "");
+        for tracepoint in tracepoints {
             self.raw(tracepoint, tracepoint)?;
         }
         let root = cgroup::root()
             .map_err(|error| format!("cannot open or mount a cgroup2 hierarchy: {error}"))?;
-        let ingress: &mut CgroupSkb = program(self.ebpf, "listener_ingress")?;
-        short(ingress.load())?;
+        let ingress: &mut CgroupSkb = self.load("listener_ingress", "")?;
         short(ingress.attach(
             root.fd,
             CgroupSkbAttachType::Ingress,
@@ -134,95 +156,119 @@ impl<'a> Attacher<'a> {
         }))
     }
 
-    pub(super) fn raw(&mut self, name: &str, tracepoint: &str) -> Result<(), String> {
-        with_copy(self.ebpf, &format!("raw_{name}"), |ebpf, name| {
-            let raw: &mut RawTracePoint = program(ebpf, name)?;
-            short(raw.load())?;
+    pub(super) fn raw(&mut self, name: &str, tracepoint: &'static str) -> Result<(), String> {
+        self.with_copy(&format!("raw_{name}"), |this, name| {
+            let raw: &mut RawTracePoint = this.load(name, tracepoint)?;
             short(raw.attach(tracepoint)).map(drop)
         })
     }
 
-    pub(super) fn typed(&mut self, name: &str, tracepoint: &str) -> Result<(), String> {
-        let btf = parsed(&self.btf, self.outline)?;
-        let attach = |ebpf: &mut Ebpf, name: &str| {
-            let typed: &mut BtfTracePoint = program(ebpf, name)?;
-            short(typed.load(tracepoint, btf))?;
+    pub(super) fn typed(&mut self, name: &str, tracepoint: &'static str) -> Result<(), String> {
+        self.with_copy(&format!("typed_{name}"), |this, name| {
+            let typed: &mut BtfTracePoint = this.load(name, tracepoint)?;
             short(typed.attach()).map(drop)
-        };
-        with_copy(self.ebpf, &format!("typed_{name}"), attach)
+        })
     }
 
     /// fentry at a function.
-    pub(super) fn fentry(&mut self, function: &str) -> Result<(), String> {
-        let btf = parsed(&self.btf, self.outline)?;
-        let entry: &mut FEntry = program(self.ebpf, &format!("fentry_{function}"))?;
-        short(entry.load(function, btf))?;
+    pub(super) fn fentry(&mut self, function: &'static str) -> Result<(), String> {
+        let entry: &mut FEntry = self.load(&format!("fentry_{function}"), function)?;
         short(entry.attach()).map(drop)
     }
 
     /// fexit of a function.
-    pub(super) fn fexit(&mut self, function: &str) -> Result<(), String> {
-        let btf = parsed(&self.btf, self.outline)?;
-        let attach = |ebpf: &mut Ebpf, name: &str| {
-            let exit: &mut FExit = program(ebpf, name)?;
-            short(exit.load(function, btf))?;
+    pub(super) fn fexit(&mut self, function: &'static str) -> Result<(), String> {
+        self.with_copy(&format!("fexit_{function}"), |this, name| {
+            let exit: &mut FExit = this.load(name, function)?;
             short(exit.attach()).map(drop)
-        };
-        with_copy(self.ebpf, &format!("fexit_{function}"), attach)
+        })
     }
 
     /// kprobe at a function.
-    pub(super) fn kprobe_entry(&mut self, function: &str) -> Result<(), String> {
-        let entry: &mut KProbe = program(self.ebpf, &format!("kprobe_{function}"))?;
-        short(entry.load())?;
+    pub(super) fn kprobe_entry(&mut self, function: &'static str) -> Result<(), String> {
+        let entry: &mut KProbe = self.load(&format!("kprobe_{function}"), function)?;
         short(entry.attach(function, 0)).map(drop)
     }
 
     /// Takes back what was attached around these functions.
     pub(super) fn detach(&mut self, functions: impl IntoIterator<Item = &'static str>) {
-        for name in functions {
-            if let Ok(entry) = program::<FEntry>(self.ebpf, &format!("fentry_{name}")) {
-                let _ = entry.unload();
-            }
-            if let Ok(exit) = program::<FExit>(self.ebpf, &format!("fexit_{name}")) {
-                let _ = exit.unload();
-            }
-            for half in ["kprobe", "kretprobe"] {
-                if let Ok(probe) = program::<KProbe>(self.ebpf, &format!("{half}_{name}")) {
-                    let _ = probe.unload();
+        for function in functions {
+            for half in TRAMPOLINE.iter().chain(&KPROBE) {
+                let name = format!("{half}_{function}");
+                self.ahead.give_up_on(&name);
+                if let Some(program) = self.tried.get_mut(&name) {
+                    unload(program);
                 }
             }
         }
     }
-}
 
-/// Attaches a program and, where the object has one and this kernel skips
-/// programs at all, its second copy, which sees what the first one is skipped
-/// for: both or none.
-fn with_copy(
-    ebpf: &mut Ebpf,
-    name: &str,
-    attach: impl Fn(&mut Ebpf, &str) -> Result<(), String>,
-) -> Result<(), String> {
-    attach(ebpf, name)?;
-    let copy = format!("{name}{COPY}");
-    let first = ebpf.program(name).and_then(|first| first.fd().ok());
-    if ebpf.program(&copy).is_none() || !first.is_some_and(skips::are_counted) {
-        return Ok(());
+    /// Has a program loaded that will probably be asked for, and its second copy, where that will be.
+    pub(super) fn expect(&mut self, kind: &str, hook: &str, target: &'static str) {
+        let name = format!("{kind}_{hook}");
+        self.ahead.expect(&name, target);
+        let copy = name + COPY;
+        if self.ahead.has(&copy) {
+            match self.counts_skips {
+                Some(true) => self.ahead.expect(&copy, target),
+                Some(false) => {}
+                None => self.copies.push((copy, target)),
+            }
+        }
     }
-    let attached = attach(ebpf, &copy);
-    if attached.is_err() {
-        let _ = match ebpf.program_mut(name) {
-            Some(Program::BtfTracePoint(first)) => first.unload(),
-            Some(Program::RawTracePoint(first)) => first.unload(),
-            Some(Program::FExit(first)) => first.unload(),
-            _ => Ok(()),
-        };
-    }
-    attached
-}
 
-fn parsed<'a>(cell: &'a OnceCell<Result<Btf, String>>, outline: &[u8]) -> Result<&'a Btf, String> {
-    let parse = || Btf::parse(outline, Endianness::default()).map_err(|error| in_short(&error));
-    cell.get_or_init(parse).as_ref().map_err(Clone::clone)
+    fn load<P>(&mut self, name: &str, target: &'static str) -> Result<&mut P, String>
+    where
+        for<'p> &'p mut P: TryFrom<&'p mut Program, Error = ProgramError>,
+    {
+        let (program, answer) = self.ahead.take(name, target)?;
+        if self.counts_skips.is_none()
+            && let Ok(fd) = program.fd()
+        {
+            self.counts_skips = Some(skips::are_counted(fd));
+            for (copy, target) in std::mem::take(&mut self.copies) {
+                if self.counts_skips == Some(true) {
+                    self.ahead.expect(&copy, target);
+                }
+            }
+        }
+        self.tried.insert(name.to_owned(), program);
+        answer?;
+        self.tried(name)
+    }
+
+    /// A program that was asked for.
+    fn tried<P>(&mut self, name: &str) -> Result<&mut P, String>
+    where
+        for<'p> &'p mut P: TryFrom<&'p mut Program, Error = ProgramError>,
+    {
+        let program = self.tried.get_mut(name);
+        let program: &mut Program =
+            program.ok_or_else(|| format!("the object has no program {name}"))?;
+        program
+            .try_into()
+            .map_err(|error: ProgramError| in_short(&error))
+    }
+
+    /// Attaches a program and, where the object has one and this kernel skips
+    /// programs at all, its second copy, which sees what the first one is skipped
+    /// for: both or none.
+    fn with_copy(
+        &mut self,
+        name: &str,
+        attach: impl Fn(&mut Self, &str) -> Result<(), String>,
+    ) -> Result<(), String> {
+        attach(self, name)?;
+        let copy = format!("{name}{COPY}");
+        if !self.ahead.has(&copy) || self.counts_skips != Some(true) {
+            return Ok(());
+        }
+        let attached = attach(self, &copy);
+        if attached.is_err()
+            && let Some(first) = self.tried.get_mut(name)
+        {
+            unload(first);
+        }
+        attached
+    }
 }
