@@ -288,20 +288,20 @@ impl Btf {
         let mut strings = vec![0];
         let mut needed = 0;
         for (_, this) in self.iter() {
-            let name = self.name_bytes(this.name);
-            let is_kept = matches!(this.kind, FUNC | TYPEDEF) && keep(name);
-            let (at, kind) = if is_kept {
-                (strings.len() as u32, this.kind)
-            } else {
-                (0, FWD)
+            let name = match this.kind {
+                FUNC | TYPEDEF => Some(self.name_bytes(this.name)).filter(|name| keep(name)),
+                _ => None,
             };
-            if is_kept {
+            let (at, kind) = match name {
+                Some(_) => (strings.len() as u32, this.kind),
+                None => (0, FWD),
+            };
+            types.extend_from_slice(&at.to_le_bytes());
+            types.extend_from_slice(&(kind << 24).to_le_bytes());
+            types.extend_from_slice(&[0; 4]);
+            if let Some(name) = name {
                 strings.extend(name);
                 strings.push(0);
-            }
-            let words = [at, kind << 24, 0];
-            types.extend(words.into_iter().flat_map(u32::to_le_bytes));
-            if is_kept {
                 needed = types.len();
             }
         }

@@ -34,6 +34,7 @@ struct Work<'a> {
 
 struct Task<'a> {
     name: &'a str,
+    is_next: bool,
     target: &'static str,
     program: &'a mut Program,
     to: Sender<Answer<'a>>,
@@ -50,6 +51,16 @@ impl<'a> Work<'a> {
 
     fn tasks(&self) -> MutexGuard<'_, VecDeque<Task<'a>>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, task: Task<'a>) {
+        let mut tasks = self.tasks();
+        let at = if task.is_next {
+            tasks.partition_point(|other| other.is_next)
+        } else {
+            tasks.len()
+        };
+        tasks.insert(at, task);
     }
 
     fn next(&self) -> Option<Task<'a>> {
@@ -122,8 +133,9 @@ impl<'scope, 'a> Ahead<'scope, 'a> {
         }
     }
 
-    /// Has a program loaded that is expected to be needed. Without a processor to spare that waits until it is.
-    pub(super) fn expect(&mut self, name: &str, target: &'static str) {
+    /// Has a program loaded that is expected to be needed: next, or when there is time. Without a processor to spare that
+    /// waits until it is needed.
+    pub(super) fn expect(&mut self, name: &str, target: &'static str, is_next: bool) {
         if self.helpers_at_most == 0 {
             return;
         }
@@ -133,8 +145,9 @@ impl<'scope, 'a> Ahead<'scope, 'a> {
         let slot = match slot {
             Slot::Untouched(program) => {
                 let (to, answer) = channel();
-                self.work.tasks().push_back(Task {
+                self.work.add(Task {
                     name,
+                    is_next,
                     target,
                     program,
                     to,

@@ -222,11 +222,13 @@ fn expect_functions(attacher: &mut Attacher<'_, '_>, tier: Tier, layout: &Layout
         Tier::Trampoline => (TRAMPOLINE, "fentry", ("fexit", ACCEPT)),
         _ => (KPROBE, "kprobe", ("kprobe", GRAFT)),
     };
-    let functions = FUNCTIONS.iter().map(|(name, _)| *name);
-    for function in functions.chain([REQUEST_TIMER]) {
+    for (function, _) in FUNCTIONS {
         for half in halves {
-            attacher.expect(half, function, function);
+            attacher.expect_next(half, function, function);
         }
+    }
+    for half in halves {
+        attacher.expect(half, REQUEST_TIMER, REQUEST_TIMER);
     }
     attacher.expect(accept.0, accept.1, accept.1);
     if layout.send_reset_args < 3 {

@@ -137,9 +137,9 @@ impl Attacher<'_, '_> {
     pub(super) fn ingress(&mut self) -> Result<Option<String>, String> {
         let tracepoints = ["consume_skb", "kfree_skb"];
         for tracepoint in tracepoints {
-            self.expect("raw", tracepoint, tracepoint);
+            self.expect_next("raw", tracepoint, tracepoint);
         }
-        self.expect("listener", "ingress", "");
+        self.expect_next("listener", "ingress", "");
         for tracepoint in tracepoints {
             self.raw(tracepoint, tracepoint)?;
         }
@@ -203,14 +203,19 @@ impl Attacher<'_, '_> {
         }
     }
 
-    /// Has a program loaded that will probably be asked for, and its second copy, where that will be.
+    /// Has a program loaded that will be asked for next if all goes well.
+    pub(super) fn expect_next(&mut self, kind: &str, hook: &str, target: &'static str) {
+        self.ahead.expect(&format!("{kind}_{hook}"), target, true);
+    }
+
+    /// Has a program loaded that will probably be asked for later, and its second copy, where that will be.
     pub(super) fn expect(&mut self, kind: &str, hook: &str, target: &'static str) {
         let name = format!("{kind}_{hook}");
-        self.ahead.expect(&name, target);
+        self.ahead.expect(&name, target, false);
         let copy = name + COPY;
         if self.ahead.has(&copy) {
             match self.counts_skips {
-                Some(true) => self.ahead.expect(&copy, target),
+                Some(true) => self.ahead.expect(&copy, target, false),
                 Some(false) => {}
                 None => self.copies.push((copy, target)),
             }
@@ -228,7 +233,7 @@ impl Attacher<'_, '_> {
             self.counts_skips = Some(skips::are_counted(fd));
             for (copy, target) in std::mem::take(&mut self.copies) {
                 if self.counts_skips == Some(true) {
-                    self.ahead.expect(&copy, target);
+                    self.ahead.expect(&copy, target, false);
                 }
             }
         }
