@@ -8,15 +8,15 @@ use std::{
     collections::{HashMap, VecDeque},
     mem,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{Receiver, Sender, TryRecvError, channel},
     },
     thread::{self, Scope, ScopedJoinHandle},
 };
 
-use aya::{Btf, Ebpf, Endianness, programs::Program};
+use aya::{Btf, Ebpf, programs::Program};
 
-use super::programs::{in_short, short};
+use super::programs::short;
 
 /// However many processors a host has, a start takes no more of them.
 const THREADS_AT_MOST: usize = 4;
@@ -24,11 +24,9 @@ const THREADS_AT_MOST: usize = 4;
 /// A program and the kernel's answer.
 type Answer<'a> = (&'a mut Program, Result<(), String>);
 
-/// What the threads share: programs to load, and as much of the kernel's BTF as aya looks up, parsed when a typed program is
-/// first tried, and gone with this value.
+/// What the threads share: programs to load, and as much of the kernel's BTF as aya looks up.
 struct Work<'a> {
-    outline: &'a [u8],
-    btf: OnceLock<Result<Btf, String>>,
+    btf: &'a Result<Btf, String>,
     tasks: Mutex<VecDeque<Task<'a>>>,
 }
 
@@ -41,10 +39,9 @@ struct Task<'a> {
 }
 
 impl<'a> Work<'a> {
-    const fn new(outline: &'a [u8]) -> Self {
+    const fn new(btf: &'a Result<Btf, String>) -> Self {
         Self {
-            outline,
-            btf: OnceLock::new(),
+            btf,
             tasks: Mutex::new(VecDeque::new()),
         }
     }
@@ -92,10 +89,8 @@ impl<'a> Work<'a> {
         short(loaded)
     }
 
-    fn btf(&self) -> Result<&Btf, String> {
-        let parse =
-            || Btf::parse(self.outline, Endianness::default()).map_err(|error| in_short(&error));
-        self.btf.get_or_init(parse).as_ref().map_err(Clone::clone)
+    fn btf(&self) -> Result<&'a Btf, String> {
+        self.btf.as_ref().map_err(Clone::clone)
     }
 }
 
@@ -118,12 +113,12 @@ impl<'scope, 'a> Ahead<'scope, 'a> {
     pub(super) fn new(
         scope: &'scope Scope<'scope, 'a>,
         ebpf: &'a mut Ebpf,
-        outline: &'a [u8],
+        btf: &'a Result<Btf, String>,
     ) -> Self {
         let threads = thread::available_parallelism().map_or(1, |n| n.get().min(THREADS_AT_MOST));
         Self {
             scope,
-            work: Arc::new(Work::new(outline)),
+            work: Arc::new(Work::new(btf)),
             slots: ebpf
                 .programs_mut()
                 .map(|(name, program)| (name, Slot::Untouched(program)))

@@ -216,17 +216,17 @@ fn expect_tracepoints(attacher: &mut Attacher<'_, '_>, layout: &Layout) {
     }
 }
 
-/// What is let in at the first function is probably let in at the others.
-fn expect_functions(attacher: &mut Attacher<'_, '_>, tier: Tier, layout: &Layout) {
+/// What is let in at the first function is probably let in at the others. Where nothing is, what is tried at those that are
+/// not needed is loaded nevertheless, for a kprobe is refused when it is attached.
+fn expect_functions(attacher: &mut Attacher<'_, '_>, tier: Option<Tier>, layout: &Layout) {
     let (halves, entry, accept) = match tier {
-        Tier::Trampoline => (TRAMPOLINE, "fentry", ("fexit", ACCEPT)),
+        Some(Tier::Trampoline) => (TRAMPOLINE, "fentry", ("fexit", ACCEPT)),
         _ => (KPROBE, "kprobe", ("kprobe", GRAFT)),
     };
-    for (function, _) in FUNCTIONS {
-        for half in halves {
-            attacher.expect_next(half, function, function);
-        }
-    }
+    let halves = match tier {
+        Some(_) => &halves[..],
+        None => &halves[..1],
+    };
     for half in halves {
         attacher.expect(half, REQUEST_TIMER, REQUEST_TIMER);
     }
@@ -234,6 +234,13 @@ fn expect_functions(attacher: &mut Attacher<'_, '_>, tier: Tier, layout: &Layout
     if layout.send_reset_args < 3 {
         for function in SEND_RESET {
             attacher.expect(entry, function, function);
+        }
+    }
+    if tier.is_some() {
+        for (function, _) in FUNCTIONS {
+            for half in halves {
+                attacher.expect_next(half, function, function);
+            }
         }
     }
 }
@@ -371,7 +378,7 @@ pub(super) fn all(
         for (name, required) in FUNCTIONS {
             let report = function(attacher, name, true, ways(wanted));
             let tier = report.tier;
-            if let (Some(tier), true) = (tier, reports.is_empty()) {
+            if reports.is_empty() && (tier.is_some() || wanted.is_none()) {
                 expect_functions(attacher, tier, layout);
             }
             reports.push(report);

@@ -34,9 +34,10 @@ use std::{
     num::NonZeroU32,
     os::fd::{AsRawFd, RawFd},
     str::FromStr,
+    thread,
 };
 
-use aya::{Ebpf, include_bytes_aligned, maps::RingBuf};
+use aya::{Ebpf, EbpfLoader, Endianness, include_bytes_aligned, maps::RingBuf};
 use probe_common::REFUSED_AT_MOST;
 use thiserror::Error;
 
@@ -191,6 +192,35 @@ impl Fitted {
     }
 }
 
+/// Makes the object's maps, and parses the outline meanwhile.
+fn load(
+    loader: &mut EbpfLoader<'_>,
+    object: &[u8],
+    outline: &[u8],
+) -> Result<(Ebpf, Result<aya::Btf, String>), LoadError> {
+    let parse = || {
+        let parsed = aya::Btf::parse(outline, Endianness::default());
+        parsed.map_err(|error| programs::in_short(&error))
+    };
+    let (ebpf, btf) = thread::scope(|scope| {
+        let parsing = thread::Builder::new().spawn_scoped(scope, parse);
+        let ebpf = loader.load(object);
+        let parsed = parsing.ok().and_then(|parsing| parsing.join().ok());
+        (ebpf, parsed.unwrap_or_else(parse))
+    });
+    Ok((ebpf.map_err(object_error)?, btf))
+}
+
+/// Has all threads take memory from one place, of which [`give_back_memory`] can give back all: of the others this C library
+/// keeps what was never used again (5 MB after the kernel's BTF on 6.18).
+fn share_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it has no preconditions.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1)
+    };
+}
+
 /// Gives the kernel back what loading took and nothing needs any more: this C library keeps most of it (16 MB of the 30 left on 6.18).
 fn give_back_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -227,6 +257,7 @@ impl Probe {
         if !missing.is_empty() {
             return Err(LoadError::Privilege(missing));
         }
+        share_memory();
         let fitted = Fitted::to_this_kernel()?;
         let layout = fitted.layout;
         let all_events = u32::from(request.all_events);
@@ -247,16 +278,16 @@ impl Probe {
         let only_netns = request.netns.unwrap_or(0);
         loader.override_global("ONLY_LISTENERS", &only_listeners, true);
         loader.override_global("ONLY_NETNS", &only_netns, true);
-        let mut ebpf = loader.load(&fitted.object).map_err(object_error)?;
+        let (mut ebpf, btf) = load(&mut loader, &fitted.object, &fitted.outline)?;
         drop(loader);
-        drop(fitted.object);
+        drop((fitted.object, fitted.outline));
         if only_listeners == 1 {
             wanted::fill(&mut ebpf, &request.listeners).map_err(LoadError::Object)?;
         }
         // Its map has to be there, and to stay, before the programs that use it are loaded.
         #[cfg(feature = "log")]
         let debug_lines = debug::begin(&mut ebpf).map_err(LoadError::Object)?;
-        let hooks = with_attacher(&mut ebpf, &fitted.outline, |attacher| {
+        let hooks = with_attacher(&mut ebpf, &btf, |attacher| {
             attach::all(attacher, request.tier, &layout)
         })?;
         let blind = attach::blind(&hooks, &layout);
@@ -268,6 +299,7 @@ impl Probe {
             .ok_or_else(|| LoadError::Object("it has no map EVENTS".into()))
             .and_then(|map| RingBuf::try_from(map).map_err(|e| LoadError::Object(e.to_string())))?;
         let looks = Looks::beside(&hooks);
+        drop(btf);
         give_back_memory();
         let counts = Counts::take(&mut ebpf, looks).map_err(LoadError::Object)?;
         let mut stats = Stats::take(&mut ebpf, looks).map_err(LoadError::Object)?;
@@ -297,8 +329,8 @@ impl Probe {
             let layout = fitted.layout;
             let mut loader = rootless::loader();
             layout.fill(&mut loader);
-            let mut ebpf = loader.load(&fitted.object).map_err(object_error)?;
-            with_attacher(&mut ebpf, &fitted.outline, |attacher| {
+            let (mut ebpf, btf) = load(&mut loader, &fitted.object, &fitted.outline)?;
+            with_attacher(&mut ebpf, &btf, |attacher| {
                 reports.extend(attach::try_tier(attacher, tier));
                 if tier == Tier::Cgroup {
                     reports.extend(attach::notices(attacher, None, &layout));

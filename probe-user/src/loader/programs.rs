@@ -7,7 +7,7 @@
 use std::{collections::HashMap, error::Error, thread};
 
 use aya::{
-    Ebpf,
+    Btf, Ebpf,
     programs::{
         BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, FEntry, FExit, KProbe,
         Program, ProgramError, RawTracePoint,
@@ -84,15 +84,15 @@ pub(super) fn short<T>(result: Result<T, ProgramError>) -> Result<T, String> {
     result.map_err(|error| in_short(&error))
 }
 
-/// Hands out the object's programs, with as much of the kernel's BTF as aya looks up.
+/// Hands out the object's programs.
 pub(super) fn with_attacher<T>(
     ebpf: &mut Ebpf,
-    outline: &[u8],
+    btf: &Result<Btf, String>,
     attach: impl FnOnce(&mut Attacher<'_, '_>) -> T,
 ) -> T {
     thread::scope(|scope| {
         let mut attacher = Attacher {
-            ahead: Ahead::new(scope, ebpf, outline),
+            ahead: Ahead::new(scope, ebpf, btf),
             tried: HashMap::new(),
             counts_skips: None,
             copies: Vec::new(),
