@@ -326,8 +326,9 @@ impl<'a> Live<'a> {
     pub fn end(mut self, probe: &mut Probe) -> (Summary, Reporter, Output) {
         self.enricher.registry.refresh();
         let last = sample(probe, &mut self.enricher, self.lines.filter.netns, |_| {});
-        let stats = probe.stats.figures();
+        // What happens from now on is in no count and has no line.
         let sampled_ns = mono_ns();
+        let stats = probe.stats.figures();
         let duration = self.began.elapsed();
         // From here on the ring only empties, so this ends under any flood.
         probe.detach();
