@@ -1,5 +1,5 @@
-//! Programs on their way into the kernel, several at a time: the verifier takes most of a start, and works on as many programs
-//! as there are threads that ask it (kernel/bpf/verifier.c:bpf_check locks for those without privileges only, 5.10 to 7.2).
+//! Programs on their way into the kernel, several at a time: the verifier takes most of a start, and works for several threads
+//! at once (kernel/bpf/verifier.c:bpf_check locks only those without privileges out; seen side by side on 6.18).
 //!
 //! Which hook is tried when, and what its answer means, is not decided here: a program that is expected to be needed is
 //! loaded by whoever has time, and the answer waits until it is asked for. What nobody asked for is unloaded.
@@ -32,6 +32,7 @@ struct Work<'a> {
 
 struct Task<'a> {
     name: &'a str,
+    /// Comes before those that are needed later.
     is_next: bool,
     target: &'static str,
     program: &'a mut Program,
@@ -217,7 +218,7 @@ impl<'scope, 'a> Ahead<'scope, 'a> {
         }
     }
 
-    /// Has those not loaded that nobody has begun with.
+    /// A program is not loaded any more, unless somebody has begun with it.
     pub(super) fn give_up_on(&self, name: &str) {
         drop(self.work.take_out(name));
     }

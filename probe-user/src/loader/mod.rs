@@ -211,8 +211,8 @@ fn load(
     Ok((ebpf.map_err(object_error)?, btf))
 }
 
-/// Has all threads take memory from one place, of which [`give_back_memory`] can give back all: of the others this C library
-/// keeps what was never used again (5 MB after the kernel's BTF on 6.18).
+/// Has all threads take memory from one place, of which [`give_back_memory`] can give back all. What a thread took elsewhere,
+/// this C library may keep (seen on 6.18: 4.6 MB, where a helper had parsed the outline).
 fn share_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: it has no preconditions.
