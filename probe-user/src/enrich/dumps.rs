@@ -10,6 +10,9 @@ use foldhash::HashMap;
 
 use crate::inspect::diag::ListenerSnapshot;
 
+/// How long one answer serves the events before it.
+const SHARED_FOR: Duration = Duration::from_millis(2);
+
 /// Whose dump it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
@@ -60,6 +63,17 @@ pub struct Dump {
     pub found: Result<Vec<ListenerSnapshot>, String>,
 }
 
+impl Dump {
+    /// Whether it may be told of an event: what came after it is not in it.
+    pub fn serves(&self, event_ns: u64, now: Instant) -> bool {
+        self.taken_ns >= event_ns && self.is_fresh(now)
+    }
+
+    fn is_fresh(&self, now: Instant) -> bool {
+        now.duration_since(self.taken) < SHARED_FOR
+    }
+}
+
 /// What was found.
 #[derive(Default)]
 pub struct Dumps(HashMap<Key, Dump>);
@@ -73,20 +87,28 @@ impl Dumps {
         self.0.insert(key, dump);
     }
 
-    /// Whether there is one that is younger than `age`.
-    pub fn has(&self, key: Key, now: Instant, age: Duration) -> bool {
-        self.get(key)
-            .is_some_and(|dump| now.duration_since(dump.taken) < age)
+    /// Forgets those that serve nothing any more.
+    pub fn forget(&mut self, now: Instant) {
+        self.0.retain(|_, dump| dump.is_fresh(now));
     }
+}
 
-    /// Whether it has every listener in it.
-    pub fn is_whole(&self, key: Key) -> bool {
-        self.get(key).is_some_and(|dump| dump.is_whole)
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// Forgets those of `age` and older.
-    pub fn forget(&mut self, now: Instant, age: Duration) {
-        self.0
-            .retain(|_, dump| now.duration_since(dump.taken) < age);
+    #[test]
+    fn an_answer_serves_what_was_before_it_and_not_for_long() {
+        let taken = Instant::now();
+        let dump = Dump {
+            taken,
+            taken_ns: 1000,
+            is_whole: true,
+            found: Ok(Vec::new()),
+        };
+        assert!(dump.serves(1000, taken));
+        assert!(dump.serves(0, taken + SHARED_FOR / 2));
+        assert!(!dump.serves(1001, taken));
+        assert!(!dump.serves(0, taken + SHARED_FOR));
     }
 }

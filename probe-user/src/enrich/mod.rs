@@ -46,9 +46,6 @@ use crate::{
     },
 };
 
-/// How long one LISTEN dump serves the events of a burst.
-const SHARED_FOR: Duration = Duration::from_millis(2);
-
 /// Of one listener.
 const UNANSWERED_AT_MOST: usize = 4096;
 
@@ -205,7 +202,7 @@ impl Enricher {
     /// To be called every second or so.
     pub fn tick(&mut self, now: Instant) {
         self.pool.expire(now);
-        self.dumps.forget(now, SHARED_FOR);
+        self.dumps.forget(now);
         // Kernel addresses are used again; a wrong cookie would be worse than none.
         self.cookies.clear();
         self.own.clear();
@@ -407,9 +404,10 @@ impl Enricher {
             event.cookie = *cookie;
         }
         let key = Key::bound(event.netns, at.addr);
-        let shared = self.dumps.has(key, self.now, SHARED_FOR)
-            // Without a cookie the only one at its address is meant.
-            && (event.cookie != 0 || self.dumps.is_whole(key));
+        // Without a cookie the only one at its address is meant.
+        let shared = self.dumps.get(key).is_some_and(|dump| {
+            dump.serves(event.mono_ns, self.now) && (event.cookie != 0 || dump.is_whole)
+        });
         if !shared && !self.ask(key, event.cookie, at.addr) {
             self.dump(key);
         }

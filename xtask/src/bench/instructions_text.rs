@@ -89,31 +89,46 @@ pub fn document(instructions: &Instructions) -> String {
 /// What cannot be had for less, beside half of what bpftrace takes to tell of a SYN that is refused: measuring, in the packet's own
 /// path, and saying as much, one by one.
 fn floors(instructions: &Instructions) -> String {
-    let floors = |tracer: &str, whose, path, refused| {
-        let floor = |kernel: &&str| {
-            let least = instructions.above(find(instructions, kernel, tracer, whose, path)?)?;
-            let bpftrace = find(instructions, kernel, TIERS[0], whose, refused)?;
-            let bpftrace = instructions.above(bpftrace)? / instructions.of_bpftrace(bpftrace)?;
-            Some(format!("{kernel} {least:.0} and {:.0}", SHARE * bpftrace))
-        };
-        let floors: Vec<String> = instructions.kernels().iter().filter_map(floor).collect();
-        floors.join(", ")
+    let above = |kernel: &str, tracer: &str, whose, path| {
+        instructions.above(find(instructions, kernel, tracer, whose, path)?)
     };
+    let half = |kernel: &str, whose, path| {
+        let ours = find(instructions, kernel, TIERS[0], whose, path)?;
+        Some(SHARE * instructions.above(ours)? / instructions.of_bpftrace(ours)?)
+    };
+    let measuring = |kernel: &&str| {
+        let alone = above(kernel, TIERS[0], Whose::Packet, "taken")?;
+        let half = half(kernel, Whose::Packet, "refused")?;
+        Some(format!("{kernel} {alone:.0} and {half:.0}"))
+    };
+    let saying = |kernel: &&str| {
+        let alone = above(kernel, LEAST, Whose::Machine, "alone")?;
+        let own = above(kernel, TIERS[0], Whose::Packet, "alone")?;
+        let half = half(kernel, Whose::Machine, "alone")?;
+        Some(format!(
+            "{kernel} {alone:.0}, {:.0} and {half:.0}",
+            alone + own
+        ))
+    };
+    let kernels = instructions.kernels();
+    let measuring: Vec<String> = kernels.iter().filter_map(measuring).collect();
+    let saying: Vec<String> = kernels.iter().filter_map(saying).collect();
     let mut text = String::new();
-    let measuring = floors(TIERS[0], Whose::Packet, "taken", "refused");
     if !measuring.is_empty() {
         let _ = writeln!(
             text,
-            "\nOf a SYN that is answered there is nothing to tell, but its counters have to be read before and after. What that \
-             takes by itself (trampoline), and half of\nwhat bpftrace's program takes to tell of one that is refused: {measuring}."
+            "\nOf a SYN that is answered there is nothing to tell, but its counters have to be read before and after. What that takes \
+             by itself (trampoline), and half of\nwhat bpftrace's program takes to tell of one that is refused: {}.",
+            measuring.join("; ")
         );
     }
-    let saying = floors(LEAST, Whose::Machine, "alone", "alone");
     if !saying.is_empty() {
         let _ = writeln!(
             text,
-            "\nOne by one, a thread that traces nothing, and each time is woken, asks sock_diag for a listener that it knows, looks \
-             whether its process still has it,\nand writes 160 bytes, takes so many of the machine's, and half of bpftrace's are: {saying}."
+            "\nA thread that traces nothing, and each time is woken, asks sock_diag for a listener that it knows, looks whether its \
+             process still has it, and writes 160 bytes:\nwhat that takes of the machine, one by one; the same with what the packet \
+             pays itself (trampoline); and half of what bpftrace takes: {}.",
+            saying.join("; ")
         );
     }
     text
@@ -234,13 +249,15 @@ mod tests {
         assert!(floors(&instructions).ends_with("refused: 6.12 700 and 1000.\n"));
         for line in [
             "BENCH machine nobody alone 9000.0 1000 0",
+            "BENCH packet nobody alone 5000.0 7 0",
+            "BENCH packet trampoline alone 7000.0 7 7",
             "BENCH machine least alone 39000.0 1000 1000",
             "BENCH machine trampoline alone 69000.0 1000 1000",
             "BENCH machine bpftrace-kprobe alone 59000.0 1000 1000",
         ] {
             instructions.line("6.12", 0, line).expect("a figure");
         }
-        assert!(floors(&instructions).ends_with("are: 6.12 30000 and 25000.\n"));
+        assert!(floors(&instructions).ends_with("takes: 6.12 30000, 32000 and 25000.\n"));
     }
 
     #[test]
