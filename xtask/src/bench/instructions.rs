@@ -14,6 +14,8 @@ pub const BPFTRACE: [&str; 2] = ["bpftrace-fentry", "bpftrace-kprobe"];
 pub const NOBODY: &str = "nobody";
 /// The least that says as much as whydrop, and traces nothing.
 pub const LEAST: &str = "least";
+/// Whydrop on the first of the tiers, asked for another listener.
+pub const UNASKED: &str = "unasked";
 
 #[derive(Default)]
 pub struct Instructions {
@@ -126,7 +128,8 @@ impl Instructions {
         let mut tracers: Vec<&str> = Vec::new();
         for figure in self.figures.iter().filter(|figure| figure.kernel == kernel) {
             let tracer = figure.tracer.as_str();
-            if ![NOBODY, LEAST].contains(&tracer) && !tracers.contains(&tracer) {
+            let traces = ![NOBODY, LEAST, UNASKED].contains(&tracer);
+            if traces && !tracers.contains(&tracer) {
                 tracers.push(tracer);
             }
         }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::instructions::{BPFTRACE, Figure, Instructions, LEAST, TIERS, Whose};
+use super::instructions::{BPFTRACE, Figure, Instructions, LEAST, TIERS, UNASKED, Whose};
 
 /// Whydrop may take this share of what bpftrace takes for the same line.
 const SHARE: f64 = 0.5;
@@ -98,8 +98,13 @@ fn floors(instructions: &Instructions) -> String {
     };
     let measuring = |kernel: &&str| {
         let alone = above(kernel, TIERS[0], Whose::Packet, "taken")?;
+        let record = above(kernel, TIERS[0], Whose::Packet, "refused")?
+            - above(kernel, UNASKED, Whose::Packet, "refused")?;
         let half = half(kernel, Whose::Packet, "refused")?;
-        Some(format!("{kernel} {alone:.0} and {half:.0}"))
+        Some(format!(
+            "{kernel} {alone:.0}, {:.0} and {half:.0}",
+            alone + record
+        ))
     };
     let saying = |kernel: &&str| {
         let alone = above(kernel, LEAST, Whose::Machine, "alone")?;
@@ -117,8 +122,9 @@ fn floors(instructions: &Instructions) -> String {
     if !measuring.is_empty() {
         let _ = writeln!(
             text,
-            "\nOf a SYN that is answered there is nothing to tell, but its counters have to be read before and after. What that takes \
-             by itself (trampoline), and half of\nwhat bpftrace's program takes to tell of one that is refused: {}.",
+            "\nOf a SYN that is answered there is nothing to tell, but its counters have to be read before and after: what that takes \
+             by itself (trampoline); the same\nwith a record for a line, which is what a refusal takes less where another `--listener` \
+             was asked for; and half of what bpftrace's program takes to\ntell of one that is refused: {}.",
             measuring.join("; ")
         );
     }
@@ -246,7 +252,10 @@ mod tests {
         ] {
             instructions.line("6.12", 0, line).expect("a figure");
         }
-        assert!(floors(&instructions).ends_with("refused: 6.12 700 and 1000.\n"));
+        assert_eq!(floors(&instructions), "");
+        let unasked = "BENCH packet unasked refused 5600.0 1792 0";
+        instructions.line("6.12", 0, unasked).expect("a figure");
+        assert!(floors(&instructions).ends_with("refused: 6.12 700, 1100 and 1000.\n"));
         for line in [
             "BENCH machine nobody alone 9000.0 1000 0",
             "BENCH packet nobody alone 5000.0 7 0",

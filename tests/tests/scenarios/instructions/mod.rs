@@ -27,9 +27,13 @@ const PEERS: &str = "/peers";
 const DROPPING: &str = "dropping";
 
 fn whydrop(tier: &str) -> Result<()> {
+    measure(tier, Some("overflow"), Some(watch(tier)?))
+}
+
+fn watch(tier: &str) -> Result<Command> {
     let mut command = Command::new(binary()?);
     command.args(["watch", "--detail=all", "--tier", tier]);
-    measure(tier, Some("overflow"), Some(command))
+    Ok(command)
 }
 
 /// A program out of a package, with that package's own linker and libraries.
@@ -68,6 +72,15 @@ fn b_least() -> Result<()> {
 #[ignore = "prints figures"]
 fn whydrop_trampoline() -> Result<()> {
     whydrop("trampoline")
+}
+
+/// Of a listener that is not there: what others refuse is counted, and has no record.
+#[test]
+#[ignore = "prints figures"]
+fn whydrop_unasked() -> Result<()> {
+    let mut command = watch("trampoline")?;
+    command.args(["--listener", "127.0.0.1:1"]);
+    measure("unasked", Some("overflow"), Some(command))
 }
 
 #[test]
