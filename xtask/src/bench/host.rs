@@ -37,7 +37,7 @@ const FIGURES: [Figure; 6] = [
         None,
     ),
     (
-        "a snapshot of a listener (`sock_diag`, one port)",
+        "a snapshot of a listener (`sock_diag`, exact lookup)",
         "snapshot_ns",
         1e3,
         "µs",
@@ -138,7 +138,7 @@ mod tests {
         assert!(text.contains("1000 listeners and 20000 connections in one namespace"));
         assert!(text.contains("| start until ready | 241.0 ms | 300.0 ms | 300 ms | held |"));
         assert!(text.contains(
-            "| a snapshot of a listener (`sock_diag`, one port) | 14.2 µs | 20.0 µs |  | |"
+            "| a snapshot of a listener (`sock_diag`, exact lookup) | 14.2 µs | 20.0 µs |  | |"
         ));
         assert!(
             hosts
