@@ -143,7 +143,7 @@ pub fn read(registry: &mut Registry, inum: u32) -> Result<Counters, NetstatError
     read_files(registry, inum, &["netstat", "snmp"])
 }
 
-/// Those of `TcpExt` alone, which take half of the work.
+/// Those of `TcpExt` alone: one file less.
 pub fn read_tcp_ext(registry: &mut Registry, inum: u32) -> Result<Counters, NetstatError> {
     read_files(registry, inum, &["netstat"])
 }
