@@ -129,11 +129,8 @@ impl Reconciler {
             if before.get(netns) != after.get(netns) || self.unknown.contains(netns) {
                 continue;
             }
-            let base = self.base.kernel.get(netns).copied().unwrap_or_default();
-            let seen = self.sums_since(after, *netns);
-            for slot in 0..counter::DECISIVE {
-                let counted = now[slot].saturating_sub(base[slot]);
-                let unattributed = counted as i64 - seen[slot] as i64;
+            let unattributed = self.unattributed(*netns, now, after);
+            for (slot, unattributed) in unattributed.into_iter().enumerate() {
                 let (told, last) = self.told.entry((*netns, slot)).or_default();
                 // Twice in a row: the kernel counts a moment before the hook does.
                 if unattributed != *told && unattributed == *last {
@@ -149,6 +146,21 @@ impl Reconciler {
             }
         }
         found
+    }
+
+    /// Whether the hooks saw all that the kernel counted since the base, as far as that is known.
+    pub fn agrees(&self, kernel: &BTreeMap<u32, Reading>, sums: &Sums) -> bool {
+        let mut known = kernel
+            .iter()
+            .filter(|(netns, _)| !self.unknown.contains(netns));
+        known.all(|(netns, now)| self.unattributed(*netns, now, sums) == [0; counter::DECISIVE])
+    }
+
+    /// What the kernel counted since the base and no hook saw.
+    fn unattributed(&self, netns: u32, now: &Reading, sums: &Sums) -> [i64; counter::DECISIVE] {
+        let base = self.base.kernel.get(&netns).copied().unwrap_or_default();
+        let seen = self.sums_since(sums, netns);
+        std::array::from_fn(|slot| now[slot].saturating_sub(base[slot]) as i64 - seen[slot] as i64)
     }
 
     /// What the hooks counted since the base.
@@ -293,6 +305,18 @@ mod tests {
         let row = overflow_row(sample(Some(100), 0, 0), sample(Some(164), 64, 4));
         assert_eq!((row.counter, row.kernel), ("ListenOverflows", Some(64)));
         assert_eq!((row.seen, row.lost, row.unattributed), (60, 4, Some(0)));
+    }
+
+    #[test]
+    fn sums_agree_with_what_the_kernel_counted_since() {
+        let reconciler = Reconciler::new(sample(Some(100), 3, 0));
+        let agrees = |kernel, sum| {
+            let now = sample(Some(kernel), sum, 0);
+            reconciler.agrees(&now.kernel, &now.totals.sums)
+        };
+        assert!(agrees(110, 13));
+        assert!(!agrees(110, 12));
+        assert!(!agrees(110, 14));
     }
 
     #[test]

@@ -254,7 +254,7 @@ impl Answer {
         if !self.signals.adds_up {
             writeln!(
                 to,
-                "\nthe kernel counted more or less than was seen: verdicts may miss a part (`whydrop watch` shows the rows)"
+                "\nwhat the kernel counted is not what was seen, or still moved at the end: verdicts may miss a part (`whydrop watch` shows the rows)"
             )?;
         }
         if self.lost > 0 {

@@ -148,7 +148,7 @@ fn once(
     progress.end(&end, job, &console, &log, started);
     Ok(match (progress.done, progress.ready, end) {
         (false, false, _) => Some(Mishap::BeforeTheTests),
-        (false, true, End::Exited) => Mishap::of(&console.tail()),
+        (false, true, End::Exited | End::Stalled) => Mishap::of(console.output()),
         _ => None,
     })
 }
@@ -225,6 +225,7 @@ impl Progress {
             }
             End::Exited if self.ready => "died during the tests",
             End::Exited => "died before the tests began",
+            End::Stalled => "stood still for two minutes and was killed",
             End::Silent => "said nothing for 180 s and was killed",
             End::Deadline => "passed its deadline and was killed",
         };

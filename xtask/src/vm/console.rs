@@ -66,6 +66,11 @@ impl Console {
         }
     }
 
+    /// What came since the last mark.
+    pub fn output(&self) -> &[String] {
+        &self.lines
+    }
+
     /// The last lines before the VM ended or hung.
     pub fn tail(&self) -> String {
         tail(&self.lines)

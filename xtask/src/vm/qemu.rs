@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 const SILENCE: Duration = Duration::from_secs(180);
+/// How long a processor stands still until the kernel says so; as long again until the VM is killed, should vm-init not
+/// end it.
+const STALL: Duration = Duration::from_secs(60);
 
 /// How the VM ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub enum End {
     /// QEMU ended by itself: power-off, or a kernel panic.
     Exited,
     Silent,
+    /// A processor stands still, and vm-init has not been able to end it.
+    Stalled,
     Deadline,
 }
 
@@ -97,9 +102,13 @@ impl Vm<'_> {
 
     fn spawn(&self) -> Result<Child> {
         // A panic, an oops, or a processor that stands still for a minute ends QEMU at once instead of leaving a dead VM
-        // until its deadline; a panic prints the stack, which `quiet` would keep back.
+        // until its deadline; a panic prints the stack, which `quiet` would keep back. RCU is asked too: with each of its
+        // warnings the soft lockup's watchdog begins to count again (kernel/watchdog.c:touch_softlockup_watchdog).
         let append = format!(
-            "console=ttyS0 quiet panic=-1 oops=panic softlockup_panic=1 watchdog_thresh=30 {}{}",
+            "console=ttyS0 quiet panic=-1 oops=panic softlockup_panic=1 watchdog_thresh={} \
+             rcupdate.rcu_cpu_stall_timeout={} {}{}",
+            STALL.as_secs() / 2,
+            STALL.as_secs(),
             self.machine.append(),
             self.append
         );
@@ -147,15 +156,16 @@ impl Vm<'_> {
 fn follow(
     qemu: &mut Child,
     log: &mut File,
-    deadline: Instant,
+    mut deadline: Instant,
     line: &mut impl FnMut(&str),
 ) -> Result<End> {
     let output = chunks(qemu.stdout.take().context("QEMU has no stdout")?);
     let mut partial = Vec::new();
+    let mut too_late = End::Deadline;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Ok(End::Deadline);
+            return Ok(too_late);
         }
         match output.recv_timeout(left.min(SILENCE)) {
             Ok(chunk) => {
@@ -164,7 +174,12 @@ fn follow(
                 partial.extend_from_slice(&chunk);
                 while let Some(end) = partial.iter().position(|&byte| byte == b'\n') {
                     let complete: Vec<u8> = partial.drain(..=end).collect();
-                    line(&String::from_utf8_lossy(&complete[..end]));
+                    let complete = String::from_utf8_lossy(&complete[..end]);
+                    line(&complete);
+                    if is_stall(&complete) && too_late == End::Deadline {
+                        deadline = deadline.min(Instant::now() + STALL);
+                        too_late = End::Stalled;
+                    }
                 }
             }
             Err(RecvTimeoutError::Disconnected) => {
@@ -175,13 +190,18 @@ fn follow(
             Err(RecvTimeoutError::Timeout) => {
                 line(&String::from_utf8_lossy(&partial));
                 return Ok(if left < SILENCE {
-                    End::Deadline
+                    too_late
                 } else {
                     End::Silent
                 });
             }
         }
     }
+}
+
+/// As vm-init knows it.
+fn is_stall(line: &str) -> bool {
+    line.contains("rcu: INFO: ") && line.contains(" stall")
 }
 
 /// Reads in a thread, because reading a pipe with a deadline needs someone to wait.

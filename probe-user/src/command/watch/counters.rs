@@ -10,10 +10,7 @@ use std::{
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{
-    live::{Parts, readings},
-    stop::Stop,
-};
+use super::{live::Parts, sample::readings, stop::Stop};
 use crate::{
     decode::{Kind, Stage},
     inspect::{clock::mono_ns, diag::ListenerSnapshot},

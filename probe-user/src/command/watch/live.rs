@@ -2,13 +2,13 @@
 //! report, and the counts beside it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     time::{Duration, Instant},
 };
 
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
-use probe_common::{CountKey, CountValue, Health, counter};
+use probe_common::{CountKey, CountValue, Health};
 
 use super::{
     due::Due,
@@ -17,6 +17,7 @@ use super::{
     group,
     lines::Lines,
     pressure::{Pressure, Sees},
+    sample,
     sampled::LeftOut,
     tally::Tally,
 };
@@ -24,9 +25,9 @@ use crate::{
     cause,
     decode::{self, Evidence, Kind},
     enrich::{Enricher, Observation},
-    inspect::{clock::mono_ns, netstat},
+    inspect::clock::mono_ns,
     loader::{Probe, Totals},
-    reconcile::{Reading, Reconciler, Sample},
+    reconcile::Reconciler,
     report::{Line, Output, Reporter, Sampled, Summary},
 };
 
@@ -35,12 +36,6 @@ const DRAIN_AT_MOST: usize = 1024;
 
 /// Drains of the ring before the end of an episode is told.
 const DRAINS_AT_MOST: usize = 64;
-
-/// Tries to read all counters while the hooks see nothing.
-const SAMPLE_TRIES: usize = 20;
-
-/// Longer than a packet stays inside a listener.
-const UNDER_WAY: Duration = Duration::from_micros(200);
 
 /// The state of one watch.
 pub struct Live<'a> {
@@ -100,7 +95,7 @@ impl<'a> Live<'a> {
         // Records of before (the self-test's too) belong to the base.
         parts.enricher.registry.refresh();
         let only = parts.filter.netns;
-        let base = sample(probe, &mut parts.enricher, only, |probe| {
+        let (base, _) = sample::take(probe, &mut parts.enricher, only, None, |probe| {
             while probe.next_record().is_some() {}
         });
         let unreadable: Vec<u32> = parts
@@ -305,7 +300,7 @@ impl<'a> Live<'a> {
             return;
         }
         let before = probe.counts().sums();
-        let kernel = readings(&mut self.enricher, self.lines.filter.netns);
+        let kernel = sample::readings(&mut self.enricher, self.lines.filter.netns);
         let after = probe.counts().sums();
         let present: Vec<u32> = self.enricher.registry.iter().collect();
         self.reconciler.observe(&present, &kernel);
@@ -325,9 +320,10 @@ impl<'a> Live<'a> {
     /// The last sample, the rest of the ring, and the summary.
     pub fn end(mut self, probe: &mut Probe) -> (Summary, Reporter, Output) {
         self.enricher.registry.refresh();
-        let last = sample(probe, &mut self.enricher, self.lines.filter.netns, |_| {});
-        // What happens from now on is in no count and has no line.
-        let sampled_ns = mono_ns();
+        let only = self.lines.filter.netns;
+        let against = Some(&self.reconciler);
+        let (last, sampled_ns) = sample::take(probe, &mut self.enricher, only, against, |_| {});
+        // What happened since is in no count and has no line.
         let stats = probe.stats.figures();
         let duration = self.began.elapsed();
         // From here on the ring only empties, so this ends under any flood.
@@ -395,73 +391,5 @@ impl<'a> Live<'a> {
             moving: last.moving || self.reconciler.base_was_moving(),
         };
         (summary, self.lines.reporter, self.lines.output)
-    }
-}
-
-/// The decisive counters of every namespace that can be read, or of one.
-pub fn readings(enricher: &mut Enricher, only: Option<u32>) -> BTreeMap<u32, Reading> {
-    let namespaces: Vec<u32> = enricher
-        .registry
-        .iter()
-        .filter(|netns| only.is_none_or(|only| only == *netns))
-        .collect();
-    namespaces
-        .into_iter()
-        .filter_map(|netns| {
-            let counters = netstat::read_tcp_ext(&mut enricher.registry, netns).ok()?;
-            let names = std::array::from_fn(|slot| counter::NAMES[slot].1);
-            let reading: Reading = counters.all(names).map(Option::unwrap_or_default);
-            Some((netns, reading))
-        })
-        .collect()
-}
-
-/// By how much the kernel's counters are ahead of the hooks' sums.
-fn ahead(
-    kernel: &BTreeMap<u32, Reading>,
-    totals: &Totals,
-) -> BTreeMap<u32, [i64; counter::DECISIVE]> {
-    let of_netns = |(netns, reading): (&u32, &Reading)| {
-        let sums = totals.sums.get(netns).copied().unwrap_or_default();
-        let ahead = std::array::from_fn(|slot| reading[slot].wrapping_sub(sums[slot]) as i64);
-        (*netns, ahead)
-    };
-    kernel.iter().map(of_netns).collect()
-}
-
-/// Reads the kernel's counters and the hooks' sums so that they belong
-/// together: again while the hooks see something in between.
-fn sample(
-    probe: &mut Probe,
-    enricher: &mut Enricher,
-    only: Option<u32>,
-    meanwhile: impl Fn(&mut Probe),
-) -> Sample {
-    let mut tries = 0;
-    let mut last_ahead = None;
-    loop {
-        tries += 1;
-        let before = probe.counts().sums();
-        meanwhile(probe);
-        let kernel = readings(enricher, only);
-        // The kernel counts a moment before the hook does: what was under way
-        // while the counters were read is in the sums by now.
-        std::thread::sleep(UNDER_WAY);
-        let totals = probe.counts().totals();
-        let moving = match only {
-            Some(netns) => totals.sums.get(&netns) != before.get(&netns),
-            None => totals.sums != before,
-        };
-        // A processor that was taken away in between shows as a difference that does not last.
-        let ahead = Some(ahead(&kernel, &totals));
-        let lasts = ahead == last_ahead;
-        last_ahead = ahead;
-        if !moving && lasts || tries >= SAMPLE_TRIES {
-            return Sample {
-                kernel,
-                totals,
-                moving,
-            };
-        }
     }
 }

@@ -14,6 +14,7 @@ mod lines;
 mod live;
 mod pressure;
 mod rest;
+mod sample;
 mod sampled;
 mod stop;
 mod stories;

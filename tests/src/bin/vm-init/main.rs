@@ -4,6 +4,8 @@
 //! `vm-init: `. It goes on after any failure that the tests can live with, and whatever happens it says so on the
 //! console and switches the VM off: a silent PID 1 would only be found by its deadline.
 
+mod stall;
+
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsRawFd;
@@ -101,6 +103,7 @@ fn run() -> Result<()> {
     load_modules();
     raise_limits();
     look_around();
+    std::thread::spawn(|| note("the kernel's log", stall::watch()));
     let release = read("/proc/sys/kernel/osrelease");
     println!("vm-init: ready {}", release.trim());
 
