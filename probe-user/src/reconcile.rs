@@ -72,6 +72,7 @@ pub struct Reconciler {
     unknown: HashSet<u32>,
     /// What was told as a residual, and what was found at the last look, by namespace and counter slot.
     told: HashMap<(u32, usize), (i64, i64)>,
+    is_unsettled: bool,
 }
 
 type Sums = HashMap<u32, [u64; counter::SLOTS]>;
@@ -84,6 +85,7 @@ impl Reconciler {
             ended: HashSet::new(),
             unknown: HashSet::new(),
             told: HashMap::new(),
+            is_unsettled: false,
         }
     }
 
@@ -125,6 +127,7 @@ impl Reconciler {
         after: &Sums,
     ) -> Vec<Residual> {
         let mut found = Vec::new();
+        self.is_unsettled = false;
         for (netns, now) in kernel {
             if before.get(netns) != after.get(netns) || self.unknown.contains(netns) {
                 continue;
@@ -143,9 +146,15 @@ impl Reconciler {
                     *told = unattributed;
                 }
                 *last = unattributed;
+                self.is_unsettled |= unattributed != *told;
             }
         }
         found
+    }
+
+    /// Whether a difference was found that has to be found once more before it is told.
+    pub const fn is_unsettled(&self) -> bool {
+        self.is_unsettled
     }
 
     /// Whether the hooks saw all that the kernel counted since the base, as far as that is known.
@@ -339,12 +348,32 @@ mod tests {
             let mut look = || reconciler.residuals(&now.kernel, &now.totals.sums, &now.totals.sums);
             assert!(look().is_empty(), "told at the first look");
             let found = look();
+            assert!(!reconciler.is_unsettled());
             found.first().map(|r| (r.counter, r.unattributed, r.news))
         };
         assert_eq!(told(5, 5), None);
         assert_eq!(told(7, 5), Some(("ListenOverflows", 2, 2)));
         assert_eq!(told(9, 7), None);
         assert_eq!(told(12, 7), Some(("ListenOverflows", 5, 3)));
+    }
+
+    #[test]
+    fn a_difference_is_settled_when_it_is_found_again_or_gone() {
+        let mut reconciler = Reconciler::new(sample(Some(0), 0, 0));
+        let mut look = |kernel, sum| {
+            let now = sample(Some(kernel), sum, 0);
+            let _ = reconciler.residuals(&now.kernel, &now.totals.sums, &now.totals.sums);
+            reconciler.is_unsettled()
+        };
+        assert!(!look(5, 5));
+        assert!(look(7, 5));
+        assert!(!look(7, 7));
+        assert!(look(9, 7));
+        assert!(!look(9, 7));
+        let gone = sample(None, 7, 0);
+        assert!(look(12, 7));
+        let _ = reconciler.residuals(&gone.kernel, &gone.totals.sums, &gone.totals.sums);
+        assert!(!reconciler.is_unsettled());
     }
 
     #[test]

@@ -23,16 +23,24 @@ const BUSY_REST: u32 = 100;
 const QUIET_LOOK_REST: u32 = 10_000;
 const QUIET_COMPARISON_REST: u32 = 2000;
 
+/// What was done last, and how long it took the last two times. The shorter one counts: where others take the processor away
+/// in between, one length says nothing, and a rest of thousands of it is long.
 #[derive(Debug)]
 struct Done {
     at: Instant,
-    took: Duration,
+    took: [Duration; 2],
 }
 
 impl Done {
     fn is_due(&self, now: Instant, is_news: bool, quiet_rest: u32) -> bool {
         let rest = if is_news { BUSY_REST } else { quiet_rest };
-        now >= self.at + self.took * rest
+        let [last, before] = self.took;
+        now >= self.at + last.min(before) * rest
+    }
+
+    fn again(&mut self, since: Instant, took: Duration) {
+        self.at = since;
+        self.took = [took, self.took[0]];
     }
 }
 
@@ -51,7 +59,7 @@ impl Due {
     pub fn now() -> Self {
         let done = || Done {
             at: Instant::now(),
-            took: Duration::ZERO,
+            took: [Duration::ZERO; 2],
         };
         Self {
             look: done(),
@@ -71,26 +79,26 @@ impl Due {
         self.look.is_due(now, is_news, QUIET_LOOK_REST)
     }
 
-    /// Whether to compare counters: soon where something was seen, or where namespaces were looked for, so that one that is
-    /// not there is noticed before another has its number.
-    pub fn comparison(&self, now: Instant, registry: &Registry, sums: &Sums) -> bool {
-        let is_news = registry.looks() != self.looks || *sums != self.sums;
+    /// Whether to compare counters: soon where something was seen, where a difference has to be found once more before it is
+    /// told, or where namespaces were looked for, so that one that is not there is noticed before another has its number.
+    pub fn comparison(
+        &self,
+        now: Instant,
+        registry: &Registry,
+        sums: &Sums,
+        is_unsettled: bool,
+    ) -> bool {
+        let is_news = is_unsettled || registry.looks() != self.looks || *sums != self.sums;
         self.comparison.is_due(now, is_news, QUIET_COMPARISON_REST)
     }
 
     pub fn looked(&mut self, since: Instant) {
-        self.look = Done {
-            at: since,
-            took: since.elapsed(),
-        };
+        self.look.again(since, since.elapsed());
     }
 
     pub fn compared(&mut self, since: Instant, registry: &Registry, sums: Sums) {
         self.looks = registry.looks();
-        self.comparison = Done {
-            at: since,
-            took: since.elapsed(),
-        };
+        self.comparison.again(since, since.elapsed());
         self.sums = sums;
     }
 }
@@ -103,7 +111,7 @@ mod tests {
         let at = Instant::now();
         let done = || Done {
             at,
-            took: Duration::from_millis(10),
+            took: [Duration::from_millis(10); 2],
         };
         let due = Due {
             look: done(),
@@ -135,10 +143,35 @@ mod tests {
         let (due, at) = after_ten_ms();
         let soon = at + Duration::from_secs(1);
         let mut registry = Registry::new();
-        assert!(!due.comparison(soon, &registry, &due.sums));
-        assert!(due.comparison(at + Duration::from_secs(20), &registry, &due.sums));
-        assert!(due.comparison(soon, &registry, &[(1, [8; counter::SLOTS])].into()));
+        let is_due = |now, registry: &Registry, sums: &Sums, is_unsettled| {
+            due.comparison(now, registry, sums, is_unsettled)
+        };
+        assert!(!is_due(soon, &registry, &due.sums, false));
+        assert!(is_due(
+            at + Duration::from_secs(20),
+            &registry,
+            &due.sums,
+            false
+        ));
+        assert!(is_due(
+            soon,
+            &registry,
+            &[(1, [8; counter::SLOTS])].into(),
+            false
+        ));
+        assert!(is_due(soon, &registry, &due.sums, true));
         registry.refresh();
-        assert!(due.comparison(soon, &registry, &due.sums));
+        assert!(is_due(soon, &registry, &due.sums, false));
+    }
+
+    #[test]
+    fn one_that_was_held_up_lengthens_no_rest() {
+        let (mut due, at) = after_ten_ms();
+        let registry = Registry::new();
+        let late = at + Duration::from_secs(20);
+        due.comparison.again(at, Duration::from_secs(1));
+        assert!(due.comparison(late, &registry, &due.sums, false));
+        due.comparison.again(at, Duration::from_secs(1));
+        assert!(!due.comparison(late, &registry, &due.sums, false));
     }
 }

@@ -296,7 +296,11 @@ impl<'a> Live<'a> {
             self.due.looked(began);
         }
         let began = Instant::now();
-        if !self.due.comparison(began, &self.enricher.registry, &sums) {
+        let is_unsettled = self.reconciler.is_unsettled();
+        if !self
+            .due
+            .comparison(began, &self.enricher.registry, &sums, is_unsettled)
+        {
             return;
         }
         let before = probe.counts().sums();
