@@ -7,7 +7,8 @@
 
 mod known;
 
-use std::{borrow::Cow, collections::HashMap};
+use serde::{Deserialize, Serialize};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use probe_common::{counter, flag, hook, state};
 
@@ -15,11 +16,12 @@ pub use self::known::{every_known, is_known};
 use crate::decode::{Evidence, Kind, Stage};
 
 /// A cause, and what else it may have been.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
     pub id: Cow<'static, str>,
     /// The causes that this event cannot be told apart from; empty when it is certain.
-    pub or: &'static [&'static str],
+    #[serde(deserialize_with = "crate::model::intern::list")]
+    pub or: crate::model::intern::List,
 }
 
 impl Cause {
@@ -39,7 +41,7 @@ impl Cause {
 #[derive(Clone, Debug, Default)]
 pub struct Reasons {
     /// `enum sk_rst_reason`, where the kernel has it.
-    pub reset: HashMap<u32, String>,
+    pub reset: HashMap<u32, Arc<str>>,
     /// `enum skb_drop_reason`, likewise.
     pub drop: HashMap<u32, String>,
 }
@@ -53,12 +55,11 @@ pub fn kebab(name: &str, prefix: &str) -> String {
 
 impl Reasons {
     /// The kernel's own name of a reset's reason, `None` where the kernel gives none.
-    pub fn of_reset(&self, evidence: &Evidence) -> Option<&str> {
+    pub fn of_reset(&self, evidence: &Evidence) -> Option<Arc<str>> {
         let is_reset = evidence.hook == hook::SEND_RESET && evidence.reason != 0;
         is_reset
-            .then(|| self.reset.get(&evidence.reason))
+            .then(|| self.reset.get(&evidence.reason).cloned())
             .flatten()
-            .map(String::as_str)
     }
 }
 
@@ -160,7 +161,7 @@ fn of_reset_sent(evidence: &Evidence, reasons: &Reasons) -> Option<Cause> {
         _ if is_answer || evidence.has(flag::UNACCEPTED) => None,
         _ if reasons
             .of_reset(evidence)
-            .is_some_and(|reason| ACTIVE.contains(&reason)) =>
+            .is_some_and(|reason| ACTIVE.contains(&&*reason)) =>
         {
             Some(Cause::certain("application"))
         }
@@ -270,7 +271,7 @@ mod tests {
             moved: 0,
         };
         let reasons = Reasons {
-            reset: HashMap::from([(9, "tcp-abort-on-close".to_owned())]),
+            reset: HashMap::from([(9, "tcp-abort-on-close".into())]),
             ..Reasons::default()
         };
         of(Kind::ResetSent, None, &evidence, &reasons).map(|c| (c.id.into_owned(), c.or.len()))

@@ -4,8 +4,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::command::{
-    check::CheckArgs, demo, explain::ExplainArgs, list::ListArgs, run::RunArgs, verify::VerifyArgs,
-    watch::WatchArgs, why::WhyArgs,
+    check::CheckArgs, demo, explain::ExplainArgs, list::ListArgs, replay::ReplayArgs, run::RunArgs,
+    verify::VerifyArgs, watch::WatchArgs, why::WhyArgs,
 };
 
 /// Says when, where and why the kernel drops or refuses TCP connections at a listener
@@ -60,6 +60,8 @@ pub enum Command {
     /// it is how things are at this moment.
     #[command(after_long_help = LIST)]
     List(ListArgs),
+    /// Tell again what a recording holds
+    Replay(ReplayArgs),
     /// Explain the name of a cause, an event or a verdict
     ///
     /// Prints what docs/causes.md and docs/verdicts.md, which are part of this

@@ -2,6 +2,7 @@
 //! own words go out. Does no I/O and reads no clock; a record that does not
 //! decode is an error to count, never a guess.
 
+use serde::{Deserialize, Serialize};
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -12,7 +13,8 @@ use thiserror::Error;
 use zerocopy::FromBytes;
 
 /// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Refused since the accept queue was full (ListenOverflows).
     Overflow,
@@ -111,7 +113,8 @@ impl fmt::Display for Kind {
 }
 
 /// Where in the handshake it happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Stage {
     Syn,
     /// The SYN-ACK that nobody acknowledged.
@@ -250,7 +253,7 @@ pub struct Episode {
 }
 
 /// A process as the kernel side saw it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
     pub pid: u32,
     pub comm: String,

@@ -20,6 +20,8 @@ pub mod incident;
 pub mod inspect;
 pub mod listing;
 pub mod loader;
+pub mod model;
 pub mod reconcile;
 pub mod report;
 pub mod selftest;
+pub mod source;

@@ -3,6 +3,7 @@
 //! counter goes out. Does no I/O and reads no clock. It hides nothing: what it
 //! cannot explain is `unattributed`, what it cannot know is `None`.
 
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use probe_common::{CountValue, counter};
@@ -23,10 +24,11 @@ pub struct Sample {
 }
 
 /// One line of the reconciliation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     pub netns: u32,
-    pub counter: &'static str,
+    #[serde(deserialize_with = "crate::model::intern::name")]
+    pub counter: crate::model::intern::Name,
     /// What the kernel counted; `None` when its namespace ended before it could be read.
     pub kernel: Option<u64>,
     /// What was seen and shown.
@@ -46,10 +48,11 @@ impl Row {
 }
 
 /// A difference between the kernel's count and the hooks' that has grown since it was last told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Residual {
     pub netns: u32,
-    pub counter: &'static str,
+    #[serde(deserialize_with = "crate::model::intern::name")]
+    pub counter: crate::model::intern::Name,
     /// As in [`Row::unattributed`], since the start.
     pub unattributed: i64,
     /// Of these, since this was last told.

@@ -6,6 +6,7 @@ pub mod demo;
 pub mod empty;
 mod judge;
 mod looks;
+pub mod replay;
 pub mod run;
 pub mod verify;
 
@@ -82,6 +83,20 @@ impl From<LoadError> for Failure {
         };
         Self::new(status, error)
     }
+}
+
+/// What this host is called.
+pub fn host_name() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Which boot of this host it is; `None` where that cannot be read.
+pub fn boot_id() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(text.trim().to_owned())
 }
 
 /// The running kernel's release, such as `6.12.0`.

@@ -1,10 +1,12 @@
 //! How much later connections came since they had been refused.
 
 use probe_common::wait;
+use serde::{Deserialize, Serialize};
 
 /// In the steps of [`wait`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Delays {
+    #[serde(with = "crate::model::steps")]
     steps: Vec<u64>,
     max_ns: u64,
 }

@@ -6,6 +6,7 @@
 mod delays;
 mod story;
 
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
 pub use self::{
@@ -26,9 +27,10 @@ const PENDING_AT_MOST: usize = 65_536;
 const LET_GO: usize = STORIES_AT_MOST / 8;
 
 /// All that became of attempts.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Totals {
     /// By the name of the outcome.
+    #[serde(deserialize_with = "crate::model::intern::keys")]
     pub outcomes: BTreeMap<&'static str, u64>,
     /// Of those connected late.
     pub delays: Delays,

@@ -1,5 +1,6 @@
 //! One attempt of a client: what happened to it, in the order of time, and what became of it.
 
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use probe_common::SAME_ATTEMPT;
@@ -20,7 +21,7 @@ const MARGIN_NS: u64 = 2_000_000_000;
 const SILENCE_NS: u64 = 130_000_000_000;
 
 /// Who attempts to connect to what. Its initial sequence number is the story's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Attempt {
     pub netns: u32,
     pub client: SocketAddr,
@@ -28,7 +29,7 @@ pub struct Attempt {
 }
 
 /// Which end sent a reset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum End {
     Client,
     Server,
@@ -71,7 +72,7 @@ impl What {
 }
 
 /// Whose listener it is, as the last event had it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Whose {
     pub owner: Arc<[Owner]>,
     pub cgroup: Option<Arc<Cgroup>>,
@@ -94,7 +95,7 @@ pub struct News {
 }
 
 /// Why an outcome is not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Why {
     /// Detail was left out on purpose meanwhile.
     Sampled,
@@ -121,7 +122,7 @@ impl Why {
 }
 
 /// What became of an attempt, as far as is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// So long after it was first refused.
     ConnectedLate {
@@ -170,7 +171,7 @@ impl Outcome {
 }
 
 /// Refused segments by stage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusals {
     pub syn: u32,
     pub ack: u32,
@@ -183,7 +184,7 @@ impl Refusals {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Story {
     pub attempt: Attempt,
     pub first_ns: u64,
@@ -208,7 +209,8 @@ pub struct Story {
     has_acked: bool,
     has_cookie: bool,
     /// The outcome that was told last.
-    pub(super) told: &'static str,
+    #[serde(deserialize_with = "crate::model::intern::name")]
+    pub(super) told: crate::model::intern::Name,
 }
 
 impl Story {

@@ -95,6 +95,8 @@ pub struct Observation {
     pub event: Event,
     /// `None` where the kind says all there is.
     pub cause: Option<Cause>,
+    /// The kernel's own name of a reset's reason, where it gives one.
+    pub reset_reason: Option<Arc<str>>,
     /// Why nobody listened; of a [`Kind::Refused`] only.
     pub refusal: Refusal,
     /// Or why there is none.
@@ -221,6 +223,7 @@ impl Enricher {
         Observation {
             event,
             cause: None,
+            reset_reason: None,
             refusal: Refusal::default(),
             snapshot: Err(Cow::Borrowed("it was not asked for")),
             shared: false,
@@ -250,6 +253,7 @@ impl Enricher {
         let event = &seen.event;
         seen.netns_name = self.netns_name(event.netns);
         seen.cause = cause::of(event.kind, event.stage, &event.evidence, &self.reasons);
+        seen.reset_reason = self.reasons.of_reset(&event.evidence);
         match event.kind {
             Kind::Refused => self.refused(seen),
             Kind::PacketDrop if event.listener.is_none() => return self.dropped(seen),

@@ -4,6 +4,7 @@
 //! it was asked for, checks what it remembers against /proc before it repeats it, and leaves `comm` as the kernel has it:
 //! whoever prints it makes it safe for a terminal.
 
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,7 +20,7 @@ use super::procfs::{bracketed, for_each_entry, for_each_pid, open_dir, open_proc
 use super::status::mask;
 
 /// A process that holds a socket.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     pub pid: u32,
     pub comm: String,

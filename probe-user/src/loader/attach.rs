@@ -5,6 +5,7 @@ use super::{
     layout::Layout,
     programs::{Attacher, KPROBE, TRAMPOLINE},
 };
+use serde::{Deserialize, Serialize};
 
 /// The functions in which a listener decides, and whether a tier can do without.
 const FUNCTIONS: [(&str, bool); 4] = [
@@ -51,10 +52,11 @@ pub(super) fn is_looked_up(name: &[u8]) -> bool {
 }
 
 /// One way in that was tried.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Trial {
     /// `fentry+fexit`, `kprobe+kretprobe`, `tp_btf`, …
-    pub via: &'static str,
+    #[serde(deserialize_with = "crate::model::intern::name")]
+    pub via: crate::model::intern::Name,
     /// The kernel's answer, `None` when it let us in.
     pub refused: Option<String>,
 }
@@ -77,9 +79,10 @@ impl Trial {
 }
 
 /// What became of one hook.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HookReport {
-    pub hook: &'static str,
+    #[serde(deserialize_with = "crate::model::intern::name")]
+    pub hook: crate::model::intern::Name,
     /// Whether decisions are measured here; the others tell of what no counter decides.
     pub decides: bool,
     /// The tier it is attached at, `None` when it is not.

@@ -166,10 +166,10 @@ pub struct Layout {
 }
 
 /// Constants in the field's spelling.
-fn named(constants: &[(u32, String)], prefix: &str) -> HashMap<u32, String> {
+fn named<T: From<String>>(constants: &[(u32, String)], prefix: &str) -> HashMap<u32, T> {
     constants
         .iter()
-        .map(|(value, name)| (*value, kebab(name, prefix)))
+        .map(|(value, name)| (*value, kebab(name, prefix).into()))
         .collect()
 }
 

@@ -28,6 +28,7 @@ mod skips;
 mod stats;
 mod wanted;
 
+use serde::{Deserialize, Serialize};
 use std::{
     borrow::Cow,
     fmt,
@@ -58,7 +59,8 @@ use crate::{
 };
 
 /// How the kernel's decisions are watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Tier {
     /// fentry and fexit.
     Trampoline,

@@ -16,6 +16,7 @@ use crate::{
         owner::Owner,
     },
     loader::Tier,
+    source::replay::Recorded,
 };
 
 const AT_NS: u64 = 5_000_123_456_789;
@@ -111,6 +112,7 @@ fn seen(kind: Kind, stage: Option<Stage>, hook: u8) -> Observation {
             refused: None,
         },
         cause: cause::of(kind, stage, &evidence, &Reasons::default()),
+        reset_reason: None,
         refusal: Refusal::default(),
         snapshot: Ok(snapshot("0.0.0.0:8080")),
         shared: false,
@@ -298,16 +300,29 @@ fn refusals() -> Vec<Observation> {
     all.map(refused).into()
 }
 
-fn check(format: Format, expect: &str) {
+/// Each kind of event, with its reset's reason.
+fn every_kind() -> Vec<Observation> {
     let reasons = Reasons {
-        reset: [(5, "tcp-abort-on-data".to_owned())].into(),
+        reset: [(5, "tcp-abort-on-data".into())].into(),
         ..Reasons::default()
     };
-    let mut reporter = Reporter::new(format, Tier::Cgroup, OWN_NETNS, reasons);
-    reporter.clock = Clock::ahead(1_795_000_000_000_000_000);
+    let mut all = [decisions(), notices(), refusals()].concat();
+    for seen in &mut all {
+        seen.reset_reason = reasons.of_reset(&seen.event.evidence);
+    }
+    all
+}
+
+fn reporter(format: Format) -> Reporter {
+    let clock = Clock::ahead(1_795_000_000_000_000_000);
+    Reporter::new(format, Tier::Cgroup, OWN_NETNS, clock)
+}
+
+fn check(format: Format, expect: &str) {
+    let reporter = reporter(format);
     let mut text = String::new();
-    for seen in [decisions(), notices(), refusals()].concat() {
-        reporter.write(&Line::Event(&seen), &mut text);
+    for seen in every_kind() {
+        reporter.write(0, &Line::Event(&seen), &mut text);
     }
     for (got, expect) in text.lines().zip(expect.lines()) {
         assert_eq!(got, expect);
@@ -323,4 +338,21 @@ fn every_kind_of_event_has_its_line_of_text() {
 #[test]
 fn every_kind_of_event_has_its_line_of_json() {
     check(Format::Json, include_str!("golden/events.jsonl"));
+}
+
+#[test]
+fn every_kind_of_event_comes_back_from_a_recording() {
+    let whole = Reporter {
+        is_whole: true,
+        ..reporter(Format::Json)
+    };
+    for seen in every_kind() {
+        let mut line = String::new();
+        whole.write(0, &Line::Event(&seen), &mut line);
+        let back = crate::source::replay::parse(line.as_bytes());
+        let Ok(Some(Recorded::Event(back))) = back else {
+            panic!("{line} is {back:?}");
+        };
+        assert_eq!(format!("{back:?}"), format!("{seen:?}"), "{line}");
+    }
 }

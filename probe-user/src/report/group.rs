@@ -1,9 +1,10 @@
 //! A SO_REUSEPORT group, and what its members have of its refusals.
 
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
 /// Listeners that share an address and port.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Group {
     pub netns: u32,
     pub addr: SocketAddr,
@@ -11,7 +12,7 @@ pub struct Group {
 }
 
 /// A listener of a group, as it is at the end.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GroupMember {
     pub cookie: u64,
     pub refusals: u64,

@@ -117,6 +117,8 @@ enum Object<'a> {
         schema: u32,
         version: &'a str,
         ts: String,
+        host: &'a str,
+        boot_id: Option<&'a str>,
         kernel: &'a str,
         tier: &'a str,
         hooks: Vec<Hook<'a>>,
@@ -202,6 +204,13 @@ enum Object<'a> {
         unattributed_may_be: &'a [&'a str],
         moving: bool,
     },
+    Clock {
+        ts: String,
+        ahead_ns: i64,
+    },
+    Ended {
+        ts: String,
+    },
 }
 
 #[derive(Serialize)]
@@ -216,43 +225,70 @@ struct LossView {
     stats_full: u64,
 }
 
-pub(super) fn write(reporter: &Reporter, line: &Line<'_>, to: &mut String) {
+pub(super) fn write(reporter: &Reporter, mono_ns: u64, line: &Line<'_>, to: &mut String) {
+    let at = || reporter.clock.at(mono_ns).to_string();
     let object = match line {
-        Line::Start(start) => start_object(reporter, start),
+        Line::Start(start) => start_object(at(), start),
         Line::Event(seen) => return event::write(reporter, seen, to),
         Line::Tick(tick) => tick_object(reporter, tick),
         Line::Loss(loss) => Object::Loss {
-            ts: now(reporter),
+            ts: at(),
             ring_full: loss.ring_full,
             output_full: loss.output_full,
             undecodable: loss.undecodable,
         },
         Line::Residual(residual) => Object::Residual {
-            ts: now(reporter),
+            ts: at(),
             netns: residual.netns,
             counter: residual.counter,
             unattributed: residual.unattributed,
             news: residual.news,
         },
-        Line::Sampled(sampled) => sampled_object(reporter, sampled),
+        Line::Sampled(sampled) => sampled_object(at(), sampled),
         Line::Stats(row) => Object::Stats {
-            ts: now(reporter),
+            ts: at(),
             stats: StatsView::from(*row),
         },
         Line::Story(story) => Object::Story {
             ts: reporter.clock.at(story.last_ns).to_string(),
             story: StoryView::of(story, reporter.tier.name()),
         },
-        Line::Summary(summary) => summary_object(reporter, summary),
+        Line::Summary(summary) => summary_object(at(), summary),
+        Line::Clock(clock) if reporter.is_whole => Object::Clock {
+            ts: at(),
+            ahead_ns: clock.ahead_ns(),
+        },
+        Line::Ended if reporter.is_whole => Object::Ended { ts: at() },
+        Line::Clock(_) | Line::Ended => return,
     };
-    let end = to.len();
-    // SAFETY: what serde_json writes is UTF-8, which its own `to_string` relies on as well.
-    let bytes = unsafe { to.as_mut_vec() };
-    // Strings, numbers and maps with string keys only: nothing in it can fail.
-    match serde_json::to_writer(bytes, &object) {
-        Ok(()) => to.push('\n'),
-        Err(_) => to.truncate(end),
+    // Strings, numbers and maps with string keys only: nothing in them can fail.
+    let text = if reporter.is_whole {
+        let item = Item {
+            mono_ns,
+            what: line,
+        };
+        serde_json::to_string(&Whole { object, item })
+    } else {
+        serde_json::to_string(&object)
+    };
+    if let Ok(text) = text {
+        to.push_str(&text);
+        to.push('\n');
     }
+}
+
+/// A line with all that a recording needs.
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    object: Object<'a>,
+    item: Item<'a>,
+}
+
+#[derive(Serialize)]
+struct Item<'a> {
+    mono_ns: u64,
+    what: &'a Line<'a>,
 }
 
 pub(super) fn now(reporter: &Reporter) -> String {
@@ -262,7 +298,7 @@ pub(super) fn now(reporter: &Reporter) -> String {
         .to_string()
 }
 
-fn start_object<'a>(reporter: &Reporter, start: &'a Start) -> Object<'a> {
+fn start_object<'a>(ts: String, start: &'a Start) -> Object<'a> {
     let (self_test, self_test_skipped) = match &start.self_test {
         SelfTest::Passed { .. } => ("passed", None),
         SelfTest::Skipped(why) => ("skipped", Some(why.as_str())),
@@ -270,7 +306,9 @@ fn start_object<'a>(reporter: &Reporter, start: &'a Start) -> Object<'a> {
     Object::Start {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION"),
-        ts: now(reporter),
+        ts,
+        host: &start.host,
+        boot_id: start.boot_id.as_deref(),
         kernel: &start.kernel,
         tier: start.tier.name(),
         hooks: start
@@ -321,10 +359,10 @@ fn tick_object<'a>(reporter: &'a Reporter, tick: &'a Tick) -> Object<'a> {
     }
 }
 
-fn sampled_object<'a>(reporter: &Reporter, sampled: &'a Sampled) -> Object<'a> {
+fn sampled_object<'a>(ts: String, sampled: &'a Sampled) -> Object<'a> {
     let cause = sampled.cause.as_ref();
     Object::Sampled {
-        ts: now(reporter),
+        ts,
         netns: sampled.netns,
         listener: sampled.listener.map(|addr| SampledListener {
             cookie: Cookie(sampled.cookie),
@@ -357,9 +395,9 @@ pub(super) fn by_kind(
     kinds
 }
 
-fn summary_object<'a>(reporter: &Reporter, summary: &'a Summary) -> Object<'a> {
+fn summary_object<'a>(ts: String, summary: &'a Summary) -> Object<'a> {
     Object::Summary {
-        ts: now(reporter),
+        ts,
         duration_s: summary.duration.as_secs_f64(),
         tier: summary.tier.name(),
         events: by_kind(&summary.counts),

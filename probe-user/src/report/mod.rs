@@ -17,6 +17,7 @@ mod time;
 mod verdict;
 mod verify;
 
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use probe_common::Health;
@@ -32,11 +33,11 @@ pub use self::{
     verify::{OF_REFUSALS, Verdict, Verified},
 };
 use crate::{
-    cause::{Cause, Reasons},
+    cause::Cause,
     correlate::{Story, Totals},
     decode::{Kind, Stage},
     enrich::Observation,
-    inspect::{cgroup::Cgroup, netns::NetnsName, owner::Owner},
+    inspect::{cgroup::Cgroup, clock::mono_ns, netns::NetnsName, owner::Owner},
     loader::{HookReport, Skipped, Tier},
     reconcile::{Residual, Row},
 };
@@ -51,7 +52,7 @@ pub enum Format {
 }
 
 /// What the self-test at start found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SelfTest {
     /// The kernel refused so many connections, and the hooks saw as many.
     Passed { overflows: u64 },
@@ -60,7 +61,7 @@ pub enum SelfTest {
 }
 
 /// What is being watched, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Start {
     pub tier: Tier,
     pub hooks: Vec<HookReport>,
@@ -73,11 +74,21 @@ pub struct Start {
     pub listeners: usize,
     pub namespaces: usize,
     /// Kinds and causes that cannot be seen here.
-    pub blind: Vec<&'static str>,
+    #[serde(deserialize_with = "crate::model::intern::names")]
+    pub blind: Vec<crate::model::intern::Name>,
+    /// The namespace that needs no mention: the one asked for, or whydrop's own.
+    pub own_netns: u32,
+    /// The wall clock at the start.
+    pub clock: Clock,
+    pub host: String,
+    /// `None` where it cannot be read.
+    pub boot_id: Option<String>,
+    /// whydrop's own command line.
+    pub command: Vec<String>,
 }
 
 /// One tick's worth of refusals on the counters tier.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Tick {
     pub mono_ns: u64,
     pub netns: u32,
@@ -89,7 +100,7 @@ pub struct Tick {
 }
 
 /// A listener that may be the one that refused.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Candidate {
     pub snapshot: crate::inspect::diag::ListenerSnapshot,
     pub drops_delta: u32,
@@ -98,7 +109,7 @@ pub struct Candidate {
 }
 
 /// Detail that was lost since the last such line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
     /// Records that found no room in the ring.
     pub ring_full: u64,
@@ -115,7 +126,7 @@ impl Loss {
 }
 
 /// What was left out of the detail on purpose since the last such line.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sampled {
     pub netns: u32,
     pub listener: Option<SocketAddr>,
@@ -138,14 +149,16 @@ pub type Counts = BTreeMap<(Kind, Option<Stage>), u64>;
 pub type Causes = BTreeMap<(Kind, String), u64>;
 
 /// Refusals by listener.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ListenerTally {
     pub cookie: u64,
     pub netns: u32,
     pub addr: Option<SocketAddr>,
     pub owner: Arc<[Owner]>,
     pub cgroup: Option<Arc<Cgroup>>,
+    #[serde(with = "crate::model::pairs")]
     pub counts: BTreeMap<(Kind, Option<Stage>), u64>,
+    #[serde(with = "crate::model::pairs")]
     pub causes: Causes,
 }
 
@@ -156,11 +169,13 @@ impl ListenerTally {
 }
 
 /// The end.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
     pub duration: Duration,
     pub tier: Tier,
+    #[serde(with = "crate::model::pairs")]
     pub counts: BTreeMap<(Kind, Option<Stage>), u64>,
+    #[serde(with = "crate::model::pairs")]
     pub causes: Causes,
     pub listeners: Vec<ListenerTally>,
     /// What listeners went through, each to which something came.
@@ -170,6 +185,7 @@ pub struct Summary {
     /// SO_REUSEPORT groups of more than one that these listeners belong to.
     pub groups: Vec<Group>,
     pub loss: Loss,
+    #[serde(with = "crate::model::health")]
     pub health: Health,
     /// Runs of hooks that the kernel skipped.
     pub skipped: Skipped,
@@ -228,9 +244,12 @@ impl Summary {
 }
 
 /// Everything a line may say.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Line<'a> {
     Start(&'a Start),
+    /// Its own members are its item.
+    #[serde(skip)]
     Event(&'a Observation),
     Tick(&'a Tick),
     Loss(&'a Loss),
@@ -239,6 +258,10 @@ pub enum Line<'a> {
     Stats(&'a ListenerStatsRow),
     Story(&'a Story),
     Summary(&'a Summary),
+    /// The wall clock was set, or a minute is over. Recordings hold it, nobody prints it.
+    Clock(Clock),
+    /// The recording is complete.
+    Ended,
 }
 
 /// Formats lines.
@@ -246,25 +269,43 @@ pub struct Reporter {
     format: Format,
     clock: Clock,
     tier: Tier,
-    reasons: Reasons,
     /// The namespace that needs no mention.
     own_netns: u32,
+    /// Whether lines hold all that a recording needs.
+    is_whole: bool,
 }
 
 impl Reporter {
-    pub fn new(format: Format, tier: Tier, own_netns: u32, reasons: Reasons) -> Self {
+    pub const fn new(format: Format, tier: Tier, own_netns: u32, clock: Clock) -> Self {
         Self {
             format,
-            clock: Clock::now(),
+            clock,
             tier,
             own_netns,
-            reasons,
+            is_whole: false,
         }
     }
 
-    /// To be called every second or so: the wall clock may be set meanwhile.
-    pub fn tick(&mut self) {
-        self.clock = Clock::now();
+    /// Of a watch.
+    pub const fn of(format: Format, start: &Start) -> Self {
+        Self::new(format, start.tier, start.own_netns, start.clock)
+    }
+
+    /// One whose lines hold all that a recording needs.
+    pub const fn whole(start: &Start) -> Self {
+        Self {
+            is_whole: true,
+            ..Self::of(Format::Json, start)
+        }
+    }
+
+    pub const fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// The wall clock was set.
+    pub const fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
     }
 
     /// Appends the report of a command that was watched.
@@ -272,7 +313,7 @@ impl Reporter {
         match self.format {
             Format::Text => run::write_text(self, ran, to),
             Format::Json => {
-                json::write(self, &Line::Summary(&ran.summary), to);
+                json::write(self, mono_ns(), &Line::Summary(&ran.summary), to);
                 run::write_json(self, ran, to);
             }
         }
@@ -283,17 +324,17 @@ impl Reporter {
         match self.format {
             Format::Text => verify::write_text(verified, to),
             Format::Json => {
-                json::write(self, &Line::Summary(&verified.summary), to);
+                json::write(self, mono_ns(), &Line::Summary(&verified.summary), to);
                 verify::write_json(self, verified, to);
             }
         }
     }
 
     /// Appends the line, with its newline, to `to`.
-    pub fn write(&self, line: &Line<'_>, to: &mut String) {
+    pub fn write(&self, mono_ns: u64, line: &Line<'_>, to: &mut String) {
         match self.format {
-            Format::Text => text::write(self, line, to),
-            Format::Json => json::write(self, line, to),
+            Format::Text => text::write(self, mono_ns, line, to),
+            Format::Json => json::write(self, mono_ns, line, to),
         }
     }
 }

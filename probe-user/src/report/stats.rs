@@ -7,14 +7,14 @@ use std::{
 };
 
 use probe_common::wait;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::json::{Cookie, Whose};
 use super::text::{plural, show, whose};
 use crate::inspect::{cgroup::Cgroup, owner::Owner};
 
 /// How many of a listener's connections accept(2) took out of its queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Accepted {
     /// A hook saw each of them.
     Counted(u64),
@@ -35,8 +35,9 @@ impl Accepted {
 }
 
 /// How long connections were in the queue before accept(2) took them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Waited {
+    #[serde(with = "crate::model::steps")]
     steps: Vec<u64>,
     max_ns: u64,
 }
@@ -76,7 +77,7 @@ impl Waited {
 }
 
 /// One listener, from the start of the watch until now.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ListenerStatsRow {
     pub netns: u32,
     pub cookie: u64,

@@ -24,7 +24,6 @@ use super::{
 use crate::{
     correlate::Story,
     decode::{Kind, Stage},
-    inspect::clock::mono_ns,
     loader::Tier,
     reconcile::Residual,
 };
@@ -57,7 +56,7 @@ impl fmt::Display for Clean<'_> {
     }
 }
 
-pub(super) fn write(reporter: &Reporter, line: &Line<'_>, to: &mut String) {
+pub(super) fn write(reporter: &Reporter, mono_ns: u64, line: &Line<'_>, to: &mut String) {
     // Writing to a String cannot fail.
     let _ = match line {
         Line::Start(start) => write_start(start, to),
@@ -65,10 +64,11 @@ pub(super) fn write(reporter: &Reporter, line: &Line<'_>, to: &mut String) {
         Line::Tick(tick) => write_tick(reporter, tick, to),
         Line::Loss(loss) => write_loss(loss, to),
         Line::Residual(residual) => write_residual(residual, to),
-        Line::Sampled(sampled) => write_sampled(reporter, sampled, to),
-        Line::Stats(row) => write_stats(reporter, row, to),
+        Line::Sampled(sampled) => write_sampled(reporter, mono_ns, sampled, to),
+        Line::Stats(row) => write_stats(reporter, mono_ns, row, to),
         Line::Story(story) => write_story(reporter, story, to),
         Line::Summary(summary) => write_summary(summary, to),
+        Line::Clock(_) | Line::Ended => Ok(()),
     };
 }
 
@@ -201,7 +201,12 @@ fn grouped(n: u64) -> String {
     text
 }
 
-fn write_sampled(reporter: &Reporter, sampled: &Sampled, to: &mut String) -> fmt::Result {
+fn write_sampled(
+    reporter: &Reporter,
+    mono_ns: u64,
+    sampled: &Sampled,
+    to: &mut String,
+) -> fmt::Result {
     let at_least = if sampled.clients_exact {
         ""
     } else {
@@ -210,7 +215,7 @@ fn write_sampled(reporter: &Reporter, sampled: &Sampled, to: &mut String) -> fmt
     write!(
         to,
         "{:#}  {:<17} {:<10} and {} more, from {at_least}{} client{}",
-        reporter.clock.at(mono_ns()),
+        reporter.clock.at(mono_ns),
         sampled.kind,
         sampled.stage.map_or("", Stage::name),
         grouped(sampled.count),
@@ -227,8 +232,13 @@ fn write_sampled(reporter: &Reporter, sampled: &Sampled, to: &mut String) -> fmt
     Ok(())
 }
 
-fn write_stats(reporter: &Reporter, row: &ListenerStatsRow, to: &mut String) -> fmt::Result {
-    write!(to, "{:#}  ", reporter.clock.at(mono_ns()))?;
+fn write_stats(
+    reporter: &Reporter,
+    mono_ns: u64,
+    row: &ListenerStatsRow,
+    to: &mut String,
+) -> fmt::Result {
+    write!(to, "{:#}  ", reporter.clock.at(mono_ns))?;
     stats::write_line(row, to)
 }
 

@@ -5,33 +5,49 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::inspect::clock::mono_ns;
 
+/// Two readings of the pair of clocks differ by less than this when nobody has set one of them.
+const SAME_WITHIN_NS: u64 = 100_000;
+
 /// How far the wall clock (UTC) is ahead of CLOCK_MONOTONIC.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clock {
-    ahead_ns: i128,
+    ahead_ns: i64,
 }
 
 impl Clock {
     pub fn now() -> Self {
         let wall = SystemTime::now()
             .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_nanos() as i128);
+            .map_or(0, |since| since.as_nanos() as i64);
         Self {
-            ahead_ns: wall - i128::from(mono_ns()),
+            ahead_ns: wall.saturating_sub_unsigned(mono_ns()),
         }
     }
 
+    /// UTC is so far ahead of the monotonic clock.
+    pub const fn ahead_ns(self) -> i64 {
+        self.ahead_ns
+    }
+
+    /// What the clock shows by now, if it was set since or runs at another pace.
+    pub fn set_since(self) -> Option<Self> {
+        let now = Self::now();
+        (self.ahead_ns.abs_diff(now.ahead_ns) > SAME_WITHIN_NS).then_some(now)
+    }
+
     #[cfg(test)]
-    pub fn ahead(ahead_ns: i128) -> Self {
+    pub fn ahead(ahead_ns: i64) -> Self {
         Self { ahead_ns }
     }
 
     /// The date and time of a monotonic instant.
     pub fn at(self, mono_ns: u64) -> Utc {
         // They fit until the year 2554, and 128 bits would be divided by a function.
-        let ns = (self.ahead_ns + i128::from(mono_ns)).clamp(0, i128::from(u64::MAX)) as u64;
+        let ns = mono_ns.saturating_add_signed(self.ahead_ns);
         Utc {
             seconds: ns / 1_000_000_000,
             micros: (ns % 1_000_000_000 / 1000) as u32,

@@ -209,6 +209,7 @@ mod tests {
                 episode: None,
             },
             cause: None,
+            reset_reason: None,
             refusal: Refusal::default(),
             snapshot: Err("".into()),
             shared: false,

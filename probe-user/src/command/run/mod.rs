@@ -30,12 +30,11 @@ use super::{
     watch::{self, Conduct, ListenerFilter, WatchArgs},
 };
 use crate::{
-    cause::Reasons,
     enrich::Enricher,
     inspect::netns,
     loader::{Tier, reads_every_netns},
     report::{
-        Diagnosed, Dropped, Ended, Format, Hurt, Line, ListenerTally, Ran, Reporter, Summary,
+        Clock, Diagnosed, Dropped, Ended, Format, Hurt, Line, ListenerTally, Ran, Reporter, Summary,
     },
 };
 
@@ -215,7 +214,7 @@ fn judged(args: &RunArgs, watched: Watched) -> Ran {
 
 fn tell(format: Format, ran: &Ran, mut to: Box<dyn Write>) -> io::Result<()> {
     let own_netns = netns::current().unwrap_or(0);
-    let reporter = Reporter::new(format, ran.summary.tier, own_netns, Reasons::default());
+    let reporter = Reporter::new(format, ran.summary.tier, own_netns, Clock::now());
     let mut text = String::new();
     reporter.write_ran(ran, &mut text);
     to.write_all(text.as_bytes())?;

@@ -12,11 +12,10 @@ use super::{
     watch::{self, Conduct, ListenerFilter, WatchArgs, parse_duration},
 };
 use crate::{
-    cause::Reasons,
     enrich::Enricher,
     inspect::netns,
     loader::{Tier, reads_every_netns},
-    report::{Format, Reporter, Verdict},
+    report::{Clock, Format, Reporter, Verdict},
 };
 
 #[derive(Args, Clone, Debug)]
@@ -100,13 +99,8 @@ pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
     let verified = judge(asked, summary);
     let mut text = String::new();
     let own_netns = netns::current().unwrap_or(0);
-    Reporter::new(
-        args.format,
-        verified.summary.tier,
-        own_netns,
-        Reasons::default(),
-    )
-    .write_verified(&verified, &mut text);
+    Reporter::new(args.format, verified.summary.tier, own_netns, Clock::now())
+        .write_verified(&verified, &mut text);
     let said = say(text.trim_end());
     match (verified.verdict, said) {
         (Verdict::Held, said) => said,

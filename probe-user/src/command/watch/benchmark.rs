@@ -11,14 +11,13 @@ use probe_common::{Record, family, flag, hook, state, tcp_flag};
 use rustix::fs::fstat;
 use zerocopy::{FromZeros, IntoBytes};
 
-use super::{filter::Filter, lines::Lines, live::Parts};
+use super::{filter::Filter, lines::Lines, live::Parts, sinks::Sinks};
 use crate::{
-    cause::Reasons,
     decode::decode,
     enrich::{Enricher, Observation},
     inspect::{diag::ListenerSnapshot, netns},
     loader::Tier,
-    report::{Format, Output, Reporter},
+    report::{Clock, Format, Output, Reporter},
 };
 
 /// Of a batch: what comes in while the ring's reader rests, at ten thousand a second.
@@ -61,11 +60,14 @@ impl Pipeline {
             stats_every: None,
             warn_percent: None,
             stories: false,
-            reporter: Reporter::new(format, Tier::Cgroup, 0, Reasons::default()),
-            output: Output::none(),
+            sinks: Sinks {
+                heed: Box::new(|_| {}),
+                aloud: true,
+                reporter: Reporter::new(format, Tier::Cgroup, 0, Clock::now()),
+                output: Output::none(),
+                recording: None,
+            },
             enricher,
-            heed: Box::new(|_| {}),
-            aloud: true,
         };
         let (lines, enricher) = Lines::of(parts, 0);
         Ok(Self {

@@ -10,13 +10,13 @@ use std::{
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{live::Parts, sample::readings, stop::Stop};
+use super::{live::Parts, sample::readings, sinks::Sinks, stop::Stop};
 use crate::{
     decode::{Kind, Stage},
     inspect::{clock::mono_ns, diag::ListenerSnapshot},
     loader::{Tier, Totals},
     reconcile::{LostInUserSpace, Reading, Reconciler, Sample},
-    report::{Candidate, Line, Loss, Output, Reporter, Start, Summary, Tick},
+    report::{Candidate, Line, Loss, Start, Summary, Tick},
 };
 
 const PERIOD: Duration = Duration::from_millis(200);
@@ -104,7 +104,7 @@ impl<'a> Poller<'a> {
                 let wanted = !self.parts.filter.picks_listeners() || !tick.candidates.is_empty();
                 if count > 0 && wanted {
                     *self.counts.entry((kind, None)).or_default() += count;
-                    self.parts.tell(&Line::Tick(&tick), text);
+                    self.parts.sinks.write(&Line::Tick(&tick), text);
                 }
             }
         }
@@ -146,22 +146,22 @@ impl<'a> Poller<'a> {
     }
 
     fn send(&mut self, mut text: String) {
-        if !text.is_empty() && !self.parts.output.send(&mut text) {
+        if !text.is_empty() && !self.parts.sinks.output.send(&mut text) {
             self.loss.output_full += 1;
         }
     }
 }
 
-pub(super) async fn watch(
-    parts: Parts<'_>,
+pub(super) async fn watch<'a>(
+    parts: Parts<'a>,
     start: &Start,
     mut stop: Stop<'_>,
     ready: impl FnOnce(&Start),
-) -> std::io::Result<(Summary, Reporter, Output)> {
+) -> std::io::Result<(Summary, Sinks<'a>)> {
     let mut poller = Poller::new(parts);
     let began = Instant::now();
     let mut line = String::new();
-    poller.parts.tell(&Line::Start(start), &mut line);
+    poller.parts.sinks.write(&Line::Start(start), &mut line);
     poller.send(line);
     let mut ended = stop.came_early();
     if !ended {
@@ -170,18 +170,18 @@ pub(super) async fn watch(
     let mut period = interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut periods = 0u32;
-    while !ended && !poller.parts.output.is_broken() {
+    while !ended && !poller.parts.sinks.output.is_broken() {
         tokio::select! {
             biased;
             () = stop.wait() => ended = true,
             _ = period.tick() => {
+                let mut text = String::new();
                 periods = periods.wrapping_add(1);
                 if periods.is_multiple_of(REFRESH_PERIODS) {
                     poller.parts.enricher.registry.refresh();
                     poller.parts.enricher.tick(Instant::now());
-                    poller.parts.reporter.tick();
+                    poller.parts.sinks.tick(&mut text);
                 }
-                let mut text = String::new();
                 poller.poll(&mut text);
                 poller.send(text);
             }
@@ -221,7 +221,7 @@ pub(super) async fn watch(
         rows,
         moving: false,
     };
-    Ok((summary, poller.parts.reporter, poller.parts.output))
+    Ok((summary, poller.parts.sinks))
 }
 
 #[cfg(test)]

@@ -7,13 +7,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use foldhash::HashMap;
 use probe_common::flag;
 
-use super::{filter::Filter, live::Parts, stories::Told, tally::Shown};
+use super::{filter::Filter, live::Parts, sinks::Sinks, stories::Told, tally::Shown};
 use crate::{
     correlate::Story,
     decode::{Event, Kind},
     enrich::{Enricher, Observation},
     reconcile::{LostInUserSpace, Reading},
-    report::{Causes, Line, ListenerTally, Loss, Output, Reporter},
+    report::{Causes, Line, ListenerTally, Loss},
 };
 
 /// A batch of lines is handed to the output when it is this long.
@@ -23,10 +23,7 @@ const BATCH_BYTES: usize = 32 * 1024;
 pub struct Lines<'a> {
     pub filter: Filter,
     pub all_events: bool,
-    heed: Box<dyn FnMut(&Line<'_>) + 'a>,
-    aloud: bool,
-    pub reporter: Reporter,
-    pub output: Output,
+    pub sinks: Sinks<'a>,
     pub stories: Told,
     batch: Batch,
     pub shown: Shown,
@@ -60,10 +57,7 @@ impl<'a> Lines<'a> {
         let lines = Self {
             filter: parts.filter,
             all_events: parts.all_events,
-            heed: parts.heed,
-            aloud: parts.aloud,
-            reporter: parts.reporter,
-            output: parts.output,
+            sinks: parts.sinks,
             stories: Told::new(parts.stories, sampled),
             batch: Batch::default(),
             shown: Shown::default(),
@@ -99,7 +93,7 @@ impl<'a> Lines<'a> {
         }
         self.shown.add(seen);
         self.write(&Line::Event(seen));
-        if !self.aloud {
+        if !self.sinks.aloud {
             return;
         }
         self.batch.add(&seen.event);
@@ -124,10 +118,12 @@ impl<'a> Lines<'a> {
     }
 
     fn write(&mut self, line: &Line<'_>) {
-        (self.heed)(line);
-        if self.aloud {
-            self.reporter.write(line, &mut self.batch.text);
-        }
+        self.sinks.write(line, &mut self.batch.text);
+    }
+
+    /// To be called every second or so.
+    pub fn tick(&mut self) {
+        self.sinks.tick(&mut self.batch.text);
     }
 
     /// Address and owner of a listener.
@@ -184,7 +180,7 @@ impl<'a> Lines<'a> {
         if self.batch.text.is_empty() {
             return;
         }
-        if !self.output.send(&mut self.batch.text) {
+        if !self.sinks.output.send(&mut self.batch.text) {
             self.loss.output_full += self.batch.events;
             for (netns, moved) in &self.batch.moved {
                 let lost = self.lost.0.entry(*netns).or_default();

@@ -19,6 +19,7 @@ use super::{
     pressure::{Pressure, Sees},
     sample,
     sampled::LeftOut,
+    sinks::Sinks,
     tally::Tally,
 };
 use crate::{
@@ -28,7 +29,7 @@ use crate::{
     inspect::clock::mono_ns,
     loader::{Probe, Totals},
     reconcile::Reconciler,
-    report::{Line, Output, Reporter, Sampled, Summary},
+    report::{Line, Sampled, Summary},
 };
 
 /// Records taken out of the ring before signals and ticks get their turn.
@@ -70,23 +71,8 @@ pub struct Parts<'a> {
     pub warn_percent: Option<u8>,
     /// Whether stories of attempts are wanted.
     pub stories: bool,
-    pub reporter: Reporter,
-    pub output: Output,
+    pub sinks: Sinks<'a>,
     pub enricher: Enricher,
-    /// Told of every line.
-    pub heed: Box<dyn FnMut(&Line<'_>) + 'a>,
-    /// Whether lines are written.
-    pub aloud: bool,
-}
-
-impl Parts<'_> {
-    /// Appends a line to `text`, where lines are written.
-    pub fn tell(&mut self, line: &Line<'_>, text: &mut String) {
-        (self.heed)(line);
-        if self.aloud {
-            self.reporter.write(line, text);
-        }
-    }
 }
 
 impl<'a> Live<'a> {
@@ -138,7 +124,7 @@ impl<'a> Live<'a> {
 
     /// Whether the output can still be written to.
     pub fn is_broken(&self) -> bool {
-        self.lines.output.is_broken()
+        self.lines.sinks.output.is_broken()
     }
 
     /// Takes records until the ring is empty or it is another's turn.
@@ -186,7 +172,7 @@ impl<'a> Live<'a> {
 
     /// To be called every second: losses are told, namespaces that came are met.
     pub fn tick(&mut self, probe: &mut Probe) {
-        self.lines.reporter.tick();
+        self.lines.tick();
         self.enricher.tick(Instant::now());
         self.reconcile(probe);
         let health = probe.counts().health();
@@ -322,7 +308,7 @@ impl<'a> Live<'a> {
     }
 
     /// The last sample, the rest of the ring, and the summary.
-    pub fn end(mut self, probe: &mut Probe) -> (Summary, Reporter, Output) {
+    pub fn end(mut self, probe: &mut Probe) -> (Summary, Sinks<'a>) {
         self.enricher.registry.refresh();
         let only = self.lines.filter.netns;
         let against = Some(&self.reconciler);
@@ -394,6 +380,6 @@ impl<'a> Live<'a> {
             rows,
             moving: last.moving || self.reconciler.base_was_moving(),
         };
-        (summary, self.lines.reporter, self.lines.output)
+        (summary, self.lines.sinks)
     }
 }

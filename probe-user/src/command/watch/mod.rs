@@ -13,9 +13,11 @@ mod group;
 mod lines;
 mod live;
 mod pressure;
+mod recording;
 mod rest;
 mod sample;
 mod sampled;
+mod sinks;
 mod stop;
 mod stories;
 mod tally;
@@ -34,21 +36,23 @@ pub use self::{
     conduct::Conduct,
     detail::Detail,
     filter::{ClientFilter, ListenerFilter, netns_of},
+    recording::RecordArgs,
     stop::is_ignored,
 };
 use self::{
     filter::{Filter, Only},
     live::{Live, Parts},
     rest::Round,
+    sinks::Sinks,
     stop::Stop,
 };
-use super::{Failure, kernel_release, status};
+use super::{Failure, boot_id, host_name, kernel_release, status};
 use crate::{
     cause::Reasons,
     enrich::Enricher,
-    inspect::netns,
+    inspect::{clock::mono_ns, netns},
     loader::{Probe, Request, Tier},
-    report::{Format, Line, Output, OutputError, Reporter, SelfTest, Start, Summary},
+    report::{Clock, Format, Line, Output, OutputError, Reporter, SelfTest, Start, Summary},
     selftest,
 };
 
@@ -108,6 +112,9 @@ pub struct WatchArgs {
     pub ring_bytes: u32,
 
     #[command(flatten)]
+    pub record: RecordArgs,
+
+    #[command(flatten)]
     pub only: Only,
 }
 
@@ -127,6 +134,7 @@ impl Default for WatchArgs {
             stories: false,
             output: None,
             ring_bytes: 1 << 20,
+            record: RecordArgs::default(),
             only: Only::default(),
         }
     }
@@ -255,26 +263,33 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
         listeners,
         namespaces: enricher.registry.iter().count(),
         blind: probe.as_ref().map_or_else(Vec::new, |p| p.blind.clone()),
+        own_netns: filter.netns.or_else(|| netns::current().ok()).unwrap_or(0),
+        clock: Clock::now(),
+        host: host_name(),
+        boot_id: boot_id(),
+        command: std::env::args().collect(),
     };
     let reasons = probe
         .as_mut()
         .map_or_else(Reasons::default, |probe| std::mem::take(&mut probe.reasons));
-    enricher.name_reasons(reasons.clone());
-    // The namespace that goes without saying: the one asked for, or whydrop's own.
-    let own_netns = filter.netns.or_else(|| netns::current().ok()).unwrap_or(0);
+    enricher.name_reasons(reasons);
+    let recording = args.record.begin(&start)?;
     let parts = Parts {
         filter,
         all_events: args.events == Events::All,
         stats_every: args.stats,
         warn_percent: args.warn,
         stories: args.stories,
-        reporter: Reporter::new(args.format, start.tier, own_netns, reasons),
-        output,
+        sinks: Sinks {
+            heed: conduct.heed,
+            aloud: conduct.aloud,
+            reporter: Reporter::of(args.format, &start),
+            output,
+            recording,
+        },
         enricher,
-        heed: conduct.heed,
-        aloud: conduct.aloud,
     };
-    let (summary, reporter, output) = runtime
+    let (summary, sinks) = runtime
         .block_on(async {
             stop.end = args.duration.map(|time| tokio::time::Instant::now() + time);
             match probe {
@@ -285,15 +300,29 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
         .map_err(|error: std::io::Error| {
             Failure::failed(format!("the event loop failed: {error}"))
         })?;
+    let now = mono_ns();
+    let recorded = match sinks.recording {
+        Some(mut recording) => {
+            recording.take(now, &Line::Summary(&summary));
+            recording.finish(now)
+        }
+        None => Ok(()),
+    };
     if !conduct.aloud {
-        return Ok(summary);
+        return recorded.map(|()| summary);
     }
-    finish(summary, &reporter, output)
+    let summary = finish(now, summary, &sinks.reporter, sinks.output)?;
+    recorded.map(|()| summary)
 }
 
-fn finish(summary: Summary, reporter: &Reporter, output: Output) -> Result<Summary, Failure> {
+fn finish(
+    mono_ns: u64,
+    summary: Summary,
+    reporter: &Reporter,
+    output: Output,
+) -> Result<Summary, Failure> {
     let mut last = String::new();
-    reporter.write(&Line::Summary(&summary), &mut last);
+    reporter.write(mono_ns, &Line::Summary(&summary), &mut last);
     match output.finish(last.clone(), PATIENCE) {
         Ok(true) => Ok(summary),
         // A reader that went away has seen what it wanted: no failure, and nobody to tell more.
@@ -307,13 +336,13 @@ fn finish(summary: Summary, reporter: &Reporter, output: Output) -> Result<Summa
     }
 }
 
-async fn watch_live(
-    parts: Parts<'_>,
+async fn watch_live<'a>(
+    parts: Parts<'a>,
     mut probe: Probe,
     start: &Start,
     mut stop: Stop<'_>,
     ready: impl FnOnce(&Start),
-) -> std::io::Result<(Summary, Reporter, Output)> {
+) -> std::io::Result<(Summary, Sinks<'a>)> {
     let mut live = Live::begin(parts, &mut probe);
     live.tell(&Line::Start(start));
     if stop.came_early() {

@@ -3,8 +3,10 @@
 //! In: the path of a cgroup. Out: the path with the unit, the container and the pod it names. It does no I/O, never fails,
 //! and guesses nothing: what fits no pattern names nobody. Of several, the innermost counts.
 
+use serde::{Deserialize, Serialize};
+
 /// A cgroup and what its path says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cgroup {
     pub path: String,
     /// The systemd unit: a service, a scope, or the socket unit that a socket was made for.
@@ -14,12 +16,13 @@ pub struct Cgroup {
     pub pod: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
     /// 64 hexadecimal digits.
     pub id: String,
     /// `None` where the path does not tell: below a pod, cgroupfs drivers write the bare id.
-    pub runtime: Option<&'static str>,
+    #[serde(deserialize_with = "crate::model::intern::maybe")]
+    pub runtime: Option<crate::model::intern::Name>,
 }
 
 impl Container {

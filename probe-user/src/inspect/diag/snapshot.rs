@@ -3,6 +3,7 @@
 //! In: the bytes of one `inet_diag_msg` and the time they were written. Out: a [`ListenerSnapshot`] or a [`ConnectionSnapshot`].
 //! It does no I/O; a fact that the kernel did not send is `None`, and a `tcp_info` may be of any length.
 
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ const INET_DIAG_CGROUP_ID: u16 = 21;
 const SK_MEMINFO_DROPS: usize = 8 * 4;
 
 /// A listener as the kernel held it at `taken_mono_ns`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListenerSnapshot {
     pub cookie: u64,
     /// The bound address; a wildcard where it is bound to none.

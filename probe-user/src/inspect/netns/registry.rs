@@ -3,6 +3,7 @@
 //! In: scans of /proc and of the directories where namespaces have names. Out: for a number, a descriptor that was
 //! checked to be that namespace. It never holds a descriptor itself, so a namespace ends when its users end.
 
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use crate::inspect::pace::Pace;
 use crate::inspect::procfs::read_small;
 
 /// What a namespace is called for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NetnsName {
     /// By `ip netns`.
     Given(String),

@@ -10,6 +10,7 @@ use crate::{
     cause::Cause,
     decode::{Event, Kind, ListenerAt},
     enrich::{Observation, Refusal},
+    model::rest::Rest,
     report::Reporter,
 };
 
@@ -38,7 +39,7 @@ pub fn write(reporter: &Reporter, seen: &Observation, to: &mut String) {
     if matches!(event.kind, Kind::Retransmit | Kind::SynackRetransmit) {
         member::number(to, r#","retransmits":"#, event.retransmits);
     }
-    if let Some(reason) = reporter.reasons.of_reset(&event.evidence) {
+    if let Some(reason) = &seen.reset_reason {
         member::text(to, r#","reset_reason":"#, reason);
     }
     write_refusal(&seen.refusal, event.mono_ns, to);
@@ -52,6 +53,9 @@ pub fn write(reporter: &Reporter, seen: &Observation, to: &mut String) {
     }
     write_whose(&seen.owner, seen.cgroup.as_deref(), to);
     member::name(to, r#","tier":"#, reporter.tier.name());
+    if reporter.is_whole {
+        member::any_direct(to, r#","item":"#, &Rest::of(seen));
+    }
     to.push_str("}\n");
 }
 

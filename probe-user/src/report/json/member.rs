@@ -72,6 +72,31 @@ pub fn any(to: &mut String, key: &str, value: &impl Serialize) {
     to.push_str(serde_json::to_string(value).as_deref().unwrap_or(NULL));
 }
 
+/// The same without a text of its own in between.
+pub fn any_direct(to: &mut String, key: &str, value: &impl Serialize) {
+    to.push_str(key);
+    let end = to.len();
+    if serde_json::to_writer(Text(to), value).is_err() {
+        to.truncate(end);
+        to.push_str(NULL);
+    }
+}
+
+/// A string as what serde_json writes to, which is text.
+struct Text<'a>(&'a mut String);
+
+impl std::io::Write for Text<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let text = str::from_utf8(bytes).map_err(std::io::Error::other)?;
+        self.0.push_str(text);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 fn quoted(to: &mut String, text: &str) {
     to.push('"');
     // Without an early end: many bytes are looked at in one instruction.

@@ -32,7 +32,7 @@ pub fn write_event(reporter: &Reporter, seen: &Observation, to: &mut String) -> 
     to.push_str(arrow);
     column(to, 21, |to| target.write(to));
     to.push_str("  ");
-    column(to, 20, |to| write_detail(reporter, seen, to));
+    column(to, 20, |to| write_detail(seen, to));
     to.push(' ');
     write_whose(&seen.owner, seen.cgroup.as_deref(), to);
     if event.netns != reporter.own_netns {
@@ -82,14 +82,14 @@ fn ends(event: &Event) -> (End, &'static str, End) {
 }
 
 // Writing to a String cannot fail.
-fn write_detail(reporter: &Reporter, seen: &Observation, to: &mut String) {
+fn write_detail(seen: &Observation, to: &mut String) {
     let event = &seen.event;
     match event.kind {
         Kind::Retransmit | Kind::SynackRetransmit => {
             to.push_str("retry ");
             number(to, event.retransmits.max(1));
         }
-        Kind::ResetSent | Kind::ResetReceived => write_reset(reporter, seen, to),
+        Kind::ResetSent | Kind::ResetReceived => write_reset(seen, to),
         _ if event.late => to.push_str("found late"),
         Kind::Refused => write_refusal(seen, to),
         Kind::ListenerClosed => {
@@ -142,14 +142,11 @@ fn write_cause(cause: Option<&Cause>, to: &mut String) {
     }
 }
 
-fn write_reset(reporter: &Reporter, seen: &Observation, to: &mut String) {
+fn write_reset(seen: &Observation, to: &mut String) {
     if seen.cause.is_some() {
         return write_cause(seen.cause.as_ref(), to);
     }
-    match (
-        reporter.reasons.of_reset(&seen.event.evidence),
-        &seen.snapshot,
-    ) {
+    match (&seen.reset_reason, &seen.snapshot) {
         (Some(reason), _) => to.push_str(reason),
         (None, Ok(Snapshot::Connection(connection))) => to.push_str(connection.state),
         (None, _) => {}

@@ -142,6 +142,7 @@ fn refused(client: &str, owners: Vec<Owner>) -> Observation {
             refused: None,
         },
         cause: refusal.cause.clone(),
+        reset_reason: None,
         refusal,
         snapshot: Err("there is no socket".into()),
         shared: false,

@@ -1,0 +1,48 @@
+//! Where every line of a watch goes, in this order: whoever conducts it, the output, the recording.
+
+use super::recording::Recording;
+use crate::{
+    inspect::clock::mono_ns,
+    report::{Line, Output, Reporter},
+};
+
+/// The sinks of one watch.
+pub struct Sinks<'a> {
+    /// Told of every line.
+    pub heed: Box<dyn FnMut(&Line<'_>) + 'a>,
+    /// Whether lines are written.
+    pub aloud: bool,
+    pub reporter: Reporter,
+    pub output: Output,
+    /// Where all of it is kept.
+    pub recording: Option<Recording>,
+}
+
+impl Sinks<'_> {
+    /// Tells everybody; appends the line to `text`, where lines are written.
+    pub fn write(&mut self, line: &Line<'_>, text: &mut String) {
+        // An event has a time of its own.
+        let now = match line {
+            Line::Event(seen) => seen.event.mono_ns,
+            _ => mono_ns(),
+        };
+        (self.heed)(line);
+        if self.aloud {
+            self.reporter.write(now, line, text);
+        }
+        if let Some(recording) = &mut self.recording {
+            recording.take(now, line);
+        }
+    }
+
+    /// To be called every second or so: the wall clock may be set meanwhile.
+    pub fn tick(&mut self, text: &mut String) {
+        if let Some(clock) = self.reporter.clock().set_since() {
+            self.write(&Line::Clock(clock), text);
+            self.reporter.set_clock(clock);
+        }
+        if let Some(recording) = &mut self.recording {
+            recording.tick();
+        }
+    }
+}

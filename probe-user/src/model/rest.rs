@@ -1,0 +1,126 @@
+//! What a recorded event holds beside the members of its line, so that the whole of it comes back. Written as it goes: an
+//! event allocates nothing on its way to a recording either.
+
+use std::{borrow::Cow, net::SocketAddr};
+
+use probe_common::counter;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    enrich::{Observation, Snapshot},
+    inspect::netns::NetnsName,
+};
+
+/// The rest of an event.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Rest<'a> {
+    pub hook: u8,
+    pub flags: u16,
+    pub sock_state: u8,
+    pub reason: u32,
+    /// Bit n: counter slot n moved.
+    pub moved: u16,
+    pub slots: [u8; counter::SLOTS],
+    pub sock: u64,
+    pub cookie: u64,
+    pub seq: u32,
+    pub ack_seq: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retransmits: u32,
+    /// A line does not name the other end where it is the client.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub remote_is_client: bool,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub syncookies: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub max_syn_backlog: u32,
+    /// Lines have lengths in units that are no exact nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_first_ns: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lasted_ns: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_ns: Option<u64>,
+    /// Of a listener's snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Bound>,
+    /// Of a connection's snapshot; a listener's stands in its line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup_id: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
+    pub netns_comm: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere_inodes: Vec<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_netns: Option<u32>,
+    /// The cause that the look at who listens found; the line has it too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub cause_by_look: bool,
+}
+
+/// Where a listener is bound to.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Bound {
+    pub addr: SocketAddr,
+    pub v6only: Option<bool>,
+    pub ifindex: u32,
+}
+
+const fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+const fn is_false(is: &bool) -> bool {
+    !*is
+}
+
+impl<'a> Rest<'a> {
+    pub fn of(seen: &'a Observation) -> Self {
+        let event = &seen.event;
+        let evidence = &event.evidence;
+        let snapshot = seen.snapshot.as_ref().ok();
+        let listener = event.listener.as_ref();
+        Self {
+            hook: evidence.hook,
+            flags: evidence.flags,
+            sock_state: evidence.sock_state,
+            reason: evidence.reason,
+            moved: evidence.moved,
+            slots: event.moved,
+            sock: event.sock,
+            cookie: event.cookie,
+            seq: event.seq,
+            ack_seq: event.ack_seq,
+            retransmits: event.retransmits.into(),
+            remote_is_client: event.remote.is_some() && event.remote == event.client,
+            syncookies: listener.map_or(0, |at| at.syncookies.into()),
+            max_syn_backlog: listener.map_or(0, |at| at.max_syn_backlog),
+            refused_first_ns: event.refused.map(|refused| refused.first_ns),
+            lasted_ns: event.episode.map(|episode| episode.lasted_ns),
+            taken_ns: snapshot.map(Snapshot::taken_mono_ns),
+            bound: snapshot.and_then(bound),
+            cgroup_id: match snapshot {
+                Some(Snapshot::Connection(connection)) => connection.cgroup_id,
+                _ => None,
+            },
+            netns_comm: match seen.netns_name.as_deref() {
+                Some(NetnsName::Process { comm, .. }) => Some(Cow::Borrowed(comm)),
+                _ => None,
+            },
+            elsewhere_inodes: seen.refusal.elsewhere.iter().map(|one| one.inode).collect(),
+            closed_netns: seen.refusal.closed.as_ref().map(|closed| closed.netns),
+            cause_by_look: seen.refusal.cause.is_some(),
+        }
+    }
+}
+
+const fn bound(snapshot: &Snapshot) -> Option<Bound> {
+    match snapshot {
+        Snapshot::Listener(listener) => Some(Bound {
+            addr: listener.addr,
+            v6only: listener.v6only,
+            ifindex: listener.ifindex,
+        }),
+        Snapshot::Connection(_) => None,
+    }
+}

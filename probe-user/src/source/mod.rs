@@ -1,0 +1,3 @@
+//! Who feeds the stream.
+
+pub mod replay;

@@ -1,0 +1,102 @@
+//! From a recorded line to an item of the stream.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use super::event;
+use crate::{
+    correlate::Story,
+    enrich::Observation,
+    reconcile::Residual,
+    report::{Clock, Line, ListenerStatsRow, Loss, Sampled, Start, Summary, Tick},
+};
+
+/// An item that was recorded.
+#[derive(Debug)]
+pub enum Recorded {
+    Event(Box<Observation>),
+    Other(Item),
+}
+
+/// What stands in `item` of every line but an event's.
+#[derive(Debug, Deserialize)]
+pub struct Item {
+    /// When it was told.
+    pub mono_ns: u64,
+    pub what: What,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    Start(Box<Start>),
+    Tick(Tick),
+    Loss(Loss),
+    Residual(Residual),
+    Sampled(Sampled),
+    Stats(Box<ListenerStatsRow>),
+    Story(Box<Story>),
+    Summary(Box<Summary>),
+    Clock(Clock),
+    Ended,
+}
+
+impl Recorded {
+    pub fn mono_ns(&self) -> u64 {
+        match self {
+            Self::Event(seen) => seen.event.mono_ns,
+            Self::Other(item) => item.mono_ns,
+        }
+    }
+
+    pub fn line(&self) -> Line<'_> {
+        match self {
+            Self::Event(seen) => Line::Event(seen),
+            Self::Other(item) => match &item.what {
+                What::Start(start) => Line::Start(start),
+                What::Tick(tick) => Line::Tick(tick),
+                What::Loss(loss) => Line::Loss(loss),
+                What::Residual(residual) => Line::Residual(residual),
+                What::Sampled(sampled) => Line::Sampled(sampled),
+                What::Stats(row) => Line::Stats(row),
+                What::Story(story) => Line::Story(story),
+                What::Summary(summary) => Line::Summary(summary),
+                What::Clock(clock) => Line::Clock(*clock),
+                What::Ended => Line::Ended,
+            },
+        }
+    }
+}
+
+/// As much of a line as tells what it is.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    /// Of the counters tier, which tells of events by their number.
+    count: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Other {
+    item: Item,
+}
+
+/// `None` for a line of a kind that this version does not know, which a later one may have written.
+pub fn parse(line: &[u8]) -> Result<Option<Recorded>, serde_json::Error> {
+    let head: Head<'_> = serde_json::from_slice(line)?;
+    if head.kind == "event" && head.count.is_none() {
+        return event::parse(line).map(|seen| Some(Recorded::Event(Box::new(seen))));
+    }
+    match serde_json::from_slice::<Other>(line) {
+        Ok(other) => Ok(Some(Recorded::Other(other.item))),
+        Err(error) if KINDS.contains(&&*head.kind) => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The `type` of every line that holds an item.
+const KINDS: [&str; 10] = [
+    "start", "event", "loss", "sampled", "stats", "story", "residual", "summary", "clock", "ended",
+];
