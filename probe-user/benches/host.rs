@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use whydrop::inspect::{diag::Diag, owner::Owners};
+use whydrop::host::{diag::Diag, owner::Owners};
 
 fn main() {
     let own = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener of our own");

@@ -13,7 +13,7 @@ use probe_common::counter;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use crate::{
-    inspect::{
+    host::{
         netns::{Private, Registry},
         netstat,
     },

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     enrich::Enricher,
-    inspect::{
+    host::{
         diag::ListenerSnapshot,
         owner,
         sysctl::{self, ListenSysctls},

@@ -6,7 +6,7 @@ use probe_common::SAME_ATTEMPT;
 
 use crate::{
     decode::Stage,
-    inspect::{cgroup::Cgroup, netns::NetnsName, owner::Owner},
+    host::{cgroup::Cgroup, netns::NetnsName, owner::Owner},
 };
 
 /// SYNs after which silence says that the client has given up; Linux sends seven in all

@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     diagnose::{Diagnosis, RuledOut, Signals, Sysctls, explains_overflow},
+    host::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner},
     incident::{Incident, Told},
-    inspect::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner},
     loader::Tier,
 };
 

@@ -36,7 +36,7 @@ use crate::{
     correlate::{Story, Totals},
     decode::{Kind, Stage},
     enrich::Observation,
-    inspect::{cgroup::Cgroup, netns::NetnsName, owner::Owner},
+    host::{cgroup::Cgroup, netns::NetnsName, owner::Owner},
     loader::{HookReport, Skipped, Tier},
     reconcile::{Residual, Row},
 };
@@ -91,7 +91,7 @@ pub struct Tick {
 /// A listener that may be the one that refused.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    pub snapshot: crate::inspect::diag::ListenerSnapshot,
+    pub snapshot: crate::host::diag::ListenerSnapshot,
     pub drops_delta: u32,
     pub owner: Arc<[Owner]>,
     pub cgroup: Option<Arc<Cgroup>>,

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     correlate::Story,
     decode::{Kind, Stage},
-    inspect::clock::mono_ns,
+    host::clock::mono_ns,
     loader::Tier,
     reconcile::Residual,
 };

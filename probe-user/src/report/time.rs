@@ -5,7 +5,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use crate::inspect::clock::mono_ns;
+use crate::host::clock::mono_ns;
 
 /// How far the wall clock (UTC) is ahead of CLOCK_MONOTONIC.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,6 @@
 //! What a thread is doing, out of its state and the system call it is in.
 
-use crate::inspect::task;
+use crate::host::task;
 
 /// What a thread is doing at one look.
 pub enum Doing {

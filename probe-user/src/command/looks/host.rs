@@ -6,7 +6,7 @@ use super::Looks;
 use crate::{
     diagnose::{Signals, Sysctls},
     enrich::Enricher,
-    inspect::{netns, sysctl},
+    host::{netns, sysctl},
 };
 
 pub fn sysctls(netns: u32, enricher: &mut Enricher) -> Sysctls {

@@ -4,8 +4,8 @@ use crate::{
     cause::Cause,
     decode::Kind,
     enrich::Observation,
+    host::clock::mono_ns,
     incident::{Fact, Place, Row, What},
-    inspect::clock::mono_ns,
     report::{Accepted, Line, ListenerStatsRow, Sampled},
 };
 

@@ -11,13 +11,13 @@ use std::{
 use super::{Shared, doing::Doing, queue::Queue, take};
 use crate::{
     enrich::Enricher,
-    incident::{Fact, Place, What},
-    inspect::{
+    host::{
         cgroup::{Cgroups, Stall, stall},
         clock::mono_ns,
         diag::ListenerSnapshot,
         task,
     },
+    incident::{Fact, Place, What},
 };
 
 const PERIOD: Duration = Duration::from_millis(50);

@@ -22,8 +22,8 @@ pub use self::{
 };
 use super::Failure;
 use crate::{
+    host::clock::mono_ns,
     incident::{Fact, Incidents, Told},
-    inspect::clock::mono_ns,
     report::{Line, Summary},
 };
 

@@ -32,7 +32,7 @@ use super::{
 use crate::{
     cause::Reasons,
     enrich::Enricher,
-    inspect::netns,
+    host::netns,
     loader::{Tier, reads_every_netns},
     report::{
         Diagnosed, Dropped, Ended, Format, Hurt, Line, ListenerTally, Ran, Reporter, Summary,

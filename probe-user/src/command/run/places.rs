@@ -10,8 +10,8 @@ use crate::{
     command::looks::{self, Heard, Looks},
     diagnose::{Diagnosis, diagnose},
     enrich::Enricher,
+    host::diag::ListenerSnapshot,
     incident::Place,
-    inspect::diag::ListenerSnapshot,
     report::{Causes, Line, ListenerStatsRow, ListenerTally, Summary},
 };
 

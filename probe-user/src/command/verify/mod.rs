@@ -14,7 +14,7 @@ use super::{
 use crate::{
     cause::Reasons,
     enrich::Enricher,
-    inspect::netns,
+    host::netns,
     loader::{Tier, reads_every_netns},
     report::{Format, Reporter, Verdict},
 };

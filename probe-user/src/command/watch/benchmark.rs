@@ -16,7 +16,7 @@ use crate::{
     cause::Reasons,
     decode::decode,
     enrich::{Enricher, Observation},
-    inspect::{diag::ListenerSnapshot, netns},
+    host::{diag::ListenerSnapshot, netns},
     loader::Tier,
     report::{Format, Output, Reporter},
 };

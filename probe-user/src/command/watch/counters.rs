@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::{live::Parts, sample::readings, stop::Stop};
 use crate::{
     decode::{Kind, Stage},
-    inspect::{clock::mono_ns, diag::ListenerSnapshot},
+    host::{clock::mono_ns, diag::ListenerSnapshot},
     loader::{Tier, Totals},
     reconcile::{LostInUserSpace, Reading, Reconciler, Sample},
     report::{Candidate, Line, Loss, Output, Reporter, Start, Summary, Tick},
@@ -198,7 +198,7 @@ pub(super) async fn watch(
         .parts
         .filter
         .netns
-        .or_else(|| crate::inspect::netns::current().ok())
+        .or_else(|| crate::host::netns::current().ok())
         .unwrap_or(0);
     let mut rows = poller
         .reconciler

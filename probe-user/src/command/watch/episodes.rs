@@ -9,7 +9,7 @@ use probe_common::{Episode, EpisodeKey, counter, flag, hook, state};
 use crate::{
     decode::{self, Event, Evidence, Kind, ListenerAt},
     enrich::Enricher,
-    inspect::{clock::mono_ns, diag::ListenerSnapshot},
+    host::{clock::mono_ns, diag::ListenerSnapshot},
     loader::Probe,
 };
 

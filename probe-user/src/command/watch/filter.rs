@@ -15,7 +15,7 @@ use crate::{
     command::Failure,
     decode::Event,
     enrich::Observation,
-    inspect::{
+    host::{
         cgroup::Cgroup,
         netns::{self, Registry},
         owner::Owner,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::{
     enrich::Enricher,
-    inspect::diag::ListenerSnapshot,
+    host::diag::ListenerSnapshot,
     report::{Group, GroupMember, ListenerTally},
 };
 

@@ -25,7 +25,7 @@ use crate::{
     cause,
     decode::{self, Evidence, Kind},
     enrich::{Enricher, Observation},
-    inspect::clock::mono_ns,
+    host::clock::mono_ns,
     loader::{Probe, Totals},
     reconcile::Reconciler,
     report::{Line, Output, Reporter, Sampled, Summary},
@@ -346,7 +346,7 @@ impl<'a> Live<'a> {
             .lines
             .filter
             .netns
-            .or_else(|| crate::inspect::netns::current().ok())
+            .or_else(|| crate::host::netns::current().ok())
             .unwrap_or(0);
         let mut rows = self.reconciler.rows(&last, &self.lines.lost, always);
         if let Some(netns) = self.lines.filter.netns {

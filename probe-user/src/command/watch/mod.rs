@@ -46,7 +46,7 @@ use super::{Failure, kernel_release, status};
 use crate::{
     cause::Reasons,
     enrich::Enricher,
-    inspect::netns,
+    host::netns,
     loader::{Probe, Request, Tier},
     report::{Format, Line, Output, OutputError, Reporter, SelfTest, Start, Summary},
     selftest,

@@ -7,7 +7,7 @@ use probe_common::counter;
 
 use crate::{
     enrich::Enricher,
-    inspect::{clock::mono_ns, netstat},
+    host::{clock::mono_ns, netstat},
     loader::Probe,
     reconcile::{Reading, Reconciler, Sample},
 };

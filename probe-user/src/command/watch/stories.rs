@@ -7,7 +7,7 @@ use crate::{
     correlate::{Attempt, End, News, Stories, Story, Totals, What, Whose, Why},
     decode::{Event, Kind, Stage},
     enrich::Observation,
-    inspect::clock::mono_ns,
+    host::clock::mono_ns,
     report::Loss,
 };
 

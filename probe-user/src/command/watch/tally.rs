@@ -200,7 +200,7 @@ mod tests {
     use super::*;
     use crate::{
         command::watch::filter::{Only, Whose},
-        inspect::owner::Owner,
+        host::owner::Owner,
     };
 
     fn overflow(listener: u64, hook: u8) -> CountKey {

@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, str::FromStr};
 use crate::{
     command::{looks::sysctls, watch::ListenerFilter},
     enrich::Enricher,
-    inspect::{conntrack, diag::ListenerSnapshot, kernel_log, netns},
+    host::{conntrack, diag::ListenerSnapshot, kernel_log, netns},
     report::answer::{Listening, Now},
 };
 

@@ -10,7 +10,7 @@ use crate::{
     btf::Btf,
     cause::{self, Cause, kebab},
     enrich::Observation,
-    inspect::{cgroup::Cgroup, owner::Owner},
+    host::{cgroup::Cgroup, owner::Owner},
     loader::Tier,
 };
 

@@ -3,7 +3,7 @@
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
-use crate::inspect::{
+use crate::host::{
     cgroup::{Cgroup, Container},
     owner::Owner,
 };

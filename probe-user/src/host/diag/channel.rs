@@ -14,7 +14,7 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
 use super::error::DiagError;
 use super::wire::{Frame, Frames, WireError};
-use crate::inspect::clock::mono_ns;
+use crate::host::clock::mono_ns;
 
 const RECEIVE_LIMIT: Duration = Duration::from_secs(1);
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);

@@ -13,10 +13,10 @@ use rustix::io::Errno;
 
 use super::error::{KnownNames, NetnsError};
 use super::{inum_of_fd, inum_of_pid, scan};
-use crate::inspect::open_files::OpenFiles;
-use crate::inspect::owner::comm_text;
-use crate::inspect::pace::Pace;
-use crate::inspect::procfs::read_small;
+use crate::host::open_files::OpenFiles;
+use crate::host::owner::comm_text;
+use crate::host::pace::Pace;
+use crate::host::procfs::read_small;
 
 /// What a namespace is called for people.
 #[derive(Debug, Clone, PartialEq, Eq)]

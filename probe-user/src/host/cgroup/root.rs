@@ -11,8 +11,8 @@ use rustix::fs::{CWD, fstat, fstatfs};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
 use super::ROOT_ID;
-use crate::inspect::mountinfo::mounts;
-use crate::inspect::procfs::{open_dir, read_small};
+use crate::host::mountinfo::mounts;
+use crate::host::procfs::{open_dir, read_small};
 
 /// CGROUP2_SUPER_MAGIC of include/uapi/linux/magic.h.
 const CGROUP2_MAGIC: u32 = 0x6367_7270;

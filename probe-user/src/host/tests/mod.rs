@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 use rustix::net::sockopt::{set_ipv6_v6only, set_socket_reuseport, socket_cookie};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, listen, socket_with};
 
-use crate::inspect::cgroup::{self, Cgroups};
-use crate::inspect::clock::mono_ns;
-use crate::inspect::diag::{Diag, DiagPool, IDLE};
-use crate::inspect::netns::{self, NetnsError, NetnsName, Private, Registry};
-use crate::inspect::netstat;
-use crate::inspect::open_files::OpenFiles;
-use crate::inspect::owner::Owners;
+use crate::host::cgroup::{self, Cgroups};
+use crate::host::clock::mono_ns;
+use crate::host::diag::{Diag, DiagPool, IDLE};
+use crate::host::netns::{self, NetnsError, NetnsName, Private, Registry};
+use crate::host::netstat;
+use crate::host::open_files::OpenFiles;
+use crate::host::owner::Owners;
 
 fn private() -> Option<Private> {
     match Private::new() {

@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 use rustix::fs::{AtFlags, CWD, readlinkat_raw, stat, statat};
 
 use super::as_inum;
-use crate::inspect::mountinfo::mounts;
-use crate::inspect::procfs::{
+use crate::host::mountinfo::mounts;
+use crate::host::procfs::{
     bracketed, for_each_entry, for_each_pid, names, open_dir, open_proc, read_small,
 };
 
@@ -89,11 +89,7 @@ pub(super) fn all_files_and_threads(mut f: impl FnMut(u32, PathBuf)) {
 }
 
 /// The namespaces of a process's threads that are not the one of the process.
-pub(in crate::inspect) fn of_threads(
-    proc: BorrowedFd<'_>,
-    pid: u32,
-    mut f: impl FnMut(u32, PathBuf),
-) {
+pub(in crate::host) fn of_threads(proc: BorrowedFd<'_>, pid: u32, mut f: impl FnMut(u32, PathBuf)) {
     let mut path = String::with_capacity(32);
     let Some(of_process) = inum_at(proc, &mut path, pid) else {
         return;
@@ -112,7 +108,7 @@ pub(in crate::inspect) fn of_threads(
 }
 
 /// The namespace that an open file of a process leads to, and the way.
-pub(in crate::inspect) fn held_at(pid: u32, name: &CStr, link: &[u8]) -> Option<(u32, PathBuf)> {
+pub(in crate::host) fn held_at(pid: u32, name: &CStr, link: &[u8]) -> Option<(u32, PathBuf)> {
     held(&format!("/proc/{pid}"), name, link)
 }
 

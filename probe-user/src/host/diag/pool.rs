@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use super::{Diag, DiagError};
-use crate::inspect::netns::{Registry, current};
+use crate::host::netns::{Registry, current};
 
 /// How long an unused socket is kept.
 pub const IDLE: Duration = Duration::from_secs(2);

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::wire::WireError;
-use crate::inspect::netns::NetnsError;
+use crate::host::netns::NetnsError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DiagError {
