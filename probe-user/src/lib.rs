@@ -1,25 +1,26 @@
 //! whydrop: says when, where and why the kernel drops or refuses TCP
 //! connections at a listener. The rooms stand in the order in which data
 //! flows: `loader` puts the kernel side in and hands out bytes, `decode` makes
-//! events of them, `host` and `enrich` add what user space knows,
-//! `correlate` joins events of one attempt, `incident` refusals of one listener, `reconcile` compares with the kernel's own counters, `diagnose` makes
-//! verdicts of signals, `report` writes. `listing` judges listeners that stand still, and `explain` knows the pages.
+//! events of them (with `cause` beside it), `host` and `enrich` add what user
+//! space knows, `filter` says what is wanted, `analyse` makes figures, stories,
+//! incidents and judgements of it (pure stages), `diagnose` makes verdicts of
+//! signals, `report` writes. `listing` judges listeners that stand still,
+//! `explain` knows the pages, and `command` puts the rooms together.
 
 #[cfg(test)]
 mod allocations;
+pub mod analyse;
 pub mod btf;
 pub mod cause;
 pub mod cli;
 pub mod command;
-pub mod correlate;
 pub mod decode;
 pub mod diagnose;
 pub mod enrich;
 pub mod explain;
+pub mod filter;
 pub mod host;
-pub mod incident;
 pub mod listing;
 pub mod loader;
-pub mod reconcile;
 pub mod report;
 pub mod selftest;

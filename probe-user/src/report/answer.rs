@@ -17,9 +17,9 @@ use super::{
     verdict::{VerdictView, write_verdict},
 };
 use crate::{
+    analyse::incident::{Incident, Told},
     diagnose::{Diagnosis, RuledOut, Signals, Sysctls, explains_overflow},
     host::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner},
-    incident::{Incident, Told},
     loader::Tier,
 };
 

@@ -32,13 +32,15 @@ pub use self::{
     verify::{OF_REFUSALS, Verdict, Verified},
 };
 use crate::{
+    analyse::{
+        correlate::{Story, Totals},
+        reconcile::{Residual, Row},
+    },
     cause::{Cause, Reasons},
-    correlate::{Story, Totals},
     decode::{Kind, Stage},
     enrich::Observation,
     host::{cgroup::Cgroup, netns::NetnsName, owner::Owner},
     loader::{HookReport, Skipped, Tier},
-    reconcile::{Residual, Row},
 };
 
 /// How lines look.

@@ -11,10 +11,10 @@ use super::{
     queue::Queue,
 };
 use crate::{
-    command::watch::ClientFilter,
     decode::Kind,
     diagnose::{Causes, Cgroup, Member, Process, Signals, Thread},
     enrich::Observation,
+    filter::ClientFilter,
     report::{Line, ListenerStatsRow, Summary},
 };
 

@@ -1,11 +1,11 @@
 //! From the lines of a watch to facts about incidents.
 
 use crate::{
+    analyse::incident::{Fact, Place, Row, What},
     cause::Cause,
     decode::Kind,
     enrich::Observation,
     host::clock::mono_ns,
-    incident::{Fact, Place, Row, What},
     report::{Accepted, Line, ListenerStatsRow, Sampled},
 };
 

@@ -10,6 +10,7 @@ use std::{
 
 use super::{Shared, doing::Doing, queue::Queue, take};
 use crate::{
+    analyse::incident::{Fact, Place, What},
     enrich::Enricher,
     host::{
         cgroup::{Cgroups, Stall, stall},
@@ -17,7 +18,6 @@ use crate::{
         diag::ListenerSnapshot,
         task,
     },
-    incident::{Fact, Place, What},
 };
 
 const PERIOD: Duration = Duration::from_millis(50);

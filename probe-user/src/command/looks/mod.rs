@@ -22,8 +22,8 @@ pub use self::{
 };
 use super::Failure;
 use crate::{
+    analyse::incident::{Fact, Incidents, Told},
     host::clock::mono_ns,
-    incident::{Fact, Incidents, Told},
     report::{Line, Summary},
 };
 

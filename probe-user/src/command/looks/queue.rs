@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use crate::{host::diag::ListenerSnapshot, incident::Place};
+use crate::{analyse::incident::Place, host::diag::ListenerSnapshot};
 
 /// Of so many looks at a full queue one asks who has accepted from it: once a second.
 const ASK_EVERY: u32 = 20;

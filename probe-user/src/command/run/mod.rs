@@ -2,7 +2,6 @@
 //! until it ends, and what was refused meanwhile is told.
 
 mod child;
-mod ledger;
 mod places;
 
 use std::{
@@ -19,19 +18,22 @@ use tokio::time::sleep;
 
 use self::{
     child::Child,
-    ledger::Ledger,
     places::{Hurt as HurtPlaces, Places},
 };
 use super::{
     Failure,
-    judge::{self, Scope},
     looks::{self, STATS},
     status,
-    watch::{self, Conduct, ListenerFilter, WatchArgs},
+    watch::{self, Conduct, WatchArgs},
 };
 use crate::{
+    analyse::{
+        judge::{self, Scope},
+        ledger::Ledger,
+    },
     cause::Reasons,
     enrich::Enricher,
+    filter::ListenerFilter,
     host::netns,
     loader::{Tier, reads_every_netns},
     report::{
@@ -258,7 +260,7 @@ fn status_of(ended: Ended, dropped: Dropped, fail_on_drop: bool) -> u8 {
 mod tests {
     use super::*;
     use crate::{
-        command::judge::tests::summary,
+        analyse::judge::tests::summary,
         decode::{Kind, Stage},
     };
 

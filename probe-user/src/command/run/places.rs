@@ -7,11 +7,11 @@ use std::{
 };
 
 use crate::{
+    analyse::incident::Place,
     command::looks::{self, Heard, Looks},
     diagnose::{Diagnosis, diagnose},
     enrich::Enricher,
     host::diag::ListenerSnapshot,
-    incident::Place,
     report::{Causes, Line, ListenerStatsRow, ListenerTally, Summary},
 };
 
@@ -176,7 +176,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        command::judge::tests::summary,
+        analyse::judge::tests::summary,
         decode::{Kind, Stage},
         loader::Tier,
         report::Sampled,

@@ -11,11 +11,12 @@ use probe_common::{Record, family, flag, hook, state, tcp_flag};
 use rustix::fs::fstat;
 use zerocopy::{FromZeros, IntoBytes};
 
-use super::{filter::Filter, lines::Lines, live::Parts};
+use super::{lines::Lines, live::Parts};
 use crate::{
     cause::Reasons,
     decode::decode,
     enrich::{Enricher, Observation},
+    filter::Filter,
     host::{diag::ListenerSnapshot, netns},
     loader::Tier,
     report::{Format, Output, Reporter},

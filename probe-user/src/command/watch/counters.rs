@@ -12,10 +12,10 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{live::Parts, sample::readings, stop::Stop};
 use crate::{
+    analyse::reconcile::{LostInUserSpace, Reading, Reconciler, Sample},
     decode::{Kind, Stage},
     host::{clock::mono_ns, diag::ListenerSnapshot},
     loader::{Tier, Totals},
-    reconcile::{LostInUserSpace, Reading, Reconciler, Sample},
     report::{Candidate, Line, Loss, Output, Reporter, Start, Summary, Tick},
 };
 

@@ -10,24 +10,21 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use probe_common::{CountKey, CountValue, Health};
 
-use super::{
-    due::Due,
-    episodes,
-    filter::Filter,
-    group,
-    lines::Lines,
-    pressure::{Pressure, Sees},
-    sample,
-    sampled::LeftOut,
-    tally::Tally,
-};
+use super::{due::Due, lines::Lines, sample};
 use crate::{
+    analyse::{
+        episodes, group,
+        pressure::{Pressure, Sees},
+        reconcile::Reconciler,
+        sampled::LeftOut,
+        tally::Tally,
+    },
     cause,
     decode::{self, Evidence, Kind},
     enrich::{Enricher, Observation},
+    filter::Filter,
     host::clock::mono_ns,
     loader::{Probe, Totals},
-    reconcile::Reconciler,
     report::{Line, Output, Reporter, Sampled, Summary},
 };
 

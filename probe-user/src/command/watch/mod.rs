@@ -7,18 +7,11 @@ mod conduct;
 mod counters;
 mod detail;
 mod due;
-mod episodes;
-pub(super) mod filter;
-mod group;
 mod lines;
 mod live;
-mod pressure;
 mod rest;
 mod sample;
-mod sampled;
 mod stop;
-mod stories;
-mod tally;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -30,14 +23,8 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-pub use self::{
-    conduct::Conduct,
-    detail::Detail,
-    filter::{ClientFilter, ListenerFilter, netns_of},
-    stop::is_ignored,
-};
+pub use self::{conduct::Conduct, detail::Detail, stop::is_ignored};
 use self::{
-    filter::{Filter, Only},
     live::{Live, Parts},
     rest::Round,
     stop::Stop,
@@ -46,7 +33,8 @@ use super::{Failure, kernel_release, status};
 use crate::{
     cause::Reasons,
     enrich::Enricher,
-    host::netns,
+    filter::{Filter, ListenerFilter, Only},
+    host::netns::{self, Registry},
     loader::{Probe, Request, Tier},
     report::{Format, Line, Output, OutputError, Reporter, SelfTest, Start, Summary},
     selftest,
@@ -289,6 +277,15 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
         return Ok(summary);
     }
     finish(summary, &reporter, output)
+}
+
+/// The namespace that `--netns` means, `None` for all.
+pub fn netns_of(spec: &str, registry: &mut Registry) -> Result<Option<u32>, Failure> {
+    match spec {
+        "all" => Ok(None),
+        "self" => netns::current().map(Some).map_err(Failure::failed),
+        spec => registry.resolve(spec).map(Some).map_err(Failure::usage),
+    }
 }
 
 fn finish(summary: Summary, reporter: &Reporter, output: Output) -> Result<Summary, Failure> {

@@ -16,11 +16,12 @@ use super::{
     Failure,
     looks::{self, Heard, STATS},
     say,
-    watch::{self, ClientFilter, Conduct, WatchArgs},
+    watch::{self, Conduct, WatchArgs},
 };
 use crate::{
     diagnose::diagnose,
     enrich::Enricher,
+    filter::ClientFilter,
     loader::Tier,
     report::answer::{Answer, AnswerFormat, OfClient},
 };

@@ -3,8 +3,9 @@
 use std::{fmt, net::SocketAddr, str::FromStr};
 
 use crate::{
-    command::{looks::sysctls, watch::ListenerFilter},
+    command::looks::sysctls,
     enrich::Enricher,
+    filter::ListenerFilter,
     host::{conntrack, diag::ListenerSnapshot, kernel_log, netns},
     report::answer::{Listening, Now},
 };

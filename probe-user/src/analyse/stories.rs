@@ -2,11 +2,11 @@
 
 use probe_common::{counter, flag};
 
-use super::filter::Filter;
 use crate::{
-    correlate::{Attempt, End, News, Stories, Story, Totals, What, Whose, Why},
+    analyse::correlate::{Attempt, End, News, Stories, Story, Totals, What, Whose, Why},
     decode::{Event, Kind, Stage},
     enrich::Observation,
+    filter::Filter,
     host::clock::mono_ns,
     report::Loss,
 };

@@ -8,11 +8,11 @@ use std::{
 
 use probe_common::{CountKey, CountValue, flag};
 
-use super::filter::Filter;
 use crate::{
     cause::{self, Reasons},
     decode::{self, Evidence, Kind, Stage},
     enrich::Observation,
+    filter::Filter,
     report::{Causes, ListenerTally},
 };
 
@@ -199,7 +199,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        command::watch::filter::{Only, Whose},
+        filter::{Only, Whose},
         host::owner::Owner,
     };
 

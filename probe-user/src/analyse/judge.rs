@@ -90,7 +90,7 @@ pub mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::reconcile::Row;
+    use crate::analyse::reconcile::Row;
 
     /// One in which nothing happened, but for these counts and what no hook saw of them, in namespace 7.
     pub fn summary(tier: Tier, kernel: Option<u64>, unattributed: Option<i64>) -> Summary {

@@ -12,14 +12,9 @@ use std::{
 
 pub use self::{only::Only, value::ClientFilter, whose::Whose};
 use crate::{
-    command::Failure,
     decode::Event,
     enrich::Observation,
-    host::{
-        cgroup::Cgroup,
-        netns::{self, Registry},
-        owner::Owner,
-    },
+    host::{cgroup::Cgroup, owner::Owner},
     loader::Wanted,
 };
 
@@ -146,15 +141,6 @@ impl Filter {
             .chain(self.only.in_words())
             .chain(self.netns.map(|netns| format!("namespace {netns}")))
             .collect()
-    }
-}
-
-/// The namespace that `--netns` means, `None` for all.
-pub fn netns_of(spec: &str, registry: &mut Registry) -> Result<Option<u32>, Failure> {
-    match spec {
-        "all" => Ok(None),
-        "self" => netns::current().map(Some).map_err(Failure::failed),
-        spec => registry.resolve(spec).map(Some).map_err(Failure::usage),
     }
 }
 

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 
 use probe_common::{CountKey, CountValue, ListenerStats, StatKey, Waits, wait};
 
-use super::filter::Filter;
 use crate::{
     decode::{self, Event, Evidence, Kind},
     enrich::Enricher,
+    filter::Filter,
     loader::Figures,
     report::{Accepted, ListenerStatsRow},
 };

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::{
-    command::judge::{self, Scope},
+    analyse::judge::{self, Scope},
     decode::Kind,
     report::{ListenerStatsRow, Summary, Verdict, Verified, counts_in_words, name_of},
 };
@@ -154,7 +154,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        command::judge::tests::summary,
+        analyse::judge::tests::summary,
         decode::Stage,
         loader::Tier,
         report::{Accepted, ListenerTally},

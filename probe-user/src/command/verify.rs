@@ -1,19 +1,18 @@
 //! `whydrop verify`: one listener is watched for a time, and whether it took everybody who came is said.
 
-mod judge;
-
 use std::{cell::RefCell, time::Duration};
 
 use clap::Args;
 
-use self::judge::{Asked, judge};
 use super::{
     Failure, say, status,
-    watch::{self, Conduct, ListenerFilter, WatchArgs, parse_duration},
+    watch::{self, Conduct, WatchArgs, parse_duration},
 };
 use crate::{
+    analyse::verify::{Asked, judge},
     cause::Reasons,
     enrich::Enricher,
+    filter::ListenerFilter,
     host::netns,
     loader::{Tier, reads_every_netns},
     report::{Format, Reporter, Verdict},
