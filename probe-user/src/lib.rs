@@ -2,10 +2,11 @@
 //! connections at a listener. The rooms stand in the order in which data
 //! flows: `loader` puts the kernel side in and hands out bytes, `decode` makes
 //! events of them (with `cause` beside it), `host` and `enrich` add what user
-//! space knows, `filter` says what is wanted, `analyse` makes figures, stories,
-//! incidents and judgements of it (pure stages), `diagnose` makes verdicts of
-//! signals, `report` writes. `listing` judges listeners that stand still,
-//! `explain` knows the pages, and `command` puts the rooms together.
+//! space knows, `observe` looks at queues and at those who accept, `filter` says
+//! what is wanted, `analyse` makes figures, stories, incidents, judgements and
+//! signals of it (pure stages), `diagnose` makes verdicts of signals, `report`
+//! writes. `listing` judges listeners that stand still, `explain` knows the
+//! pages, and `command` puts the rooms together.
 
 #[cfg(test)]
 mod allocations;
@@ -22,5 +23,6 @@ pub mod filter;
 pub mod host;
 pub mod listing;
 pub mod loader;
+pub mod observe;
 pub mod report;
 pub mod selftest;

@@ -3,6 +3,7 @@
 
 pub mod correlate;
 pub mod episodes;
+pub mod facts;
 pub mod group;
 pub mod incident;
 pub mod judge;
@@ -10,6 +11,7 @@ pub mod ledger;
 pub mod pressure;
 pub mod reconcile;
 pub mod sampled;
+pub mod signals;
 pub mod stories;
 pub mod tally;
 pub mod verify;

@@ -4,7 +4,6 @@
 pub mod check;
 pub mod demo;
 pub mod empty;
-mod looks;
 pub mod run;
 pub mod verify;
 

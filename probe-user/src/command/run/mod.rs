@@ -21,9 +21,7 @@ use self::{
     places::{Hurt as HurtPlaces, Places},
 };
 use super::{
-    Failure,
-    looks::{self, STATS},
-    status,
+    Failure, status,
     watch::{self, Conduct, WatchArgs},
 };
 use crate::{
@@ -36,6 +34,7 @@ use crate::{
     filter::ListenerFilter,
     host::netns,
     loader::{Tier, reads_every_netns},
+    observe::{self, STATS},
     report::{
         Diagnosed, Dropped, Ended, Format, Hurt, Line, ListenerTally, Ran, Reporter, Summary,
     },
@@ -126,7 +125,7 @@ fn watch_it_run(args: &RunArgs) -> Result<Watched, Failure> {
     let ledger = RefCell::new(Ledger::default());
     let filters = RefCell::new(Vec::new());
     let last_line = Cell::new(Instant::now());
-    let incidents = looks::incidents();
+    let incidents = observe::incidents();
     let hurt = HurtPlaces::default();
     let mut places = Places::new(&hurt);
     let watch = || {
@@ -150,13 +149,14 @@ fn watch_it_run(args: &RunArgs) -> Result<Watched, Failure> {
                     }
                     ledger.borrow_mut().heed(line);
                     places.heed(line);
-                    looks::hear(&incidents, line);
+                    observe::hear(&incidents, line);
                 })
             },
         )
     };
     let find = |_, _, enricher: &mut Enricher| hurt.find(enricher);
-    let (watched, looks) = looks::while_watching(find, &incidents, watch)?;
+    let (watched, looks) =
+        observe::while_watching(find, &incidents, watch).map_err(Failure::failed)?;
     let outcome = child.outcome();
     let summary = watched.map_err(|failure| match &outcome {
         // Where the command has run, its own failure is the status.
@@ -166,7 +166,7 @@ fn watch_it_run(args: &RunArgs) -> Result<Watched, Failure> {
         _ => failure,
     })?;
     let (ended, lasted) = outcome?;
-    let told = looks::told(&incidents, &summary);
+    let told = observe::told(&incidents, &summary);
     Ok(Watched {
         ended,
         lasted,

@@ -3,10 +3,10 @@
 use std::{fmt, net::SocketAddr, str::FromStr};
 
 use crate::{
-    command::looks::sysctls,
     enrich::Enricher,
     filter::ListenerFilter,
     host::{conntrack, diag::ListenerSnapshot, kernel_log, netns},
+    observe::sysctls,
     report::answer::{Listening, Now},
 };
 

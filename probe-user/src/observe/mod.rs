@@ -1,13 +1,10 @@
-//! What `why` and `run` have in common: while a watch goes on, looks at
-//! listeners and their owners, and what its lines say of them; at its end,
-//! the signals that verdicts are made of, and the incidents.
+//! What `why` and `run` have in common while a watch goes on: looks at
+//! listeners and their owners, and what its lines say of them.
 
 mod doing;
-mod gather;
 mod host;
-mod lines;
-mod looking;
-mod queue;
+pub mod looking;
+pub mod queue;
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError, mpsc},
@@ -16,13 +13,14 @@ use std::{
 };
 
 pub use self::{
-    gather::{Heard, signals},
     host::{ask_host, sysctls},
     looking::{Finds, Looks},
 };
-use super::Failure;
 use crate::{
-    analyse::incident::{Fact, Incidents, Told},
+    analyse::{
+        facts,
+        incident::{Fact, Incidents, Told},
+    },
     host::clock::mono_ns,
     report::{Line, Summary},
 };
@@ -42,7 +40,7 @@ pub fn while_watching<T>(
     find: impl Finds + Send,
     incidents: &Shared,
     watch: impl FnOnce() -> T,
-) -> Result<(T, Looks), Failure> {
+) -> Result<(T, Looks), &'static str> {
     let (go, stop) = mpsc::channel();
     thread::scope(|scope| {
         let looker = scope.spawn(move || looking::look_on(find, incidents, &stop));
@@ -50,7 +48,7 @@ pub fn while_watching<T>(
         drop(go);
         let looks = looker
             .join()
-            .map_err(|_| Failure::failed("the thread that looks at the listener panicked"))?;
+            .map_err(|_| "the thread that looks at the listener panicked")?;
         Ok((watched, looks))
     })
 }
@@ -60,7 +58,7 @@ pub fn hear(incidents: &Shared, line: &Line<'_>) {
     if matches!(line, Line::Start(_)) {
         locked(incidents).begin(mono_ns());
     }
-    take(incidents, lines::fact(line));
+    take(incidents, facts::fact(line));
 }
 
 fn take(incidents: &Shared, facts: impl IntoIterator<Item = Fact>) {

@@ -6,15 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    looking::{Looks, ProcessLooks, ThreadLooks},
-    queue::Queue,
-};
 use crate::{
     decode::Kind,
     diagnose::{Causes, Cgroup, Member, Process, Signals, Thread},
     enrich::Observation,
     filter::ClientFilter,
+    observe::{
+        looking::{Looks, ProcessLooks, ThreadLooks},
+        queue::Queue,
+    },
     report::{Line, ListenerStatsRow, Summary},
 };
 
