@@ -1,9 +1,9 @@
 //! What an event costs from the bytes of its record to its line. One turn is a batch of 100 events of one listener.
 //!
-//! `cargo bench -p probe-user --features benchmark`; instructions, see `benches/README.md`.
+//! `cargo bench -p whydrop --features benchmark`; instructions, see `benches/README.md`.
 
 use divan::{AllocProfiler, Bencher, counter::ItemsCount};
-use probe_user::{
+use whydrop::{
     command::watch::benchmark::{EVENTS, Pipeline},
     report::Format,
 };

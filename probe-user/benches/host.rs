@@ -1,7 +1,7 @@
 //! What the questions cost that whydrop asks of the host, as it is: one snapshot of a listener, the listing of all of
 //! a namespace, and the search for who holds a socket.
 //!
-//! `cargo bench -p probe-user --bench host` asks in the own namespace, about a listener of its own; with `-- PID PORT` in
+//! `cargo bench -p whydrop --bench host` asks in the own namespace, about a listener of its own; with `-- PID PORT` in
 //! that of a process, about a listener that is there. It prints nanoseconds, the middle of many.
 
 use std::{
@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use probe_user::inspect::{diag::Diag, owner::Owners};
+use whydrop::host::{diag::Diag, owner::Owners};
 
 fn main() {
     let own = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener of our own");

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use probe_user::{
+use whydrop::{
     cli::{Cli, Command},
     command::{
         Failure, check, demo, empty, explain, list, replay, run, status, verify,

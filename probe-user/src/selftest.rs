@@ -13,12 +13,12 @@ use probe_common::counter;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use crate::{
-    inspect::{
+    analyse::reconcile::Reading,
+    host::{
         netns::{Private, Registry},
         netstat,
     },
     loader::Probe,
-    reconcile::Reading,
     report::SelfTest,
 };
 

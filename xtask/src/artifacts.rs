@@ -21,12 +21,7 @@ pub fn target_dir() -> Result<PathBuf> {
 
 pub fn static_whydrop() -> Result<PathBuf> {
     proc::run(static_cargo(&[
-        "build",
-        "--quiet",
-        "-p",
-        "probe-user",
-        "--bin",
-        "whydrop",
+        "build", "--quiet", "-p", "whydrop", "--bin", "whydrop",
     ]))?;
     built("whydrop")
 }
@@ -59,7 +54,7 @@ pub fn scenarios() -> Result<PathBuf> {
 
 /// The bench that asks what whydrop asks of a host (probe-user/benches/host.rs), static as well.
 pub fn host_bench() -> Result<PathBuf> {
-    hashed(&["build", "-p", "probe-user", "--bench", "host"], "host")
+    hashed(&["build", "-p", "whydrop", "--bench", "host"], "host")
 }
 
 /// Cargo adds a hash to the names of some executables, so cargo is asked for it.

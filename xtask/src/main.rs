@@ -104,7 +104,7 @@ fn run(command: Command) -> Result<()> {
 
 /// The demonstration takes our place: its output, its exit status and Ctrl-C are the person's and its own business.
 fn demo(args: &[String]) -> Result<()> {
-    proc::run(proc::cargo(["build", "--release", "-p", "probe-user"]))?;
+    proc::run(proc::cargo(["build", "--release", "-p", "whydrop"]))?;
     let whydrop = artifacts::target_dir()?.join("release/whydrop");
     let error = std::process::Command::new(&whydrop)
         .arg("demo")

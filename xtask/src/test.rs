@@ -54,7 +54,7 @@ pub fn run(args: &Args) -> Result<()> {
             "check",
             "--quiet",
             "--package",
-            "probe-user",
+            "whydrop",
             "--features",
             "log",
         ];
@@ -64,7 +64,7 @@ pub fn run(args: &Args) -> Result<()> {
             "check",
             "--quiet",
             "--package",
-            "probe-user",
+            "whydrop",
             "--features",
             "fuzzing",
         ];

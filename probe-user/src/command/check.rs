@@ -6,7 +6,7 @@ use clap::Args;
 use super::{Failure, kernel_release, say, status};
 use crate::{
     btf::Btf,
-    inspect::{cgroup, diag::Diag},
+    host::{cgroup, diag::Diag},
     loader::{HookReport, LoadError, Probe, Request, Tier, loads_anywhere, missing_capabilities},
     report::SelfTest,
     selftest,

@@ -4,14 +4,11 @@ use std::{collections::HashSet, fs};
 
 use clap::Args;
 
-use super::{
-    Failure,
-    watch::filter::{Filter, ListenerFilter, Only, Whose, netns_of},
-    write,
-};
+use super::{Failure, watch::netns_of, write};
 use crate::{
     enrich::Enricher,
-    inspect::{
+    filter::{Filter, ListenerFilter, Only, Whose},
+    host::{
         diag::ListenerSnapshot,
         owner,
         sysctl::{self, ListenSysctls},

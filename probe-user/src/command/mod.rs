@@ -4,8 +4,6 @@
 pub mod check;
 pub mod demo;
 pub mod empty;
-mod judge;
-mod looks;
 pub mod replay;
 pub mod run;
 pub mod verify;

@@ -8,7 +8,7 @@ use std::{
 
 use foldhash::HashMap;
 
-use crate::inspect::diag::ListenerSnapshot;
+use crate::host::diag::ListenerSnapshot;
 
 /// How long one answer serves the events before it.
 const SHARED_FOR: Duration = Duration::from_millis(2);

@@ -11,7 +11,7 @@ use probe_common::CLOSED_REMEMBERED_NS;
 
 use crate::{
     decode::{Event, Task},
-    inspect::owner::Owner,
+    host::owner::Owner,
 };
 
 /// So many are remembered at most, the newest.

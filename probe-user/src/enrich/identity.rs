@@ -7,7 +7,7 @@ use std::{collections::HashSet, sync::Arc};
 use foldhash::HashMap;
 
 use super::{Enricher, Observation, Snapshot, inode};
-use crate::inspect::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner};
+use crate::host::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner};
 
 /// Inode and cgroup of a socket.
 type Key = (u32, Option<u64>);

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     decode::{Event, ListenerAt},
-    inspect::{clock::mono_ns, diag::ListenerSnapshot},
+    host::{clock::mono_ns, diag::ListenerSnapshot},
 };
 
 impl Enricher {

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::inspect::{
+use crate::host::{
     clock::mono_ns,
     diag::{DiagPool, ListenerSnapshot},
     netns::Registry,

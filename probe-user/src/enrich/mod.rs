@@ -33,7 +33,7 @@ pub use self::{
 use crate::{
     cause::{self, Cause, Reasons},
     decode::{Event, Kind},
-    inspect::{
+    host::{
         cgroup::{Cgroup, Cgroups},
         clock::mono_ns,
         diag::{

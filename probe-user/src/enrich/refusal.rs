@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc};
 use super::history::{Closed, is_bound_for};
 use crate::{
     cause::Cause,
-    inspect::{diag::ListenerSnapshot, owner::Owner},
+    host::{diag::ListenerSnapshot, owner::Owner},
 };
 
 /// A listener of the same port that the packet did not reach.

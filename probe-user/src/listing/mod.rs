@@ -8,7 +8,7 @@ mod note;
 use std::{cmp::Reverse, sync::Arc};
 
 pub use self::{group::Membership, limit::LimitFrom, note::Note};
-use crate::inspect::{
+use crate::host::{
     cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner, sysctl::ListenSysctls,
 };
 

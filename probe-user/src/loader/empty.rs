@@ -14,7 +14,7 @@ use super::{
     programs::{in_short, program, short},
     rootless,
 };
-use crate::{btf, inspect::cgroup};
+use crate::{btf, host::cgroup};
 
 const FUNCTION: &str = "tcp_conn_request";
 const TRACEPOINT: &str = "consume_skb";

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::inspect::status::mask;
+use crate::host::status::mask;
 
 /// Bit numbers of include/uapi/linux/capability.h.
 const NET_ADMIN: u32 = 12;

@@ -18,7 +18,7 @@ use super::{
     ahead::{Ahead, unload},
     skips,
 };
-use crate::inspect::cgroup;
+use crate::host::cgroup;
 
 /// What the name of a program's second copy ends with.
 pub(super) const COPY: &str = "_again";

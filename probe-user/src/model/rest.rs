@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     enrich::{Observation, Snapshot},
-    inspect::netns::NetnsName,
+    host::netns::NetnsName,
 };
 
 /// The rest of an event.

@@ -17,9 +17,9 @@ use super::{
     verdict::{VerdictView, write_verdict},
 };
 use crate::{
+    analyse::incident::{Incident, Told},
     diagnose::{Diagnosis, RuledOut, Signals, Sysctls, explains_overflow},
-    incident::{Incident, Told},
-    inspect::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner},
+    host::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner},
     loader::Tier,
 };
 

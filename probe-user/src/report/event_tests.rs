@@ -9,7 +9,7 @@ use crate::{
     cause::{self, Cause, Reasons},
     decode::{Episode, Event, Evidence, Kind, ListenerAt, Refused, Stage, Task},
     enrich::{Closed, Elsewhere, Observation, Refusal, Snapshot},
-    inspect::{
+    host::{
         cgroup::Cgroup,
         diag::{ConnectionSnapshot, ListenerSnapshot},
         netns::NetnsName,

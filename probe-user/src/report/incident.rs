@@ -13,7 +13,7 @@ use super::{
     text::{Clean, plural},
     time::Clock,
 };
-use crate::incident::{Depth, Gap, Incident, Rates};
+use crate::analyse::incident::{Depth, Gap, Incident, Rates};
 
 /// What threads did is named down to the third most.
 const DOING_AT_MOST: usize = 3;
@@ -264,7 +264,7 @@ impl<'a> IncidentView<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::incident::Place;
+    use crate::analyse::incident::Place;
 
     const MS: u64 = 1_000_000;
 

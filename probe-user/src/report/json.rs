@@ -19,7 +19,7 @@ use super::story::{StoryView, TotalsView};
 use super::{Candidate, Causes, Line, Reporter, Sampled, SelfTest, Start, Summary, Tick};
 use crate::{
     decode::{Kind, Stage},
-    inspect::diag::ListenerSnapshot,
+    host::diag::ListenerSnapshot,
     loader::Skipped,
 };
 
@@ -292,10 +292,7 @@ struct Item<'a> {
 }
 
 pub(super) fn now(reporter: &Reporter) -> String {
-    reporter
-        .clock
-        .at(crate::inspect::clock::mono_ns())
-        .to_string()
+    reporter.clock.at(crate::host::clock::mono_ns()).to_string()
 }
 
 fn start_object<'a>(ts: String, start: &'a Start) -> Object<'a> {

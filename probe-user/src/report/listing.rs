@@ -10,7 +10,7 @@ use super::{
     text::{Clean, Table, holders, place},
 };
 use crate::{
-    inspect::netns::NetnsName,
+    host::netns::NetnsName,
     listing::{Listed, Note},
 };
 

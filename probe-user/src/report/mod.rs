@@ -33,13 +33,15 @@ pub use self::{
     verify::{OF_REFUSALS, Verdict, Verified},
 };
 use crate::{
+    analyse::{
+        correlate::{Story, Totals},
+        reconcile::{Residual, Row},
+    },
     cause::Cause,
-    correlate::{Story, Totals},
     decode::{Kind, Stage},
     enrich::Observation,
-    inspect::{cgroup::Cgroup, clock::mono_ns, netns::NetnsName, owner::Owner},
+    host::{cgroup::Cgroup, clock::mono_ns, netns::NetnsName, owner::Owner},
     loader::{HookReport, Skipped, Tier},
-    reconcile::{Residual, Row},
 };
 
 /// How lines look.
@@ -102,7 +104,7 @@ pub struct Tick {
 /// A listener that may be the one that refused.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Candidate {
-    pub snapshot: crate::inspect::diag::ListenerSnapshot,
+    pub snapshot: crate::host::diag::ListenerSnapshot,
     pub drops_delta: u32,
     pub owner: Arc<[Owner]>,
     pub cgroup: Option<Arc<Cgroup>>,

@@ -18,7 +18,7 @@ use super::{
     text::{Clean, counts_in_words, name_of, plural, whose, write_rows},
     verify::counted,
 };
-use crate::{decode::Kind, incident::Place, loader::Tier};
+use crate::{analyse::incident::Place, decode::Kind, loader::Tier};
 
 /// What is no refusal of a listener, and still nothing that a client wants.
 const OTHER_HARM: [Kind; 4] = [

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::json::{Cookie, Whose};
 use super::text::{plural, show, whose};
-use crate::inspect::{cgroup::Cgroup, owner::Owner};
+use crate::host::{cgroup::Cgroup, owner::Owner};
 
 /// How many of a listener's connections accept(2) took out of its queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::json::{Cookie, NetnsView, Whose};
 use super::stats::time;
 use super::text::{Clean, plural, whose, write_netns};
-use crate::correlate::{End, Outcome, Story, Totals};
+use crate::analyse::correlate::{End, Outcome, Story, Totals};
 
 #[derive(Serialize)]
 struct ListenerView {

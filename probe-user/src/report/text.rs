@@ -22,10 +22,9 @@ use super::{
     stats, story,
 };
 use crate::{
-    correlate::Story,
+    analyse::{correlate::Story, reconcile::Residual},
     decode::{Kind, Stage},
     loader::Tier,
-    reconcile::Residual,
 };
 
 /// Untrusted text without control characters and without the ones that turn the direction of writing.

@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::inspect::clock::mono_ns;
+use crate::host::clock::mono_ns;
 
 /// Two readings of the pair of clocks differ by less than this when nobody has set one of them.
 const SAME_WITHIN_NS: u64 = 100_000;

@@ -13,7 +13,7 @@ use super::{
     stats::write_table,
     text::{Clean, write_rows},
 };
-use crate::reconcile::Row;
+use crate::analyse::reconcile::Row;
 
 /// Counters of which each step is a refusal of a listener.
 pub const OF_REFUSALS: [&str; 3] = ["ListenOverflows", "ListenDrops", "TCPReqQFullDrop"];

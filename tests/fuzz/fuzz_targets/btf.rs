@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use probe_user::{btf::Btf, loader::fuzz::Layout};
+use whydrop::{btf::Btf, loader::fuzz::Layout};
 
 const HEADER_BYTES: u32 = 24;
 

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use probe_user::inspect::diag::fuzz::{connections, listeners};
+use whydrop::host::diag::fuzz::{connections, listeners};
 
 /// `struct nlmsghdr` and `struct inet_diag_msg`.
 const LEAST_BYTES: usize = 16 + 72;

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use probe_user::inspect::{
+use whydrop::host::{
     cgroup::{Cgroup, path_of_process},
     fuzz,
     mountinfo::mounts,

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use probe_common::{Record, state};
-use probe_user::decode::{DecodeError, Event, decode};
+use whydrop::decode::{DecodeError, Event, decode};
 use zerocopy::{FromZeros, IntoBytes};
 
 fuzz_target!(|bytes: &[u8]| {

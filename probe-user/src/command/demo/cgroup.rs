@@ -13,7 +13,7 @@ use std::{
 use clap::Args;
 
 use super::{server::Server, stage::wait_for_ready};
-use crate::{command::say, inspect::cgroup::Cgroups};
+use crate::{command::say, host::cgroup::Cgroups};
 
 /// How long the processes in it may take to end.
 const PATIENCE: Duration = Duration::from_secs(5);

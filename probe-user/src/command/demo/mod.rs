@@ -26,7 +26,7 @@ use clap::{
 use self::scenes::SCENES;
 use super::{Failure, write};
 use crate::{
-    inspect::netns::Private,
+    host::netns::Private,
     loader::{LoadError, Tier, missing_capabilities},
     report::Format,
 };

@@ -18,7 +18,7 @@ use crate::{
         Failure, say,
         watch::{self, Conduct},
     },
-    inspect::netns::Private,
+    host::netns::Private,
     loader::Tier,
     report::Format,
 };

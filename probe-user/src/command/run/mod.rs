@@ -2,7 +2,6 @@
 //! until it ends, and what was refused meanwhile is told.
 
 mod child;
-mod ledger;
 mod places;
 
 use std::{
@@ -19,20 +18,22 @@ use tokio::time::sleep;
 
 use self::{
     child::Child,
-    ledger::Ledger,
     places::{Hurt as HurtPlaces, Places},
 };
 use super::{
-    Failure,
-    judge::{self, Scope},
-    looks::{self, STATS},
-    status,
-    watch::{self, Conduct, ListenerFilter, WatchArgs},
+    Failure, status,
+    watch::{self, Conduct, WatchArgs},
 };
 use crate::{
+    analyse::{
+        judge::{self, Scope},
+        ledger::Ledger,
+    },
     enrich::Enricher,
-    inspect::netns,
+    filter::ListenerFilter,
+    host::netns,
     loader::{Tier, reads_every_netns},
+    observe::{self, STATS},
     report::{
         Clock, Diagnosed, Dropped, Ended, Format, Hurt, Line, ListenerTally, Ran, Reporter, Summary,
     },
@@ -123,7 +124,7 @@ fn watch_it_run(args: &RunArgs) -> Result<Watched, Failure> {
     let ledger = RefCell::new(Ledger::default());
     let filters = RefCell::new(Vec::new());
     let last_line = Cell::new(Instant::now());
-    let incidents = looks::incidents();
+    let incidents = observe::incidents();
     let hurt = HurtPlaces::default();
     let mut places = Places::new(&hurt);
     let watch = || {
@@ -147,13 +148,14 @@ fn watch_it_run(args: &RunArgs) -> Result<Watched, Failure> {
                     }
                     ledger.borrow_mut().heed(line);
                     places.heed(line);
-                    looks::hear(&incidents, line);
+                    observe::hear(&incidents, line);
                 })
             },
         )
     };
     let find = |_, _, enricher: &mut Enricher| hurt.find(enricher);
-    let (watched, looks) = looks::while_watching(find, &incidents, watch)?;
+    let (watched, looks) =
+        observe::while_watching(find, &incidents, watch).map_err(Failure::failed)?;
     let outcome = child.outcome();
     let summary = watched.map_err(|failure| match &outcome {
         // Where the command has run, its own failure is the status.
@@ -163,7 +165,7 @@ fn watch_it_run(args: &RunArgs) -> Result<Watched, Failure> {
         _ => failure,
     })?;
     let (ended, lasted) = outcome?;
-    let told = looks::told(&incidents, &summary);
+    let told = observe::told(&incidents, &summary);
     Ok(Watched {
         ended,
         lasted,
@@ -257,7 +259,7 @@ fn status_of(ended: Ended, dropped: Dropped, fail_on_drop: bool) -> u8 {
 mod tests {
     use super::*;
     use crate::{
-        command::judge::tests::summary,
+        analyse::judge::tests::summary,
         decode::{Kind, Stage},
     };
 

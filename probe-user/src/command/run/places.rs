@@ -7,11 +7,14 @@ use std::{
 };
 
 use crate::{
-    command::looks::{self, Heard, Looks},
+    analyse::{
+        incident::Place,
+        signals::{Heard, signals},
+    },
     diagnose::{Diagnosis, diagnose},
     enrich::Enricher,
-    incident::Place,
-    inspect::diag::ListenerSnapshot,
+    host::diag::ListenerSnapshot,
+    observe::{self, Looks},
     report::{Causes, Line, ListenerStatsRow, ListenerTally, Summary},
 };
 
@@ -119,8 +122,8 @@ impl<'a> Places<'a> {
             let told = places.remove(&place).filter(|told| told.is_hurt)?;
             let looks = looks.of(place);
             let summary = of_place(summary, place, told.others);
-            let mut signals = looks::signals(told.heard, &looks, &summary);
-            looks::ask_host(&mut signals, &looks, Some(place.netns), &mut enricher);
+            let mut signals = signals(told.heard, &looks, &summary);
+            observe::ask_host(&mut signals, &looks, Some(place.netns), &mut enricher);
             Some((place, diagnose(&signals)))
         };
         summary.listeners.iter().filter_map(judge).collect()
@@ -176,7 +179,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        command::judge::tests::summary,
+        analyse::judge::tests::summary,
         decode::{Kind, Stage},
         loader::Tier,
         report::Sampled,

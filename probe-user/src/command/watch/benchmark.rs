@@ -11,11 +11,12 @@ use probe_common::{Record, family, flag, hook, state, tcp_flag};
 use rustix::fs::fstat;
 use zerocopy::{FromZeros, IntoBytes};
 
-use super::{filter::Filter, lines::Lines, live::Parts, sinks::Sinks};
+use super::{lines::Lines, live::Parts, sinks::Sinks};
 use crate::{
     decode::decode,
     enrich::{Enricher, Observation},
-    inspect::{diag::ListenerSnapshot, netns},
+    filter::Filter,
+    host::{diag::ListenerSnapshot, netns},
     loader::Tier,
     report::{Clock, Format, Output, Reporter},
 };

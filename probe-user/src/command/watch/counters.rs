@@ -12,10 +12,10 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{live::Parts, sample::readings, sinks::Sinks, stop::Stop};
 use crate::{
+    analyse::reconcile::{LostInUserSpace, Reading, Reconciler, Sample},
     decode::{Kind, Stage},
-    inspect::{clock::mono_ns, diag::ListenerSnapshot},
+    host::{clock::mono_ns, diag::ListenerSnapshot},
     loader::{Tier, Totals},
-    reconcile::{LostInUserSpace, Reading, Reconciler, Sample},
     report::{Candidate, Line, Loss, Start, Summary, Tick},
 };
 
@@ -198,7 +198,7 @@ pub(super) async fn watch<'a>(
         .parts
         .filter
         .netns
-        .or_else(|| crate::inspect::netns::current().ok())
+        .or_else(|| crate::host::netns::current().ok())
         .unwrap_or(0);
     let mut rows = poller
         .reconciler

@@ -11,7 +11,7 @@ use std::{
 
 use probe_common::counter;
 
-use crate::inspect::netns::Registry;
+use crate::host::netns::Registry;
 
 type Sums = HashMap<u32, [u64; counter::SLOTS]>;
 

@@ -7,12 +7,17 @@ use std::{collections::BTreeMap, sync::Arc};
 use foldhash::HashMap;
 use probe_common::flag;
 
-use super::{filter::Filter, live::Parts, sinks::Sinks, stories::Told, tally::Shown};
+use super::{live::Parts, sinks::Sinks};
 use crate::{
-    correlate::Story,
+    analyse::{
+        correlate::Story,
+        reconcile::{LostInUserSpace, Reading},
+        stories::Told,
+        tally::Shown,
+    },
     decode::{Event, Kind},
     enrich::{Enricher, Observation},
-    reconcile::{LostInUserSpace, Reading},
+    filter::Filter,
     report::{Causes, Line, ListenerTally, Loss},
 };
 

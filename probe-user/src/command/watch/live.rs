@@ -10,25 +10,21 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use probe_common::{CountKey, CountValue, Health};
 
-use super::{
-    due::Due,
-    episodes,
-    filter::Filter,
-    group,
-    lines::Lines,
-    pressure::{Pressure, Sees},
-    sample,
-    sampled::LeftOut,
-    sinks::Sinks,
-    tally::Tally,
-};
+use super::{due::Due, lines::Lines, sample, sinks::Sinks};
 use crate::{
+    analyse::{
+        episodes, group,
+        pressure::{Pressure, Sees},
+        reconcile::Reconciler,
+        sampled::LeftOut,
+        tally::Tally,
+    },
     cause,
     decode::{self, Evidence, Kind},
     enrich::{Enricher, Observation},
-    inspect::clock::mono_ns,
+    filter::Filter,
+    host::clock::mono_ns,
     loader::{Probe, Totals},
-    reconcile::Reconciler,
     report::{Line, Sampled, Summary},
 };
 
@@ -332,7 +328,7 @@ impl<'a> Live<'a> {
             .lines
             .filter
             .netns
-            .or_else(|| crate::inspect::netns::current().ok())
+            .or_else(|| crate::host::netns::current().ok())
             .unwrap_or(0);
         let mut rows = self.reconciler.rows(&last, &self.lines.lost, always);
         if let Some(netns) = self.lines.filter.netns {

@@ -7,20 +7,13 @@ mod conduct;
 mod counters;
 mod detail;
 mod due;
-mod episodes;
-pub(super) mod filter;
-mod group;
 mod lines;
 mod live;
-mod pressure;
 mod recording;
 mod rest;
 mod sample;
-mod sampled;
 mod sinks;
 mod stop;
-mod stories;
-mod tally;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -32,15 +25,8 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-pub use self::{
-    conduct::Conduct,
-    detail::Detail,
-    filter::{ClientFilter, ListenerFilter, netns_of},
-    recording::RecordArgs,
-    stop::is_ignored,
-};
+pub use self::{conduct::Conduct, detail::Detail, recording::RecordArgs, stop::is_ignored};
 use self::{
-    filter::{Filter, Only},
     live::{Live, Parts},
     rest::Round,
     sinks::Sinks,
@@ -50,7 +36,11 @@ use super::{Failure, boot_id, host_name, kernel_release, status};
 use crate::{
     cause::Reasons,
     enrich::Enricher,
-    inspect::{clock::mono_ns, netns},
+    filter::{Filter, ListenerFilter, Only},
+    host::{
+        clock::mono_ns,
+        netns::{self, Registry},
+    },
     loader::{Probe, Request, Tier},
     report::{Clock, Format, Line, Output, OutputError, Reporter, SelfTest, Start, Summary},
     selftest,
@@ -313,6 +303,15 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
     }
     let summary = finish(now, summary, &sinks.reporter, sinks.output)?;
     recorded.map(|()| summary)
+}
+
+/// The namespace that `--netns` means, `None` for all.
+pub fn netns_of(spec: &str, registry: &mut Registry) -> Result<Option<u32>, Failure> {
+    match spec {
+        "all" => Ok(None),
+        "self" => netns::current().map(Some).map_err(Failure::failed),
+        spec => registry.resolve(spec).map(Some).map_err(Failure::usage),
+    }
 }
 
 fn finish(

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use probe_common::counter;
 
 use crate::{
+    analyse::reconcile::{Reading, Reconciler, Sample},
     enrich::Enricher,
-    inspect::{clock::mono_ns, netstat},
+    host::{clock::mono_ns, netstat},
     loader::Probe,
-    reconcile::{Reading, Reconciler, Sample},
 };
 
 /// Tries to read all counters while the hooks see nothing, at least, and for how long it is tried: where others want the

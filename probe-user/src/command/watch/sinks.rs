@@ -2,7 +2,7 @@
 
 use super::recording::Recording;
 use crate::{
-    inspect::clock::mono_ns,
+    host::clock::mono_ns,
     report::{Line, Output, Reporter},
 };
 

@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::inspect::status::mask;
+use crate::host::status::mask;
 
 /// What ends a watch.
 pub struct Stop<'a> {

@@ -13,15 +13,16 @@ use clap::Args;
 
 pub use self::place::Target;
 use super::{
-    Failure,
-    looks::{self, Heard, STATS},
-    say,
-    watch::{self, ClientFilter, Conduct, WatchArgs},
+    Failure, say,
+    watch::{self, Conduct, WatchArgs},
 };
 use crate::{
+    analyse::signals::{Heard, signals},
     diagnose::diagnose,
     enrich::Enricher,
+    filter::ClientFilter,
     loader::Tier,
+    observe::{self, STATS},
     report::answer::{Answer, AnswerFormat, OfClient},
 };
 
@@ -87,7 +88,7 @@ pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
         ..WatchArgs::default()
     };
     let mut heard = Heard::of(args.client);
-    let incidents = looks::incidents();
+    let incidents = observe::incidents();
     let began = Instant::now();
     let find =
         |look, found, enricher: &mut Enricher| args.target.again(look, only, found, enricher);
@@ -112,7 +113,7 @@ pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
                     }),
                     ..Conduct::silent(|line| {
                         heard.line(line);
-                        looks::hear(&incidents, line);
+                        observe::hear(&incidents, line);
                     })
                 },
             );
@@ -124,12 +125,13 @@ pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
             (summary, tried)
         })
     };
-    let ((summary, tried), looks) = looks::while_watching(find, &incidents, watch)?;
+    let ((summary, tried), looks) =
+        observe::while_watching(find, &incidents, watch).map_err(Failure::failed)?;
     let (summary, tried) = (summary?, tried.transpose()?);
     let first_drop = heard.first_drop.map(|first| first - began);
     let untold = heard.untold() + summary.loss.total();
-    let mut signals = looks::signals(heard, &looks, &summary);
-    let netns = looks::ask_host(&mut signals, &looks, only, &mut enricher);
+    let mut signals = signals(heard, &looks, &summary);
+    let netns = observe::ask_host(&mut signals, &looks, only, &mut enricher);
     signals.untracked = place::untracked_since(&now, netns, &mut enricher);
     signals.somaxconn_before = now.sysctls.somaxconn.filter(|_| now.netns == netns);
     let diagnosis = diagnose(&signals);
@@ -142,7 +144,7 @@ pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
         now,
         signals,
         diagnosis,
-        incidents: looks::told(&incidents, &summary),
+        incidents: observe::told(&incidents, &summary),
         first_drop,
         tried: tried.flatten(),
         tier: summary.tier,

@@ -3,9 +3,10 @@
 use std::{fmt, net::SocketAddr, str::FromStr};
 
 use crate::{
-    command::{looks::sysctls, watch::ListenerFilter},
     enrich::Enricher,
-    inspect::{conntrack, diag::ListenerSnapshot, kernel_log, netns},
+    filter::ListenerFilter,
+    host::{conntrack, diag::ListenerSnapshot, kernel_log, netns},
+    observe::sysctls,
     report::answer::{Listening, Now},
 };
 

@@ -10,7 +10,7 @@ use std::{
 
 use super::Target;
 use crate::{
-    inspect::netns::{self, Registry},
+    host::netns::{self, Registry},
     report::answer::{Now, Tried},
 };
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::member;
 use crate::{
     decode::Task,
-    inspect::{
+    host::{
         cgroup::{Cgroup, Container},
         netns::NetnsName,
         owner::Owner,

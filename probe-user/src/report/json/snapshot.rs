@@ -3,7 +3,7 @@
 use super::member;
 use crate::{
     enrich::Snapshot,
-    inspect::diag::{ConnectionSnapshot, ListenerSnapshot},
+    host::diag::{ConnectionSnapshot, ListenerSnapshot},
 };
 
 /// Where it begins.

@@ -9,8 +9,8 @@ use std::{
 use serde::Serialize;
 
 use crate::{
+    analyse::incident::{Incident, Place, Told},
     diagnose::Diagnosis,
-    incident::{Incident, Place, Told},
     report::{
         Clock,
         incident::{IncidentView, write_worst},

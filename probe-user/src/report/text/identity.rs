@@ -2,7 +2,7 @@
 
 use super::Clean;
 use crate::{
-    inspect::{cgroup::Cgroup, netns::NetnsName, owner::Owner},
+    host::{cgroup::Cgroup, netns::NetnsName, owner::Owner},
     report::append::{column, number},
 };
 

@@ -8,7 +8,7 @@ use crate::{
     cause::Cause,
     decode::{self, Event, Evidence, Kind, ListenerAt, Refused, Stage, Task},
     enrich::{Closed, Elsewhere, Observation, Refusal, Snapshot},
-    inspect::{
+    host::{
         cgroup::{Cgroup, Container},
         diag::{ConnectionSnapshot, ListenerSnapshot},
         netns::NetnsName,

@@ -6,9 +6,8 @@ use serde::Deserialize;
 
 use super::event;
 use crate::{
-    correlate::Story,
+    analyse::{correlate::Story, reconcile::Residual},
     enrich::Observation,
-    reconcile::Residual,
     report::{Clock, Line, ListenerStatsRow, Loss, Sampled, Start, Summary, Tick},
 };
 

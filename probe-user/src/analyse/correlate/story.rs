@@ -1,0 +1,366 @@
+//! One attempt of a client: what happened to it, in the order of time, and what became of it.
+
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+
+use probe_common::SAME_ATTEMPT;
+
+use crate::{
+    decode::Stage,
+    host::{cgroup::Cgroup, netns::NetnsName, owner::Owner},
+};
+
+/// SYNs after which silence says that the client has given up; Linux sends seven in all
+/// (`tcp_syn_retries` 6; net/ipv4/tcp_timer.c:tcp_write_timeout, 5.10 to 7.2).
+const TRIES_OF_A_CLIENT: u32 = 6;
+
+/// Added to what a client may be late.
+const MARGIN_NS: u64 = 2_000_000_000;
+
+/// Longer than any pause of a client that still tries: twice the last one of Linux, which is 64 s.
+const SILENCE_NS: u64 = 130_000_000_000;
+
+/// Who attempts to connect to what. Its initial sequence number is the story's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Attempt {
+    pub netns: u32,
+    pub client: SocketAddr,
+    pub local: SocketAddr,
+}
+
+/// Which end sent a reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum End {
+    Client,
+    Server,
+}
+
+/// Something that happened to an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum What {
+    /// With the initial sequence number that its segment tells.
+    Refused {
+        stage: Stage,
+        isn: u32,
+        /// The refusal was answered by a reset.
+        aborted: bool,
+    },
+    CookieSent,
+    /// The SYN-ACK was sent again: the server knows of the attempt.
+    SynackAgain,
+    /// The server has forgotten its half-open request.
+    Expired,
+    Reset(End),
+    /// It entered the accept queue; what the kernel side says of the time before.
+    Connected {
+        isn: u32,
+        first_ns: u64,
+        times: u32,
+    },
+}
+
+impl What {
+    /// Whether a story can begin with it.
+    pub(super) const fn begins(self) -> bool {
+        match self {
+            // An ICMP error ends a request that the listener had taken.
+            Self::Refused { stage, .. } => !matches!(stage, Stage::Icmp | Stage::SynAck),
+            Self::Connected { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// Whose listener it is, as the last event had it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Whose {
+    pub owner: Arc<[Owner]>,
+    pub cgroup: Option<Arc<Cgroup>>,
+    pub netns_name: Option<Arc<NetnsName>>,
+}
+
+/// What comes in.
+#[derive(Clone, Debug)]
+pub struct News {
+    pub mono_ns: u64,
+    pub attempt: Attempt,
+    pub what: What,
+    /// `kind` or `kind/cause` of the event.
+    pub cause: String,
+    /// The listener's cookie and the address it is bound to.
+    pub listener: Option<(u64, SocketAddr)>,
+    pub whose: Whose,
+    /// Whether the event has a line.
+    pub shown: bool,
+}
+
+/// Why an outcome is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Why {
+    /// Detail was left out on purpose meanwhile.
+    Sampled,
+    /// Records were lost meanwhile.
+    Lost,
+    /// There were too many stories to keep this one.
+    LetGo,
+    /// The client acknowledged a connection that was refused, and nothing was heard since.
+    SilentAfterAck,
+    /// A SYN cookie was sent, of which the server keeps nothing, and nothing was heard since.
+    SilentAfterCookie,
+}
+
+impl Why {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sampled => "detail-left-out",
+            Self::Lost => "detail-lost",
+            Self::LetGo => "let-go",
+            Self::SilentAfterAck => "silent-after-ack",
+            Self::SilentAfterCookie => "silent-after-cookie",
+        }
+    }
+}
+
+/// What became of an attempt, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// So long after it was first refused.
+    ConnectedLate {
+        delay_ns: u64,
+    },
+    /// Nothing was heard of the client for so long.
+    GaveUp {
+        silent_ns: u64,
+    },
+    Reset {
+        by: End,
+    },
+    /// The client believes that it is connected, and the server knows nothing of it.
+    Ghost,
+    StillTrying,
+    Unknown {
+        why: Why,
+    },
+}
+
+impl Outcome {
+    pub const NAMES: [&str; 6] = [
+        "connected-late",
+        "gave-up",
+        "reset",
+        "ghost",
+        "still-trying",
+        "unknown",
+    ];
+
+    pub const fn name(self) -> &'static str {
+        Self::NAMES[match self {
+            Self::ConnectedLate { .. } => 0,
+            Self::GaveUp { .. } => 1,
+            Self::Reset { .. } => 2,
+            Self::Ghost => 3,
+            Self::StillTrying => 4,
+            Self::Unknown { .. } => 5,
+        }]
+    }
+
+    /// Whether more of the attempt is waited for.
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::StillTrying)
+    }
+}
+
+/// Refused segments by stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusals {
+    pub syn: u32,
+    pub ack: u32,
+    pub cookie_ack: u32,
+}
+
+impl Refusals {
+    pub const fn seen(self) -> u32 {
+        self.syn + self.ack + self.cookie_ack
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Story {
+    pub attempt: Attempt,
+    pub first_ns: u64,
+    pub last_ns: u64,
+    pub refusals: Refusals,
+    /// How often it was refused in all, where the kernel side has said so.
+    pub refused: Option<u32>,
+    /// `kind` or `kind/cause` of what happened, and how often.
+    pub causes: BTreeMap<String, u32>,
+    pub listener: Option<(u64, SocketAddr)>,
+    pub whose: Whose,
+    pub outcome: Outcome,
+    /// Some event of it has a line.
+    pub shown: bool,
+    isn: u32,
+    /// The number is that of a SYN, not derived from a later segment.
+    is_isn_exact: bool,
+    /// When its last SYN was refused, and how long after the one before.
+    last_syn_ns: u64,
+    last_gap_ns: u64,
+    /// The client has acknowledged the SYN-ACK of a request that the server has.
+    has_acked: bool,
+    has_cookie: bool,
+    /// The outcome that was told last.
+    #[serde(deserialize_with = "crate::model::intern::name")]
+    pub(super) told: crate::model::intern::Name,
+}
+
+impl Story {
+    /// The story that begins with this.
+    pub(super) fn begin(news: &News) -> Self {
+        let (isn, is_isn_exact, first_ns) = match news.what {
+            What::Refused { isn, stage, .. } => (isn, stage == Stage::Syn, news.mono_ns),
+            What::Connected { isn, first_ns, .. } => (isn, false, first_ns),
+            _ => (0, false, news.mono_ns),
+        };
+        let mut story = Self {
+            attempt: news.attempt,
+            first_ns,
+            last_ns: news.mono_ns,
+            refusals: Refusals::default(),
+            refused: None,
+            causes: BTreeMap::new(),
+            listener: None,
+            whose: Whose::default(),
+            outcome: Outcome::StillTrying,
+            shown: false,
+            isn,
+            is_isn_exact,
+            last_syn_ns: 0,
+            last_gap_ns: 0,
+            has_acked: false,
+            has_cookie: false,
+            told: Outcome::StillTrying.name(),
+        };
+        story.take(news);
+        story
+    }
+
+    /// Whether this is about the same attempt, or about another one from the same port.
+    pub(super) fn is_about(&self, news: &News) -> bool {
+        match news.what {
+            What::Refused {
+                stage: Stage::Syn,
+                isn,
+                ..
+            } if self.is_isn_exact => isn == self.isn,
+            What::Refused { isn, .. } | What::Connected { isn, .. } => {
+                isn.wrapping_sub(self.isn).wrapping_add(SAME_ATTEMPT) < 2 * SAME_ATTEMPT
+            }
+            _ => true,
+        }
+    }
+
+    /// The next thing that happened.
+    pub(super) fn take(&mut self, news: &News) {
+        self.last_ns = self.last_ns.max(news.mono_ns);
+        self.shown |= news.shown;
+        if news.listener.is_some() {
+            self.listener = news.listener;
+            self.whose = news.whose.clone();
+        }
+        match news.what {
+            What::Connected { .. } => {}
+            _ => *self.causes.entry(news.cause.clone()).or_default() += 1,
+        }
+        match news.what {
+            What::Refused { stage, aborted, .. } => {
+                self.refused_at(stage, news.mono_ns);
+                if aborted {
+                    self.outcome = Outcome::Reset { by: End::Server };
+                }
+            }
+            What::Connected {
+                first_ns, times, ..
+            } => {
+                self.first_ns = first_ns;
+                self.refused = Some(times);
+                self.outcome = Outcome::ConnectedLate {
+                    delay_ns: news.mono_ns.saturating_sub(first_ns),
+                };
+            }
+            // Whoever has connected is; what comes later is of a connection, or of another attempt.
+            _ if matches!(self.outcome, Outcome::ConnectedLate { .. }) => {}
+            What::CookieSent => {
+                self.has_cookie = true;
+                self.goes_on();
+            }
+            What::SynackAgain => self.goes_on(),
+            What::Expired if self.has_acked => self.outcome = Outcome::Ghost,
+            What::Expired => {
+                let silent_ns = self.last_ns.saturating_sub(self.last_syn_ns);
+                self.outcome = Outcome::GaveUp { silent_ns };
+            }
+            What::Reset(by) => self.outcome = Outcome::Reset { by },
+        }
+    }
+
+    /// What silence had said was wrong.
+    fn goes_on(&mut self) {
+        if matches!(
+            self.outcome,
+            Outcome::GaveUp { .. } | Outcome::Unknown { .. }
+        ) {
+            self.outcome = Outcome::StillTrying;
+        }
+    }
+
+    fn refused_at(&mut self, stage: Stage, mono_ns: u64) {
+        self.outcome = Outcome::StillTrying;
+        match stage {
+            Stage::Syn => {
+                if self.refusals.syn > 0 {
+                    self.last_gap_ns = mono_ns.saturating_sub(self.last_syn_ns);
+                }
+                self.last_syn_ns = mono_ns;
+                self.refusals.syn += 1;
+                self.has_acked = false;
+            }
+            Stage::CookieAck => {
+                self.refusals.cookie_ack += 1;
+                self.outcome = Outcome::Ghost;
+            }
+            Stage::Ack => {
+                self.refusals.ack += 1;
+                self.has_acked = true;
+            }
+            // The request is gone; a client that has not acknowledged anything tries again.
+            Stage::Icmp | Stage::SynAck => {}
+        }
+    }
+
+    /// What silence until now says, if no record is `missed` since its beginning.
+    pub(super) fn in_silence(&self, now_ns: u64, missed: Option<Why>) -> Outcome {
+        let silent_ns = now_ns.saturating_sub(self.last_ns);
+        // A client that still tries would have come again.
+        let schedule = match self.refusals.syn {
+            TRIES_OF_A_CLIENT.. => 2 * self.last_gap_ns + MARGIN_NS,
+            _ => SILENCE_NS,
+        };
+        let is_over = silent_ns > schedule.min(SILENCE_NS);
+        match missed {
+            _ if !is_over => self.outcome,
+            Some(why) => Outcome::Unknown { why },
+            None if self.has_acked => Outcome::Unknown {
+                why: Why::SilentAfterAck,
+            },
+            None if self.has_cookie => Outcome::Unknown {
+                why: Why::SilentAfterCookie,
+            },
+            None => Outcome::GaveUp { silent_ns },
+        }
+    }
+
+    /// Segments that were refused, as far as is known.
+    pub fn times(&self) -> u32 {
+        self.refused.unwrap_or(0).max(self.refusals.seen())
+    }
+}

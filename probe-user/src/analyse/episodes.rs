@@ -1,0 +1,106 @@
+//! Episodes of pressure that no packet has ended: what the kernel side still
+//! holds for near its limit comes in, and the ends of those that `sock_diag`
+//! shows below goes out as events.
+
+use std::collections::HashMap;
+
+use probe_common::{Episode, EpisodeKey, counter, flag, hook, state};
+
+use crate::{
+    decode::{self, Event, Evidence, Kind, ListenerAt},
+    enrich::Enricher,
+    host::{clock::mono_ns, diag::ListenerSnapshot},
+    loader::Probe,
+};
+
+/// Whether a queue is below half of the share that is warned of (probe-ebpf/src/warn.rs).
+const fn is_low(len: u32, limit: u32, share: u8) -> bool {
+    (len as u64) * 200 < (limit as u64 + 1) * share as u64
+}
+
+/// The accept queues that are low by now; who ends an episode tells of it, here or in the kernel.
+pub fn ended(probe: &mut Probe, enricher: &mut Enricher, share: u8) -> Vec<Event> {
+    let open = probe.stats.episodes();
+    let of_accept_queues = open.into_iter().filter(|(key, _)| key.queue == 0);
+    let mut dumps: HashMap<u32, Result<Vec<ListenerSnapshot>, String>> = HashMap::new();
+    let mut events = Vec::new();
+    for (key, episode) in of_accept_queues {
+        let found = dumps
+            .entry(key.netns)
+            .or_insert_with(|| enricher.all_listeners(key.netns));
+        // What cannot be asked for is left for the next time.
+        let Ok(found) = found else { continue };
+        let listener = found.iter().find(|one| one.cookie == key.listener);
+        match listener {
+            Some(listener) => {
+                let len = listener.accept_queue_len;
+                if is_low(len, listener.accept_queue_limit, share) && probe.stats.end_episode(&key)
+                {
+                    events.push(event(&key, &episode, listener));
+                }
+            }
+            // It was closed, which is told by itself. By its address alone it is not looked for.
+            None if key.listener >> 63 == 0 => drop(probe.stats.end_episode(&key)),
+            None => {}
+        }
+    }
+    events
+}
+
+fn event(key: &EpisodeKey, episode: &Episode, listener: &ListenerSnapshot) -> Event {
+    let now = mono_ns();
+    Event {
+        mono_ns: now,
+        kind: Kind::Eased,
+        stage: None,
+        client: None,
+        local: None,
+        remote: None,
+        netns: key.netns,
+        cpu: 0,
+        listener: Some(ListenerAt {
+            cookie: listener.cookie,
+            addr: listener.addr,
+            accept_queue_len: listener.accept_queue_len,
+            accept_queue_limit: listener.accept_queue_limit,
+            syn_queue_len: 0,
+            syncookies: 0,
+            max_syn_backlog: 0,
+        }),
+        sock: 0,
+        cookie: listener.cookie,
+        retransmits: 0,
+        evidence: Evidence {
+            hook: hook::PRESSURE,
+            flags: flag::EASED,
+            sock_state: state::LISTEN,
+            reason: 0,
+            moved: 0,
+        },
+        moved: [0; counter::SLOTS],
+        late: false,
+        seq: 0,
+        ack_seq: 0,
+        closed_by: None,
+        episode: Some(decode::Episode {
+            peak: episode.peak,
+            lasted_ns: now.saturating_sub(episode.since_ns),
+        }),
+        refused: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn low_is_below_half_of_the_share() {
+        // Room for 10: 80 % are 8, half of that is 4.
+        assert!(is_low(3, 9, 80));
+        assert!(!is_low(4, 9, 80));
+        // Room for 1: an empty queue is low.
+        assert!(is_low(0, 0, 80));
+        assert!(is_low(0, u32::MAX, 1));
+    }
+}

@@ -1,0 +1,299 @@
+//! What listeners go through before anything is lost: the kernel side's
+//! figures and who listens come in, one row for each listener goes out.
+
+use std::collections::HashMap;
+
+use probe_common::{CountKey, CountValue, ListenerStats, StatKey, Waits, wait};
+
+use crate::{
+    decode::{self, Event, Evidence, Kind},
+    enrich::Enricher,
+    filter::Filter,
+    loader::Figures,
+    report::{Accepted, ListenerStatsRow},
+};
+
+type All = HashMap<StatKey, Figures>;
+
+/// Closed listeners that are remembered at most.
+const CLOSED_AT_MOST: usize = 4096;
+
+/// How many connections a listener had in its queue when it was closed, by namespace and
+/// cookie (or kernel address).
+type Closed = HashMap<(u32, u64), u32>;
+
+/// What is known from before.
+#[derive(Debug)]
+pub struct Pressure {
+    base: All,
+    told: All,
+    closed: Closed,
+    sees: Sees,
+}
+
+/// Whether the kernel side sees connections leave the queue.
+#[derive(Clone, Copy, Debug)]
+pub struct Sees {
+    pub accept: bool,
+    /// Also those of MPTCP listeners.
+    pub mptcp: bool,
+}
+
+impl Pressure {
+    /// What was before the watch began does not count.
+    pub fn since(base: All, sees: Sees) -> Self {
+        Self {
+            told: base.clone(),
+            base,
+            closed: HashMap::new(),
+            sees,
+        }
+    }
+
+    /// To be told of every listener that was closed.
+    pub fn closed(&mut self, event: &Event) {
+        if self.closed.len() >= CLOSED_AT_MOST {
+            self.closed.clear();
+        }
+        let queued = event.listener.map_or(0, |l| l.accept_queue_len);
+        for name in [event.cookie, event.sock] {
+            self.closed.insert((event.netns, name), queued);
+        }
+    }
+
+    /// The rows of the listeners to which something came since this was last asked, with all of the watch in them.
+    pub fn news(
+        &mut self,
+        now: All,
+        counts: &HashMap<CountKey, CountValue>,
+        filter: &Filter,
+        enricher: &mut Enricher,
+    ) -> Vec<ListenerStatsRow> {
+        let is_news = |key: &StatKey| self.told.get(key) != now.get(key);
+        let rows = self.rows(&now, is_news, counts, filter, enricher);
+        self.told = now;
+        rows
+    }
+
+    /// The rows of all listeners to which something came.
+    pub fn all(
+        &self,
+        now: &All,
+        counts: &HashMap<CountKey, CountValue>,
+        filter: &Filter,
+        enricher: &mut Enricher,
+    ) -> Vec<ListenerStatsRow> {
+        self.rows(now, |_| true, counts, filter, enricher)
+    }
+
+    fn rows(
+        &self,
+        now: &All,
+        wanted: impl Fn(&StatKey) -> bool,
+        counts: &HashMap<CountKey, CountValue>,
+        filter: &Filter,
+        enricher: &mut Enricher,
+    ) -> Vec<ListenerStatsRow> {
+        let cookies = cookies_of(now);
+        let mut rows: HashMap<(u32, u64), ListenerStatsRow> = HashMap::new();
+        let moved = now
+            .iter()
+            .filter(|(key, figures)| self.base.get(*key) != Some(*figures))
+            .filter(|(key, _)| filter.netns.is_none_or(|netns| netns == key.netns));
+        let mut wanted_names = Vec::new();
+        for (key, figures) in moved {
+            let name = (key.netns, cookies.get(key).copied().unwrap_or(key.listener));
+            if wanted(key) {
+                wanted_names.push(name);
+            }
+            let row = rows.entry(name).or_insert_with(|| ListenerStatsRow {
+                netns: key.netns,
+                cookie: name.1,
+                ..ListenerStatsRow::default()
+            });
+            add(row, figures, self.base.get(key));
+        }
+        wanted_names.sort_unstable();
+        rows.retain(|name, row| {
+            wanted_names.binary_search(name).is_ok()
+                && row.addr.is_none_or(|addr| filter.takes_listener(addr))
+        });
+        for (key, value) in counts {
+            let listener = StatKey {
+                listener: key.listener,
+                netns: key.netns,
+                reserved: 0,
+            };
+            let cookie = cookies.get(&listener).copied().unwrap_or(key.listener);
+            if let Some(row) = rows.get_mut(&(key.netns, cookie))
+                && matches!(
+                    decode::classify(&Evidence::from(key)),
+                    Ok((Kind::CookieSent, _))
+                )
+            {
+                row.cookies_sent += value.events;
+            }
+        }
+        let mut rows: Vec<ListenerStatsRow> = rows.into_values().collect();
+        self.look(&mut rows, enricher);
+        rows.retain(|row| {
+            row.addr
+                .is_none_or(|addr| filter.takes_row(addr, &row.owner, row.cgroup.as_deref()))
+        });
+        rows.sort_by_key(|row| (row.netns, row.addr, row.cookie));
+        rows
+    }
+
+    /// Owner and queue of those that still listen, and with that what was accepted.
+    fn look(&self, rows: &mut [ListenerStatsRow], enricher: &mut Enricher) {
+        let mut namespaces: Vec<u32> = rows.iter().map(|row| row.netns).collect();
+        namespaces.sort_unstable();
+        namespaces.dedup();
+        for netns in namespaces {
+            let Ok(found) = enricher.all_listeners(netns) else {
+                continue;
+            };
+            for row in rows.iter_mut().filter(|row| row.netns == netns) {
+                let mut same = found.iter().filter(|listener| {
+                    listener.cookie == row.cookie
+                        || is_address(row.cookie) && Some(listener.addr) == row.addr
+                });
+                // Of several that share an address, an address alone does not tell which.
+                if let (Some(listener), None) = (same.next(), same.next()) {
+                    (row.owner, row.cgroup) = enricher.identity(listener);
+                    row.cookie = listener.cookie;
+                    row.queued = Some(listener.accept_queue_len);
+                }
+            }
+        }
+        for row in rows {
+            let left = self.closed.get(&(row.netns, row.cookie)).copied();
+            if row.queued.is_none() && left.is_some() {
+                row.queued = Some(0);
+                row.is_closed = true;
+            }
+            let sees_accept = self.sees.accept && (self.sees.mptcp || !row.is_mptcp);
+            row.settle(left, sees_accept);
+        }
+    }
+}
+
+/// Kernel addresses are in the upper half, cookies are counted from 1.
+const fn is_address(name: u64) -> bool {
+    name >> 63 == 1
+}
+
+/// The cookies of listeners that were known by their address before they had one.
+fn cookies_of(all: &All) -> HashMap<StatKey, u64> {
+    let mut of_sock: HashMap<(u32, u64), Option<u64>> = HashMap::new();
+    for (key, figures) in all {
+        let sock = figures.stats.sock;
+        if sock != 0 && !is_address(key.listener) {
+            // An address that two have had, one after the other, tells nothing.
+            of_sock
+                .entry((key.netns, sock))
+                .and_modify(|cookie| *cookie = None)
+                .or_insert(Some(key.listener));
+        }
+    }
+    all.keys()
+        .filter(|key| is_address(key.listener))
+        .filter_map(|key| {
+            let cookie = of_sock.get(&(key.netns, key.listener)).copied().flatten()?;
+            Some((*key, cookie))
+        })
+        .collect()
+}
+
+fn add(row: &mut ListenerStatsRow, now: &Figures, base: Option<&Figures>) {
+    let before = base.map_or_else(ListenerStats::default, |base| base.stats);
+    let stats = &now.stats;
+    row.addr = row
+        .addr
+        .or_else(|| decode::address(stats.sock_family, stats.bound_addr, stats.bound_port));
+    row.is_mptcp |= stats.is_mptcp != 0;
+    row.established += stats.established.saturating_sub(before.established);
+    row.accepted_counted += stats.accepted.saturating_sub(before.accepted);
+    row.accept_queue = row
+        .accept_queue
+        .max((stats.accept_queue_peak, stats.accept_queue_limit));
+    row.syn_queue = row
+        .syn_queue
+        .max((stats.syn_queue_peak, stats.syn_queue_limit));
+    let Some(waits) = &now.waits else { return };
+    let none = Waits {
+        steps: [0; wait::STEPS],
+    };
+    let before_waits = base.and_then(|base| base.waits.as_ref()).unwrap_or(&none);
+    let steps = waits.steps.iter().zip(&before_waits.steps);
+    row.waits.add(
+        steps.map(|(now, before)| now.wrapping_sub(*before)),
+        stats.wait_max_ns,
+    );
+}
+
+impl ListenerStatsRow {
+    /// What was accepted: counted where a hook sees it; else what was established and is not in the queue
+    /// any more, which is first in, first out.
+    fn settle(&mut self, left_at_close: Option<u32>, sees_accept: bool) {
+        let still = |queued: u32| u64::from(queued).min(self.established);
+        let unaccepted = left_at_close.map_or(0, still);
+        (self.accepted, self.reset) = match (sees_accept, self.queued) {
+            (true, _) if self.is_closed => (
+                Accepted::Counted(self.accepted_counted),
+                self.established.saturating_sub(self.accepted_counted),
+            ),
+            (true, _) => (Accepted::Counted(self.accepted_counted), 0),
+            (false, _) if self.is_closed => {
+                (Accepted::Derived(self.established - unaccepted), unaccepted)
+            }
+            (false, Some(queued)) => (Accepted::Derived(self.established - still(queued)), 0),
+            (false, None) => (Accepted::Unknown, 0),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Waited;
+
+    fn check(row: ListenerStatsRow, left: Option<u32>, sees: bool, accepted: Accepted, reset: u64) {
+        let mut row = row;
+        row.settle(left, sees);
+        assert_eq!((row.accepted, row.reset), (accepted, reset), "{row:?}");
+    }
+
+    #[test]
+    fn what_is_not_in_the_queue_any_more_was_accepted_or_reset() {
+        let row = |queued, is_closed| ListenerStatsRow {
+            established: 10,
+            accepted_counted: 7,
+            queued,
+            is_closed,
+            ..ListenerStatsRow::default()
+        };
+        check(row(Some(3), false), None, true, Accepted::Counted(7), 0);
+        check(row(Some(3), false), None, false, Accepted::Derived(7), 0);
+        check(row(Some(0), true), Some(3), true, Accepted::Counted(7), 3);
+        check(row(Some(0), true), Some(3), false, Accepted::Derived(7), 3);
+        // More are queued than came since the start: the rest is from before.
+        check(row(Some(12), false), None, false, Accepted::Derived(0), 0);
+        check(row(None, false), None, false, Accepted::Unknown, 0);
+    }
+
+    #[test]
+    fn the_middle_of_known_waits_is_found_again() {
+        let mut waited = Waited::default();
+        let mut steps = [0; wait::STEPS];
+        for ms in 1..=99 {
+            steps[wait::step(ms * 1_000_000)] += 1;
+        }
+        waited.add(steps.into_iter(), 99_000_000);
+        let near = |ns: u64, ms: f64| (ns as f64 / 1e6 - ms).abs() <= ms / 20.0;
+        let (p50, p99) = (waited.percentile(50), waited.percentile(99));
+        assert!(p50.is_some_and(|ns| near(ns, 50.0)), "{p50:?}");
+        assert!(p99.is_some_and(|ns| near(ns, 99.0)), "{p99:?}");
+        assert_eq!(Waited::default().percentile(50), None);
+    }
+}

@@ -1,0 +1,335 @@
+//! From looks, lines and the summary to signals.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    decode::Kind,
+    diagnose::{Causes, Cgroup, Member, Process, Signals, Thread},
+    enrich::Observation,
+    filter::ClientFilter,
+    observe::{
+        looking::{Looks, ProcessLooks, ThreadLooks},
+        queue::Queue,
+    },
+    report::{Line, ListenerStatsRow, Summary},
+};
+
+/// Clients that are remembered.
+const CLIENTS_AT_MOST: usize = 65_536;
+
+/// Places that are named.
+const PLACES_AT_MOST: usize = 8;
+
+/// A line about listeners may tell of what happened so long before.
+const LATE: Duration = Duration::from_millis(150);
+
+/// What the lines said.
+#[derive(Default)]
+pub struct Heard {
+    of: Option<OfClient>,
+    clients: HashSet<IpAddr>,
+    elsewhere: Vec<String>,
+    closed_by: Vec<String>,
+    blind: Vec<&'static str>,
+    /// Accepted until then, by namespace and cookie.
+    accepted: HashMap<(u32, u64), Vec<(Instant, u64)>>,
+    pub first_drop: Option<Instant>,
+}
+
+/// What lines told of the clients that were asked about.
+struct OfClient {
+    who: ClientFilter,
+    causes: Causes,
+    untold: u64,
+}
+
+impl Heard {
+    /// Of these clients only, if any.
+    pub fn of(who: Option<ClientFilter>) -> Self {
+        let of = who.map(|who| OfClient {
+            who,
+            causes: Causes::default(),
+            untold: 0,
+        });
+        Self {
+            of,
+            ..Self::default()
+        }
+    }
+
+    /// Events that may or may not have been theirs.
+    pub fn untold(&self) -> u64 {
+        self.of.as_ref().map_or(0, |of| of.untold)
+    }
+
+    pub fn line(&mut self, line: &Line<'_>) {
+        match line {
+            Line::Start(start) => self.blind.clone_from(&start.blind),
+            Line::Event(seen) => self.event(seen),
+            Line::Sampled(sampled) => {
+                if let Some(of) = &mut self.of {
+                    of.untold += sampled.count;
+                }
+            }
+            Line::Stats(row) => self.stats(row),
+            _ => {}
+        }
+    }
+
+    fn event(&mut self, seen: &Observation) {
+        if self.of.as_mut().is_some_and(|of| !of.takes(seen)) {
+            return;
+        }
+        let kind = seen.event.kind;
+        if kind.is_refusal() || kind == Kind::Refused {
+            self.first_drop.get_or_insert_with(Instant::now);
+        }
+        if let Some(client) = seen.event.client
+            && self.clients.len() < CLIENTS_AT_MOST
+        {
+            self.clients.insert(client.ip().to_canonical());
+        }
+        for place in &seen.refusal.elsewhere {
+            let text = format!("{} in namespace {}", place.addr, place.netns);
+            let owner = place.owner.first();
+            let text = owner.map_or_else(
+                || text.clone(),
+                |owner| format!("{text}, {}[{}]", owner.comm, owner.pid),
+            );
+            remember(&mut self.elsewhere, text);
+        }
+        if let Some(closed) = &seen.refusal.closed
+            && let Some(by) = &closed.by
+        {
+            remember(&mut self.closed_by, format!("{}[{}]", by.comm, by.pid));
+        }
+    }
+
+    fn stats(&mut self, row: &ListenerStatsRow) {
+        if let Some(accepted) = row.accepted.number() {
+            let known = self.accepted.entry((row.netns, row.cookie)).or_default();
+            known.push((Instant::now(), accepted));
+        }
+    }
+
+    /// Forgets what listeners accepted, but for what they had at last.
+    pub fn keep_last(&mut self) {
+        for known in self.accepted.values_mut() {
+            known.drain(..known.len().saturating_sub(1));
+        }
+    }
+
+    /// Accepted while the queue was over its limit, as far as lines tell.
+    fn accepted_in(&self, queue: &Queue) -> Option<u64> {
+        let known = self.accepted.get(&(queue.netns, queue.last.cookie))?;
+        let at = |when: Instant| {
+            let until = known.partition_point(|(then, _)| *then <= when);
+            until.checked_sub(1).map_or(0, |last| known[last].1)
+        };
+        let mut spans = queue
+            .spans
+            .iter()
+            .filter(|(from, to)| *to - *from > LATE)
+            .peekable();
+        spans.peek()?;
+        let in_spans = spans.map(|(from, to)| at(*to).saturating_sub(at(*from + LATE)));
+        Some(in_spans.sum())
+    }
+}
+
+impl OfClient {
+    /// Whether it is an event of theirs; counts those that are.
+    fn takes(&mut self, seen: &Observation) -> bool {
+        let Some(client) = seen.event.client else {
+            self.untold += 1;
+            return false;
+        };
+        let takes = self.who.takes(client.ip());
+        if let (true, Some(cause)) = (takes, &seen.cause) {
+            let name = (seen.event.kind, cause.id.clone().into_owned());
+            *self.causes.entry(name).or_default() += 1;
+        }
+        takes
+    }
+}
+
+fn remember(list: &mut Vec<String>, text: String) {
+    if list.len() < PLACES_AT_MOST && !list.contains(&text) {
+        list.push(text);
+    }
+}
+
+/// What the watch and the looks know together; sysctls and firewalls are asked elsewhere.
+pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
+    let rows: HashMap<(u32, u64), &ListenerStatsRow> = summary
+        .stats
+        .iter()
+        .map(|row| ((row.netns, row.cookie), row))
+        .collect();
+    let refusals_at = |netns: u32, cookie: u64| -> u64 {
+        let of_listener = summary
+            .listeners
+            .iter()
+            .filter(|tally| (tally.netns, tally.cookie) == (netns, cookie));
+        let counts = of_listener.flat_map(|tally| &tally.counts);
+        counts
+            .filter(|((kind, _), _)| kind.is_refusal())
+            .map(|(_, n)| n)
+            .sum()
+    };
+    let members: Vec<Member> = looks
+        .queues
+        .values()
+        .map(|queue| {
+            let key = (queue.netns, queue.last.cookie);
+            member(
+                queue,
+                looks.acceptors(queue),
+                rows.get(&key).copied(),
+                refusals_at(key.0, key.1),
+                heard.accepted_in(queue),
+            )
+        })
+        .collect();
+    // What the kernel counts, it counts of all clients.
+    let (causes, everybody) = match heard.of {
+        Some(of) => (of.causes, Some(summary.causes.clone())),
+        None => (summary.causes.clone(), None),
+    };
+    let refusals = match &everybody {
+        Some(_) => causes
+            .iter()
+            .filter(|((kind, _), _)| kind.is_refusal())
+            .map(|(_, n)| n)
+            .sum(),
+        None => summary.refusals(),
+    };
+    let mut signals = Signals {
+        watched: summary.duration,
+        refusals,
+        causes,
+        everybody,
+        clients: heard.clients.len(),
+        elsewhere: heard.elsewhere,
+        closed_by: heard.closed_by,
+        blind: heard.blind,
+        adds_up: summary.adds_up() && !summary.moving,
+        members,
+        ..Signals::default()
+    };
+    let worst = signals.worst().map(|worst| worst.cookie);
+    let owners: HashSet<u32> = looks
+        .queues
+        .values()
+        .filter(|queue| Some(queue.last.cookie) == worst)
+        .flat_map(|queue| looks.acceptors(queue).0)
+        .collect();
+    let processes: BTreeMap<u32, &ProcessLooks> = looks
+        .processes
+        .iter()
+        .filter(|(pid, _)| owners.contains(pid))
+        .map(|(pid, process)| (*pid, process))
+        .collect();
+    signals.processes = processes
+        .into_iter()
+        .map(|(pid, process)| of_process(pid, process))
+        .collect();
+    signals
+}
+
+fn member(
+    queue: &Queue,
+    acceptors: (Vec<u32>, usize),
+    row: Option<&ListenerStatsRow>,
+    refusals: u64,
+    accepted_while_full: Option<u64>,
+) -> Member {
+    let (acceptors, owners) = acceptors;
+    let longest = queue.spans.iter().map(|(from, to)| *to - *from).max();
+    let peak = row.map_or(0, |row| row.accept_queue.0).max(queue.peak);
+    let wait = row.and_then(|row| {
+        let p99 = row.waits.percentile(99)?;
+        let max = row.waits.percentile(100)?;
+        Some((Duration::from_nanos(p99), Duration::from_nanos(max)))
+    });
+    Member {
+        cookie: queue.last.cookie,
+        addr: Some(queue.last.addr),
+        limit: queue.last.accept_queue_limit,
+        refusals,
+        established: row.map_or(0, |row| row.established),
+        // No row: nothing came, so nothing was accepted.
+        accepted: row.map_or(Some(0), |row| row.accepted.number()),
+        peak,
+        syn_peak: row.map_or(0, |row| row.syn_queue.0),
+        wait,
+        looks: queue.looks,
+        seen: queue.seen,
+        full_looks: queue.full,
+        drained_looks: queue.drained,
+        longest_full: longest.unwrap_or_default(),
+        // Lines come only of listeners to which something came.
+        accepted_while_full: accepted_while_full.or(row.is_none().then_some(0)),
+        owners,
+        polled: queue.is_polled(&acceptors),
+    }
+}
+
+fn of_process(pid: u32, looks: &ProcessLooks) -> Process {
+    let cgroup = looks.cgroup.as_ref().map(|cgroup| {
+        let share = |micros: u64| {
+            let time = cgroup.time().as_secs_f64();
+            (time > 0.1).then(|| micros as f64 / 1e6 / time)
+        };
+        let throttled = cgroup
+            .grown(|stall| Some(stall.throttled?.0))
+            .and_then(share)
+            .zip(cgroup.grown(|stall| Some(stall.throttled?.1)));
+        Cgroup {
+            path: cgroup.path.clone(),
+            throttled,
+            looks: cgroup.looks,
+            frozen: cgroup.frozen,
+            memory_stalled: cgroup
+                .grown(|stall| stall.memory_stalled_us)
+                .and_then(share),
+            memory_high: cgroup.grown(|stall| stall.memory_high),
+        }
+    });
+    Process {
+        pid,
+        comm: looks.comm.clone(),
+        is_whole: !looks.has_more,
+        threads: looks
+            .threads
+            .iter()
+            .map(|(tid, thread)| of_thread(*tid, thread))
+            .collect(),
+        fds: looks.fds,
+        cgroup,
+    }
+}
+
+fn of_thread(tid: u32, looks: &ThreadLooks) -> Thread {
+    let share = |ns: u64| (looks.known_ns > 0).then(|| ns as f64 / looks.known_ns as f64);
+    Thread {
+        tid,
+        comm: looks.comm.clone(),
+        looks: looks.looks,
+        stopped: looks.stopped,
+        blocked: looks.blocked.values().sum(),
+        blocked_in: looks
+            .blocked
+            .iter()
+            .max_by_key(|(_, n)| **n)
+            .map(|(place, _)| place.clone()),
+        locked: looks.locked,
+        waiting: looks.waiting,
+        cpu: share(looks.ran_ns),
+        delayed: share(looks.waited_ns),
+    }
+}

@@ -1,0 +1,145 @@
+//! Which observations are about an attempt, and what is told of its story.
+
+use probe_common::{counter, flag};
+
+use crate::{
+    analyse::correlate::{Attempt, End, News, Stories, Story, Totals, What, Whose, Why},
+    decode::{Event, Kind, Stage},
+    enrich::Observation,
+    filter::Filter,
+    host::clock::mono_ns,
+    report::Loss,
+};
+
+/// The stories of one watch, where they are wanted.
+#[derive(Default)]
+pub struct Told {
+    stories: Option<Stories>,
+    /// What stories already know to be left out and lost.
+    sampled: u64,
+    lost: u64,
+}
+
+impl Told {
+    pub fn new(wanted: bool, sampled: u64) -> Self {
+        Self {
+            stories: wanted.then(Stories::default),
+            sampled,
+            lost: 0,
+        }
+    }
+
+    /// An event, shown or not.
+    pub fn take(&mut self, seen: &Observation, filter: &Filter) -> Vec<Story> {
+        let Some(stories) = &mut self.stories else {
+            return Vec::new();
+        };
+        let event = &seen.event;
+        if event.late && event.kind.is_refusal() {
+            // Whose it was is not known.
+            stories.missed(Why::Lost, 1, event.mono_ns);
+        }
+        match news(seen, filter.takes_observation(seen)) {
+            Some(news) => stories.take(news),
+            None => Vec::new(),
+        }
+    }
+
+    /// What is old enough to be in order.
+    pub fn settle(&mut self) -> Vec<Story> {
+        let stories = self.stories.as_mut();
+        stories.map_or_else(Vec::new, |stories| stories.settle(mono_ns()))
+    }
+
+    /// What silence says, given how many records were left out and lost so far.
+    pub fn tick(&mut self, sampled: u64, loss: &Loss) -> Vec<Story> {
+        self.note_missed(sampled, loss);
+        let stories = self.stories.as_mut();
+        stories.map_or_else(Vec::new, |stories| stories.tick(mono_ns()))
+    }
+
+    pub fn end(mut self, sampled: u64, loss: &Loss) -> (Vec<Story>, Option<Totals>) {
+        self.note_missed(sampled, loss);
+        match self.stories {
+            Some(stories) => {
+                let (told, totals) = stories.end(mono_ns());
+                (told, Some(totals))
+            }
+            None => (Vec::new(), None),
+        }
+    }
+
+    fn note_missed(&mut self, sampled: u64, loss: &Loss) {
+        let Some(stories) = &mut self.stories else {
+            return;
+        };
+        let lost = loss.ring_full + loss.undecodable;
+        if sampled > self.sampled {
+            stories.missed(Why::Sampled, sampled - self.sampled, mono_ns());
+            self.sampled = sampled;
+        }
+        if lost > self.lost {
+            stories.missed(Why::Lost, lost - self.lost, mono_ns());
+            self.lost = lost;
+        }
+    }
+}
+
+/// What an event says about an attempt, if it does.
+fn news(seen: &Observation, shown: bool) -> Option<News> {
+    let event = &seen.event;
+    let attempt = Attempt {
+        netns: event.netns,
+        client: event.client?,
+        local: event.local?,
+    };
+    Some(News {
+        mono_ns: event.mono_ns,
+        attempt,
+        what: what(event)?,
+        cause: match &seen.cause {
+            Some(cause) => format!("{}/{}", event.kind, cause.id),
+            None => event.kind.name().to_owned(),
+        },
+        listener: event.listener.map(|at| (at.cookie, at.addr)),
+        whose: Whose {
+            owner: seen.owner.clone(),
+            cgroup: seen.cgroup.clone(),
+            netns_name: seen.netns_name.clone(),
+        },
+        shown,
+    })
+}
+
+fn what(event: &Event) -> Option<What> {
+    // This host's own attempts are told of by their listener, if it is one of this host.
+    if event.client == event.local && event.remote != event.local {
+        return None;
+    }
+    Some(match event.kind {
+        kind if kind.is_refusal() => {
+            let stage = event.stage?;
+            let is_syn = stage == Stage::Syn;
+            What::Refused {
+                stage,
+                isn: event.seq.wrapping_sub(u32::from(!is_syn)),
+                aborted: event.evidence.moved(counter::EMBRYONIC_RSTS),
+            }
+        }
+        Kind::CookieSent => What::CookieSent,
+        Kind::SynackRetransmit => What::SynackAgain,
+        Kind::RequestExpired if event.evidence.has(flag::LISTENER_GONE) => return None,
+        Kind::RequestExpired => What::Expired,
+        Kind::Refused | Kind::ResetSent => What::Reset(End::Server),
+        Kind::ResetReceived => What::Reset(End::Client),
+        Kind::Connected => {
+            let refused = event.refused?;
+            What::Connected {
+                isn: event.seq,
+                first_ns: refused.first_ns,
+                times: refused.times,
+            }
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,291 @@
+//! What became of a listener: the summary of a watch comes in, the verdict and
+//! what it rests on go out. Does no I/O and reads no clock.
+
+use std::time::Duration;
+
+use crate::{
+    analyse::judge::{self, Scope},
+    decode::Kind,
+    report::{ListenerStatsRow, Summary, Verdict, Verified, counts_in_words, name_of},
+};
+
+/// A watch may end this much before the time that was asked for.
+const SLACK: Duration = Duration::from_millis(100);
+
+/// What is no refusal of a listener, and still nothing that a client wants.
+const OTHER_HARM: [Kind; 2] = [Kind::Refused, Kind::PacketDrop];
+
+/// What was asked for, and where listeners of it were found.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub listener: String,
+    pub time: Duration,
+    /// Namespaces in which somebody listens there, at the end or at the beginning.
+    pub listening_in: Vec<u32>,
+    /// Whether every namespace that was asked for can be found and read.
+    pub reads_all: bool,
+}
+
+pub fn judge(asked: Asked, summary: Summary) -> Verified {
+    let namespaces = namespaces(&asked, &summary);
+    let established = summary.stats.iter().map(|row| row.established).sum();
+    let accepted = summary.stats.iter().map(|row| row.accepted.number()).sum();
+    let (verdict, reasons) = verdict(&asked, &summary, &namespaces, established);
+    Verified {
+        notes: notes(&asked, &summary),
+        listener: asked.listener,
+        asked: asked.time,
+        verdict,
+        reasons,
+        namespaces,
+        established,
+        accepted,
+        summary,
+    }
+}
+
+/// Where its listeners are or were.
+fn namespaces(asked: &Asked, summary: &Summary) -> Vec<u32> {
+    let busy = summary.stats.iter().map(|row| row.netns);
+    let refusing = summary.listeners.iter().map(|tally| tally.netns);
+    let mut all: Vec<u32> = busy
+        .chain(refusing)
+        .chain(asked.listening_in.iter().copied())
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+fn verdict(
+    asked: &Asked,
+    summary: &Summary,
+    namespaces: &[u32],
+    established: u64,
+) -> (Verdict, Vec<String>) {
+    let faults: Vec<String> = refusals(summary).chain(full(&summary.stats)).collect();
+    if !faults.is_empty() {
+        return (Verdict::NotHeld, faults);
+    }
+    let mut doubts = judge::doubts(
+        summary,
+        Scope {
+            namespaces: Some(namespaces),
+            picks_listeners: true,
+            reads_all: asked.reads_all,
+        },
+    );
+    if summary.health.stats_full > 0 {
+        doubts.push("figures of some listeners found no room in the kernel side's maps".into());
+    }
+    if summary.stats.iter().any(|row| row.addr.is_none()) {
+        doubts.push("the address of a listener to which something came is not known".into());
+    }
+    if !doubts.is_empty() {
+        return (Verdict::CannotTell, doubts);
+    }
+    if established == 0 {
+        let mut why = vec!["no connection came".to_owned()];
+        if namespaces.is_empty() {
+            why.push(format!(
+                "nobody listens on {}; `ss -ltn` shows who listens where",
+                asked.listener
+            ));
+        }
+        return (Verdict::NotProved, why);
+    }
+    let reason = format!("{established} connected and nobody was refused");
+    (Verdict::Held, vec![reason])
+}
+
+fn refusals(summary: &Summary) -> impl Iterator<Item = String> {
+    summary
+        .listeners
+        .iter()
+        .filter(|tally| tally.refusals() > 0)
+        .map(|tally| {
+            let causes = tally.causes.iter();
+            let causes: Vec<String> = causes.map(|((_, why), n)| format!("{why} {n}")).collect();
+            format!(
+                "{} refused {}: {}",
+                name_of(tally),
+                counts_in_words(&tally.counts),
+                causes.join(", ")
+            )
+        })
+}
+
+/// Accept queues that were at their limit: one more, and the next client is refused.
+fn full(rows: &[ListenerStatsRow]) -> impl Iterator<Item = String> {
+    rows.iter().filter_map(|row| {
+        let (peak, limit) = row.accept_queue;
+        let name = row.addr.map_or_else(|| "?".into(), |addr| addr.to_string());
+        (peak > 0 && peak >= limit)
+            .then(|| format!("the accept queue of {name} came to its limit: {peak}/{limit}"))
+    })
+}
+
+fn notes(asked: &Asked, summary: &Summary) -> Vec<String> {
+    let mut notes = Vec::new();
+    if summary.duration + SLACK < asked.time {
+        notes.push(format!(
+            "ended early: {:.1} s of {:.1} s are judged",
+            summary.duration.as_secs_f64(),
+            asked.time.as_secs_f64()
+        ));
+    }
+    let mut harm = summary.counts.clone();
+    harm.retain(|(kind, _), n| *n > 0 && OTHER_HARM.contains(kind));
+    if !harm.is_empty() {
+        notes.push(format!("not judged: {}", counts_in_words(&harm)));
+    }
+    let reset: u64 = summary.stats.iter().map(|row| row.reset).sum();
+    if reset > 0 {
+        notes.push(format!(
+            "not judged: {reset} in a queue when its listener was closed, and so reset"
+        ));
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        analyse::judge::tests::summary,
+        decode::Stage,
+        loader::Tier,
+        report::{Accepted, ListenerTally},
+    };
+
+    const ADDR: std::net::SocketAddr =
+        std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 80);
+
+    fn asked(seconds: u64) -> Asked {
+        Asked {
+            listener: ":80".into(),
+            time: Duration::from_secs(seconds),
+            listening_in: vec![7],
+            reads_all: true,
+        }
+    }
+
+    fn row(established: u64, accept_queue: (u32, u32)) -> ListenerStatsRow {
+        ListenerStatsRow {
+            netns: 7,
+            cookie: 5,
+            addr: Some(ADDR),
+            established,
+            accepted: Accepted::Counted(established),
+            accept_queue,
+            ..ListenerStatsRow::default()
+        }
+    }
+
+    /// Two seconds, with these rows.
+    fn quiet(stats: Vec<ListenerStatsRow>) -> Summary {
+        Summary {
+            stats,
+            ..summary(Tier::Cgroup, Some(0), Some(0))
+        }
+    }
+
+    fn check(summary: Summary, expect: Verdict, reason: &str) {
+        let verified = judge(asked(2), summary);
+        assert_eq!(verified.verdict, expect, "{:?}", verified.reasons);
+        assert_eq!(verified.reasons[0], reason);
+        assert!(verified.notes.is_empty(), "{:?}", verified.notes);
+    }
+
+    #[test]
+    fn connections_without_a_refusal_hold() {
+        let both = quiet(vec![row(3, (1, 4)), row(4, (3, 4))]);
+        check(both, Verdict::Held, "7 connected and nobody was refused");
+    }
+
+    #[test]
+    fn a_queue_at_its_limit_does_not_hold() {
+        let reason = "the accept queue of 127.0.0.1:80 came to its limit: 4/4";
+        check(
+            quiet(vec![row(9, (1, 4)), row(9, (4, 4))]),
+            Verdict::NotHeld,
+            reason,
+        );
+    }
+
+    #[test]
+    fn a_refusal_does_not_hold_whoever_was_served_besides() {
+        let mut refused = quiet(vec![row(9, (1, 4))]);
+        let overflow = (Kind::Overflow, Some(Stage::Syn));
+        refused.counts.insert(overflow, 2);
+        refused.listeners.push(ListenerTally {
+            cookie: 5,
+            netns: 7,
+            addr: Some(ADDR),
+            owner: Arc::from([]),
+            cgroup: None,
+            counts: [(overflow, 2)].into(),
+            causes: [((Kind::Overflow, "accept-queue-full".into()), 2)].into(),
+        });
+        let reason = "127.0.0.1:80 refused 2 overflow (2 syn): accept-queue-full 2";
+        check(refused, Verdict::NotHeld, reason);
+    }
+
+    #[test]
+    fn nothing_that_came_proves_nothing() {
+        check(quiet(Vec::new()), Verdict::NotProved, "no connection came");
+        check(
+            quiet(vec![row(0, (0, 4))]),
+            Verdict::NotProved,
+            "no connection came",
+        );
+        let nobody = Asked {
+            listening_in: Vec::new(),
+            ..asked(2)
+        };
+        let reasons = judge(nobody, quiet(Vec::new())).reasons;
+        assert!(
+            reasons[1].starts_with("nobody listens on :80"),
+            "{reasons:?}"
+        );
+    }
+
+    #[test]
+    fn a_counter_that_nobody_explains_is_no_pass() {
+        let mut unexplained = summary(Tier::Cgroup, Some(1), Some(1));
+        unexplained.stats.push(row(9, (1, 4)));
+        let reason = "no hook saw 1 of the kernel's ListenOverflows in netns 7";
+        check(unexplained, Verdict::CannotTell, reason);
+        let mut elsewhere = summary(Tier::Cgroup, Some(1), Some(1));
+        elsewhere.stats.push(row(9, (1, 4)));
+        for row in &mut elsewhere.rows {
+            row.netns = 8;
+        }
+        check(
+            elsewhere,
+            Verdict::Held,
+            "9 connected and nobody was refused",
+        );
+    }
+
+    #[test]
+    fn what_is_not_judged_is_said() {
+        let mut short = quiet(vec![ListenerStatsRow {
+            reset: 2,
+            ..row(9, (1, 4))
+        }]);
+        short.counts.insert((Kind::Refused, Some(Stage::Syn)), 3);
+        let verified = judge(asked(60), short);
+        assert_eq!(verified.verdict, Verdict::Held);
+        assert_eq!(
+            verified.notes,
+            [
+                "ended early: 2.0 s of 60.0 s are judged",
+                "not judged: 3 refused (3 syn)",
+                "not judged: 2 in a queue when its listener was closed, and so reset"
+            ]
+        );
+    }
+}

@@ -1,0 +1,125 @@
+//! The filters that need more than the packet: whose listener, why, and which
+//! client. Several of one kind are "or", different kinds are "and".
+
+use std::fmt::Display;
+
+use clap::Args;
+
+use super::{value::ClientFilter, whose::Whose};
+use crate::{
+    btf::Btf,
+    cause::{self, Cause, kebab},
+    enrich::Observation,
+    host::{cgroup::Cgroup, owner::Owner},
+    loader::Tier,
+};
+
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Filters (each can be given again)")]
+pub struct Only {
+    #[command(flatten)]
+    pub whose: Whose,
+
+    /// Show only what has, or may have, this cause, such as ghost-connection; docs/causes.md lists them
+    #[arg(long = "cause", value_name = "CAUSE")]
+    pub causes: Vec<String>,
+
+    /// Show only these clients: an address or a network such as 10.0.0.0/8. What was left out for want of detail
+    /// (see --detail) and the counts at the end are those of all clients
+    #[arg(long = "client", value_name = "ADDR[/BITS]")]
+    pub clients: Vec<ClientFilter>,
+}
+
+impl Only {
+    /// Whether these filters make sense here; one sentence if not.
+    pub fn check(&self, tier: Option<Tier>) -> Result<(), String> {
+        if let Some(unknown) = self
+            .causes
+            .iter()
+            .find(|id| !cause::is_known(id) && !is_drop_reason_here(id))
+        {
+            return Err(format!(
+                "`{unknown}` is no cause; docs/causes.md lists them all, such as accept-queue-full"
+            ));
+        }
+        self.whose.check()?;
+        let needs_hooks = !self.causes.is_empty() || !self.clients.is_empty();
+        if needs_hooks && tier == Some(Tier::Counters) {
+            return Err(
+                "--cause and --client show nothing on the counters tier, which knows neither; leave them or --tier out"
+                    .into(),
+            );
+        }
+        Ok(())
+    }
+
+    pub const fn is_empty(&self) -> bool {
+        !self.asks_whose() && self.causes.is_empty() && self.clients.is_empty()
+    }
+
+    /// Whether it matters whose listener it is.
+    pub const fn asks_whose(&self) -> bool {
+        !self.whose.is_empty()
+    }
+
+    pub fn takes(&self, seen: &Observation) -> bool {
+        // Of a refusal for want of a listener, those who had it until a moment ago.
+        let owner = match &seen.refusal.closed {
+            Some(closed) => &closed.owner,
+            None => &seen.owner,
+        };
+        self.takes_whose(owner, seen.cgroup.as_deref())
+            && self.takes_cause(seen.cause.as_ref())
+            && passes(&self.clients, seen.event.client.as_slice(), |f, client| {
+                f.takes(client.ip())
+            })
+    }
+
+    /// What is not known is not what was asked for.
+    pub fn takes_whose(&self, owner: &[Owner], cgroup: Option<&Cgroup>) -> bool {
+        self.whose.takes(owner, cgroup)
+    }
+
+    /// A cause among others that cannot be told apart is taken for any of them.
+    pub fn takes_cause(&self, cause: Option<&Cause>) -> bool {
+        passes(&self.causes, cause, |id, cause| {
+            cause.id == *id || cause.or.contains(&id.as_str())
+        })
+    }
+
+    pub fn in_words(&self) -> Vec<String> {
+        let causes: Vec<String> = self.causes.iter().map(|id| format!("cause {id}")).collect();
+        [self.whose.in_words(), causes, words(&self.clients)].concat()
+    }
+}
+
+/// Whether there is nothing to pass, or one of `found` passes one of the filters.
+pub(super) fn passes<F, T>(
+    filters: &[F],
+    found: impl IntoIterator<Item = T>,
+    takes: impl Fn(&F, T) -> bool,
+) -> bool
+where
+    T: Copy,
+{
+    let mut found = found.into_iter();
+    filters.is_empty() || found.any(|one| filters.iter().any(|filter| takes(filter, one)))
+}
+
+pub(super) fn words(filters: &[impl Display]) -> Vec<String> {
+    filters.iter().map(ToString::to_string).collect()
+}
+
+/// Whether the running kernel drops packets for this reason: a kernel may have more of them than a page describes.
+fn is_drop_reason_here(id: &str) -> bool {
+    let reasons = Btf::of_kernel().and_then(|btf| btf.constants("skb_drop_reason"));
+    reasons.is_ok_and(|reasons| {
+        reasons
+            .iter()
+            .any(|(_, name)| kebab(name, "SKB_DROP_REASON_") == id)
+    })
+}
+
+#[cfg(test)]
+#[path = "only_tests.rs"]
+mod tests;

@@ -1,0 +1,75 @@
+//! A [`Diag`] for each namespace that is being asked about.
+//!
+//! In: a namespace's number. Out: a socket in it, made on demand. It never keeps a socket that has not been used for [`IDLE`]:
+//! a socket keeps its namespace alive, and a container's should end with the container.
+
+use std::collections::HashMap;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use super::{Diag, DiagError};
+use crate::host::netns::{Registry, current};
+
+/// How long an unused socket is kept.
+pub const IDLE: Duration = Duration::from_secs(2);
+/// More open sockets than this are not worth their descriptors.
+const SOCKETS: usize = 128;
+
+#[derive(Debug, Default)]
+pub struct DiagPool {
+    open: HashMap<u32, (Diag, Instant)>,
+}
+
+impl DiagPool {
+    pub fn new() -> DiagPool {
+        DiagPool::default()
+    }
+
+    /// The socket of namespace `inum`; opened when there is none or when the last answer on it was not read to its end.
+    pub fn get(
+        &mut self,
+        registry: &mut Registry,
+        inum: u32,
+        now: Instant,
+    ) -> Result<&mut Diag, DiagError> {
+        let kept = self
+            .open
+            .remove(&inum)
+            .map(|(diag, _)| diag)
+            .filter(|diag| !diag.is_spoiled());
+        let diag = match kept {
+            Some(diag) => diag,
+            None if current().is_ok_and(|current| current == inum) => Diag::open()?,
+            None => Diag::open_in(registry.open(inum)?.as_fd())?,
+        };
+        if self.open.len() >= SOCKETS {
+            self.drop_oldest();
+        }
+        Ok(&mut self.open.entry(inum).insert_entry((diag, now)).into_mut().0)
+    }
+
+    /// Closes what has not been used for a while. Call it every second or so.
+    pub fn expire(&mut self, now: Instant) {
+        self.open
+            .retain(|_, (_, used)| now.saturating_duration_since(*used) < IDLE);
+    }
+
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(oldest) = self
+            .open
+            .iter()
+            .min_by_key(|(_, (_, used))| *used)
+            .map(|(inum, _)| *inum)
+        {
+            self.open.remove(&oldest);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What a thread is doing, out of its state and the system call it is in.
+
+use crate::host::task;
+
+/// What a thread is doing at one look.
+pub enum Doing {
+    Stopped,
+    /// For connections.
+    Waiting,
+    /// For files to become ready, connections perhaps.
+    WaitingForFiles,
+    /// Asleep in something else: system call and function.
+    Blocked(String),
+    /// The same, until somebody gives a lock back.
+    Locked(String),
+    /// Or about to.
+    Running,
+    Unknown,
+}
+
+impl Doing {
+    pub fn of(thread: &task::Thread) -> Self {
+        match (thread.state, thread.syscall) {
+            ('T' | 't', _) => Self::Stopped,
+            ('R', _) => Self::Running,
+            ('S', Some(number)) if task::waits_for_files(number) => Self::WaitingForFiles,
+            ('S', Some(number)) if task::waits_for_connections(number) => Self::Waiting,
+            ('S' | 'D', Some(number)) => {
+                let mut place = task::syscall_name(number);
+                if thread.waits_for_lock {
+                    place.push_str(" for a lock");
+                }
+                if let Some(wchan) = &thread.wchan {
+                    place = format!("{place} ({wchan})");
+                }
+                if thread.waits_for_lock {
+                    Self::Locked(place)
+                } else {
+                    Self::Blocked(place)
+                }
+            }
+            _ => Self::Unknown,
+        }
+    }
+
+    pub fn name(self) -> String {
+        match self {
+            Self::Stopped => "stopped".into(),
+            Self::Waiting | Self::WaitingForFiles => "waiting for connections".into(),
+            Self::Blocked(place) | Self::Locked(place) => format!("asleep in {place}"),
+            Self::Running => "running".into(),
+            Self::Unknown => "not known".into(),
+        }
+    }
+}

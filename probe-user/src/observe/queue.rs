@@ -1,0 +1,231 @@
+//! One listener over all looks.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
+
+use crate::{analyse::incident::Place, host::diag::ListenerSnapshot};
+
+/// Of so many looks at a full queue one asks who has accepted from it: once a second.
+const ASK_EVERY: u32 = 20;
+
+/// Stretches over the limit that are remembered of a listener.
+const SPANS_AT_MOST: usize = 4096;
+
+/// What the looks at one listener found.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    pub netns: u32,
+    pub last: ListenerSnapshot,
+    pub looks: u32,
+    /// The first and the last of all looks that found it.
+    pub seen: (u32, u32),
+    pub full: u32,
+    pub drained: u32,
+    pub peak: u32,
+    /// When it was over its limit.
+    pub spans: Vec<(Instant, Instant)>,
+    pub owners: Vec<u32>,
+    /// More than are looked at, where there are many.
+    pub owners_in_all: usize,
+    pub polled: u32,
+    pub unpolled: u32,
+    /// In how many looks an epoll instance of an owner waited for it, of those that have one.
+    pollers: BTreeMap<u32, u32>,
+    /// Owners that hold a connection which they accepted.
+    accepted: BTreeSet<u32>,
+    /// In how many looks at a full queue of several owners nobody's epoll instance waited for it.
+    unclear: u32,
+    is_full: bool,
+}
+
+impl Queue {
+    pub fn new(netns: u32, listener: &ListenerSnapshot) -> Self {
+        Self {
+            netns,
+            last: listener.clone(),
+            looks: 0,
+            seen: (u32::MAX, 0),
+            full: 0,
+            drained: 0,
+            peak: 0,
+            spans: Vec::new(),
+            owners: Vec::new(),
+            owners_in_all: 0,
+            polled: 0,
+            unpolled: 0,
+            pollers: BTreeMap::new(),
+            accepted: BTreeSet::new(),
+            unclear: 0,
+            is_full: false,
+        }
+    }
+
+    pub const fn place(&self) -> Place {
+        Place {
+            netns: self.netns,
+            addr: self.last.addr,
+        }
+    }
+
+    /// Whose epoll instances wait for it, of the owners that have any. Says whether it is to be asked who has accepted from
+    /// it: not in every look, since that costs the kernel a walk over all connections.
+    pub fn polls(&mut self, polls: &[(u32, bool)]) -> bool {
+        match polls.iter().map(|(_, waits)| *waits).max() {
+            Some(true) => self.polled += 1,
+            Some(false) => self.unpolled += 1,
+            None => {}
+        }
+        for (pid, waits) in polls {
+            *self.pollers.entry(*pid).or_default() += u32::from(*waits);
+        }
+        let is_clear = self.owners.len() < 2 || polls.iter().any(|(_, waits)| *waits);
+        self.unclear += u32::from(!is_clear);
+        !is_clear && self.unclear % ASK_EVERY == 1
+    }
+
+    pub fn asked(&mut self, has_accepted: impl Fn(u32) -> bool) {
+        let owners = self.owners.iter().copied();
+        self.accepted
+            .extend(owners.filter(|pid| has_accepted(*pid)));
+    }
+
+    /// Whether an epoll instance of the owners waits for it, mostly; `None` where those that are to accept have none.
+    pub fn is_polled(&self, acceptors: &[u32]) -> Option<bool> {
+        let are_all = self.owners.iter().all(|pid| acceptors.contains(pid));
+        let have_any = acceptors.iter().any(|pid| self.pollers.contains_key(pid));
+        let is_known = self.polled + self.unpolled > 0 && (are_all || have_any);
+        is_known.then_some(self.polled > self.unpolled)
+    }
+
+    /// Those owners that are to accept, and how many there are in all. Where epoll instances wait for it, only their
+    /// processes are: others, such as the master of nginx, hold it for their children. Where one has accepted, those are
+    /// not that slept until other files become ready, such as the arbiter of gunicorn: had they waited for this one, its
+    /// full queue would have woken them.
+    pub fn acceptors(&self, waits_for_files: impl Fn(u32) -> bool) -> (Vec<u32>, usize) {
+        let is_poller = |pid: &&u32| {
+            let looks = self.pollers.get(pid);
+            looks.is_some_and(|looks| looks * 2 > self.polled + self.unpolled)
+        };
+        let pollers: Vec<u32> = self.owners.iter().filter(is_poller).copied().collect();
+        // One that was not looked at may be a poller too.
+        if self.owners_in_all > self.owners.len() {
+            return (self.owners.clone(), self.owners_in_all);
+        }
+        let acceptors = if !pollers.is_empty() {
+            pollers
+        } else if self.owners.iter().any(|pid| self.accepted.contains(pid)) {
+            let is_left_out = |pid: u32| {
+                let polls = self.pollers.get(&pid).is_some_and(|looks| *looks > 0);
+                !self.accepted.contains(&pid) && !polls && waits_for_files(pid)
+            };
+            let owners = self.owners.iter().copied();
+            owners.filter(|pid| !is_left_out(*pid)).collect()
+        } else {
+            self.owners.clone()
+        };
+        let n = acceptors.len();
+        (acceptors, n)
+    }
+
+    /// Whether it is over its limit now.
+    pub fn saw(&mut self, listener: ListenerSnapshot, now: Instant) -> bool {
+        let (len, limit) = (listener.accept_queue_len, listener.accept_queue_limit);
+        let is_full = len > limit;
+        self.looks += 1;
+        self.peak = self.peak.max(len);
+        self.full += u32::from(is_full);
+        self.drained += u32::from(u64::from(len) * 10 <= u64::from(limit));
+        if is_full && self.is_full {
+            if let Some((_, end)) = self.spans.last_mut() {
+                *end = now;
+            }
+        } else if is_full && self.spans.len() < SPANS_AT_MOST {
+            self.spans.push((now, now));
+        }
+        self.is_full = is_full;
+        self.last = listener;
+        is_full
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MASTER: u32 = 1;
+    const WORKER: u32 = 2;
+
+    fn queue(owners_in_all: usize) -> Queue {
+        let listener = ListenerSnapshot {
+            cookie: 1,
+            addr: "127.0.0.1:80".parse().unwrap(),
+            v6only: None,
+            ifindex: 0,
+            inode: 1,
+            uid: 0,
+            accept_queue_len: 9,
+            accept_queue_limit: 8,
+            drops: None,
+            cgroup_id: None,
+            taken_mono_ns: 1,
+        };
+        Queue {
+            owners: vec![MASTER, WORKER],
+            owners_in_all,
+            ..Queue::new(7, &listener)
+        }
+    }
+
+    fn check(queue: &Queue, sleepers: &[u32], expect: &[u32], in_all: usize) {
+        let found = queue.acceptors(|pid| sleepers.contains(&pid));
+        assert_eq!(found, (expect.to_vec(), in_all));
+    }
+
+    #[test]
+    fn who_waits_for_it_is_to_accept() {
+        let mut queue = queue(2);
+        queue.polls(&[(WORKER, true)]);
+        queue.polls(&[(MASTER, false), (WORKER, true)]);
+        check(&queue, &[], &[WORKER], 1);
+    }
+
+    #[test]
+    fn all_owners_are_where_mostly_nobody_waits_for_it() {
+        let mut queue = queue(2);
+        check(&queue, &[MASTER], &[MASTER, WORKER], 2);
+        queue.polls(&[(WORKER, true)]);
+        queue.polls(&[(WORKER, false)]);
+        check(&queue, &[MASTER], &[MASTER, WORKER], 2);
+    }
+
+    #[test]
+    fn of_more_owners_than_are_looked_at_none_is_left_out() {
+        let mut queue = queue(3);
+        queue.polls(&[(WORKER, true)]);
+        queue.asked(|pid| pid == WORKER);
+        check(&queue, &[MASTER], &[MASTER, WORKER], 3);
+    }
+
+    #[test]
+    fn beside_one_that_has_accepted_who_waits_for_others_is_not() {
+        let mut queue = queue(2);
+        queue.polls(&[(MASTER, false)]);
+        queue.asked(|pid| pid == WORKER);
+        check(&queue, &[], &[MASTER, WORKER], 2);
+        check(&queue, &[MASTER, WORKER], &[WORKER], 1);
+        // The epoll instance of the one that is left out is no matter.
+        assert_eq!(queue.is_polled(&[MASTER, WORKER]), Some(false));
+        assert_eq!(queue.is_polled(&[WORKER]), None);
+    }
+
+    #[test]
+    fn whom_to_ask_for_is_not_clear_of_several_that_do_not_wait_for_it() {
+        let mut queue = queue(2);
+        assert!(queue.polls(&[]));
+        assert!(!queue.polls(&[(WORKER, true)]));
+        let more = (0..ASK_EVERY).filter(|_| queue.polls(&[(MASTER, false)]));
+        assert_eq!(more.count(), 1);
+    }
+}
