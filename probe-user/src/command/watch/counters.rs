@@ -175,6 +175,7 @@ pub(super) async fn watch<'a>(
             biased;
             () = stop.wait() => ended = true,
             _ = period.tick() => {
+                poller.parts.sinks.record();
                 let mut text = String::new();
                 periods = periods.wrapping_add(1);
                 if periods.is_multiple_of(REFRESH_PERIODS) {

@@ -118,6 +118,16 @@ impl<'a> Live<'a> {
         self.lines.tell(line);
     }
 
+    /// When [`Self::record`] has something to do.
+    pub fn due(&self) -> Option<Instant> {
+        self.lines.sinks.due()
+    }
+
+    /// Hands what is recorded to the disk.
+    pub fn record(&mut self) {
+        self.lines.sinks.record();
+    }
+
     /// Whether the output can still be written to.
     pub fn is_broken(&self) -> bool {
         self.lines.sinks.output.is_broken()

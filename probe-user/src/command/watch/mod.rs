@@ -359,6 +359,7 @@ async fn watch_live<'a>(
             biased;
             () = stop.wait() => break,
             _ = second.tick() => live.tick(ring.get_mut()),
+            () = until(live.due()) => live.record(),
             () = next_of(&mut stats) => live.tell_stats(ring.get_ref()),
             ready = ring.readable_mut() => {
                 let mut ready = ready?;
@@ -376,6 +377,14 @@ async fn watch_live<'a>(
     }
     let mut probe = ring.into_inner();
     Ok(live.end(&mut probe))
+}
+
+/// Waits until then, for ever where there is no such moment.
+async fn until(due: Option<std::time::Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits for the next tick, for ever where there are none.

@@ -1,58 +1,217 @@
-//! The recording of a watch: every line comes in, whole lines go to the recorder.
+//! The recording of a watch: every line comes in, whole lines go to the recorder, whose losses are told.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use clap::Args;
+use serde::Serialize;
 
 use crate::{
     command::Failure,
-    report::{Line, Reporter, Start},
+    report::{Clock, Line, Reporter, Start},
+    sink::record::{Age, Options, PartInfo, Recorder, Size, Status, Target},
 };
+
+/// How long the last lines may take to reach the disk.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// The pair of clocks is recorded at least so often.
+const CLOCK_EVERY: Duration = Duration::from_secs(60);
 
 /// Where the recording goes, and how much of it is kept.
 #[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Recording")]
 pub struct RecordArgs {
-    /// Keep all of it in this file, for `whydrop replay`
-    #[arg(long, value_name = "FILE")]
-    pub record: Option<PathBuf>,
+    /// Record everything into this new file, or into a new file in this folder; `whydrop replay` reads it
+    #[arg(long = "record", value_name = "FILE|DIR")]
+    pub path: Option<PathBuf>,
+
+    /// How much of it is kept
+    #[command(flatten)]
+    pub kept: Kept,
 }
 
+/// How much of a recording is kept.
+#[derive(Args, Clone, Copy, Debug, Default)]
+#[command(next_help_heading = "Recording")]
+pub struct Kept {
+    /// Begin another part of the recording when one is this large, such as 64M
+    #[arg(long, value_name = "SIZE")]
+    pub rotate: Option<Size>,
+
+    /// Keep no more than this, such as 1G: the oldest parts go
+    #[arg(long, value_name = "SIZE")]
+    pub keep: Option<Size>,
+
+    /// Keep parts no longer than this, such as 7d
+    #[arg(long = "keep-for", value_name = "AGE")]
+    pub keep_for: Option<Age>,
+}
+
+/// A recording that is being made.
 pub struct Recording {
     reporter: Reporter,
-    text: String,
-    file: std::fs::File,
+    recorder: Recorder,
+    /// For the heads of parts, which another thread writes.
+    ahead_ns: Arc<AtomicI64>,
+    clock_told: Instant,
+    was_failing: bool,
+    lost_told: u64,
+}
+
+/// What stands in the first line of each part.
+#[derive(Serialize)]
+struct Part<'a> {
+    id: &'a str,
+    part: u32,
+    command: &'a [String],
+    /// This instant of the monotonic clock, and what the wall clock showed then.
+    mono_ns: u64,
+    utc: String,
+    /// Lines that the parts before have lost.
+    lost_lines: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<&'a str>,
 }
 
 impl RecordArgs {
+    /// Makes the first part, where a recording is wanted.
     pub fn begin(&self, start: &Start) -> Result<Option<Recording>, Failure> {
-        let Some(path) = &self.record else {
-            return Ok(None);
+        let Some(path) = &self.path else {
+            let kept = &self.kept;
+            let is_idle = kept.rotate.is_some() || kept.keep.is_some() || kept.keep_for.is_some();
+            return match is_idle {
+                true => Err(Failure::usage(
+                    "--rotate, --keep and --keep-for are of a recording; add --record FILE or --record DIR/",
+                )),
+                false => Ok(None),
+            };
         };
+        let options = Options {
+            rotate: self.kept.rotate,
+            keep: self.kept.keep,
+            keep_for: self.kept.keep_for,
+        };
+        let ahead_ns = Arc::new(AtomicI64::new(start.clock.ahead_ns()));
+        let (of, clock) = (start.clone(), Arc::clone(&ahead_ns));
+        let head = Box::new(move |part: &PartInfo<'_>| {
+            head(&of, Clock::of(clock.load(Ordering::Relaxed)), part)
+        });
+        let recorder = Recorder::create(&Target::of(path), &options, head).map_err(|error| {
+            match error.is_usage() {
+                true => Failure::usage(error),
+                false => Failure::failed(error),
+            }
+        })?;
         Ok(Some(Recording {
             reporter: Reporter::whole(start),
-            text: String::new(),
-            file: std::fs::File::create(path).map_err(Failure::usage)?,
+            recorder,
+            ahead_ns,
+            clock_told: Instant::now(),
+            was_failing: false,
+            lost_told: 0,
         }))
     }
 }
 
+/// The `start` line of a part, by which it opens alone.
+fn head(start: &Start, clock: Clock, part: &PartInfo<'_>) -> String {
+    let mut reporter = Reporter::whole(start);
+    reporter.set_clock(clock);
+    let now = crate::host::clock::mono_ns();
+    let start = Start {
+        clock,
+        ..start.clone()
+    };
+    let mut line = String::new();
+    reporter.write(now, &Line::Start(&start), &mut line);
+    let part = Part {
+        id: part.recording,
+        part: part.part,
+        command: &start.command,
+        mono_ns: now,
+        utc: clock.at(now).to_string(),
+        lost_lines: part.lost_lines,
+        after: part.after,
+    };
+    // Strings and numbers only: nothing in it can fail.
+    if let (Some(end), Ok(part)) = (line.rfind('}'), serde_json::to_string(&part)) {
+        line.truncate(end);
+        line.push_str(r#","recording":"#);
+        line.push_str(&part);
+        line.push_str("}\n");
+    }
+    line
+}
+
 impl Recording {
+    /// Where it is, or goes on.
+    pub fn status(&self) -> Status {
+        self.recorder.status()
+    }
+
     pub fn take(&mut self, mono_ns: u64, line: &Line<'_>) {
-        self.reporter.write(mono_ns, line, &mut self.text);
+        // The first line of each part says it.
+        if matches!(line, Line::Start(_)) {
+            return;
+        }
         if let Line::Clock(clock) = line {
             self.reporter.set_clock(*clock);
+            self.ahead_ns.store(clock.ahead_ns(), Ordering::Relaxed);
+            self.clock_told = Instant::now();
         }
+        self.reporter.write(mono_ns, line, self.recorder.text());
+        self.recorder.line_done();
     }
 
+    /// When [`Self::tick`] has something to do.
+    pub fn due(&self) -> Option<Instant> {
+        self.recorder.due()
+    }
+
+    /// Hands over what is due.
     pub fn tick(&mut self) {
-        use std::io::Write;
-        let _ = self.file.write_all(self.text.as_bytes());
-        self.text.clear();
+        self.recorder.tick(Instant::now());
     }
 
+    /// To be called every second: says what cannot be written, once, and whether the pair of clocks is due.
+    pub fn second(&mut self) -> bool {
+        self.tick();
+        let status = self.recorder.status();
+        match &status.failing {
+            Some(why) if !self.was_failing => eprintln!("whydrop: not recording for now: {why}"),
+            None if self.was_failing => {
+                eprintln!("whydrop: recording again, in {}", status.path.display());
+            }
+            _ => {}
+        }
+        self.was_failing = status.failing.is_some();
+        if status.lost_lines > self.lost_told && !self.was_failing {
+            let lost = status.lost_lines - self.lost_told;
+            eprintln!("whydrop: {lost} lines could not be recorded");
+            self.lost_told = status.lost_lines;
+        }
+        self.clock_told.elapsed() >= CLOCK_EVERY
+    }
+
+    /// Closes it; a recording that is not whole is a failure.
     pub fn finish(mut self, mono_ns: u64) -> Result<(), Failure> {
         self.take(mono_ns, &Line::Ended);
-        self.tick();
-        Ok(())
+        let status = self.recorder.finish(PATIENCE);
+        match (status.lost_lines, status.failing) {
+            (0, None) => Ok(()),
+            (lost, why) => Err(Failure::failed(format!(
+                "{lost} lines could not be recorded{}{}; the recording in {} lacks them",
+                if why.is_some() { ": " } else { "" },
+                why.unwrap_or_default(),
+                status.path.display()
+            ))),
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Where every line of a watch goes, in this order: whoever conducts it, the output, the recording.
 
+use std::time::Instant;
+
 use super::recording::Recording;
 use crate::{
     host::clock::mono_ns,
@@ -37,10 +39,24 @@ impl Sinks<'_> {
 
     /// To be called every second or so: the wall clock may be set meanwhile.
     pub fn tick(&mut self, text: &mut String) {
-        if let Some(clock) = self.reporter.clock().set_since() {
+        let is_due = self.recording.as_mut().is_some_and(Recording::second);
+        let news = match self.reporter.clock().set_since() {
+            None if is_due => Some(self.reporter.clock()),
+            news => news,
+        };
+        if let Some(clock) = news {
             self.write(&Line::Clock(clock), text);
             self.reporter.set_clock(clock);
         }
+    }
+
+    /// When [`Self::record`] has something to do.
+    pub fn due(&self) -> Option<Instant> {
+        self.recording.as_ref().and_then(Recording::due)
+    }
+
+    /// Hands what is recorded to the disk.
+    pub fn record(&mut self) {
         if let Some(recording) = &mut self.recording {
             recording.tick();
         }
