@@ -23,3 +23,5 @@ pub mod loader;
 pub mod reconcile;
 pub mod report;
 pub mod selftest;
+pub mod sink;
+pub mod source;

@@ -1,0 +1,3 @@
+//! Who feeds the pipeline.
+
+pub mod replay;
