@@ -27,4 +27,5 @@ pub mod model;
 pub mod observe;
 pub mod report;
 pub mod selftest;
+pub mod sink;
 pub mod source;

@@ -1,0 +1,3 @@
+//! Where items end. Only this room writes.
+
+pub mod record;
