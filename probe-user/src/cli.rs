@@ -4,8 +4,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::command::{
-    check::CheckArgs, demo, explain::ExplainArgs, list::ListArgs, replay::ReplayArgs, run::RunArgs,
-    verify::VerifyArgs, watch::WatchArgs, why::WhyArgs,
+    check::CheckArgs, demo, explain::ExplainArgs, list::ListArgs, record::RecordCommand,
+    replay::ReplayArgs, run::RunArgs, verify::VerifyArgs, watch::WatchArgs, why::WhyArgs,
 };
 
 /// Says when, where and why the kernel drops or refuses TCP connections at a listener
@@ -60,7 +60,11 @@ pub enum Command {
     /// it is how things are at this moment.
     #[command(after_long_help = LIST)]
     List(ListArgs),
-    /// Tell again what a recording holds
+    /// Keep everything in a file instead of showing it, alone or while a command runs
+    #[command(mut_arg("format", |arg| arg.hide(true)), mut_arg("path", |arg| arg.hide(true)), after_help = RECORD)]
+    Record(Box<RecordCommand>),
+    /// Tell again what a recording holds: as it was told live, or a part of it
+    #[command(after_help = REPLAY)]
     Replay(ReplayArgs),
     /// Explain the name of a cause, an event or a verdict
     ///
@@ -137,6 +141,28 @@ When nobody came, nothing is proved. A signal ends it early, and what was seen u
 
 Exit status: 0 it held; 1 it did not, nothing was proved, or it cannot be told; 2 wrong arguments, 3 this kernel
 cannot, 4 a capability is missing.";
+
+const RECORD: &str = "\
+A recording is `watch --format json`, with more in each line, in zstd frames: `zstd -dc FILE | jq` reads it too.
+A file that exists is refused; in a folder each start makes a new file. A full disk ends nothing: what could
+not be written is counted and told, and recording goes on in a new part when there is room.
+
+Exit status: that of the command, where one was given; otherwise as `watch`.
+
+Examples:
+  whydrop record                       into a file in this folder, until Ctrl-C
+  whydrop record -o /var/lib/whydrop/ --rotate 64M --keep 1G --keep-for 7d
+  whydrop record -o test.whydrop -- make load-test
+  whydrop replay test.whydrop          what was there to be seen";
+
+const REPLAY: &str = "\
+Without filters it prints, byte for byte, what was printed live in the same format. What a recording lacks
+(it was not closed, parts are gone, a disk was full) is said on standard error.
+
+Examples:
+  whydrop replay test.whydrop
+  whydrop replay /var/lib/whydrop/ --since 03:00 --until 03:10 --listener :8080
+  whydrop replay test.whydrop --format json | jq .";
 
 const DEMO: &str = "\
 With a name it makes that cause, with processes and a network namespace of its own, has

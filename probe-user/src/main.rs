@@ -6,7 +6,7 @@ use clap::Parser;
 use whydrop::{
     cli::{Cli, Command},
     command::{
-        Failure, check, demo, empty, explain, list, replay, run, status, verify,
+        Failure, check, demo, empty, explain, list, record, replay, run, status, verify,
         watch::{self, Conduct},
         why,
     },
@@ -37,6 +37,7 @@ fn main() -> ExitCode {
 
         Some(Command::Explain(args)) => explain::run(args),
         Some(Command::List(args)) => list::run(args),
+        Some(Command::Record(args)) => record::run(args),
         Some(Command::Replay(args)) => replay::run(args),
         None => watch::run(&cli.watch, Conduct::aloud(|_| {})).map(drop),
     };

@@ -4,6 +4,7 @@
 pub mod check;
 pub mod demo;
 pub mod empty;
+pub mod record;
 pub mod replay;
 pub mod run;
 pub mod verify;

@@ -29,7 +29,7 @@ pub use self::{
     run::{Diagnosed, Dropped, Ended, Hurt, Moments, Ran},
     stats::{Accepted, ListenerStatsRow, Waited},
     text::{counts_in_words, name_of},
-    time::Clock,
+    time::{Clock, Utc},
     verify::{OF_REFUSALS, Verdict, Verified},
 };
 use crate::{
@@ -80,7 +80,8 @@ pub struct Start {
     pub blind: Vec<crate::model::intern::Name>,
     /// The namespace that needs no mention: the one asked for, or whydrop's own.
     pub own_netns: u32,
-    /// The wall clock at the start.
+    /// When that was, and what the wall clock was then.
+    pub mono_ns: u64,
     pub clock: Clock,
     pub host: String,
     /// `None` where it cannot be read.

@@ -33,6 +33,11 @@ impl Clock {
         Self { ahead_ns }
     }
 
+    /// The monotonic instant at which it shows so many nanoseconds since 1970.
+    pub const fn mono_at(self, wall_ns: u64) -> u64 {
+        wall_ns.saturating_add_signed(-self.ahead_ns)
+    }
+
     /// UTC is so far ahead of the monotonic clock.
     pub const fn ahead_ns(self) -> i64 {
         self.ahead_ns

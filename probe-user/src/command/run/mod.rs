@@ -1,7 +1,7 @@
 //! `whydrop run`: a command is started once everything is attached, watched
 //! until it ends, and what was refused meanwhile is told.
 
-mod child;
+pub(super) mod child;
 mod places;
 
 use std::{
@@ -224,7 +224,7 @@ fn tell(format: Format, ran: &Ran, mut to: Box<dyn Write>) -> io::Result<()> {
 }
 
 /// Lets what is under way come in.
-async fn settle(last_line: &Cell<Instant>) {
+pub(super) async fn settle(last_line: &Cell<Instant>) {
     let began = Instant::now();
     loop {
         sleep(QUIET).await;

@@ -9,7 +9,7 @@ mod detail;
 mod due;
 mod lines;
 mod live;
-mod recording;
+pub mod recording;
 mod rest;
 mod sample;
 mod sinks;
@@ -94,7 +94,7 @@ pub struct WatchArgs {
     pub stories: bool,
 
     /// Write the lines to this file instead of standard output
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, short = 'o', value_name = "FILE")]
     pub output: Option<PathBuf>,
 
     /// Size of the ring buffer in bytes: a power of two of at least 4096
@@ -254,6 +254,7 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
         namespaces: enricher.registry.iter().count(),
         blind: probe.as_ref().map_or_else(Vec::new, |p| p.blind.clone()),
         own_netns: filter.netns.or_else(|| netns::current().ok()).unwrap_or(0),
+        mono_ns: mono_ns(),
         clock: Clock::now(),
         host: host_name(),
         boot_id: boot_id(),

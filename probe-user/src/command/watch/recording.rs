@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::{
     command::Failure,
+    host::clock::mono_ns,
     report::{Clock, Line, Reporter, Start},
     sink::record::{Age, Options, PartInfo, Recorder, Size, Status, Target},
 };
@@ -73,6 +74,7 @@ struct Part<'a> {
     command: &'a [String],
     /// This instant of the monotonic clock, and what the wall clock showed then.
     mono_ns: u64,
+    ahead_ns: i64,
     utc: String,
     /// Lines that the parts before have lost.
     lost_lines: u64,
@@ -122,20 +124,15 @@ impl RecordArgs {
 
 /// The `start` line of a part, by which it opens alone.
 fn head(start: &Start, clock: Clock, part: &PartInfo<'_>) -> String {
-    let mut reporter = Reporter::whole(start);
-    reporter.set_clock(clock);
-    let now = crate::host::clock::mono_ns();
-    let start = Start {
-        clock,
-        ..start.clone()
-    };
+    let now = mono_ns();
     let mut line = String::new();
-    reporter.write(now, &Line::Start(&start), &mut line);
+    Reporter::whole(start).write(start.mono_ns, &Line::Start(start), &mut line);
     let part = Part {
         id: part.recording,
         part: part.part,
         command: &start.command,
         mono_ns: now,
+        ahead_ns: clock.ahead_ns(),
         utc: clock.at(now).to_string(),
         lost_lines: part.lost_lines,
         after: part.after,

@@ -23,9 +23,10 @@ pub struct Sinks<'a> {
 impl Sinks<'_> {
     /// Tells everybody; appends the line to `text`, where lines are written.
     pub fn write(&mut self, line: &Line<'_>, text: &mut String) {
-        // An event has a time of its own.
+        // An event and the start have a time of their own.
         let now = match line {
             Line::Event(seen) => seen.event.mono_ns,
+            Line::Start(start) => start.mono_ns,
             _ => mono_ns(),
         };
         (self.heed)(line);

@@ -42,6 +42,14 @@ pub enum What {
 }
 
 impl Recorded {
+    /// What the wall clock shows from then on.
+    pub const fn clock(mono_ns: u64, clock: Clock) -> Self {
+        Self::Other(Item {
+            mono_ns,
+            what: What::Clock(clock),
+        })
+    }
+
     pub fn mono_ns(&self) -> u64 {
         match self {
             Self::Event(seen) => seen.event.mono_ns,

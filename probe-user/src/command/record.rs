@@ -1,0 +1,99 @@
+//! `whydrop record`: a watch that is kept instead of shown, for as long as it is wanted or while a command runs.
+
+use std::{cell::Cell, ffi::OsString, time::Instant};
+
+use clap::Args;
+
+use super::{
+    Failure,
+    run::{child::Child, settle},
+    status,
+    watch::{self, Conduct, RecordArgs, WatchArgs},
+};
+use crate::report::{Clock, Format, Line, Reporter, Summary};
+
+#[derive(Args, Clone, Debug)]
+pub struct RecordCommand {
+    /// What is watched; `--output` is where the recording goes
+    #[command(flatten)]
+    pub watch: WatchArgs,
+
+    /// Record until this command ends; its streams and its exit status stay its own
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// Records; the command's own status comes out where there is one.
+pub fn run(args: &RecordCommand) -> Result<(), Failure> {
+    let mut watch_args = args.watch.clone();
+    if watch_args.record.path.is_some() {
+        return Err(Failure::usage(
+            "`record` records by itself; name its file by --output FILE, or a folder by --output DIR/",
+        ));
+    }
+    watch_args.record = RecordArgs {
+        // A name from host and time, in the current folder.
+        path: Some(watch_args.output.take().unwrap_or_else(|| ".".into())),
+        ..watch_args.record
+    };
+    if args.command.is_empty() {
+        let summary = watch::run(&watch_args, Conduct::silent(|_| {}))?;
+        tell(&summary);
+        return Ok(());
+    }
+    while_it_runs(&watch_args, &args.command)
+}
+
+fn while_it_runs(watch_args: &WatchArgs, command: &[OsString]) -> Result<(), Failure> {
+    let child = Child::new();
+    let last_line = Cell::new(Instant::now());
+    let watched = watch::run(
+        watch_args,
+        Conduct {
+            ready: Box::new(|_| child.start(command)),
+            until: Box::pin(async {
+                child.ended().await;
+                settle(&last_line).await;
+            }),
+            ends_by_signal: false,
+            signalled: Box::new(|kind| child.signalled(kind)),
+            ..Conduct::silent(|line| {
+                if !matches!(line, Line::Stats(_) | Line::Story(_)) {
+                    last_line.set(Instant::now());
+                }
+            })
+        },
+    );
+    let outcome = child.outcome();
+    let failed = match watched {
+        Ok(summary) => {
+            tell(&summary);
+            None
+        }
+        Err(failure) => Some(failure),
+    };
+    let (ended, _) = match (outcome, failed) {
+        // What kept the command from being started says more than that it was not.
+        (Err(_), Some(failure)) => return Err(failure),
+        (outcome, failed) => {
+            if let Some(failure) = failed {
+                eprintln!("whydrop: {}", failure.message);
+            }
+            outcome?
+        }
+    };
+    match ended.status() {
+        status::OK => Ok(()),
+        code => Err(Failure::new(code, "")),
+    }
+}
+
+/// The summary goes to standard error: standard output is the command's.
+fn tell(summary: &Summary) {
+    let own_netns = crate::host::netns::current().unwrap_or(0);
+    let reporter = Reporter::new(Format::Text, summary.tier, own_netns, Clock::now());
+    let mut text = String::new();
+    let now = crate::host::clock::mono_ns();
+    reporter.write(now, &Line::Summary(summary), &mut text);
+    eprint!("{text}");
+}
