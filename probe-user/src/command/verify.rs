@@ -15,7 +15,7 @@ use crate::{
     filter::ListenerFilter,
     host::netns,
     loader::{Tier, reads_every_netns},
-    report::{Format, Reporter, Verdict},
+    sink::{Format, Reporter, Verdict},
 };
 
 #[derive(Args, Clone, Debug)]

@@ -5,12 +5,12 @@
 //! Every hook is chosen by trying: what loads and attaches here is used, what
 //! does not is kept with the kernel's own words.
 
-mod ahead;
 mod attach;
-mod cast;
 mod counts;
 #[cfg(feature = "log")]
 mod debug;
+mod kfunc;
+mod preload;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzz {
@@ -43,9 +43,9 @@ use thiserror::Error;
 
 pub use self::{
     attach::{HookReport, Trial},
-    cast::loads_anywhere,
     counts::{Counts, Totals},
     empty::Empty,
+    kfunc::loads_anywhere,
     privilege::{missing_capabilities, reads_every_netns},
     skips::Skipped,
     stats::{Figures, Stats},
@@ -177,10 +177,10 @@ impl Fitted {
     fn to_this_kernel() -> Result<Self, LoadError> {
         let btf = Btf::of_kernel()?;
         let mut layout = Layout::of(&btf)?;
-        let object = match cast::function(&btf) {
+        let object = match kfunc::function(&btf) {
             Some(function) => {
                 layout.have_cast();
-                cast::with_calls(OBJECT, function).into()
+                kfunc::with_calls(OBJECT, function).into()
             }
             None => OBJECT.into(),
         };

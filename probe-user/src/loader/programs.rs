@@ -15,7 +15,7 @@ use aya::{
 };
 
 use super::{
-    ahead::{Ahead, unload},
+    preload::{Preload, unload},
     skips,
 };
 use crate::host::cgroup;
@@ -25,7 +25,7 @@ pub(super) const COPY: &str = "_again";
 
 /// The object on its way into the kernel.
 pub(super) struct Attacher<'scope, 'a> {
-    ahead: Ahead<'scope, 'a>,
+    preload: Preload<'scope, 'a>,
     /// Programs that were asked for, whatever became of them.
     tried: HashMap<String, &'a mut Program>,
     /// Whether this kernel counts how often it skips a program; known once one is loaded.
@@ -92,13 +92,13 @@ pub(super) fn with_attacher<T>(
 ) -> T {
     thread::scope(|scope| {
         let mut attacher = Attacher {
-            ahead: Ahead::new(scope, ebpf, btf),
+            preload: Preload::new(scope, ebpf, btf),
             tried: HashMap::new(),
             counts_skips: None,
             copies: Vec::new(),
         };
         let attached = attach(&mut attacher);
-        attacher.ahead.give_up();
+        attacher.preload.give_up();
         attached
     })
 }
@@ -137,9 +137,9 @@ impl Attacher<'_, '_> {
     pub(super) fn ingress(&mut self) -> Result<Option<String>, String> {
         let tracepoints = ["consume_skb", "kfree_skb"];
         for tracepoint in tracepoints {
-            self.expect_next("raw", tracepoint, tracepoint);
+            self.preload_next("raw", tracepoint, tracepoint);
         }
-        self.expect_next("listener", "ingress", "");
+        self.preload_next("listener", "ingress", "");
         for tracepoint in tracepoints {
             self.raw(tracepoint, tracepoint)?;
         }
@@ -195,7 +195,7 @@ impl Attacher<'_, '_> {
         for function in functions {
             for half in TRAMPOLINE.iter().chain(&KPROBE) {
                 let name = format!("{half}_{function}");
-                self.ahead.give_up_on(&name);
+                self.preload.give_up_on(&name);
                 if let Some(program) = self.tried.get_mut(&name) {
                     unload(program);
                 }
@@ -204,18 +204,19 @@ impl Attacher<'_, '_> {
     }
 
     /// Has a program loaded that will be asked for next if all goes well.
-    pub(super) fn expect_next(&mut self, kind: &str, hook: &str, target: &'static str) {
-        self.ahead.expect(&format!("{kind}_{hook}"), target, true);
+    pub(super) fn preload_next(&mut self, kind: &str, hook: &str, target: &'static str) {
+        self.preload
+            .preload(&format!("{kind}_{hook}"), target, true);
     }
 
     /// Has a program loaded that will probably be asked for later, and its second copy, where that will be.
-    pub(super) fn expect(&mut self, kind: &str, hook: &str, target: &'static str) {
+    pub(super) fn preload(&mut self, kind: &str, hook: &str, target: &'static str) {
         let name = format!("{kind}_{hook}");
-        self.ahead.expect(&name, target, false);
+        self.preload.preload(&name, target, false);
         let copy = name + COPY;
-        if self.ahead.has(&copy) {
+        if self.preload.has(&copy) {
             match self.counts_skips {
-                Some(true) => self.ahead.expect(&copy, target, false),
+                Some(true) => self.preload.preload(&copy, target, false),
                 Some(false) => {}
                 None => self.copies.push((copy, target)),
             }
@@ -226,14 +227,14 @@ impl Attacher<'_, '_> {
     where
         for<'p> &'p mut P: TryFrom<&'p mut Program, Error = ProgramError>,
     {
-        let (program, answer) = self.ahead.take(name, target)?;
+        let (program, answer) = self.preload.take(name, target)?;
         if self.counts_skips.is_none()
             && let Ok(fd) = program.fd()
         {
             self.counts_skips = Some(skips::are_counted(fd));
             for (copy, target) in std::mem::take(&mut self.copies) {
                 if self.counts_skips == Some(true) {
-                    self.ahead.expect(&copy, target, false);
+                    self.preload.preload(&copy, target, false);
                 }
             }
         }
@@ -265,7 +266,7 @@ impl Attacher<'_, '_> {
     ) -> Result<(), String> {
         attach(self, name)?;
         let copy = format!("{name}{COPY}");
-        if !self.ahead.has(&copy) || self.counts_skips != Some(true) {
+        if !self.preload.has(&copy) || self.counts_skips != Some(true) {
             return Ok(());
         }
         let attached = attach(self, &copy);

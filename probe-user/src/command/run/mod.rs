@@ -35,9 +35,7 @@ use crate::{
     host::netns,
     loader::{Tier, reads_every_netns},
     observe::{self, STATS},
-    report::{
-        Diagnosed, Dropped, Ended, Format, Hurt, Line, ListenerTally, Ran, Reporter, Summary,
-    },
+    sink::{Diagnosed, Dropped, Ended, Format, Hurt, Line, ListenerTally, Ran, Reporter, Summary},
 };
 
 /// When nothing was told for so long, the command's last packets have been dealt with.

@@ -11,7 +11,6 @@ use probe_common::{Record, family, flag, hook, state, tcp_flag};
 use rustix::fs::fstat;
 use zerocopy::{FromZeros, IntoBytes};
 
-use super::{lines::Lines, live::Parts};
 use crate::{
     cause::Reasons,
     decode::decode,
@@ -19,7 +18,8 @@ use crate::{
     filter::Filter,
     host::{diag::ListenerSnapshot, netns},
     loader::Tier,
-    report::{Format, Output, Reporter},
+    sink::{Format, Output, Reporter},
+    source::{hooks::Parts, lines::Lines},
 };
 
 /// Of a batch: what comes in while the ring's reader rests, at ten thousand a second.

@@ -4,14 +4,7 @@
 #[doc(hidden)]
 pub mod benchmark;
 mod conduct;
-mod counters;
 mod detail;
-mod due;
-mod lines;
-mod live;
-mod rest;
-mod sample;
-mod stop;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -23,12 +16,7 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-pub use self::{conduct::Conduct, detail::Detail, stop::is_ignored};
-use self::{
-    live::{Live, Parts},
-    rest::Round,
-    stop::Stop,
-};
+pub use self::{conduct::Conduct, detail::Detail};
 use super::{Failure, kernel_release, status};
 use crate::{
     cause::Reasons,
@@ -36,8 +24,14 @@ use crate::{
     filter::{Filter, ListenerFilter, Only},
     host::netns::{self, Registry},
     loader::{Probe, Request, Tier},
-    report::{Format, Line, Output, OutputError, Reporter, SelfTest, Start, Summary},
     selftest,
+    sink::{Format, Line, Output, OutputError, Reporter, SelfTest, Start, Summary},
+    source::{
+        coalesce::Round,
+        counters,
+        hooks::{HookPipeline, Parts},
+        stop::Stop,
+    },
 };
 
 /// How long the last lines may take to be written.
@@ -266,7 +260,7 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
         .block_on(async {
             stop.end = args.duration.map(|time| tokio::time::Instant::now() + time);
             match probe {
-                Some(probe) => watch_live(parts, probe, &start, stop, conduct.ready).await,
+                Some(probe) => watch_hooks(parts, probe, &start, stop, conduct.ready).await,
                 None => counters::watch(parts, &start, stop, conduct.ready).await,
             }
         })
@@ -304,34 +298,34 @@ fn finish(summary: Summary, reporter: &Reporter, output: Output) -> Result<Summa
     }
 }
 
-async fn watch_live(
+async fn watch_hooks(
     parts: Parts<'_>,
     mut probe: Probe,
     start: &Start,
     mut stop: Stop<'_>,
     ready: impl FnOnce(&Start),
 ) -> std::io::Result<(Summary, Reporter, Output)> {
-    let mut live = Live::begin(parts, &mut probe);
-    live.tell(&Line::Start(start));
+    let mut pipeline = HookPipeline::begin(parts, &mut probe);
+    pipeline.tell(&Line::Start(start));
     if stop.came_early() {
-        return Ok(live.end(&mut probe));
+        return Ok(pipeline.end(&mut probe));
     }
     ready(start);
     // SAFETY: the descriptor is the ring's, which lives in the probe and so as long as the AsyncFd.
     let mut ring = unsafe { AsyncFd::register_with_interest(probe, Interest::READABLE)? };
     let mut second = interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut stats = live.stats_ticks();
+    let mut stats = pipeline.stats_ticks();
     let mut round = Round::default();
-    while !live.is_broken() {
+    while !pipeline.is_broken() {
         tokio::select! {
             biased;
             () = stop.wait() => break,
-            _ = second.tick() => live.tick(ring.get_mut()),
-            () = next_of(&mut stats) => live.tell_stats(ring.get_ref()),
+            _ = second.tick() => pipeline.tick(ring.get_mut()),
+            () = next_of(&mut stats) => pipeline.tell_stats(ring.get_ref()),
             ready = ring.readable_mut() => {
                 let mut ready = ready?;
-                let drained = live.drain(ready.get_inner_mut());
+                let drained = pipeline.drain(ready.get_inner_mut());
                 round.add(drained.records);
                 if drained.is_empty {
                     ready.clear_ready();
@@ -344,7 +338,7 @@ async fn watch_live(
         }
     }
     let mut probe = ring.into_inner();
-    Ok(live.end(&mut probe))
+    Ok(pipeline.end(&mut probe))
 }
 
 /// Waits for the next tick, for ever where there are none.

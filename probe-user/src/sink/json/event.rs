@@ -10,7 +10,7 @@ use crate::{
     cause::Cause,
     decode::{Event, Kind, ListenerAt},
     enrich::{Observation, Refusal},
-    report::Reporter,
+    sink::Reporter,
 };
 
 pub fn write(reporter: &Reporter, seen: &Observation, to: &mut String) {
