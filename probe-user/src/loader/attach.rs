@@ -3,7 +3,8 @@
 use super::{
     LoadError, Tier,
     layout::Layout,
-    programs::{Attacher, KPROBE, TRAMPOLINE},
+    names::{KPROBE, TRAMPOLINE},
+    programs::Attacher,
 };
 
 /// The functions in which a listener decides, and whether a tier can do without.

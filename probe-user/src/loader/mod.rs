@@ -5,6 +5,7 @@
 //! Every hook is chosen by trying: what loads and attaches here is used, what
 //! does not is kept with the kernel's own words.
 
+mod answer;
 mod attach;
 mod counts;
 #[cfg(feature = "log")]
@@ -20,6 +21,7 @@ pub mod fuzz {
 mod empty;
 mod layout;
 mod looks;
+mod names;
 mod privilege;
 mod programs;
 mod readings;
@@ -148,7 +150,7 @@ pub struct Request {
 
 /// A refusal for want of privilege is told apart from an object that does not fit.
 fn object_error(error: aya::EbpfError) -> LoadError {
-    let text = programs::in_short(&error);
+    let text = answer::in_short(&error);
     let mut cause: Option<&dyn std::error::Error> = Some(&error);
     while let Some(this) = cause {
         let denied = this
@@ -200,7 +202,7 @@ fn load(
 ) -> Result<(Ebpf, Result<aya::Btf, String>), LoadError> {
     let parse = || {
         let parsed = aya::Btf::parse(outline, Endianness::default());
-        parsed.map_err(|error| programs::in_short(&error))
+        parsed.map_err(|error| answer::in_short(&error))
     };
     let (ebpf, btf) = thread::scope(|scope| {
         let parsing = thread::Builder::new().spawn_scoped(scope, parse);

@@ -16,7 +16,7 @@ use std::{
 
 use aya::{Btf, Ebpf, programs::Program};
 
-use super::programs::short;
+use super::answer::short;
 
 /// However many processors a host has, a start takes no more of them.
 const THREADS_AT_MOST: usize = 4;

@@ -4,7 +4,7 @@
 //! The half that ends a measurement is attached before the half that begins
 //! it, so that no packet is measured half.
 
-use std::{collections::HashMap, error::Error, thread};
+use std::{collections::HashMap, thread};
 
 use aya::{
     Btf, Ebpf,
@@ -15,13 +15,12 @@ use aya::{
 };
 
 use super::{
+    answer::{in_short, short},
+    names::{COPY, KPROBE, TRAMPOLINE},
     preload::{Preload, unload},
     skips,
 };
 use crate::host::cgroup;
-
-/// What the name of a program's second copy ends with.
-pub(super) const COPY: &str = "_again";
 
 /// The object on its way into the kernel.
 pub(super) struct Attacher<'scope, 'a> {
@@ -34,42 +33,6 @@ pub(super) struct Attacher<'scope, 'a> {
     copies: Vec<(String, &'static str)>,
 }
 
-/// What the names of the two programs around a function begin with.
-pub(super) const TRAMPOLINE: [&str; 2] = ["fexit", "fentry"];
-pub(super) const KPROBE: [&str; 2] = ["kretprobe", "kprobe"];
-
-/// An error and its causes in one line: the verifier's last words instead of its whole log.
-pub(super) fn in_short(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    if let Some((head, log)) = text.split_once(". Verifier output:") {
-        let last = log
-            .lines()
-            .rev()
-            .map(str::trim)
-            .find(|line| {
-                !line.is_empty()
-                    && !["processed ", "stack depth ", "verification time "]
-                        .iter()
-                        .any(|trailer| line.starts_with(trailer))
-            })
-            .unwrap_or_default();
-        text = if last.is_empty() {
-            head.to_owned()
-        } else {
-            format!("{head}: {last}")
-        };
-    }
-    let mut cause = error.source();
-    while let Some(this) = cause {
-        let more = this.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = this.source();
-    }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 pub(super) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, String>
 where
     &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
@@ -78,10 +41,6 @@ where
         .ok_or_else(|| format!("the object has no program {name}"))?
         .try_into()
         .map_err(|error: ProgramError| in_short(&error))
-}
-
-pub(super) fn short<T>(result: Result<T, ProgramError>) -> Result<T, String> {
-    result.map_err(|error| in_short(&error))
 }
 
 /// Hands out the object's programs.
