@@ -5,7 +5,7 @@
 use divan::{AllocProfiler, Bencher, counter::ItemsCount};
 use whydrop::{
     command::watch::benchmark::{EVENTS, Pipeline},
-    report::Format,
+    sink::Format,
 };
 
 #[global_allocator]

@@ -6,7 +6,7 @@ use crate::{
     decode::Kind,
     enrich::Observation,
     host::clock::mono_ns,
-    report::{Accepted, Line, ListenerStatsRow, Sampled},
+    sink::{Accepted, Line, ListenerStatsRow, Sampled},
 };
 
 /// What a line says of a listener that refused, or of one that may.

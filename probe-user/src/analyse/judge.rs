@@ -3,7 +3,7 @@
 
 use crate::{
     loader::Tier,
-    report::{OF_REFUSALS, Summary},
+    sink::{OF_REFUSALS, Summary},
 };
 
 /// What is judged.

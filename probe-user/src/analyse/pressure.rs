@@ -10,7 +10,7 @@ use crate::{
     enrich::Enricher,
     filter::Filter,
     loader::Figures,
-    report::{Accepted, ListenerStatsRow},
+    sink::{Accepted, ListenerStatsRow},
 };
 
 type All = HashMap<StatKey, Figures>;
@@ -256,7 +256,7 @@ impl ListenerStatsRow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Waited;
+    use crate::sink::Waited;
 
     fn check(row: ListenerStatsRow, left: Option<u32>, sees: bool, accepted: Accepted, reset: u64) {
         let mut row = row;

@@ -15,7 +15,7 @@ use crate::{
         looking::{Looks, ProcessLooks, ThreadLooks},
         queue::Queue,
     },
-    report::{Line, ListenerStatsRow, Summary},
+    sink::{Line, ListenerStatsRow, Summary},
 };
 
 /// Clients that are remembered.

@@ -14,7 +14,7 @@ use crate::{
         sysctl::{self, ListenSysctls},
     },
     listing::{self, Found, Listed},
-    report::{Format, Missing, listing},
+    sink::{Format, Missing, listing},
 };
 
 #[derive(Args, Clone, Debug)]

@@ -16,7 +16,7 @@ pub mod why;
 
 use std::{fmt, io::Write};
 
-use crate::loader::LoadError;
+use crate::{loader::LoadError, sink::record::RecordError};
 
 /// Exit statuses, as `--help` lists them.
 pub mod status {
@@ -70,6 +70,16 @@ pub fn write(lines: &str) -> Result<(), Failure> {
         std::io::ErrorKind::BrokenPipe => Failure::new(status::OK, ""),
         _ => Failure::failed(format!("writing to standard output failed: {error}")),
     })
+}
+
+impl From<RecordError> for Failure {
+    fn from(error: RecordError) -> Self {
+        let status = match error.is_usage() {
+            true => status::USAGE,
+            false => status::FAILED,
+        };
+        Self::new(status, error)
+    }
 }
 
 impl From<LoadError> for Failure {

@@ -8,9 +8,9 @@ use super::{
     Failure,
     run::{child::Child, settle},
     status,
-    watch::{self, Conduct, RecordArgs, WatchArgs},
+    watch::{self, Conduct, WatchArgs},
 };
-use crate::report::{Clock, Format, Line, Reporter, Summary};
+use crate::sink::{Clock, Format, Line, RecordArgs, Reporter, Summary};
 
 #[derive(Args, Clone, Debug)]
 pub struct RecordCommand {

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{Failure, write};
 use crate::{
     filter::{Filter, ListenerFilter, Only},
-    report::{Format, Line, Reporter},
+    sink::{Format, Line, Reporter},
     source::replay::{Source, Told, when},
 };
 

@@ -14,7 +14,7 @@ use crate::{
     filter::ListenerFilter,
     host::netns,
     loader::{Tier, reads_every_netns},
-    report::{Clock, Format, Reporter, Verdict},
+    sink::{Clock, Format, Reporter, Verdict},
 };
 
 #[derive(Args, Clone, Debug)]

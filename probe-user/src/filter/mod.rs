@@ -1,5 +1,6 @@
 //! Which events are shown. What is left out is still counted and reconciled.
 
+mod any_of;
 mod only;
 mod value;
 mod whose;

@@ -1,11 +1,13 @@
 //! The filters that need more than the packet: whose listener, why, and which
 //! client. Several of one kind are "or", different kinds are "and".
 
-use std::fmt::Display;
-
 use clap::Args;
 
-use super::{value::ClientFilter, whose::Whose};
+use super::{
+    any_of::{passes, words},
+    value::ClientFilter,
+    whose::Whose,
+};
 use crate::{
     btf::Btf,
     cause::{self, Cause, kebab},
@@ -91,23 +93,6 @@ impl Only {
         let causes: Vec<String> = self.causes.iter().map(|id| format!("cause {id}")).collect();
         [self.whose.in_words(), causes, words(&self.clients)].concat()
     }
-}
-
-/// Whether there is nothing to pass, or one of `found` passes one of the filters.
-pub(super) fn passes<F, T>(
-    filters: &[F],
-    found: impl IntoIterator<Item = T>,
-    takes: impl Fn(&F, T) -> bool,
-) -> bool
-where
-    T: Copy,
-{
-    let mut found = found.into_iter();
-    filters.is_empty() || found.any(|one| filters.iter().any(|filter| takes(filter, one)))
-}
-
-pub(super) fn words(filters: &[impl Display]) -> Vec<String> {
-    filters.iter().map(ToString::to_string).collect()
 }
 
 /// Whether the running kernel drops packets for this reason: a kernel may have more of them than a page describes.

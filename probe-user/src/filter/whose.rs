@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::{
-    only::{passes, words},
+    any_of::{passes, words},
     value::{CgroupFilter, CommFilter, ContainerFilter, PidFilter},
 };
 use crate::host::{cgroup::Cgroup, owner::Owner};

@@ -1,6 +1,6 @@
 //! Doors of tests/fuzz to the parsers of /proc that are private to this room. They hand the bytes on and nothing else.
 
-use super::{owner, procfs};
+use super::{holder, procfs};
 
 pub fn number(text: &[u8]) -> Option<u32> {
     procfs::number(text)
@@ -15,5 +15,5 @@ pub fn link_of_netns(link: &[u8]) -> Option<u32> {
 }
 
 pub fn comm_text(raw: &[u8]) -> String {
-    owner::comm_text(raw)
+    holder::comm_text(raw)
 }

@@ -12,6 +12,7 @@ pub mod diag;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzz;
+mod holder;
 pub mod kernel_log;
 pub mod mountinfo;
 pub mod netns;

@@ -8,8 +8,8 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::thread;
 
+use super::holder::{Holder, look_at};
 use super::netns::{held_at, of_threads};
-use super::owner::{Holder, look_at};
 use super::procfs::{for_each_pid, open_proc};
 
 /// However many processors a host has, a start takes no more of them.

@@ -4,30 +4,19 @@
 //! it was asked for, checks what it remembers against /proc before it repeats it, and leaves `comm` as the kernel has it:
 //! whoever prints it makes it safe for a terminal.
 
-use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
-use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{readlinkat, readlinkat_raw};
-use rustix::io::Errno;
+use rustix::fs::readlinkat_raw;
 
+pub use super::holder::Owner;
+use super::holder::{Holder, LINK_BYTES, look_at, socket_of};
 use super::open_files::OpenFiles;
 use super::pace::Pace;
-use super::procfs::{bracketed, for_each_entry, for_each_pid, open_dir, open_proc, read_small};
+use super::procfs::{for_each_pid, open_proc};
 use super::status::mask;
-
-/// A process that holds a socket.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
-    pub pid: u32,
-    pub comm: String,
-    /// The file it was started from, with the kernel's ` (deleted)` where it has been replaced since; `None` for one of
-    /// the kernel's own threads, and where it may not be looked at.
-    pub exe: Option<Arc<str>>,
-}
 
 /// How long an answer is good without looking for further processes (a server may fork more workers).
 const FRESH: Duration = Duration::from_secs(5);
@@ -227,9 +216,6 @@ pub fn blind_spot(status: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// A socket that is looked for, who holds it, and the descriptor relative to /proc.
-pub(super) type Holder = (u32, Owner, String);
-
 /// Adds the holders of these sockets; returns how many processes refused to be looked at.
 fn scan_processes(proc: BorrowedFd<'_>, wanted: &HashSet<u32>, found: &mut Vec<Holder>) -> u32 {
     let mut unreadable = 0;
@@ -243,76 +229,8 @@ fn scan_processes(proc: BorrowedFd<'_>, wanted: &HashSet<u32>, found: &mut Vec<H
     unreadable
 }
 
-/// Adds the sockets of a process that are wanted, and tells of its other open files by name and link; `false` when it
-/// lives and refuses to be looked at.
-pub(super) fn look_at(
-    proc: BorrowedFd<'_>,
-    pid: u32,
-    is_wanted: impl Fn(u32) -> bool,
-    mut other: impl FnMut(&CStr, &[u8]),
-    found: &mut Vec<Holder>,
-) -> bool {
-    let fds = match open_dir(proc, format!("{pid}/fd")) {
-        Ok(fds) => fds,
-        Err(error) => return matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)),
-    };
-    let first = found.len();
-    let mut this = None;
-    let mut refused = false;
-    let _ = for_each_entry(&fds, |name, _, _| {
-        let mut link = [0u8; LINK_BYTES];
-        let link = match readlinkat_raw(fds.as_fd(), name, &mut link) {
-            Ok(length) => link.get(..length).unwrap_or_default(),
-            Err(errno) => {
-                // A security module may show the descriptors and still not where they lead (seen on 6.18).
-                refused |= matches!(errno, Errno::ACCESS | Errno::PERM);
-                return;
-            }
-        };
-        let Some(inode) = socket_of(link) else {
-            return other(name, link);
-        };
-        // A process with two descriptors of the same socket owns it once.
-        if !is_wanted(inode) || found[first..].iter().any(|(known, ..)| *known == inode) {
-            return;
-        }
-        if this.is_none() {
-            this = owner(proc, pid);
-        }
-        if let Some(owner) = &this {
-            let link = format!("{pid}/fd/{}", name.to_string_lossy());
-            found.push((inode, owner.clone(), link));
-        }
-    });
-    !refused
-}
-
-/// What is told of a process; `None` when it has ended.
-fn owner(proc: BorrowedFd<'_>, pid: u32) -> Option<Owner> {
-    let mut comm = Vec::with_capacity(64);
-    read_small(proc, format!("{pid}/comm"), &mut comm).ok()?;
-    let exe = readlinkat(proc, format!("{pid}/exe"), Vec::new()).ok();
-    Some(Owner {
-        pid,
-        comm: comm_text(&comm),
-        exe: exe.map(|exe| exe.to_string_lossy().into()),
-    })
-}
-
 fn nobody() -> Arc<[Owner]> {
     Arc::new([])
-}
-
-pub(super) fn comm_text(raw: &[u8]) -> String {
-    String::from_utf8_lossy(raw.strip_suffix(b"\n").unwrap_or(raw)).into_owned()
-}
-
-/// Longer than the link of any socket.
-const LINK_BYTES: usize = 32;
-
-/// The socket that a descriptor leads to; `None` when it is something else.
-fn socket_of(link: &[u8]) -> Option<u32> {
-    bracketed(link, b"socket")
 }
 
 fn holds(proc: BorrowedFd<'_>, link: &str, inode: u32) -> bool {
@@ -322,25 +240,4 @@ fn holds(proc: BorrowedFd<'_>, link: &str, inode: u32) -> bool {
     let mut to = [0u8; LINK_BYTES];
     let length = readlinkat_raw(proc, &link, &mut to).unwrap_or(0);
     to.get(..length).and_then(socket_of) == Some(inode)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn comm_loses_its_newline_only() {
-        assert_eq!(comm_text(b"python3\n"), "python3");
-        assert_eq!(comm_text(b"a\nb\n"), "a\nb");
-        assert_eq!(comm_text(b"\xff\n"), "\u{fffd}");
-        assert_eq!(comm_text(b""), "");
-    }
-    proptest! {
-        #[test]
-        fn a_name_of_any_bytes_is_text(name in proptest::collection::vec(any::<u8>(), 0..16)) {
-            let text = comm_text(&[name.as_slice(), b"\n"].concat());
-            prop_assert_eq!(text.as_str(), String::from_utf8_lossy(&name));
-        }
-    }
 }

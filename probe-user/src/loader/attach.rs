@@ -3,7 +3,8 @@
 use super::{
     LoadError, Tier,
     layout::Layout,
-    programs::{Attacher, KPROBE, TRAMPOLINE},
+    names::{KPROBE, TRAMPOLINE},
+    programs::Attacher,
 };
 use serde::{Deserialize, Serialize};
 
@@ -210,18 +211,18 @@ fn accept(attacher: &mut Attacher<'_, '_>, wanted: &[Tier]) -> HookReport {
 }
 
 /// The typed tracepoints are tried on every tier.
-fn expect_tracepoints(attacher: &mut Attacher<'_, '_>, layout: &Layout) {
+fn preload_tracepoints(attacher: &mut Attacher<'_, '_>, layout: &Layout) {
     for name in TRACEPOINTS {
-        attacher.expect("typed", name, name);
+        attacher.preload("typed", name, name);
     }
     if layout.kfree_skb_args >= 3 {
-        attacher.expect("typed", "skb_drop", "kfree_skb");
+        attacher.preload("typed", "skb_drop", "kfree_skb");
     }
 }
 
 /// What is let in at the first function is probably let in at the others. Where nothing is, what is tried at those that are
 /// not needed is loaded nevertheless, for a kprobe is refused when it is attached.
-fn expect_functions(attacher: &mut Attacher<'_, '_>, tier: Option<Tier>, layout: &Layout) {
+fn preload_functions(attacher: &mut Attacher<'_, '_>, tier: Option<Tier>, layout: &Layout) {
     let (halves, entry, accept) = match tier {
         Some(Tier::Trampoline) => (TRAMPOLINE, "fentry", ("fexit", ACCEPT)),
         _ => (KPROBE, "kprobe", ("kprobe", GRAFT)),
@@ -231,18 +232,18 @@ fn expect_functions(attacher: &mut Attacher<'_, '_>, tier: Option<Tier>, layout:
         None => &halves[..1],
     };
     for half in halves {
-        attacher.expect(half, REQUEST_TIMER, REQUEST_TIMER);
+        attacher.preload(half, REQUEST_TIMER, REQUEST_TIMER);
     }
-    attacher.expect(accept.0, accept.1, accept.1);
+    attacher.preload(accept.0, accept.1, accept.1);
     if layout.send_reset_args < 3 {
         for function in SEND_RESET {
-            attacher.expect(entry, function, function);
+            attacher.preload(entry, function, function);
         }
     }
     if tier.is_some() {
         for (function, _) in FUNCTIONS {
             for half in halves {
-                attacher.expect_next(half, function, function);
+                attacher.preload_next(half, function, function);
             }
         }
     }
@@ -376,13 +377,13 @@ pub(super) fn all(
         why,
     };
     let mut reports = Vec::new();
-    expect_tracepoints(attacher, layout);
+    preload_tracepoints(attacher, layout);
     if wanted != Some(Tier::Cgroup) {
         for (name, required) in FUNCTIONS {
             let report = function(attacher, name, true, ways(wanted));
             let tier = report.tier;
             if reports.is_empty() && (tier.is_some() || wanted.is_none()) {
-                expect_functions(attacher, tier, layout);
+                preload_functions(attacher, tier, layout);
             }
             reports.push(report);
             if tier.is_none() && required {

@@ -10,8 +10,10 @@ use aya::{
 };
 
 use super::{
-    LoadError, OBJECT, attach, object_error,
-    programs::{in_short, program, short},
+    LoadError, OBJECT,
+    answer::{in_short, short},
+    attach, object_error,
+    programs::program,
     rootless,
 };
 use crate::{btf, host::cgroup};

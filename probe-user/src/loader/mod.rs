@@ -5,12 +5,13 @@
 //! Every hook is chosen by trying: what loads and attaches here is used, what
 //! does not is kept with the kernel's own words.
 
-mod ahead;
+mod answer;
 mod attach;
-mod cast;
 mod counts;
 #[cfg(feature = "log")]
 mod debug;
+mod kfunc;
+mod preload;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzz {
@@ -20,6 +21,7 @@ pub mod fuzz {
 mod empty;
 mod layout;
 mod looks;
+mod names;
 mod privilege;
 mod programs;
 mod readings;
@@ -44,9 +46,9 @@ use thiserror::Error;
 
 pub use self::{
     attach::{HookReport, Trial},
-    cast::loads_anywhere,
     counts::{Counts, Totals},
     empty::Empty,
+    kfunc::loads_anywhere,
     privilege::{missing_capabilities, reads_every_netns},
     skips::Skipped,
     stats::{Figures, Stats},
@@ -150,7 +152,7 @@ pub struct Request {
 
 /// A refusal for want of privilege is told apart from an object that does not fit.
 fn object_error(error: aya::EbpfError) -> LoadError {
-    let text = programs::in_short(&error);
+    let text = answer::in_short(&error);
     let mut cause: Option<&dyn std::error::Error> = Some(&error);
     while let Some(this) = cause {
         let denied = this
@@ -179,10 +181,10 @@ impl Fitted {
     fn to_this_kernel() -> Result<Self, LoadError> {
         let btf = Btf::of_kernel()?;
         let mut layout = Layout::of(&btf)?;
-        let object = match cast::function(&btf) {
+        let object = match kfunc::function(&btf) {
             Some(function) => {
                 layout.have_cast();
-                cast::with_calls(OBJECT, function).into()
+                kfunc::with_calls(OBJECT, function).into()
             }
             None => OBJECT.into(),
         };
@@ -202,7 +204,7 @@ fn load(
 ) -> Result<(Ebpf, Result<aya::Btf, String>), LoadError> {
     let parse = || {
         let parsed = aya::Btf::parse(outline, Endianness::default());
-        parsed.map_err(|error| programs::in_short(&error))
+        parsed.map_err(|error| answer::in_short(&error))
     };
     let (ebpf, btf) = thread::scope(|scope| {
         let parsing = thread::Builder::new().spawn_scoped(scope, parse);

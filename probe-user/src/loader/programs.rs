@@ -4,7 +4,7 @@
 //! The half that ends a measurement is attached before the half that begins
 //! it, so that no packet is measured half.
 
-use std::{collections::HashMap, error::Error, thread};
+use std::{collections::HashMap, thread};
 
 use aya::{
     Btf, Ebpf,
@@ -15,59 +15,22 @@ use aya::{
 };
 
 use super::{
-    ahead::{Ahead, unload},
+    answer::{in_short, short},
+    names::{COPY, KPROBE, TRAMPOLINE},
+    preload::{Preload, unload},
     skips,
 };
 use crate::host::cgroup;
 
-/// What the name of a program's second copy ends with.
-pub(super) const COPY: &str = "_again";
-
 /// The object on its way into the kernel.
 pub(super) struct Attacher<'scope, 'a> {
-    ahead: Ahead<'scope, 'a>,
+    preload: Preload<'scope, 'a>,
     /// Programs that were asked for, whatever became of them.
     tried: HashMap<String, &'a mut Program>,
     /// Whether this kernel counts how often it skips a program; known once one is loaded.
     counts_skips: Option<bool>,
     /// Second copies of programs that are expected, until that is known.
     copies: Vec<(String, &'static str)>,
-}
-
-/// What the names of the two programs around a function begin with.
-pub(super) const TRAMPOLINE: [&str; 2] = ["fexit", "fentry"];
-pub(super) const KPROBE: [&str; 2] = ["kretprobe", "kprobe"];
-
-/// An error and its causes in one line: the verifier's last words instead of its whole log.
-pub(super) fn in_short(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    if let Some((head, log)) = text.split_once(". Verifier output:") {
-        let last = log
-            .lines()
-            .rev()
-            .map(str::trim)
-            .find(|line| {
-                !line.is_empty()
-                    && !["processed ", "stack depth ", "verification time "]
-                        .iter()
-                        .any(|trailer| line.starts_with(trailer))
-            })
-            .unwrap_or_default();
-        text = if last.is_empty() {
-            head.to_owned()
-        } else {
-            format!("{head}: {last}")
-        };
-    }
-    let mut cause = error.source();
-    while let Some(this) = cause {
-        let more = this.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = this.source();
-    }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 pub(super) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, String>
@@ -80,10 +43,6 @@ where
         .map_err(|error: ProgramError| in_short(&error))
 }
 
-pub(super) fn short<T>(result: Result<T, ProgramError>) -> Result<T, String> {
-    result.map_err(|error| in_short(&error))
-}
-
 /// Hands out the object's programs.
 pub(super) fn with_attacher<T>(
     ebpf: &mut Ebpf,
@@ -92,13 +51,13 @@ pub(super) fn with_attacher<T>(
 ) -> T {
     thread::scope(|scope| {
         let mut attacher = Attacher {
-            ahead: Ahead::new(scope, ebpf, btf),
+            preload: Preload::new(scope, ebpf, btf),
             tried: HashMap::new(),
             counts_skips: None,
             copies: Vec::new(),
         };
         let attached = attach(&mut attacher);
-        attacher.ahead.give_up();
+        attacher.preload.give_up();
         attached
     })
 }
@@ -137,9 +96,9 @@ impl Attacher<'_, '_> {
     pub(super) fn ingress(&mut self) -> Result<Option<String>, String> {
         let tracepoints = ["consume_skb", "kfree_skb"];
         for tracepoint in tracepoints {
-            self.expect_next("raw", tracepoint, tracepoint);
+            self.preload_next("raw", tracepoint, tracepoint);
         }
-        self.expect_next("listener", "ingress", "");
+        self.preload_next("listener", "ingress", "");
         for tracepoint in tracepoints {
             self.raw(tracepoint, tracepoint)?;
         }
@@ -195,7 +154,7 @@ impl Attacher<'_, '_> {
         for function in functions {
             for half in TRAMPOLINE.iter().chain(&KPROBE) {
                 let name = format!("{half}_{function}");
-                self.ahead.give_up_on(&name);
+                self.preload.give_up_on(&name);
                 if let Some(program) = self.tried.get_mut(&name) {
                     unload(program);
                 }
@@ -204,18 +163,19 @@ impl Attacher<'_, '_> {
     }
 
     /// Has a program loaded that will be asked for next if all goes well.
-    pub(super) fn expect_next(&mut self, kind: &str, hook: &str, target: &'static str) {
-        self.ahead.expect(&format!("{kind}_{hook}"), target, true);
+    pub(super) fn preload_next(&mut self, kind: &str, hook: &str, target: &'static str) {
+        self.preload
+            .preload(&format!("{kind}_{hook}"), target, true);
     }
 
     /// Has a program loaded that will probably be asked for later, and its second copy, where that will be.
-    pub(super) fn expect(&mut self, kind: &str, hook: &str, target: &'static str) {
+    pub(super) fn preload(&mut self, kind: &str, hook: &str, target: &'static str) {
         let name = format!("{kind}_{hook}");
-        self.ahead.expect(&name, target, false);
+        self.preload.preload(&name, target, false);
         let copy = name + COPY;
-        if self.ahead.has(&copy) {
+        if self.preload.has(&copy) {
             match self.counts_skips {
-                Some(true) => self.ahead.expect(&copy, target, false),
+                Some(true) => self.preload.preload(&copy, target, false),
                 Some(false) => {}
                 None => self.copies.push((copy, target)),
             }
@@ -226,14 +186,14 @@ impl Attacher<'_, '_> {
     where
         for<'p> &'p mut P: TryFrom<&'p mut Program, Error = ProgramError>,
     {
-        let (program, answer) = self.ahead.take(name, target)?;
+        let (program, answer) = self.preload.take(name, target)?;
         if self.counts_skips.is_none()
             && let Ok(fd) = program.fd()
         {
             self.counts_skips = Some(skips::are_counted(fd));
             for (copy, target) in std::mem::take(&mut self.copies) {
                 if self.counts_skips == Some(true) {
-                    self.ahead.expect(&copy, target, false);
+                    self.preload.preload(&copy, target, false);
                 }
             }
         }
@@ -265,7 +225,7 @@ impl Attacher<'_, '_> {
     ) -> Result<(), String> {
         attach(self, name)?;
         let copy = format!("{name}{COPY}");
-        if !self.ahead.has(&copy) || self.counts_skips != Some(true) {
+        if !self.preload.has(&copy) || self.counts_skips != Some(true) {
             return Ok(());
         }
         let attached = attach(self, &copy);

@@ -10,20 +10,10 @@ use std::{
 
 use aya::{Ebpf, programs::ProgramFd};
 
-use super::programs::COPY;
+use super::names::{COPY, KINDS};
 
 /// Programs that end a measurement, which the next packet ends when they do not: nothing is lost with them.
 const ENDS: [&str; 2] = ["raw_consume_skb", "raw_kfree_skb"];
-
-/// What the names of programs begin with, before the hook's.
-const KINDS: [&str; 6] = [
-    "fentry_",
-    "fexit_",
-    "kprobe_",
-    "kretprobe_",
-    "typed_",
-    "raw_",
-];
 
 /// The programs in the kernel, which stay readable when they are detached.
 pub(super) struct Skips {

@@ -28,7 +28,7 @@ use super::{Failure, write};
 use crate::{
     host::netns::Private,
     loader::{LoadError, Tier, missing_capabilities},
-    report::Format,
+    sink::Format,
 };
 
 #[derive(Args, Clone, Debug)]

@@ -20,7 +20,7 @@ use crate::{
     },
     host::netns::Private,
     loader::Tier,
-    report::Format,
+    sink::Format,
 };
 
 /// `listen_backlog` of the demo's listener: room for five.

@@ -15,7 +15,7 @@ use crate::{
         why::{self, WhyArgs},
     },
     diagnose::UNDETERMINED,
-    report::{
+    sink::{
         Format,
         answer::{Answer, AnswerFormat},
     },

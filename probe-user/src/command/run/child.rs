@@ -16,10 +16,7 @@ use tokio::{
     time::sleep,
 };
 
-use crate::{
-    command::{Failure, watch},
-    report::Ended,
-};
+use crate::{command::Failure, sink::Ended, source::stop::is_ignored};
 
 /// What a shell ends with when a command is not there, and when it cannot be run.
 const NOT_FOUND: u8 = 127;
@@ -66,9 +63,9 @@ struct Running {
 impl Child {
     /// To be called before any signal is caught.
     pub fn new() -> Self {
-        let is_ignored = |number: &i32| watch::is_ignored(SignalKind::from_raw(*number));
+        let ignores = |number: &i32| is_ignored(SignalKind::from_raw(*number));
         Self {
-            ignored: CAUGHT.into_iter().filter(is_ignored).collect(),
+            ignored: CAUGHT.into_iter().filter(ignores).collect(),
             state: RefCell::default(),
             begun: Notify::new(),
             ends: RefCell::default(),

@@ -34,7 +34,7 @@ use crate::{
     host::netns,
     loader::{Tier, reads_every_netns},
     observe::{self, STATS},
-    report::{
+    sink::{
         Clock, Diagnosed, Dropped, Ended, Format, Hurt, Line, ListenerTally, Ran, Reporter, Summary,
     },
 };

@@ -15,7 +15,7 @@ use crate::{
     enrich::Enricher,
     host::diag::ListenerSnapshot,
     observe::{self, Looks},
-    report::{Causes, Line, ListenerStatsRow, ListenerTally, Summary},
+    sink::{Causes, Line, ListenerStatsRow, ListenerTally, Summary},
 };
 
 /// Places that are looked at.
@@ -182,7 +182,7 @@ mod tests {
         analyse::judge::tests::summary,
         decode::{Kind, Stage},
         loader::Tier,
-        report::Sampled,
+        sink::Sampled,
     };
 
     fn place(port: u16) -> Place {

@@ -11,14 +11,14 @@ use probe_common::{Record, family, flag, hook, state, tcp_flag};
 use rustix::fs::fstat;
 use zerocopy::{FromZeros, IntoBytes};
 
-use super::{lines::Lines, live::Parts, sinks::Sinks};
 use crate::{
     decode::decode,
     enrich::{Enricher, Observation},
     filter::Filter,
     host::{diag::ListenerSnapshot, netns},
     loader::Tier,
-    report::{Clock, Format, Output, Reporter},
+    sink::{Clock, Format, Output, Reporter, Sinks},
+    source::{hooks::Parts, lines::Lines},
 };
 
 /// Of a batch: what comes in while the ring's reader rests, at ten thousand a second.

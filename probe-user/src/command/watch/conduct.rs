@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin};
 
 use tokio::signal::unix::SignalKind;
 
-use crate::report::{Line, Start};
+use crate::sink::{Line, Start};
 
 /// Everything but the arguments.
 pub struct Conduct<'a> {

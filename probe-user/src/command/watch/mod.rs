@@ -4,16 +4,7 @@
 #[doc(hidden)]
 pub mod benchmark;
 mod conduct;
-mod counters;
 mod detail;
-mod due;
-mod lines;
-mod live;
-pub mod recording;
-mod rest;
-mod sample;
-mod sinks;
-mod stop;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -25,13 +16,7 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-pub use self::{conduct::Conduct, detail::Detail, recording::RecordArgs, stop::is_ignored};
-use self::{
-    live::{Live, Parts},
-    rest::Round,
-    sinks::Sinks,
-    stop::Stop,
-};
+pub use self::{conduct::Conduct, detail::Detail};
 use super::{Failure, boot_id, host_name, kernel_release, status};
 use crate::{
     cause::Reasons,
@@ -42,8 +27,17 @@ use crate::{
         netns::{self, Registry},
     },
     loader::{Probe, Request, Tier},
-    report::{Clock, Format, Line, Output, OutputError, Reporter, SelfTest, Start, Summary},
     selftest,
+    sink::{
+        Clock, Format, Line, Output, OutputError, RecordArgs, Reporter, SelfTest, Sinks, Start,
+        Summary,
+    },
+    source::{
+        coalesce::Round,
+        counters,
+        hooks::{HookPipeline, Parts},
+        stop::Stop,
+    },
 };
 
 /// How long the last lines may take to be written.
@@ -284,7 +278,7 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
         .block_on(async {
             stop.end = args.duration.map(|time| tokio::time::Instant::now() + time);
             match probe {
-                Some(probe) => watch_live(parts, probe, &start, stop, conduct.ready).await,
+                Some(probe) => watch_hooks(parts, probe, &start, stop, conduct.ready).await,
                 None => counters::watch(parts, &start, stop, conduct.ready).await,
             }
         })
@@ -295,7 +289,7 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
     let recorded = match sinks.recording {
         Some(mut recording) => {
             recording.take(now, &Line::Summary(&summary));
-            recording.finish(now)
+            recording.finish(now).map_err(Failure::failed)
         }
         None => Ok(()),
     };
@@ -336,35 +330,35 @@ fn finish(
     }
 }
 
-async fn watch_live<'a>(
+async fn watch_hooks<'a>(
     parts: Parts<'a>,
     mut probe: Probe,
     start: &Start,
     mut stop: Stop<'_>,
     ready: impl FnOnce(&Start),
 ) -> std::io::Result<(Summary, Sinks<'a>)> {
-    let mut live = Live::begin(parts, &mut probe);
-    live.tell(&Line::Start(start));
+    let mut pipeline = HookPipeline::begin(parts, &mut probe);
+    pipeline.tell(&Line::Start(start));
     if stop.came_early() {
-        return Ok(live.end(&mut probe));
+        return Ok(pipeline.end(&mut probe));
     }
     ready(start);
     // SAFETY: the descriptor is the ring's, which lives in the probe and so as long as the AsyncFd.
     let mut ring = unsafe { AsyncFd::register_with_interest(probe, Interest::READABLE)? };
     let mut second = interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut stats = live.stats_ticks();
+    let mut stats = pipeline.stats_ticks();
     let mut round = Round::default();
-    while !live.is_broken() {
+    while !pipeline.is_broken() {
         tokio::select! {
             biased;
             () = stop.wait() => break,
-            _ = second.tick() => live.tick(ring.get_mut()),
-            () = until(live.due()) => live.record(),
-            () = next_of(&mut stats) => live.tell_stats(ring.get_ref()),
+            _ = second.tick() => pipeline.tick(ring.get_mut()),
+            () = until(pipeline.due()) => pipeline.record(),
+            () = next_of(&mut stats) => pipeline.tell_stats(ring.get_ref()),
             ready = ring.readable_mut() => {
                 let mut ready = ready?;
-                let drained = live.drain(ready.get_inner_mut());
+                let drained = pipeline.drain(ready.get_inner_mut());
                 round.add(drained.records);
                 if drained.is_empty {
                     ready.clear_ready();
@@ -377,7 +371,7 @@ async fn watch_live<'a>(
         }
     }
     let mut probe = ring.into_inner();
-    Ok(live.end(&mut probe))
+    Ok(pipeline.end(&mut probe))
 }
 
 /// Waits until then, for ever where there is no such moment.

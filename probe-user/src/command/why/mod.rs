@@ -23,7 +23,7 @@ use crate::{
     filter::ClientFilter,
     loader::Tier,
     observe::{self, STATS},
-    report::answer::{Answer, AnswerFormat, OfClient},
+    sink::answer::{Answer, AnswerFormat, OfClient},
 };
 
 #[derive(Args, Clone, Debug)]

@@ -7,7 +7,7 @@ use crate::{
     filter::ListenerFilter,
     host::{conntrack, diag::ListenerSnapshot, kernel_log, netns},
     observe::sysctls,
-    report::answer::{Listening, Now},
+    sink::answer::{Listening, Now},
 };
 
 /// Lines of the kernel's log that are shown.

@@ -11,7 +11,7 @@ use std::{
 use super::Target;
 use crate::{
     host::netns::{self, Registry},
-    report::answer::{Now, Tried},
+    sink::answer::{Now, Tried},
 };
 
 /// Long enough for the second try of a SYN that was dropped.

@@ -14,8 +14,8 @@ use rustix::io::Errno;
 
 use super::error::{KnownNames, NetnsError};
 use super::{inum_of_fd, inum_of_pid, scan};
+use crate::host::holder::comm_text;
 use crate::host::open_files::OpenFiles;
-use crate::host::owner::comm_text;
 use crate::host::pace::Pace;
 use crate::host::procfs::read_small;
 

@@ -4,7 +4,7 @@
 //! Whoever records appends lines to a buffer; once it holds [`FRAME_BYTES`], or [`FRAME_AGE`] after
 //! its first line, the buffer goes to a thread that makes one zstd frame of it and writes it with
 //! one write(2). So who records waits for no disk, and a SIGKILL loses a second at most.
-//! The format is that of [`crate::source::replay::format`].
+//! The format is that of [`crate::model::format`].
 
 mod error;
 mod keep;
@@ -26,7 +26,7 @@ pub use error::RecordError;
 pub use place::Target;
 pub use size::{Age, Size};
 
-use crate::source::replay::format::{FRAME_BYTES, MAX_LINE_BYTES};
+use crate::model::format::{FRAME_BYTES, MAX_LINE_BYTES};
 use keep::Limits;
 use place::Place;
 use queue::{Batch, Shared};

@@ -13,8 +13,8 @@ use std::{
 use super::error::RecordError;
 use crate::{
     host::clock::mono_ns,
-    report::Clock,
-    source::replay::format::{PartName, name_beside, name_in_folder},
+    model::format::{PartName, name_beside, name_in_folder},
+    sink::Clock,
 };
 
 /// Where the command line wants the recording.
@@ -106,7 +106,7 @@ impl Place {
         let name = PartName::of(name);
         name.series == host.as_bytes()
             && name.time.is_some()
-            && name.end == crate::source::replay::format::END.as_bytes()
+            && name.end == crate::model::format::END.as_bytes()
     }
 }
 

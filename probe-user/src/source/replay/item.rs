@@ -8,7 +8,7 @@ use super::event;
 use crate::{
     analyse::{correlate::Story, reconcile::Residual},
     enrich::Observation,
-    report::{Clock, Line, ListenerStatsRow, Loss, Sampled, Start, Summary, Tick},
+    sink::{Clock, Line, ListenerStatsRow, Loss, Sampled, Start, Summary, Tick},
 };
 
 /// An item that was recorded.

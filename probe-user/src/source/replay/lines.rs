@@ -15,7 +15,7 @@ use std::{
     rc::Rc,
 };
 
-use super::format::{END, FRAME_MAGIC, MAX_LINE_BYTES, name_beside};
+use crate::model::format::{END, FRAME_MAGIC, MAX_LINE_BYTES, name_beside};
 
 /// The first three bytes of a zstd frame that says nothing (RFC 8878, 3.1.2), behind any of 16.
 const SKIPPABLE: [u8; 3] = [0x2a, 0x4d, 0x18];

@@ -2,7 +2,6 @@
 //! something. It does not know who reads the items.
 
 mod event;
-pub mod format;
 mod item;
 mod lines;
 mod source;

@@ -11,7 +11,7 @@ use super::{
     Recorded, What, item,
     lines::{Lines, Piece},
 };
-use crate::report::{Clock, Utc};
+use crate::sink::{Clock, Utc};
 
 /// What comes out.
 #[derive(Debug)]

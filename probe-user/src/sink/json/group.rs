@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::report::Group;
+use crate::sink::Group;
 
 #[derive(Serialize)]
 pub struct GroupView {

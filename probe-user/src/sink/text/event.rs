@@ -10,7 +10,7 @@ use crate::{
     cause::Cause,
     decode::{Event, Kind, Stage},
     enrich::{Observation, Snapshot},
-    report::{
+    sink::{
         Reporter,
         append::{address, column, number},
         stats,

@@ -46,7 +46,7 @@ impl Done {
 
 /// When it was last done, and what the hooks had seen then.
 #[derive(Debug)]
-pub struct Due {
+pub struct Schedule {
     look: Done,
     comparison: Done,
     sums: Sums,
@@ -54,7 +54,7 @@ pub struct Due {
     looks: u64,
 }
 
-impl Due {
+impl Schedule {
     /// Both at once.
     pub fn now() -> Self {
         let done = || Done {
@@ -107,13 +107,13 @@ impl Due {
 mod tests {
     use super::*;
 
-    fn after_ten_ms() -> (Due, Instant) {
+    fn after_ten_ms() -> (Schedule, Instant) {
         let at = Instant::now();
         let done = || Done {
             at,
             took: [Duration::from_millis(10); 2],
         };
-        let due = Due {
+        let due = Schedule {
             look: done(),
             comparison: done(),
             sums: [(1, [7; counter::SLOTS])].into(),

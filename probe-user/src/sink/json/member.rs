@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use crate::report::append;
+use crate::sink::append;
 
 /// What stands in place of what is not known.
 const NULL: &str = "null";

@@ -11,7 +11,7 @@ use crate::{
     decode::{Event, Kind, ListenerAt},
     enrich::{Observation, Refusal},
     model::rest::Rest,
-    report::Reporter,
+    sink::Reporter,
 };
 
 pub fn write(reporter: &Reporter, seen: &Observation, to: &mut String) {

@@ -3,7 +3,7 @@
 use super::Clean;
 use crate::{
     host::{cgroup::Cgroup, netns::NetnsName, owner::Owner},
-    report::append::{column, number},
+    sink::append::{column, number},
 };
 
 /// The first process that holds a socket and how many others do, then its container or unit where there is one.

@@ -10,13 +10,13 @@ use std::{
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{live::Parts, sample::readings, sinks::Sinks, stop::Stop};
+use super::{hooks::Parts, sample::readings, stop::Stop};
 use crate::{
     analyse::reconcile::{LostInUserSpace, Reading, Reconciler, Sample},
     decode::{Kind, Stage},
     host::{clock::mono_ns, diag::ListenerSnapshot},
     loader::{Tier, Totals},
-    report::{Candidate, Line, Loss, Start, Summary, Tick},
+    sink::{Candidate, Line, Loss, Sinks, Start, Summary, Tick},
 };
 
 const PERIOD: Duration = Duration::from_millis(200);
@@ -152,7 +152,7 @@ impl<'a> Poller<'a> {
     }
 }
 
-pub(super) async fn watch<'a>(
+pub async fn watch<'a>(
     parts: Parts<'a>,
     start: &Start,
     mut stop: Stop<'_>,

@@ -2,11 +2,8 @@
 
 use std::time::Instant;
 
-use super::recording::Recording;
-use crate::{
-    host::clock::mono_ns,
-    report::{Line, Output, Reporter},
-};
+use super::{Line, Output, Reporter, recording::Recording};
+use crate::host::clock::mono_ns;
 
 /// The sinks of one watch.
 pub struct Sinks<'a> {

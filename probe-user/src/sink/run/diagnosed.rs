@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{
     analyse::incident::{Incident, Place, Told},
     diagnose::Diagnosis,
-    report::{
+    sink::{
         Clock,
         incident::{IncidentView, write_worst},
         verdict::{VerdictView, write_verdict},

@@ -10,7 +10,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use probe_common::{CountKey, CountValue, Health};
 
-use super::{due::Due, lines::Lines, sample, sinks::Sinks};
+use super::{lines::Lines, sample, schedule::Schedule};
 use crate::{
     analyse::{
         episodes, group,
@@ -25,7 +25,7 @@ use crate::{
     filter::Filter,
     host::clock::mono_ns,
     loader::{Probe, Totals},
-    report::{Line, Sampled, Summary},
+    sink::{Line, Sampled, Sinks, Summary},
 };
 
 /// Records taken out of the ring before signals and ticks get their turn.
@@ -35,7 +35,7 @@ const DRAIN_AT_MOST: usize = 1024;
 const DRAINS_AT_MOST: usize = 64;
 
 /// The state of one watch.
-pub struct Live<'a> {
+pub struct HookPipeline<'a> {
     lines: Lines<'a>,
     enricher: Enricher,
     reconciler: Reconciler,
@@ -47,7 +47,7 @@ pub struct Live<'a> {
     warn_percent: Option<u8>,
     /// Of one batch; empty between two.
     seen: Vec<Observation>,
-    due: Due,
+    schedule: Schedule,
 }
 
 /// What was taken out of the ring at once.
@@ -71,7 +71,7 @@ pub struct Parts<'a> {
     pub enricher: Enricher,
 }
 
-impl<'a> Live<'a> {
+impl<'a> HookPipeline<'a> {
     /// Takes the first sample: from here on everything is accounted for.
     pub fn begin(mut parts: Parts<'a>, probe: &mut Probe) -> Self {
         // Records of before (the self-test's too) belong to the base.
@@ -109,7 +109,7 @@ impl<'a> Live<'a> {
             reconciler,
             began: Instant::now(),
             seen: Vec::new(),
-            due: Due::now(),
+            schedule: Schedule::now(),
         }
     }
 
@@ -283,14 +283,14 @@ impl<'a> Live<'a> {
     fn reconcile(&mut self, probe: &Probe) {
         let began = Instant::now();
         let sums = probe.counts().sums();
-        if self.due.look(began, &self.enricher.registry, &sums) {
+        if self.schedule.look(began, &self.enricher.registry, &sums) {
             self.enricher.registry.refresh();
-            self.due.looked(began);
+            self.schedule.looked(began);
         }
         let began = Instant::now();
         let is_unsettled = self.reconciler.is_unsettled();
         if !self
-            .due
+            .schedule
             .comparison(began, &self.enricher.registry, &sums, is_unsettled)
         {
             return;
@@ -310,7 +310,8 @@ impl<'a> Live<'a> {
                 self.tell(&Line::Residual(&residual));
             }
         }
-        self.due.compared(began, &self.enricher.registry, after);
+        self.schedule
+            .compared(began, &self.enricher.registry, after);
     }
 
     /// The last sample, the rest of the ring, and the summary.

@@ -12,12 +12,11 @@ use std::{
 use clap::Args;
 use serde::Serialize;
 
-use crate::{
-    command::Failure,
-    host::clock::mono_ns,
-    report::{Clock, Line, Reporter, Start},
-    sink::record::{Age, Options, PartInfo, Recorder, Size, Status, Target},
+use super::{
+    Clock, Line, Reporter, Start,
+    record::{Age, Options, PartInfo, RecordError, Recorder, Size, Target},
 };
+use crate::host::clock::mono_ns;
 
 /// How long the last lines may take to reach the disk.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -84,13 +83,13 @@ struct Part<'a> {
 
 impl RecordArgs {
     /// Makes the first part, where a recording is wanted.
-    pub fn begin(&self, start: &Start) -> Result<Option<Recording>, Failure> {
+    pub fn begin(&self, start: &Start) -> Result<Option<Recording>, RecordError> {
         let Some(path) = &self.path else {
             let kept = &self.kept;
             let is_idle = kept.rotate.is_some() || kept.keep.is_some() || kept.keep_for.is_some();
             return match is_idle {
-                true => Err(Failure::usage(
-                    "--rotate, --keep and --keep-for are of a recording; add --record FILE or --record DIR/",
+                true => Err(RecordError::Usage(
+                    "--rotate, --keep and --keep-for are of a recording; add --record FILE or --record DIR/".into(),
                 )),
                 false => Ok(None),
             };
@@ -105,12 +104,11 @@ impl RecordArgs {
         let head = Box::new(move |part: &PartInfo<'_>| {
             head(&of, Clock::of(clock.load(Ordering::Relaxed)), part)
         });
-        let recorder = Recorder::create(&Target::of(path), &options, head).map_err(|error| {
-            match error.is_usage() {
-                true => Failure::usage(error),
-                false => Failure::failed(error),
-            }
-        })?;
+        let recorder = Recorder::create(&Target::of(path), &options, head)?;
+        eprintln!(
+            "whydrop: recording into {}",
+            recorder.status().path.display()
+        );
         Ok(Some(Recording {
             reporter: Reporter::whole(start),
             recorder,
@@ -148,11 +146,6 @@ fn head(start: &Start, clock: Clock, part: &PartInfo<'_>) -> String {
 }
 
 impl Recording {
-    /// Where it is, or goes on.
-    pub fn status(&self) -> Status {
-        self.recorder.status()
-    }
-
     pub fn take(&mut self, mono_ns: u64, line: &Line<'_>) {
         // The first line of each part says it.
         if matches!(line, Line::Start(_)) {
@@ -198,17 +191,17 @@ impl Recording {
     }
 
     /// Closes it; a recording that is not whole is a failure.
-    pub fn finish(mut self, mono_ns: u64) -> Result<(), Failure> {
+    pub fn finish(mut self, mono_ns: u64) -> Result<(), String> {
         self.take(mono_ns, &Line::Ended);
         let status = self.recorder.finish(PATIENCE);
         match (status.lost_lines, status.failing) {
             (0, None) => Ok(()),
-            (lost, why) => Err(Failure::failed(format!(
+            (lost, why) => Err(format!(
                 "{lost} lines could not be recorded{}{}; the recording in {} lacks them",
                 if why.is_some() { ": " } else { "" },
                 why.unwrap_or_default(),
                 status.path.display()
-            ))),
+            )),
         }
     }
 }

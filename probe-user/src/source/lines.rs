@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use foldhash::HashMap;
 use probe_common::flag;
 
-use super::{live::Parts, sinks::Sinks};
+use super::hooks::Parts;
 use crate::{
     analyse::{
         correlate::Story,
@@ -18,7 +18,7 @@ use crate::{
     decode::{Event, Kind},
     enrich::{Enricher, Observation},
     filter::Filter,
-    report::{Causes, Line, ListenerTally, Loss},
+    sink::{Causes, Line, ListenerTally, Loss, Sinks},
 };
 
 /// A batch of lines is handed to the output when it is this long.

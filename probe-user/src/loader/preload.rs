@@ -16,7 +16,7 @@ use std::{
 
 use aya::{Btf, Ebpf, programs::Program};
 
-use super::programs::short;
+use super::answer::short;
 
 /// However many processors a host has, a start takes no more of them.
 const THREADS_AT_MOST: usize = 4;
@@ -98,11 +98,11 @@ impl<'a> Work<'a> {
 enum Slot<'a> {
     Untouched(&'a mut Program),
     /// Waits for a thread, or is with one.
-    Ahead(Receiver<Answer<'a>>),
+    UnderWay(Receiver<Answer<'a>>),
 }
 
 /// The object's programs that nobody asked for yet.
-pub(super) struct Ahead<'scope, 'a: 'scope> {
+pub(super) struct Preload<'scope, 'a: 'scope> {
     scope: &'scope Scope<'scope, 'a>,
     work: Arc<Work<'a>>,
     slots: HashMap<&'a str, Slot<'a>>,
@@ -110,7 +110,7 @@ pub(super) struct Ahead<'scope, 'a: 'scope> {
     helpers_at_most: usize,
 }
 
-impl<'scope, 'a> Ahead<'scope, 'a> {
+impl<'scope, 'a> Preload<'scope, 'a> {
     pub(super) fn new(
         scope: &'scope Scope<'scope, 'a>,
         ebpf: &'a mut Ebpf,
@@ -131,7 +131,7 @@ impl<'scope, 'a> Ahead<'scope, 'a> {
 
     /// Has a program loaded that is expected to be needed: next, or when there is time. Without a processor to spare that
     /// waits until it is needed.
-    pub(super) fn expect(&mut self, name: &str, target: &'static str, is_next: bool) {
+    pub(super) fn preload(&mut self, name: &str, target: &'static str, is_next: bool) {
         if self.helpers_at_most == 0 {
             return;
         }
@@ -149,9 +149,9 @@ impl<'scope, 'a> Ahead<'scope, 'a> {
                     to,
                 });
                 self.help();
-                Slot::Ahead(answer)
+                Slot::UnderWay(answer)
             }
-            ahead @ Slot::Ahead(_) => ahead,
+            under_way @ Slot::UnderWay(_) => under_way,
         };
         self.slots.insert(name, slot);
     }
@@ -183,7 +183,7 @@ impl<'scope, 'a> Ahead<'scope, 'a> {
                 let answer = self.work.load(program, target);
                 Ok((program, answer))
             }
-            Slot::Ahead(answer) => self.wait(name, &answer),
+            Slot::UnderWay(answer) => self.wait(name, &answer),
         }
     }
 
@@ -210,7 +210,7 @@ impl<'scope, 'a> Ahead<'scope, 'a> {
     pub(super) fn give_up(&mut self) {
         drop(mem::take(&mut *self.work.tasks()));
         for slot in self.slots.drain() {
-            if let (_, Slot::Ahead(answer)) = slot
+            if let (_, Slot::UnderWay(answer)) = slot
                 && let Ok((program, _)) = answer.recv()
             {
                 unload(program);
