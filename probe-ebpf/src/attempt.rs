@@ -3,7 +3,7 @@
 //! look into an empty map for each connection, and that only where it is asked for.
 
 use aya_ebpf::{btf_maps::LruHashMap, helpers::bpf_ktime_get_ns, macros::btf_map};
-use probe_common::{REFUSED_AT_MOST, SAME_ATTEMPT, counter, hook, state};
+use probe_common::{REFUSED_AT_MOST, SAME_ATTEMPT, counter, hook};
 
 use crate::{
     config::*,
@@ -104,11 +104,11 @@ pub fn connected(listener: &Listener, child: Ptr) -> Option<()> {
     if isn.wrapping_sub(began) >= SAME_ATTEMPT && TCP_COPIED_SEQ.load() != probe_common::ABSENT {
         return None;
     }
-    // A listener that has gone meanwhile may be another's memory.
-    let sock = listener.sock as Ptr;
-    let is_there = kernel::state_of(sock) == state::LISTEN
-        && kernel::inum_of(kernel::net_of(sock)) == listener.netns;
-    let sock = if is_there { sock } else { core::ptr::null() };
+    let sock = if listener.is_there() {
+        listener.sock as Ptr
+    } else {
+        core::ptr::null()
+    };
     emit::of_listener(&OfListener {
         hook: hook::CONNECTED,
         flags: 0,

@@ -17,11 +17,17 @@ use crate::{
     stats::{self, Listener, Queues, Seen},
 };
 
+/// Where the address of a packet was: it is decided about, and will be freed without a tracepoint.
+const DECIDED: u64 = 1;
+
 /// The packet that is inside a listener on this CPU.
 #[repr(C)]
 pub struct Frame {
     /// Address of the skb (or request) that opened the frame; 0 when closed.
     key: u64,
+    /// At the hook that sees a packet on its whole way: what tells it from the
+    /// next one at its address, as [`kernel::mark_of`].
+    mark: u64,
     /// Raised at each opening.
     generation: u64,
     /// What makes this CPU's address of a per-CPU pointer; 0 until it is known.
@@ -65,6 +71,21 @@ impl Frame {
             cookie: self.cookie,
             netns: self.netns,
         }
+    }
+
+    /// Whether another packet has the address of the one that came, whose free was not
+    /// seen: some are freed without a tracepoint (5.10: net/ipv4/tcp_input.c:tcp_drop).
+    #[inline(always)]
+    fn is_of_another(&self) -> bool {
+        self.hook == hook::INGRESS && kernel::mark_of(self.skb as Ptr) != self.mark
+    }
+
+    /// The namespace may have gone since; its memory may be another's now.
+    #[inline(always)]
+    fn has_namespace(&self) -> bool {
+        let net = self.net as Ptr;
+        let statistics: u64 = kernel::read(net, NET_STATISTICS.load());
+        statistics == self.statistics && kernel::inum_of(net) == self.netns
     }
 
     /// Whether the listener has made a connection of the packet that
@@ -116,6 +137,8 @@ pub struct Enter {
     pub request: Ptr,
     pub cookie: u64,
     pub netns: Netns,
+    /// Of [`hook::INGRESS`], as [`kernel::mark_of`].
+    pub mark: u64,
 }
 
 /// The frame, and its generation before anything of it is looked at.
@@ -175,6 +198,7 @@ pub fn open(enter: Enter) -> Option<()> {
             at => opens.wrapping_add(frame.cpu_offset).wrapping_add(at.into()),
         };
         frame.opens = kernel::read(frame.opens_at as Ptr, 0);
+        frame.mark = enter.mark;
     }
     frame.hook = enter.hook;
     frame.before.take(frame.mib as Ptr);
@@ -258,6 +282,11 @@ pub fn child_established(child: Ptr) -> Option<()> {
         frame.has_child = 1;
         frame.left(generation);
         frame.queued(child as u64);
+        // The listener has decided. What moves from now on is found late, whatever
+        // has the packet's address by then.
+        if frame.generation() == generation {
+            frame.key = DECIDED;
+        }
     }
     Some(())
 }
@@ -290,29 +319,26 @@ impl Closed {
 
 #[inline(always)]
 fn close_frame(frame: &mut Frame, generation: u64, closed: Closed) {
-    let late = closed.late;
     frame.key = 0;
-    if late {
-        // The namespace may have gone since; its memory may be another's now.
-        let net = frame.net as Ptr;
-        let statistics: u64 = kernel::read(net, NET_STATISTICS.load());
-        if statistics != frame.statistics || kernel::inum_of(net) != frame.netns {
-            return;
-        }
+    if closed.late && !frame.has_namespace() {
+        return;
     }
     // Packets are also freed in process context. If a packet came to a listener
     // between the look at the key and here, it has closed the frame that was
     // meant and counted it, and what was read since is its own.
-    let is_own = if frame.before.has_moved(frame.mib as Ptr, &mut frame.after) {
-        something_moved(frame, generation, late)
+    let told = if frame.before.has_moved(frame.mib as Ptr, &mut frame.after) {
+        something_moved(frame, generation, closed.late)
+    } else if frame.generation() != generation {
+        Told::Nothing
+    } else if closed.late {
+        Told::Late
     } else {
-        frame.generation() == generation
+        Told::InTime
     };
-    if !is_own {
-        return;
-    }
-    if !late {
-        frame.left(generation);
+    match told {
+        Told::InTime => frame.left(generation),
+        Told::Late => {}
+        Told::Nothing => return,
     }
     let child = core::mem::replace(&mut frame.child, 0);
     if child != 0 || closed.ingress && frame.has_unseen_child() {
@@ -320,10 +346,21 @@ fn close_frame(frame: &mut Frame, generation: u64, closed: Closed) {
     }
 }
 
-/// Tells what the listener decided, if it did; `false` when another packet came
-/// in between. A function of its own, away from what every packet runs through.
+/// What a frame that is closed was good for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+enum Told {
+    /// Another packet came in between, or the namespace has gone.
+    Nothing,
+    /// Whatever has moved: client and listener may be others by now.
+    Late,
+    InTime,
+}
+
+/// Tells what the listener decided, if it did. A function of its own, away from
+/// what every packet runs through.
 #[inline(never)]
-fn something_moved(frame: &mut Frame, generation: u64, late: bool) -> bool {
+fn something_moved(frame: &mut Frame, generation: u64, late: bool) -> Told {
     if HAVE_CAST.load() == 1 {
         // Elsewhere it was read to find that something moved.
         frame.after.take(frame.mib as Ptr);
@@ -340,9 +377,11 @@ fn something_moved(frame: &mut Frame, generation: u64, late: bool) -> bool {
         }
         slot += 1;
     }
-    if frame.generation() != generation {
-        return false;
+    let is_anothers = !late && frame.is_of_another();
+    if frame.generation() != generation || is_anothers && !frame.has_namespace() {
+        return Told::Nothing;
     }
+    let late = late || is_anothers;
     if any > u64::from(u8::MAX) {
         note(Noted::Unreadable);
     } else if decisive != 0 {
@@ -351,5 +390,5 @@ fn something_moved(frame: &mut Frame, generation: u64, late: bool) -> bool {
         }
         emit::decision(frame, if late { flag::LATE } else { 0 });
     }
-    true
+    if late { Told::Late } else { Told::InTime }
 }

@@ -162,6 +162,17 @@ pub fn headers_of(skb: Ptr) -> Option<Headers> {
     })
 }
 
+/// Where [`mark_of`] is in the network header.
+pub const MARK_AT: usize = 4;
+
+/// Eight bytes by which a packet is told from another one: of IPv4 its number, protocol and checksum,
+/// of IPv6 its length, next header and the beginning of where it comes from.
+#[inline(always)]
+pub fn mark_of(skb: Ptr) -> u64 {
+    let network = u32::from(read::<u16>(skb, SKB_NETWORK_HEADER.load()));
+    read(read_ptr(skb, SKB_HEAD.load()), network + MARK_AT as u32)
+}
+
 impl Headers {
     /// Of no packet.
     pub const NONE: Self = Self {

@@ -49,6 +49,21 @@ struct Waiting {
     listener: u64,
 }
 
+impl Waiting {
+    #[inline(always)]
+    const fn listener(&self) -> Listener {
+        Listener {
+            sock: self.listener,
+            cookie: if self.key.listener == self.listener {
+                0
+            } else {
+                self.key.listener
+            },
+            netns: self.key.netns,
+        }
+    }
+}
+
 /// By the child's address.
 #[btf_map]
 static WAITING: HashMap<u64, Waiting, 65536> = HashMap::new();
@@ -75,6 +90,15 @@ impl Listener {
             netns: self.netns,
             reserved: 0,
         }
+    }
+
+    /// Whether it still listens: when its packet has gone, its address may be another listener's.
+    #[inline(always)]
+    pub fn is_there(&self) -> bool {
+        let sock = self.sock as Ptr;
+        kernel::state_of(sock) == state::LISTEN
+            && kernel::inum_of(kernel::net_of(sock)) == self.netns
+            && (self.cookie == 0 || kernel::cookie_of(sock) == self.cookie)
     }
 }
 
@@ -257,15 +281,18 @@ pub fn accepted(child: u64, copy: Copy) -> Option<()> {
     }
     let waiting = waiting?;
     // SAFETY: a map value; nobody writes to it before this child's address is another's.
-    let (key, since_ns, listener) =
-        unsafe { ((*waiting).key, (*waiting).since_ns, (*waiting).listener) };
+    let waiting = unsafe { *waiting };
+    let (key, since_ns) = (waiting.key, waiting.since_ns);
     // An early one is for `queued` to end; and of two copies of a program one takes it.
     if since_ns == 0 || WAITING.remove(&child).is_err() {
         return None;
     }
     // SAFETY: the helper has no preconditions.
     let time = unsafe { bpf_ktime_get_ns() }.saturating_sub(since_ns);
-    warn::look(&key, listener as Ptr);
+    // One that was moved here from a listener that closed is no sign of that one's queue.
+    if WARN_PERCENT.load() != 0 && waiting.listener().is_there() {
+        warn::look(&key, waiting.listener as Ptr);
+    }
     waited(&key, time)
 }
 
@@ -304,8 +331,8 @@ fn waited(key: &StatKey, time: u64) -> Option<()> {
 pub fn closed(child: u64) -> Option<()> {
     let waiting = WAITING.get_ptr(&child)?;
     // SAFETY: as in `accepted`.
-    let listener = unsafe { (*waiting).listener } as Ptr;
-    if kernel::state_of(listener) != state::LISTEN {
+    let listener = unsafe { (*waiting).listener() };
+    if !listener.is_there() {
         let _ = WAITING.remove(&child);
     }
     Some(())

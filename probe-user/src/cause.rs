@@ -128,6 +128,17 @@ fn of_listen_drop(stage: Option<Stage>, evidence: &Evidence) -> Cause {
             Cause::among("no-route", &["security-module", "no-memory", "not-unicast"])
         }
         Some(Stage::Icmp) => Cause::certain("icmp-error"),
+        // Neither its packet nor its listener is known, and what no hook covers is found so.
+        _ if evidence.has(flag::LATE) => Cause::among(
+            "icmp-error",
+            &[
+                "no-route",
+                "security-module",
+                "no-memory",
+                "not-unicast",
+                "max-syn-backlog",
+            ],
+        ),
         _ => Cause::among("no-memory", &["no-route"]),
     }
 }
@@ -260,6 +271,8 @@ mod tests {
         );
         let late = evidence(flag::LATE, &[]);
         check(Kind::CookieSent, Stage::Syn, late, "syn-queue-full", 1);
+        let cause = of(Kind::ListenDrop, None, &late, &Reasons::default()).expect("a cause");
+        assert_eq!((&*cause.id, cause.or.len()), ("icmp-error", 5));
     }
 
     fn reset(flags: u16, sock_state: u8, reason: u32) -> Option<(String, usize)> {

@@ -58,7 +58,26 @@ fn enter(ctx: &SkBuffContext) {
         request: core::ptr::null(),
         cookie,
         netns,
+        mark: mark(ctx),
     });
+}
+
+/// As [`kernel::mark_of`], from the packet itself, which begins with its network header here
+/// (kernel/bpf/cgroup.c:__cgroup_bpf_run_filter_skb, 5.10 to 7.2).
+#[inline(always)]
+fn mark(ctx: &SkBuffContext) -> u64 {
+    // SAFETY: fields of the program's context.
+    let (data, end) = unsafe {
+        (
+            (*ctx.skb.skb).data as usize,
+            (*ctx.skb.skb).data_end as usize,
+        )
+    };
+    if data + kernel::MARK_AT + size_of::<u64>() > end {
+        return 0;
+    }
+    // SAFETY: it is within the packet, as the verifier sees.
+    unsafe { kernel::load(data as Ptr, kernel::MARK_AT as u32) }
 }
 
 #[raw_tracepoint]

@@ -56,6 +56,7 @@ fn enter(which: u8, sock: Ptr, skb: Ptr, cookie: u64, netns: Netns) {
         request: NULL,
         cookie,
         netns,
+        mark: 0,
     });
 }
 
@@ -72,6 +73,7 @@ fn enter_req_err(request: Ptr) {
         request,
         cookie: kernel::cookie_of(listener),
         netns: Netns::of(listener),
+        mark: 0,
     });
 }
 

@@ -18,7 +18,7 @@ const SYNACK_RETRIES: &str = "net/ipv4/tcp_synack_retries";
 /// "Unreachable" codes by which the kernel gives a request up: of ICMP, host
 /// unreachable, of ICMPv6, administratively prohibited
 /// (net/ipv4/tcp_ipv4.c:tcp_v4_err, net/ipv6/icmp.c:icmpv6_err_convert).
-const FATAL: u8 = 1;
+pub const FATAL: u8 = 1;
 /// Those that it ignores: of ICMP, port unreachable, of ICMPv6, address
 /// unreachable.
 const HARMLESS: u8 = 3;

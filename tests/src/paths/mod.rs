@@ -24,7 +24,7 @@ pub use ack::{
     abort_on_overflow, ack_overflow, cookie_ack_overflow, data_on_overflow, late_accept,
 };
 pub use expected::{Closed, Elsewhere, Expected, ExpectedEvent};
-pub use expiry::{ack_after_expiry, harmless_icmp, request_expires, unreachable_client};
+pub use expiry::{FATAL, ack_after_expiry, harmless_icmp, request_expires, unreachable_client};
 pub use fast_open::fast_open_full;
 pub use filtered::{
     filtered_ack, filtered_syn, firewalled_syn, md5_missing, md5_unexpected, md5_wrong,

@@ -5,10 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result, ensure};
 use whydrop_tests::family::Family;
-use whydrop_tests::heard::blind;
+use whydrop_tests::heard::{Stopped, blind};
 use whydrop_tests::listener::Listener;
 use whydrop_tests::paths;
 use whydrop_tests::peer::Peer;
+use whydrop_tests::processor::Processor;
+use whydrop_tests::segment::RST;
 use whydrop_tests::truth::{Truth, row};
 use whydrop_tests::whydrop::Whydrop;
 use whydrop_tests::wire::Wire;
@@ -76,6 +78,95 @@ fn icmp_error_about_a_request() -> Result<()> {
         (row.kernel, row.seen as i64 + row.unattributed) == (drops, drops as i64),
         "{row:?}"
     );
+    Ok(())
+}
+
+/// An ICMP error whose packet gets the address of one that has just made a
+/// connection at another listener is none of that one's refusals.
+#[test]
+fn icmp_error_after_a_connection() -> Result<()> {
+    icmp_errors_after(|peer| {
+        peer.open()?;
+        peer.ack()
+    })
+}
+
+/// The same after a reset that fits nothing, which 5.10 frees without a tracepoint.
+#[test]
+fn icmp_error_after_a_stray_reset() -> Result<()> {
+    icmp_errors_after(|peer| peer.stray(RST))
+}
+
+fn icmp_errors_after(before: fn(&mut Peer<'_>) -> Result<()>) -> Result<()> {
+    let wires = Family::ALL.map(|_| Wire::new());
+    let whydrop = Whydrop::start()?;
+    let mut injected = Vec::new();
+    for (family, wire) in Family::ALL.into_iter().zip(wires) {
+        let wire = wire?;
+        let hit = inject_icmp_errors(&wire, family, before)
+            .with_context(|| format!("inject over {family}"))?;
+        injected.push((family, wire, hit));
+    }
+    let stopped = whydrop.stop()?;
+    stopped.ended_well()?;
+    for (family, wire, hit) in &injected {
+        check_icmp_errors(wire, hit, &stopped).with_context(|| format!("over {family}"))?;
+    }
+    Ok(())
+}
+
+const ERRORS: usize = 20;
+
+/// Returns the listener that has lost its requests.
+fn inject_icmp_errors(
+    wire: &Wire,
+    family: Family,
+    before: fn(&mut Peer<'_>) -> Result<()>,
+) -> Result<Listener> {
+    let room = 2 * ERRORS as i32;
+    let innocent = Listener::new(wire.netns(), family.bind(), room)?;
+    let hit = Listener::new(wire.netns(), family.bind(), room)?;
+    let truth = Truth::begin(wire.netns())?;
+    // A packet's memory goes to the next one of the same processor.
+    let _processor = Processor::stay()?;
+    for _ in 0..ERRORS {
+        let mut request = wire.peer(family, hit.port());
+        request.open()?;
+        before(&mut wire.peer(family, innocent.port()))?;
+        request.unreachable(paths::FATAL)?;
+    }
+    let (counted, drops) = (truth.moved(wire.netns())?.get("ListenDrops"), hit.drops()?);
+    ensure!(
+        (counted, u64::from(drops)) == (ERRORS as u64, ERRORS as u64),
+        "the kernel counted {counted}, {drops} of them at the listener"
+    );
+    Ok(hit)
+}
+
+/// All are counted, and those with a listener have the right one.
+fn check_icmp_errors(wire: &Wire, hit: &Listener, stopped: &Stopped) -> Result<()> {
+    let row = row(stopped, wire.netns(), "ListenDrops")?.context("no row for ListenDrops")?;
+    ensure!(
+        (row.kernel, row.seen as i64 + row.unattributed) == (ERRORS as u64, ERRORS as i64)
+            && row.unattributed >= 0,
+        "{row:?}"
+    );
+    let drops = stopped
+        .events_in(wire.netns().inum())
+        .filter(|event| event.is("listen-drop"));
+    for event in drops {
+        let is_late = event.0["late"] == true;
+        let is_known = event.stage() == Some("icmp")
+            && event.client().is_some()
+            && event.listener_cookie() == Some(hit.cookie());
+        let is_unknown = event.stage().is_none()
+            && event.client().is_none()
+            && event.listener_cookie().is_none();
+        ensure!(
+            event.cause() == Some("icmp-error") && if is_late { is_unknown } else { is_known },
+            "{event}"
+        );
+    }
     Ok(())
 }
 
