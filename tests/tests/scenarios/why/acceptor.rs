@@ -40,7 +40,7 @@ fn acceptor_that_waits_for_the_lock_of_a_busy_thread() -> Result<()> {
     let (to, holder) = held(&netns, BACKLOG, Work::Locked { spin: true })?;
     let answer = pressed(&netns, to)?;
     drop(holder);
-    let found = verdicts(&answer);
+    let found = verdicts(&answer)?;
     say_verdict(&[TRUTH], &found);
     let may_be = [[TRUTH], ["undetermined"]];
     ensure!(may_be.iter().any(|one| found == one), "{answer:#}");
