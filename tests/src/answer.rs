@@ -62,7 +62,7 @@ pub fn verdicts(answer: &Value) -> Result<Vec<&str>> {
 /// These verdicts and no other, each with evidence; and the counts add up.
 pub fn expect(answer: &Value, expected: &[&str]) -> Result<()> {
     let found = verdicts(answer)?;
-    say_verdict(expected, &found);
+    say_verdict(expected, &found)?;
     ensure!(found == expected, "{found:?}, not {expected:?}: {answer:#}");
     ensure!(answer["adds_up"] == true, "it does not add up: {answer:#}");
     let all = answer["verdicts"].as_array().context("no verdicts")?;

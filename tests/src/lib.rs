@@ -23,6 +23,7 @@ pub mod icmp;
 pub mod instructions;
 pub mod interface;
 pub mod listener;
+pub mod log;
 pub mod netlink;
 pub mod netns;
 pub mod netstat;

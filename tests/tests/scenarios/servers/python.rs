@@ -114,7 +114,7 @@ fn a_process_for_each_connection() -> Result<()> {
     wait_until("two connections", soon(), || Ok(full.exists()))?;
     let answer = pressed(&netns, CLIENTS)?;
     let given = verdicts(&answer)?;
-    say_verdict(&[TRUTH], &given);
+    say_verdict(&[TRUTH], &given)?;
     // Without an epoll instance it is not to be seen that it waits for other files on purpose.
     let may_be = [[TRUTH], ["undetermined"]];
     ensure!(may_be.iter().any(|one| given == one), "{answer:#}");

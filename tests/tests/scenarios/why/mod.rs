@@ -16,11 +16,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use whydrop_tests::answer::{ask, expect, verdicts};
 use whydrop_tests::client::{Client, connect_here};
-use whydrop_tests::deadline::{soon, wait_until};
+use whydrop_tests::deadline::soon;
 use whydrop_tests::every::Every;
 use whydrop_tests::holder::{Birth, Holder, Work};
 use whydrop_tests::listener::Listener;
@@ -55,11 +55,6 @@ fn hold(listener: &Listener, work: Work) -> Result<Holder> {
     Holder::born(listener, birth)
 }
 
-fn signal(holder: &Holder, signal: Signal) -> Result<()> {
-    let pid = Pid::from_raw(holder.pid() as i32).context("no pid")?;
-    Ok(kill_process(pid, signal)?)
-}
-
 /// Asks about this target for as long as most tests here do.
 fn why(netns: &Netns, target: SocketAddr, traffic: impl FnMut() -> Result<()>) -> Result<Value> {
     ask(netns, &[&target.to_string(), "--for", WATCHED], traffic)
@@ -73,7 +68,7 @@ fn expect_if_told(answer: &Value, expected: &'static str) -> Result<()> {
     }
     let found = verdicts(answer)?;
     if !found.is_empty() {
-        say_verdict(&[expected], &found);
+        say_verdict(&[expected], &found)?;
     }
     ensure!(found.is_empty(), "{found:?}: {answer:#}");
     skip("no hook tells of it here")
