@@ -7,6 +7,8 @@ use std::os::fd::{FromRawFd, OwnedFd};
 
 use anyhow::{Context, Result, bail};
 
+use crate::deadline::{soon, wait_until};
+
 const BPF_PROG_GET_FD_BY_ID: libc::c_int = 13;
 
 /// The ids of all programs that the process has open, by themselves or
@@ -23,8 +25,20 @@ pub fn programs_of(pid: u32) -> Result<BTreeSet<u32>> {
     Ok(ids)
 }
 
+/// Returns when the kernel has none of these programs any more: it frees them after a grace period.
+pub fn wait_gone(programs: &BTreeSet<u32>) -> Result<()> {
+    wait_until("the end of every program", soon(), || {
+        for id in programs {
+            if exists(*id)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    })
+}
+
 /// Whether the kernel still has a program of this id.
-pub fn exists(id: u32) -> Result<bool> {
+fn exists(id: u32) -> Result<bool> {
     #[repr(C)]
     struct ById {
         id: u32,

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::deadline::{left_until, ready, scaled, wait_until};
+use crate::process;
 use crate::whydrop::{binary, forced_tier};
 
 pub struct Running {
@@ -62,8 +63,7 @@ impl Running {
     }
 
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = Pid::from_raw(self.child.id() as i32).context("no pid")?;
-        Ok(kill_process(pid, signal)?)
+        process::signal(self.pid(), signal)
     }
 
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
@@ -142,6 +142,12 @@ fn wait_for(output: &BufReader<impl Read + AsFd>, end: Instant) -> Result<()> {
 }
 
 impl Over {
+    /// On its standard error.
+    pub fn ensure_says(&self, text: &str) -> Result<()> {
+        ensure!(self.stderr.contains(text), "it says: {}", self.stderr);
+        Ok(())
+    }
+
     pub fn ensure_status(&self, expected: i32) -> Result<()> {
         ensure!(
             self.status.code() == Some(expected),

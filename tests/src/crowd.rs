@@ -10,7 +10,6 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::client::connect_here;
-use crate::deadline::{soon, wait_until};
 use crate::listener::Listener;
 use crate::netns::Netns;
 
@@ -117,12 +116,7 @@ fn connect(listener: &Listener, count: usize) -> Result<Vec<TcpStream>> {
     let mut streams = Vec::with_capacity(2 * count);
     for _ in 0..count {
         streams.push(connect_here(listener.address())?.into_stream()?);
-        wait_until("a connection to accept", soon(), || {
-            let accepted = listener.accept()?;
-            let came = accepted.is_some();
-            streams.extend(accepted);
-            Ok(came)
-        })?;
+        streams.push(listener.accept_soon()?);
     }
     Ok(streams)
 }

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use crate::netns::Netns;
 use crate::sockaddr::unmapped;
 
 #[derive(Clone, Debug)]
@@ -108,6 +109,12 @@ impl Event {
         let value = path.iter().fold(&self.0, |value, name| &value[*name]);
         Some(unmapped(value.as_str()?.parse().ok()?))
     }
+}
+
+/// Overflows in this namespace.
+pub fn overflow_in(netns: &Netns) -> impl Fn(&Event) -> bool + use<> {
+    let inum = netns.inum();
+    move |event| event.is("overflow") && event.netns() == Some(inum)
 }
 
 impl fmt::Display for Event {

@@ -69,6 +69,16 @@ impl Stopped {
     }
 }
 
+/// A line has this number at this JSON pointer.
+pub fn ensure_number(line: &Value, path: &str, expected: u64) -> Result<()> {
+    let found = line.pointer(path).and_then(Value::as_u64);
+    ensure!(
+        found == Some(expected),
+        "{path} is {found:?}, not {expected}: {line}"
+    );
+    Ok(())
+}
+
 /// Kinds and causes that a readiness line says cannot be seen on its tier and
 /// kernel.
 pub fn blind(start: &Value) -> Vec<String> {

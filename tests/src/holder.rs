@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::Signal;
 
 use crate::listener::Listener;
+use crate::process;
 
 /// How the process that holds the socket comes to be.
 #[derive(Clone, Copy, Debug, Default)]
@@ -91,6 +93,10 @@ impl Holder {
             holder.child = None;
         }
         Ok(holder)
+    }
+
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        process::signal(self.pid as u32, signal)
     }
 
     pub fn pid(&self) -> u64 {

@@ -5,6 +5,7 @@
 //! Everything is done with system calls, so that the same static binary runs on
 //! a developer's machine and as root in a VM that has nothing else in it.
 
+pub mod answer;
 pub mod bpf;
 pub mod cgroup;
 pub mod client;
@@ -13,6 +14,7 @@ pub mod crowd;
 pub mod deadline;
 pub mod empty;
 pub mod event;
+pub mod every;
 pub mod family;
 pub mod flood;
 pub mod heard;
@@ -21,6 +23,7 @@ pub mod icmp;
 pub mod instructions;
 pub mod interface;
 pub mod listener;
+pub mod log;
 pub mod netlink;
 pub mod netns;
 pub mod netstat;

@@ -12,6 +12,7 @@ use rustix::net::{
     AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with, sockopt,
 };
 
+use crate::deadline::{soon, wait_until};
 use crate::netns::Netns;
 use crate::sock_destroy::destroy_listener;
 use crate::socket_options;
@@ -113,6 +114,23 @@ impl Listener {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error).context("accept"),
         }
+    }
+
+    /// The connection at the head of its accept queue, as soon as there is one.
+    pub fn accept_soon(&self) -> Result<TcpStream> {
+        let mut accepted = None;
+        wait_until("a connection to accept", soon(), || {
+            accepted = self.accept()?;
+            Ok(accepted.is_some())
+        })?;
+        accepted.context("nothing accepted")
+    }
+
+    /// Returns when there are so many connections in its accept queue.
+    pub fn wait_queued(&self, count: u32) -> Result<()> {
+        wait_until("connections in the queue", soon(), || {
+            Ok(self.queued()? == count)
+        })
     }
 
     /// listen(2) again: a new limit, no new state.

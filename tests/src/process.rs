@@ -1,10 +1,11 @@
-//! What a process takes of the machine.
+//! Processes: what one takes of the machine, and how it is told.
 
 use std::fs;
 use std::process::Child;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// A child that does not outlive the test, however that ends.
 pub struct Kept(pub Child);
@@ -14,6 +15,11 @@ impl Drop for Kept {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+pub fn signal(pid: u32, signal: Signal) -> Result<()> {
+    let which = Pid::from_raw(pid as i32).context("no pid")?;
+    kill_process(which, signal).with_context(|| format!("{signal:?} to {pid}"))
 }
 
 /// Memory of a process that lives, in KiB: now and at its peak.

@@ -6,10 +6,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
+use anyhow::Result;
+
 use crate::event::Event;
+use crate::log::say;
 use crate::paths::ExpectedEvent;
 
 #[derive(Debug, PartialEq)]
@@ -80,16 +82,15 @@ fn verdict(cause: &str, event: &Event) -> Verdict {
     }
 }
 
-/// Writes it past libtest's capture, so that it is in every log; the same
-/// finding once a run, since many scenarios come to the same.
-pub fn note(finding: &Finding) {
+/// The same finding is said once a run, since many scenarios come to the same.
+pub fn note(finding: &Finding) -> Result<()> {
     static NOTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    let line = format!("{finding}\n");
+    let line = finding.to_string();
     let mut noted = NOTED.lock().unwrap_or_else(PoisonError::into_inner);
-    if noted.insert(line.clone()) {
-        // In one piece: libtest and the kernel write to the same console.
-        let _ = std::io::stderr().write_all(line.as_bytes());
+    if !noted.insert(line.clone()) {
+        return Ok(());
     }
+    say(line)
 }
 
 impl fmt::Display for Finding {

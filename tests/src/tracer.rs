@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
+use crate::process;
 use crate::steady::rest;
 use crate::{deadline, instructions};
 
@@ -92,8 +93,7 @@ impl Tracer {
 
     /// Ctrl-C.
     pub fn stop(mut self) -> Result<()> {
-        let pid = Pid::from_raw(self.child.id() as i32).context("no pid")?;
-        kill_process(pid, Signal::INT)?;
+        process::signal(self.child.id(), Signal::INT)?;
         deadline::wait_until("the end of the tracer", READY, || {
             self.read()?;
             Ok(self.child.try_wait()?.is_some())

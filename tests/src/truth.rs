@@ -2,6 +2,8 @@
 //! many events of each kind as the counters moved, and a reconciliation that
 //! leaves nothing over.
 
+use std::fmt;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
@@ -129,5 +131,22 @@ impl Row {
             lost: field("lost")? as u64,
             unattributed: field("unattributed")?,
         })
+    }
+}
+
+/// As lines for logs have it.
+impl fmt::Display for Row {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            kernel,
+            seen,
+            sampled,
+            lost,
+            unattributed,
+        } = self;
+        write!(
+            out,
+            "kernel={kernel} seen={seen} sampled={sampled} lost={lost} unattributed={unattributed}"
+        )
     }
 }

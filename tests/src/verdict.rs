@@ -3,13 +3,12 @@
 //!
 //! `VERDICT <truth> <given>`, each several verdicts joined by `+`, or `none`
 
-use std::io::Write;
+use anyhow::Result;
 
-/// Writes it past libtest's capture, so that it is in every log.
-pub fn say_verdict(truth: &[&str], given: &[&str]) {
-    let line = format!("VERDICT {} {}\n", joined(truth), joined(given));
-    // In one piece: libtest and the kernel write to the same console.
-    let _ = std::io::stderr().write_all(line.as_bytes());
+use crate::log::say;
+
+pub fn say_verdict(truth: &[&str], given: &[&str]) -> Result<()> {
+    say(format_args!("VERDICT {} {}", joined(truth), joined(given)))
 }
 
 fn joined(ids: &[&str]) -> String {

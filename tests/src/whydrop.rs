@@ -9,12 +9,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::deadline;
 use crate::event::Event;
 use crate::heard::{Heard, Shared, Stopped, listen};
+use crate::process;
 
 pub struct Whydrop {
     child: Child,
@@ -183,8 +184,7 @@ impl Whydrop {
     }
 
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = Pid::from_raw(self.child.id() as i32).context("no pid")?;
-        Ok(kill_process(pid, signal)?)
+        process::signal(self.pid(), signal)
     }
 
     /// SIGSTOP; returns when every thread stands still.

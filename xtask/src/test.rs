@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::table::{self, Findings, Place};
+use crate::table::finding::Findings;
+use crate::table::{self, Place};
 use crate::{artifacts, bench, proc, setup, vm};
 
 #[derive(clap::Args)]

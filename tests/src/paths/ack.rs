@@ -9,6 +9,7 @@ use crate::listener::Listener;
 use crate::peer::Peer;
 use crate::wire::Wire;
 
+/// The queue of these holds three.
 const LISTEN_BACKLOG: i32 = 2;
 
 /// B: the client believes it is connected, the request stays.
@@ -120,7 +121,7 @@ pub fn cookie_ack_overflow(wire: &Wire, family: Family) -> Result<Expected> {
 
 /// A full accept queue, and a client whose SYN was taken before it was full.
 /// Two requests wait at most, since 5.10 calls a SYN queue of limit 2 full then.
-fn one_too_many(wire: &Wire, family: Family) -> Result<(Listener, Peer<'_>)> {
+pub fn one_too_many(wire: &Wire, family: Family) -> Result<(Listener, Peer<'_>)> {
     let listener = Listener::new(wire.netns(), family.bind(), LISTEN_BACKLOG)?;
     for _ in 0..2 {
         wire.peer(family, listener.port()).handshake()?;

@@ -9,6 +9,7 @@ use anyhow::{Result, ensure};
 use crate::listener::Listener;
 use crate::netns::Netns;
 use crate::netstat::Counters;
+use crate::peer::Peer;
 use crate::wire::Wire;
 
 /// These must not have moved unless a path says so.
@@ -175,6 +176,15 @@ impl Expected {
             optional: false,
         });
         self
+    }
+
+    /// Each of them hears that its connection is gone with its listener.
+    pub(super) fn resets(mut self, peers: &[Peer<'_>]) -> Result<Self> {
+        for peer in peers {
+            peer.expect_reset()?;
+            self = self.event("reset-sent", None, peer.client);
+        }
+        Ok(self.because("reset-sent", "listener-closed"))
     }
 
     /// An event that only some kernels let be seen.

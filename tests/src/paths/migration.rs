@@ -25,7 +25,7 @@ pub fn connections_migrate(wire: &Wire, family: Family) -> Result<Expected> {
             .close(first)
             .counts(&[("PassiveOpens", 2), ("OutRsts", 2), ("EstabResets", 2)])
             .event("listener-closed", None, None);
-        return reset(expected, &peers);
+        return expected.resets(&peers);
     }
     let expected = Expected::default().close(first);
     let accepted = accept_all(&second, peers.len())?;
@@ -49,7 +49,7 @@ pub fn closed_member_resets(wire: &Wire, family: Family) -> Result<Expected> {
         .close(first)
         .counts(&[("PassiveOpens", 2), ("OutRsts", 2), ("EstabResets", 2)])
         .event("listener-closed", None, None);
-    reset(expected, &peers)
+    expected.resets(&peers)
 }
 
 /// S with a request: its ACK makes the connection at the other listener.
@@ -124,15 +124,6 @@ fn accept_all(listener: &Listener, count: usize) -> Result<Vec<std::net::TcpStre
     })?;
     ensure!(listener.accept()?.is_none(), "more than {count} migrated");
     Ok(accepted)
-}
-
-/// Each of them hears that its connection is gone with its listener.
-fn reset(mut expected: Expected, peers: &[Peer<'_>]) -> Result<Expected> {
-    for peer in peers {
-        peer.expect_reset()?;
-        expected = expected.event("reset-sent", None, peer.client);
-    }
-    Ok(expected.because("reset-sent", "listener-closed"))
 }
 
 /// The ACK found the listener, which knows nothing of its request.

@@ -16,12 +16,11 @@ mod reset;
 mod syn;
 mod time_wait;
 
-use std::net::TcpStream;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 pub use ack::{
     abort_on_overflow, ack_overflow, cookie_ack_overflow, data_on_overflow, late_accept,
+    one_too_many,
 };
 pub use expected::{Closed, Elsewhere, Expected, ExpectedEvent};
 pub use expiry::{FATAL, ack_after_expiry, harmless_icmp, request_expires, unreachable_client};
@@ -52,7 +51,6 @@ pub use syn::{
 };
 pub use time_wait::{new_syn_in_time_wait, old_syn_in_time_wait, time_wait_overflow};
 
-use crate::deadline;
 use crate::family::Family;
 use crate::listener::Listener;
 use crate::wire::Wire;
@@ -125,7 +123,7 @@ pub fn healthy(wire: &Wire, family: Family) -> Result<Expected> {
     for _ in 0..3 {
         let mut peer = wire.peer(family, listener.port());
         peer.handshake()?;
-        let accepted = accept(&listener)?;
+        let accepted = listener.accept_soon()?;
         peer.fin()?;
         drop(accepted);
         peer.expect_fin()?;
@@ -161,16 +159,6 @@ pub fn zero_backlog(wire: &Wire, family: Family) -> Result<Expected> {
         ])
         .drops(1)
         .event("overflow", "syn", client))
-}
-
-/// The connection at the head of the accept queue.
-fn accept(listener: &Listener) -> Result<TcpStream> {
-    let mut accepted = None;
-    deadline::wait_until("a connection to accept", deadline::soon(), || {
-        accepted = listener.accept()?;
-        Ok(accepted.is_some())
-    })?;
-    accepted.context("nothing accepted")
 }
 
 /// Completes as many handshakes as the accept queue holds.

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use super::{Expected, accept};
+use super::Expected;
 use crate::family::Family;
 use crate::listener::Listener;
 use crate::peer::Peer;
@@ -35,7 +35,7 @@ pub fn closed_unread(wire: &Wire, family: Family) -> Result<Expected> {
     let listener = Listener::new(wire.netns(), family.bind(), 8)?;
     let mut peer = wire.peer(family, listener.port());
     peer.handshake()?;
-    let accepted = accept(&listener)?;
+    let accepted = listener.accept_soon()?;
     peer.data(b"unread")?;
     drop(accepted);
     peer.expect_reset()?;
@@ -106,12 +106,8 @@ fn queue_three<'wire>(
 }
 
 fn queue_is_reset(expected: Expected, peers: Vec<Peer<'_>>) -> Result<Expected> {
-    let mut expected = expected
+    expected
         .counts(&[("PassiveOpens", 3), ("OutRsts", 3), ("EstabResets", 3)])
-        .event("listener-closed", None, None);
-    for peer in peers {
-        peer.expect_reset()?;
-        expected = expected.event("reset-sent", None, peer.client);
-    }
-    Ok(expected.because("reset-sent", "listener-closed"))
+        .event("listener-closed", None, None)
+        .resets(&peers)
 }

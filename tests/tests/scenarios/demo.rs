@@ -103,7 +103,7 @@ fn played(name: &str) -> Result<(Over, Value)> {
 fn is_right(name: &str, over: &Over, answer: &Value) -> Result<()> {
     let truth = ids(&answer["truth"], |id| id);
     let given = ids(&answer["verdicts"], |verdict| &verdict["id"]);
-    say_verdict(&truth, &given);
+    say_verdict(&truth, &given)?;
     ensure!(
         given == truth,
         "{name}: {given:?}, not {truth:?}: {answer:#}"
@@ -120,7 +120,7 @@ fn plays_if_told(name: &str) -> Result<()> {
     over.ensure_status(3)?;
     let given = ids(&answer["verdicts"], |verdict| &verdict["id"]);
     ensure!(given.is_empty(), "{given:?}: {answer:#}");
-    ensure!(over.stderr.contains("not visible"), "{}", over.stderr);
+    over.ensure_says("not visible")?;
     Ok(())
 }
 
@@ -128,7 +128,7 @@ fn plays_if_told(name: &str) -> Result<()> {
 fn cannot_play(name: &str, missing: &str) -> Result<()> {
     let over = Running::start(whydrop("demo", &[name])?)?.finish()?;
     over.ensure_status(3)?;
-    ensure!(over.stderr.contains(missing), "{}", over.stderr);
+    over.ensure_says(missing)?;
     Ok(())
 }
 

@@ -3,7 +3,6 @@
 //! lost among the others.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -15,6 +14,7 @@ use whydrop_tests::family::Family;
 use whydrop_tests::flood::{Flood, Flooded, addresses, clients};
 use whydrop_tests::heard::Stopped;
 use whydrop_tests::listener::Listener;
+use whydrop_tests::log::say;
 use whydrop_tests::netns::Netns;
 use whydrop_tests::truth::{Row, Truth, row};
 use whydrop_tests::whydrop::Watch;
@@ -193,17 +193,8 @@ fn check_exact(
 ) -> Result<()> {
     stopped.ended_well()?;
     let row = refused(refusal, netns, stopped)?;
-    // Past libtest's capture, so that the figures are in every log.
-    writeln!(
-        std::io::stderr(),
-        "FLOOD {name} kernel={} seen={} sampled={} lost={} unattributed={} rate={:.0}",
-        row.kernel,
-        row.seen,
-        row.sampled,
-        row.lost,
-        row.unattributed,
-        sent.syns_per_second()
-    )?;
+    let rate = sent.syns_per_second();
+    say(format_args!("FLOOD {name} {row} rate={rate:.0}"))?;
     truth.check_rows(netns, stopped, true)?;
     ensure!(
         row.kernel * 100 >= sent.syns as u64 * 99,

@@ -30,15 +30,7 @@ fn ctrl_c_sums_up_and_leaves_nothing_attached() -> Result<()> {
     let stopped = whydrop.stop()?;
     stopped.ended_well()?;
     stopped.summary()?;
-    // The kernel frees programs after a grace period.
-    wait_until("the end of every program", soon(), || {
-        for id in &programs {
-            if bpf::exists(*id)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    })?;
+    bpf::wait_gone(&programs)?;
     ensure!(
         fs::read_to_string("/proc/self/mounts")? == mounts,
         "a mount was left behind"

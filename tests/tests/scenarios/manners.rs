@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use whydrop_tests::deadline::{ready, wait_until};
+use whydrop_tests::event::overflow_in;
 use whydrop_tests::family::Family;
 use whydrop_tests::paths;
 use whydrop_tests::whydrop::{Watch, Whydrop, binary};
@@ -68,9 +69,11 @@ fn a_hangup_that_was_ignored_from_the_start_stays_ignored() -> Result<()> {
     whydrop.wait_line("its start", |line| line["type"] == "start")?;
     whydrop.signal(Signal::HUP)?;
     let expected = paths::syn_overflow(&wire, Family::V4)?;
-    whydrop.wait_events(expected.events.len(), "events after the hangup", |event| {
-        event.is("overflow") && event.netns() == Some(wire.netns().inum())
-    })?;
+    whydrop.wait_events(
+        expected.events.len(),
+        "events after the hangup",
+        overflow_in(wire.netns()),
+    )?;
     ensure!(whydrop.stop()?.code == Some(0), "it did not end well");
     Ok(())
 }

@@ -58,8 +58,7 @@ fn latency(events: usize, every: Duration) -> Result<()> {
     }
     wire.barrier()?;
     let (now, peak) = process::memory_kib(child.id())?;
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
+    process::signal(child.id(), rustix::process::Signal::INT)?;
     let mut took = reader
         .join()
         .map_err(|_| anyhow::anyhow!("the reader panicked"))??;

@@ -1,6 +1,5 @@
 //! What a listener goes through before anything is lost: what whydrop counts is what the server and its clients did.
 
-use std::io::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -9,10 +8,10 @@ use anyhow::{Context, Result, anyhow, ensure};
 use rustix::net::sockopt;
 use serde_json::Value;
 use whydrop_tests::client::Client;
-use whydrop_tests::deadline::{soon, wait_until};
 use whydrop_tests::family::Family;
-use whydrop_tests::heard::{Stopped, blind};
+use whydrop_tests::heard::{Stopped, blind, ensure_number};
 use whydrop_tests::listener::{Listener, Options, has_mptcp};
+use whydrop_tests::log::say;
 use whydrop_tests::netns::Netns;
 use whydrop_tests::whydrop::{Watch, Whydrop};
 use whydrop_tests::wire::Wire;
@@ -37,27 +36,8 @@ fn row_of(stopped: &Stopped, cookie: u64) -> Result<&Value> {
     Ok(row)
 }
 
-fn ensure_field(row: &Value, path: &str, expected: u64) -> Result<()> {
-    let found = row.pointer(path).and_then(Value::as_u64);
-    ensure!(
-        found == Some(expected),
-        "{path} is {found:?}, not {expected}: {row}"
-    );
-    Ok(())
-}
-
 fn accept(listener: &Listener, how_many: usize) -> Result<Vec<TcpStream>> {
-    let mut accepted = Vec::new();
-    wait_until("connections to accept", soon(), || {
-        while accepted.len() < how_many {
-            match listener.accept()? {
-                Some(stream) => accepted.push(stream),
-                None => return Ok(false),
-            }
-        }
-        Ok(true)
-    })?;
-    Ok(accepted)
+    (0..how_many).map(|_| listener.accept_soon()).collect()
 }
 
 /// Connections that are in the queue: a client is connected before its last ACK has come.
@@ -66,9 +46,7 @@ fn connect(netns: &Netns, family: Family, listener: &Listener, n: usize) -> Resu
     let queued = listener.queued()? + n as u32;
     let connect = |_| Client::connect(netns, to)?.into_stream();
     let streams = (0..n).map(connect).collect::<Result<_>>()?;
-    wait_until("connections in the queue", soon(), || {
-        Ok(listener.queued()? == queued)
-    })?;
+    listener.wait_queued(queued)?;
     Ok(streams)
 }
 
@@ -94,13 +72,13 @@ fn queue_is_counted_in_and_out() -> Result<()> {
     let stopped = whydrop.stop()?;
     for (listener, _) in &listeners {
         let row = row(&stopped, listener)?;
-        ensure_field(row, "/established", 15)?;
-        ensure_field(row, "/accepted", 9)?;
-        ensure_field(row, "/queued", 6)?;
-        ensure_field(row, "/reset", 0)?;
-        ensure_field(row, "/accept_queue/peak", 12)?;
-        ensure_field(row, "/accept_queue/limit", 16)?;
-        ensure_field(row, "/cookies_sent", 0)?;
+        ensure_number(row, "/established", 15)?;
+        ensure_number(row, "/accepted", 9)?;
+        ensure_number(row, "/queued", 6)?;
+        ensure_number(row, "/reset", 0)?;
+        ensure_number(row, "/accept_queue/peak", 12)?;
+        ensure_number(row, "/accept_queue/limit", 16)?;
+        ensure_number(row, "/cookies_sent", 0)?;
     }
     Ok(())
 }
@@ -117,13 +95,13 @@ fn queue_of_a_closed_listener_was_reset() -> Result<()> {
     let stopped = whydrop.stop()?;
     let row = row_of(&stopped, cookie)?;
     ensure!(row["closed"] == true, "it is closed: {row}");
-    ensure_field(row, "/established", 9)?;
-    ensure_field(row, "/accepted", 4)?;
-    ensure_field(row, "/reset", 5)?;
-    ensure_field(row, "/queued", 0)
+    ensure_number(row, "/established", 9)?;
+    ensure_number(row, "/accepted", 4)?;
+    ensure_number(row, "/reset", 5)?;
+    ensure_number(row, "/queued", 0)
 }
 
-/// As `ensure_field`, where so many may be missing.
+/// As `ensure_number`, where so many may be missing.
 fn ensure_nearly(row: &Value, path: &str, expected: u64, missing: u64) -> Result<()> {
     let found = row.pointer(path).and_then(Value::as_u64);
     ensure!(
@@ -151,9 +129,7 @@ fn churn(netns: &Netns, listener: &Listener) -> Result<()> {
     let tickets = AtomicUsize::new(0);
     let server = || -> Result<()> {
         while tickets.fetch_add(1, Ordering::Relaxed) < SERVED {
-            wait_until("a connection to accept", soon(), || {
-                Ok(listener.accept()?.is_some())
-            })?;
+            listener.accept_soon()?;
         }
         Ok(())
     };
@@ -176,16 +152,13 @@ fn churn_adds_up() -> Result<()> {
     let (open, closed) = (new()?, new()?);
     for listener in [&open, &closed] {
         churn(&netns, listener)?;
-        wait_until("the rest in the queue", soon(), || {
-            Ok(listener.queued()? as usize == CONNECTIONS - SERVED)
-        })?;
+        listener.wait_queued((CONNECTIONS - SERVED) as u32)?;
     }
     let closed_cookie = closed.cookie();
     drop(closed);
     let stopped = whydrop.stop()?;
     let skipped = &stopped.summary()?["skipped"];
-    // Past libtest's capture, so that it is in every log.
-    writeln!(std::io::stderr(), "CHURN skipped {skipped}")?;
+    say(format_args!("CHURN skipped {skipped}"))?;
     // Exact, but for what the kernel itself says that it kept from the hooks.
     let hooks = [
         "tcp_check_req",
@@ -203,8 +176,8 @@ fn churn_adds_up() -> Result<()> {
         ensure_nearly(row, "/established", CONNECTIONS as u64, missing)?;
         ensure_nearly(row, "/accepted", SERVED as u64, missing)?;
         if missing == 0 {
-            ensure_field(row, "/queued", queued)?;
-            ensure_field(row, "/reset", reset)?;
+            ensure_number(row, "/queued", queued)?;
+            ensure_number(row, "/reset", reset)?;
         }
     }
     Ok(())
@@ -236,9 +209,9 @@ fn mptcp_listener_is_counted_too() -> Result<()> {
         .flatten()
         .find(|row| row["addr"] == addr && row["netns"] == inum);
     let row = row.with_context(|| format!("no row of {addr}"))?;
-    ensure_field(row, "/established", 6)?;
-    ensure_field(row, "/accepted", 4)?;
-    ensure_field(row, "/queued", 2)
+    ensure_number(row, "/established", 6)?;
+    ensure_number(row, "/accepted", 4)?;
+    ensure_number(row, "/queued", 2)
 }
 
 /// Half-open requests and cookies, packet by packet.
@@ -258,13 +231,13 @@ fn syn_queue_is_measured() -> Result<()> {
     wire.barrier()?;
     let stopped = whydrop.stop()?;
     let half_open = row(&stopped, &listener)?;
-    ensure_field(half_open, "/syn_queue/peak", 5)?;
-    ensure_field(half_open, "/syn_queue/limit", 64)?;
-    ensure_field(half_open, "/established", 0)?;
+    ensure_number(half_open, "/syn_queue/peak", 5)?;
+    ensure_number(half_open, "/syn_queue/limit", 64)?;
+    ensure_number(half_open, "/established", 0)?;
     let forced = row(&stopped, &forced)?;
-    ensure_field(forced, "/cookies_sent", 3)?;
-    ensure_field(forced, "/established", 3)?;
-    ensure_field(forced, "/accept_queue/peak", 3)
+    ensure_number(forced, "/cookies_sent", 3)?;
+    ensure_number(forced, "/established", 3)?;
+    ensure_number(forced, "/accept_queue/peak", 3)
 }
 
 /// A server that waits for a known time before it accepts.
@@ -298,7 +271,7 @@ fn wait_is_the_time_in_the_queue() -> Result<()> {
     })?;
     let stopped = whydrop.stop()?;
     let row = row(&stopped, &listener)?;
-    ensure_field(row, "/accepted", 11)?;
+    ensure_number(row, "/accepted", 11)?;
     ensure!(row["accepted_from"] == "hook", "a hook counts: {row}");
     let us = |name: &str| row["wait_us"][name].as_u64().context("no wait");
     let (p50, max) = (us("p50")?, us("max")?);

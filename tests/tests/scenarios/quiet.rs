@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use anyhow::{Context, Result, ensure};
 use whydrop_tests::client::Client;
-use whydrop_tests::deadline::{soon, wait_until};
+use whydrop_tests::deadline::soon;
 use whydrop_tests::family::Family;
 use whydrop_tests::heard::Stopped;
 use whydrop_tests::listener::Listener;
@@ -114,12 +114,7 @@ fn unspecified(family: Family) -> std::net::IpAddr {
 fn connect(netns: &Netns, listener: &Listener, family: Family) -> Result<(TcpStream, TcpStream)> {
     let client = Client::connect(netns, SocketAddr::new(family.loopback(), listener.port()))?
         .into_stream()?;
-    let mut accepted = None;
-    wait_until("a connection to accept", soon(), || {
-        accepted = listener.accept()?;
-        Ok(accepted.is_some())
-    })?;
-    let server = accepted.context("nothing accepted")?;
+    let server = listener.accept_soon()?;
     server.set_nonblocking(false)?;
     Ok((client, server))
 }

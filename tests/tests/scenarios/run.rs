@@ -14,7 +14,6 @@ use rustix::process::Signal;
 use serde_json::Value;
 use whydrop_tests::bpf;
 use whydrop_tests::command::{Over, Running, line_of_type, lines, read, whydrop};
-use whydrop_tests::deadline::{soon, wait_until};
 use whydrop_tests::family::Family;
 use whydrop_tests::heard::blind;
 use whydrop_tests::listener::Listener;
@@ -200,16 +199,8 @@ fn overflow_fails_when_asked() -> Result<()> {
         let _listener = paths::syn_overflow(&wire, Family::V4)?;
         let over = running.finish()?;
         over.ensure_status(expected)?;
-        ensure!(
-            over.stderr.contains("4 refusals in "),
-            "it says: {}",
-            over.stderr
-        );
-        ensure!(
-            over.stderr.contains("every one was seen"),
-            "it says: {}",
-            over.stderr
-        );
+        over.ensure_says("4 refusals in ")?;
+        over.ensure_says("every one was seen")?;
         Ok(())
     };
     ended(&WAITS, 1)?;
@@ -228,11 +219,7 @@ fn other_listeners_are_not_judged() -> Result<()> {
     let _other = paths::syn_overflow(&wire, Family::V4)?;
     let over = running.finish()?;
     over.ensure_status(0)?;
-    ensure!(
-        over.stderr.contains("nothing was dropped"),
-        "it says: {}",
-        over.stderr
-    );
+    over.ensure_says("nothing was dropped")?;
     Ok(())
 }
 
@@ -253,7 +240,7 @@ fn what_cannot_be_told_fails_when_asked() -> Result<()> {
         true => "cannot tell whether anything was dropped",
         false => "nothing was dropped",
     };
-    ensure!(over.stderr.contains(expected), "it says: {}", over.stderr);
+    over.ensure_says(expected)?;
     Ok(())
 }
 
@@ -395,11 +382,7 @@ fn sigint_is_the_command_s_matter() -> Result<()> {
     ensure!(line == "still there", "the command says {line}");
     let over = running.finish()?;
     over.ensure_status(0)?;
-    ensure!(
-        over.stderr.contains("nothing was dropped"),
-        "it says: {}",
-        over.stderr
-    );
+    over.ensure_says("nothing was dropped")?;
     Ok(())
 }
 
@@ -458,7 +441,7 @@ fn without_privilege_nothing_is_started() -> Result<()> {
         .gid(NOBODY);
     let over = Running::start(command)?.finish()?;
     over.ensure_status(NO_PRIVILEGE)?;
-    ensure!(over.stderr.contains("CAP_"), "it says: {}", over.stderr);
+    over.ensure_says("CAP_")?;
     ensure!(!marker.0.exists(), "the command was started");
     Ok(())
 }
@@ -471,9 +454,5 @@ fn nothing_stays_attached() -> Result<()> {
     let programs = bpf::programs_of(running.pid())?;
     ensure!(!programs.is_empty(), "whydrop runs without a BPF program");
     running.finish()?.ensure_status(0)?;
-    // The kernel frees programs after a grace period.
-    wait_until("the end of every program", soon(), || {
-        let there = programs.iter().map(|id| bpf::exists(*id));
-        Ok(!there.collect::<Result<Vec<_>>>()?.contains(&true))
-    })
+    bpf::wait_gone(&programs)
 }

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use whydrop_tests::deadline::{soon, wait_until};
 use whydrop_tests::family::Family;
-use whydrop_tests::heard::{Stopped, blind};
+use whydrop_tests::heard::{Stopped, blind, ensure_number};
 use whydrop_tests::listener::Listener;
+use whydrop_tests::paths;
 use whydrop_tests::peer::Peer;
 use whydrop_tests::sockaddr::unmapped;
 use whydrop_tests::truth::Truth;
@@ -58,15 +58,6 @@ fn only_story<'line>(
     Ok(told[0])
 }
 
-fn ensure_number(line: &Value, path: &str, expected: u64) -> Result<()> {
-    let found = line.pointer(path).and_then(Value::as_u64);
-    ensure!(
-        found == Some(expected),
-        "{path} is {found:?}, not {expected}: {line}"
-    );
-    Ok(())
-}
-
 /// How late it came, by whydrop: between what passed inside and what passed around its packets.
 fn ensure_delay(story: &Value, at_least: Duration, at_most: Duration) -> Result<()> {
     let ms = story["delay_ms"].as_f64().context("no delay")?;
@@ -86,29 +77,15 @@ fn full(wire: &Wire, family: Family) -> Result<Listener> {
     for _ in 0..ROOM {
         wire.peer(family, listener.port()).handshake()?;
     }
-    wait_queued(&listener, ROOM)?;
+    listener.wait_queued(ROOM)?;
     Ok(listener)
 }
 
-/// The same, with a client whose SYN was taken before it was full.
+/// A client whose SYN was taken before the queue was full, which it is by now.
 fn one_too_many(wire: &Wire, family: Family) -> Result<(Listener, Peer<'_>)> {
-    let listener = Listener::new(wire.netns(), family.bind(), LISTEN_BACKLOG)?;
-    for _ in 1..ROOM {
-        wire.peer(family, listener.port()).handshake()?;
-    }
-    let mut last = wire.peer(family, listener.port());
-    let mut late = wire.peer(family, listener.port());
-    last.open()?;
-    late.open()?;
-    last.ack()?;
-    wait_queued(&listener, ROOM)?;
+    let (listener, late) = paths::one_too_many(wire, family)?;
+    listener.wait_queued(ROOM)?;
     Ok((listener, late))
-}
-
-fn wait_queued(listener: &Listener, n: u32) -> Result<()> {
-    wait_until("connections in the queue", soon(), || {
-        Ok(listener.queued()? == n)
-    })
 }
 
 fn free_a_place(listener: &Listener) -> Result<()> {
@@ -142,7 +119,7 @@ fn syn_makes_it_at_a_retry() -> Result<()> {
         peer.open()?;
         let at_least = refused.elapsed();
         peer.ack()?;
-        wait_queued(&listener, ROOM)?;
+        listener.wait_queued(ROOM)?;
         let at_most = began.elapsed();
         wait_story(&whydrop, &peer, "connected-late")?;
         played.push((listener, peer, at_least, at_most));
@@ -182,7 +159,7 @@ fn ack_makes_it_when_it_comes_again() -> Result<()> {
         })?;
         free_a_place(&listener)?;
         late.data(b"hello")?;
-        wait_queued(&listener, ROOM)?;
+        listener.wait_queued(ROOM)?;
         wait_story(&whydrop, &late, "connected-late")?;
         played.push((listener, late));
     }
@@ -215,7 +192,7 @@ fn ghosts() -> Result<()> {
     let (listener, risen) = &played[0];
     free_a_place(listener)?;
     risen.data(b"anyone there?")?;
-    wait_queued(listener, ROOM)?;
+    listener.wait_queued(ROOM)?;
     wait_story(&whydrop, risen, "connected-late")?;
     let stopped = whydrop.stop()?;
     truth.check(wire.netns(), &stopped)?;
@@ -243,7 +220,7 @@ fn cookie_at_a_retry() -> Result<()> {
     wire.netns().sysctl("net/ipv4/tcp_syncookies", "2")?;
     free_a_place(&listener)?;
     peer.handshake()?;
-    wait_queued(&listener, ROOM)?;
+    listener.wait_queued(ROOM)?;
     wait_story(&whydrop, &peer, "connected-late")?;
     let stopped = whydrop.stop()?;
     stopped.ended_well()?;
@@ -322,7 +299,7 @@ fn another_attempt_is_not_late() -> Result<()> {
     free_a_place(&listener)?;
     peer.isn = peer.isn.wrapping_add(1_000_000);
     peer.handshake()?;
-    wait_queued(&listener, ROOM)?;
+    listener.wait_queued(ROOM)?;
     let stopped = whydrop.stop()?;
     let outcomes = outcomes(&stopped)?;
     only_story(&stopped, &peer, "still-trying")?;
@@ -396,7 +373,7 @@ fn healthy_listener_has_no_story() -> Result<()> {
         let listener = Listener::new(wire.netns(), family.bind(), LISTEN_BACKLOG)?;
         for n in 1..=ROOM {
             wire.peer(family, listener.port()).handshake()?;
-            wait_queued(&listener, n)?;
+            listener.wait_queued(n)?;
         }
     }
     let stopped = whydrop.stop()?;
@@ -418,7 +395,7 @@ fn without_being_asked_nothing_is_told() -> Result<()> {
     peer.syn()?;
     free_a_place(&listener)?;
     peer.handshake()?;
-    wait_queued(&listener, ROOM)?;
+    listener.wait_queued(ROOM)?;
     let stopped = whydrop.stop()?;
     stopped.ended_well()?;
     let summary = stopped.summary()?;

@@ -1,7 +1,6 @@
 //! Thousands of overflows from several clients against a slow acceptor, on all
 //! processors at once: not one may be left over in the reconciliation.
 
-use std::io::Write;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -13,6 +12,7 @@ use whydrop_tests::client::connect_here;
 use whydrop_tests::deadline::{scaled, wait_until};
 use whydrop_tests::family::Family;
 use whydrop_tests::listener::Listener;
+use whydrop_tests::log::say;
 use whydrop_tests::truth::{Truth, row};
 use whydrop_tests::whydrop::Whydrop;
 use whydrop_tests::wire::Wire;
@@ -66,16 +66,7 @@ fn stress(syncookies: &str) -> Result<()> {
         .events_in(wire.netns().inum())
         .filter(|event| event.is("overflow"))
         .count() as u64;
-    // Past libtest's capture, so that the figures are in every log.
-    writeln!(
-        std::io::stderr(),
-        "STRESS syncookies={syncookies} kernel={} seen={} sampled={} lost={} unattributed={}",
-        overflows.kernel,
-        overflows.seen,
-        overflows.sampled,
-        overflows.lost,
-        overflows.unattributed
-    )?;
+    say(format_args!("STRESS syncookies={syncookies} {overflows}"))?;
     ensure!(shown == overflows.seen, "{shown} lines, but {overflows:?}");
     Ok(())
 }

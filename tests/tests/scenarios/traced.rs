@@ -109,7 +109,7 @@ pub fn check_events(wire: &Wire, expected: &Expected, stopped: &Stopped) -> Resu
                 && event.client() == wanted.client
         });
         if let Some(finding) = Finding::of(wanted, found.map(|at| unexpected[at]), tier) {
-            table::note(&finding);
+            table::note(&finding)?;
         }
         if found.is_none() && !wanted.is_due(&blind) {
             continue;

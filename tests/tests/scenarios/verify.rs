@@ -130,7 +130,7 @@ fn queue_at_its_limit_does_not_hold() -> Result<()> {
     let listener = Listener::new(wire.netns(), Family::V4.bind(), 2)?;
     let running = start(wire.netns(), listener.port(), &JSON)?;
     wire.fill(&listener)?;
-    wait_until("both in the queue", soon(), || Ok(listener.queued()? == 2))?;
+    listener.wait_queued(2)?;
     let lines = judged(running, 1, "not-held")?;
     let line = line_of_type(&lines, "verify")?;
     ensure!(line["refusals"] == 0, "{line}");

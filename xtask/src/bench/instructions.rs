@@ -1,9 +1,9 @@
 //! What whydrop and other tracers cost in instructions, on every kernel (tests/tests/scenarios/instructions has the form of
 //! the lines). A virtual machine counts them, so they are the same on any machine.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
-use super::{instructions_text, peers};
+use super::peers;
 use crate::vm;
 
 /// How often each kernel is booted: the first time for the figures, then to see how much they differ.
@@ -186,11 +186,6 @@ impl Instructions {
         again.fold(0.0, f64::max)
     }
 
-    pub fn document(&self) -> Result<String> {
-        ensure!(!self.figures.is_empty(), "no instructions were counted");
-        Ok(instructions_text::document(self))
-    }
-
     /// As JSON: figures as they were counted, with nothing taken off.
     pub fn data(&self) -> String {
         let figures = self.figures.iter().map(|figure| {
@@ -278,6 +273,5 @@ pub mod tests {
                 .line("6.12", 0, "BENCH packet x y z 1 1")
                 .is_err()
         );
-        assert!(instructions.document().is_err());
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use anyhow::{Result, ensure};
+
 use super::instructions::{BPFTRACE, Figure, Instructions, LEAST, TIERS, UNASKED, Whose};
 
 /// Whydrop may take this share of what bpftrace takes for the same line.
@@ -42,7 +44,11 @@ const OTHERS: &str = "
 |---|---|---:|---:|---:|---:|---|---:|---:|
 ";
 
-pub fn document(instructions: &Instructions) -> String {
+pub fn document(instructions: &Instructions) -> Result<String> {
+    ensure!(
+        instructions.figures().next().is_some(),
+        "no instructions were counted"
+    );
     let mut text = INTRODUCTION.to_owned();
     if !instructions.versions.is_empty() {
         let _ = writeln!(text, "Debian's {}.", instructions.versions.join(", "));
@@ -83,7 +89,7 @@ pub fn document(instructions: &Instructions) -> String {
         percent(Whose::Machine, "refused"),
         percent(Whose::Machine, "alone"),
     );
-    text
+    Ok(text)
 }
 
 /// What cannot be had for less, beside half of what bpftrace takes to tell of a SYN that is refused: measuring, in the packet's own
@@ -234,7 +240,7 @@ mod tests {
 
     #[test]
     fn whydrop_has_a_bar_and_lost_lines_are_marked() {
-        let text = document(&instructions());
+        let text = document(&instructions()).unwrap();
         assert!(text.contains(
             "| 6.12 | whydrop, trampoline | 1000 | 0.50 | held | - | |  | - | |  | 1792 of 1792 |"
         ));
@@ -270,8 +276,13 @@ mod tests {
     }
 
     #[test]
+    fn without_a_figure_there_is_no_document() {
+        assert!(document(&Instructions::default()).is_err());
+    }
+
+    #[test]
     fn who_does_not_run_is_said() {
-        let text = document(&instructions());
+        let text = document(&instructions()).unwrap();
         assert!(text.contains("- 6.12, tcpsynbl: `it ended with exit status: 1: no BTF`"));
         assert!(text.contains("differed by 1.0 % at most"));
     }

@@ -87,7 +87,7 @@ fn here(whydrop: &Path) -> Result<Result<()>> {
 /// How many instructions it takes on these kernels, or on all.
 fn count(kernels: &[String]) -> Result<()> {
     let instructions = instructions::run(kernels)?;
-    let text = instructions.document()?;
+    let text = instructions_text::document(&instructions)?;
     println!("\n{text}");
     if kernels.is_empty() {
         write(INSTRUCTIONS, &text)?;

@@ -6,7 +6,7 @@
 //! of a kernel that did not run, such as that of another machine, is left alone by both.
 
 mod column;
-mod finding;
+pub mod finding;
 mod markdown;
 
 use std::collections::BTreeMap;
@@ -14,10 +14,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 
-pub use finding::Findings;
-
-use crate::{artifacts, proc, vm};
+use crate::vm::series;
+use crate::{artifacts, proc};
 use column::Column;
+use finding::Findings;
 use markdown::Table;
 
 const DOCUMENT: &str = "docs/kernels.md";
@@ -62,7 +62,7 @@ pub fn update() -> Result<()> {
 }
 
 fn say_what_is_missing() -> Result<()> {
-    for series in vm::series() {
+    for series in series::names() {
         if !path(Place::Vm(series))?.exists() {
             println!(
                 "{series}: no findings, its column stays as it is; `cargo xtask vm {series}` makes them"
@@ -124,7 +124,7 @@ pub fn keep(place: Place, findings: Option<&Findings>) -> Result<()> {
 /// What is kept, by kernel. Both places count where this kernel is one of the VM matrix.
 fn found() -> Result<BTreeMap<String, Found>> {
     let mut found: BTreeMap<String, Found> = BTreeMap::new();
-    for place in vm::series().map(Place::Vm).chain([Place::Here]) {
+    for place in series::names().map(Place::Vm).chain([Place::Here]) {
         let path = path(place)?;
         if !path.exists() {
             continue;
@@ -163,14 +163,14 @@ impl Place {
             Self::Here => {
                 let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")
                     .context("cannot read the release of this kernel")?;
-                Ok(series(&release))
+                Ok(series_of(&release))
             }
         }
     }
 }
 
 /// `6.18` of `6.18.44-cloud`, `7.2` of `7.2-rc1`.
-fn series(release: &str) -> String {
+fn series_of(release: &str) -> String {
     let mut numbers = release.trim().split(|c: char| !c.is_ascii_digit());
     let [major, minor] = [numbers.next(), numbers.next()].map(Option::unwrap_or_default);
     format!("{major}.{minor}")
@@ -200,8 +200,8 @@ mod tests {
 
     #[test]
     fn a_series_is_the_first_two_numbers_of_a_release() {
-        assert_eq!(series("6.18.44-cloud\n"), "6.18");
-        assert_eq!(series("7.2-rc1"), "7.2");
+        assert_eq!(series_of("6.18.44-cloud\n"), "6.18");
+        assert_eq!(series_of("7.2-rc1"), "7.2");
     }
 
     #[test]

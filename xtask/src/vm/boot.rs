@@ -12,7 +12,7 @@ use super::kernel::Kernel;
 use super::mishap::Mishap;
 use super::modules;
 use super::qemu::{End, Machine, Vm};
-use crate::table::Findings;
+use crate::table::finding::Findings;
 
 /// What every VM of this run is for.
 pub struct Job<'a> {

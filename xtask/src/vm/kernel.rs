@@ -1,4 +1,4 @@
-//! The kernels the scenarios run on, and how each comes to lie unpacked under the build directory.
+//! How each kernel of the matrix comes to lie unpacked under the build directory.
 //!
 //! A kernel is fetched once; as long as its directory exists no network is needed. Delete that directory to get the
 //! newest of its series again.
@@ -8,39 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::apt::Apt;
-
-/// A kernel series by the Debian release that ships it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Series {
-    pub name: &'static str,
-    suite: &'static str,
-    /// Whether it is an error when Debian no longer has it. bullseye is leaving the mirrors and sid moves on.
-    pub required: bool,
-}
-
-pub const ALL: &[Series] = &[
-    Series {
-        name: "5.10",
-        suite: "bullseye",
-        required: false,
-    },
-    Series {
-        name: "6.1",
-        suite: "bookworm",
-        required: true,
-    },
-    Series {
-        name: "6.12",
-        suite: "trixie",
-        required: true,
-    },
-    // sid's kernel is whatever is newest; 7.2 is what it was when this was written.
-    Series {
-        name: "7.2",
-        suite: "sid",
-        required: false,
-    },
-];
+use super::series::Series;
 
 /// An unpacked kernel.
 pub struct Kernel {
@@ -51,18 +19,6 @@ pub struct Kernel {
 }
 
 impl Series {
-    /// Finds a series by its name or by its Debian release.
-    pub fn find(name: &str) -> Result<&'static Self> {
-        let known = ALL
-            .iter()
-            .map(|series| series.name)
-            .collect::<Vec<_>>()
-            .join(", ");
-        ALL.iter()
-            .find(|series| series.name == name || series.suite == name)
-            .with_context(|| format!("no kernel is called \"{name}\"; there are {known}"))
-    }
-
     pub fn get(&'static self, vm_dir: &Path) -> Result<Kernel> {
         let dir = vm_dir.join("kernels").join(self.name);
         if !dir.exists() {

@@ -12,6 +12,7 @@ mod mirror;
 mod mishap;
 mod modules;
 mod qemu;
+pub mod series;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -24,8 +25,9 @@ use crate::artifacts;
 use crate::table::{self, Place};
 pub use apt::Apt;
 use boot::{Boot, Job, Task};
-use kernel::{Kernel, Series};
+use kernel::Kernel;
 use qemu::Machine;
+use series::Series;
 
 const DEADLINE: Duration = Duration::from_secs(2400);
 const AT_A_TIME: usize = 2;
@@ -72,11 +74,6 @@ impl Args {
     fn is_whole(&self) -> bool {
         self.tiers.is_empty() && self.filter.is_empty() && self.run.is_none()
     }
-}
-
-/// The names of all kernels, oldest first.
-pub fn series() -> impl Iterator<Item = &'static str> {
-    kernel::ALL.iter().map(|series| series.name)
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -131,7 +128,7 @@ pub fn count(
 
 fn chosen(names: &[String]) -> Result<Vec<&'static Series>> {
     match names {
-        [] => Ok(kernel::ALL.iter().collect()),
+        [] => Ok(series::ALL.iter().collect()),
         names => names.iter().map(|name| Series::find(name)).collect(),
     }
 }
@@ -233,7 +230,7 @@ fn boot_all(kernels: Vec<Kernel>, job: &Job, at_a_time: usize) -> Vec<Boot> {
     });
     let mut boots = done.into_inner().unwrap_or_default();
     boots.sort_by_key(|boot: &Boot| {
-        kernel::ALL
+        series::ALL
             .iter()
             .position(|series| series.name == boot.kernel)
     });

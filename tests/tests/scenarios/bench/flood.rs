@@ -7,12 +7,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use whydrop_tests::flood::{Flood, Flooded, clients};
 use whydrop_tests::listener::Listener;
+use whydrop_tests::log::say_figure;
 use whydrop_tests::process;
 use whydrop_tests::truth::{Truth, row};
 use whydrop_tests::whydrop::Watch;
 use whydrop_tests::wire::Wire;
 
-use super::{quick, say};
+use super::quick;
 
 /// More than a thread has ever sent in a second.
 const AT_MOST_PER_SECOND: usize = 4_000_000;
@@ -58,7 +59,7 @@ fn watched(wire: &Wire, to: &Listener, limit: Duration) -> Result<()> {
     let (_, peak) = process::memory_kib(whydrop.pid())?;
     let stopped = whydrop.stop()?;
     stopped.ended_well()?;
-    say(format_args!(
+    say_figure(format_args!(
         "flood watched {} {} {} {} {peak}",
         sent.syns,
         sent.took.as_nanos(),
@@ -69,7 +70,7 @@ fn watched(wire: &Wire, to: &Listener, limit: Duration) -> Result<()> {
     for counter in COUNTERS {
         let row = row(&stopped, wire.netns(), counter)?;
         let row = row.with_context(|| format!("no row for {counter}"))?;
-        say(format_args!(
+        say_figure(format_args!(
             "flood counter {counter} {} {} {} {} {} {}",
             moved.get(counter),
             row.kernel,
@@ -91,7 +92,7 @@ fn syns_as_fast_as_they_come() -> Result<()> {
     let turns = turns();
     for _ in 0..turns.count {
         let sent = flood(&wire, &listener, turns.alone)?;
-        say(format_args!(
+        say_figure(format_args!(
             "flood alone {} {} {}",
             sent.syns,
             sent.took.as_nanos(),

@@ -7,6 +7,7 @@ use whydrop_tests::event::Event;
 use whydrop_tests::family::Family;
 use whydrop_tests::flood::{self, clients};
 use whydrop_tests::listener::Listener;
+use whydrop_tests::log::say_figure;
 use whydrop_tests::ping;
 use whydrop_tests::programs::{self, Cost, Costs};
 use whydrop_tests::requests;
@@ -14,7 +15,7 @@ use whydrop_tests::segment::{ACK, Segment};
 use whydrop_tests::whydrop::Watch;
 use whydrop_tests::wire::Wire;
 
-use super::{middle, quick, say, syns};
+use super::{middle, quick, syns};
 
 /// In one round.
 const PACKETS: usize = 4096;
@@ -112,11 +113,11 @@ fn tell(path: &str, rounds: &[Costs]) -> Result<()> {
         }
         let ns = |name| median(rounds, name, |cost| cost.ns as f64 / cost.runs as f64);
         let (own, nothing) = (ns(name), ns(empty::of(name)));
-        say(format_args!(
+        say_figure(format_args!(
             "hook {path} {name} {runs:.2} {own:.0} {nothing:.0}"
         ))?;
     }
-    say(format_args!("path {path}"))
+    say_figure(format_args!("path {path}"))
 }
 
 fn nothing() -> Result<()> {

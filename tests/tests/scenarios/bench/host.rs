@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use whydrop_tests::crowd::Crowd;
 use whydrop_tests::listener::Listener;
+use whydrop_tests::log::say_figure;
 use whydrop_tests::process;
 use whydrop_tests::steady::rest;
 use whydrop_tests::whydrop::Whydrop;
 use whydrop_tests::wire::Wire;
 
-use super::{middle, say, syns};
+use super::{middle, syns};
 
 const LISTENERS: u16 = 1_000;
 const CONNECTIONS: usize = 20_000;
@@ -82,8 +83,8 @@ fn host(wire: &Wire, full: &Listener) -> Result<String> {
 fn empty_and_crowded() -> Result<()> {
     let wire = Wire::new()?;
     let full = wire.full_listener()?;
-    say(format_args!("host 0 0 {}", host(&wire, &full)?))?;
+    say_figure(format_args!("host 0 0 {}", host(&wire, &full)?))?;
     let _crowd = Crowd::gather(wire.netns(), LISTENERS, CONNECTIONS)?;
     let figures = host(&wire, &full)?;
-    say(format_args!("host {LISTENERS} {CONNECTIONS} {figures}"))
+    say_figure(format_args!("host {LISTENERS} {CONNECTIONS} {figures}"))
 }

@@ -5,15 +5,16 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use anyhow::{Context, Result, ensure};
-use rustix::process::{Pid, Signal, kill_process};
-use whydrop_tests::process::Kept;
+use rustix::process::Signal;
+use whydrop_tests::log::say_figure;
+use whydrop_tests::process::{self, Kept};
 use whydrop_tests::programs;
 use whydrop_tests::steady::Steady;
 use whydrop_tests::whydrop::{binary, forced_tier};
 use whydrop_tests::wire::Wire;
 use whydrop_tests::yardstick;
 
-use super::{middle, say, syns};
+use super::{middle, syns};
 
 const ROUNDS: u32 = 9;
 const ROUND: Steady = Steady {
@@ -48,7 +49,7 @@ fn lines(format: &str) -> Result<()> {
         process.push((after.0 - before.0).as_nanos() as f64 / each);
         programs.push((after.1 - before.1).as_nanos() as f64 / each);
     }
-    kill_process(Pid::from_child(&whydrop.0), Signal::INT)?;
+    process::signal(whydrop.0.id(), Signal::INT)?;
     whydrop.0.wait()?;
     let read = reader
         .join()
@@ -60,7 +61,7 @@ fn lines(format: &str) -> Result<()> {
     // Whatever else the machine does adds to both, so that the least are to be compared.
     let [least, turn] = [&process, &turn].map(|all| all.iter().copied().fold(f64::NAN, f64::min));
     let [rate, process, programs] = [rate, process, programs].map(middle);
-    say(format_args!(
+    say_figure(format_args!(
         "line {format} {rate:.0} {process:.0} {programs:.0} {least:.0} {turn:.0}"
     ))
 }

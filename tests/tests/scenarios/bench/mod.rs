@@ -18,22 +18,12 @@ mod host;
 mod lines;
 mod start;
 
-use std::fmt::Display;
-use std::io::Write;
-
-use anyhow::Result;
 use whydrop_tests::flood::{clients, syns as syns_of};
 use whydrop_tests::listener::Listener;
 
 /// Whether ratios are to be judged soon, and no figure is for a document.
 fn quick() -> bool {
     std::env::var_os("WHYDROP_BENCH").is_some_and(|how| how == "quick")
-}
-
-/// Past libtest's capture, and in one piece.
-fn say(line: impl Display) -> Result<()> {
-    let line = format!("BENCH {line}\n");
-    Ok(std::io::stderr().write_all(line.as_bytes())?)
 }
 
 fn middle(mut all: Vec<f64>) -> f64 {

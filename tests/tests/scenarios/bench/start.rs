@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use whydrop_tests::log::say_figure;
 use whydrop_tests::process;
 use whydrop_tests::steady::rest;
 use whydrop_tests::whydrop::Whydrop;
 
-use super::{middle, say};
+use super::middle;
 
 const STARTS: usize = 5;
 const IDLE: Duration = Duration::from_secs(10);
@@ -27,7 +28,7 @@ fn start_and_rest() -> Result<()> {
             let before = process::cpu(whydrop.pid())?;
             rest(IDLE)?;
             let took = process::cpu(whydrop.pid())? - before;
-            say(format_args!(
+            say_figure(format_args!(
                 "idle {:.0}",
                 took.as_nanos() as f64 / IDLE.as_secs_f64()
             ))?;
@@ -35,5 +36,5 @@ fn start_and_rest() -> Result<()> {
         whydrop.stop()?;
     }
     let [ms, now, peak] = [ms, now, peak].map(middle);
-    say(format_args!("start {ms:.0} {now:.0} {peak:.0}"))
+    say_figure(format_args!("start {ms:.0} {now:.0} {peak:.0}"))
 }

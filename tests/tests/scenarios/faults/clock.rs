@@ -6,13 +6,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
 use whydrop_tests::deadline::{scaled, wait_until};
-use whydrop_tests::event::Event;
+use whydrop_tests::event::{Event, overflow_in};
 use whydrop_tests::family::Family;
 use whydrop_tests::truth::Truth;
 use whydrop_tests::whydrop::Whydrop;
 use whydrop_tests::wire::Wire;
-
-use super::overflow_in;
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;

@@ -2,17 +2,17 @@
 //! listener, a process. whydrop is suspended meanwhile, so that it must ask
 //! too late.
 
+use std::net::SocketAddr;
+
 use anyhow::{Context, Result, ensure};
 use whydrop_tests::deadline::{soon, wait_until};
-use whydrop_tests::event::Event;
+use whydrop_tests::event::{Event, overflow_in};
 use whydrop_tests::family::Family;
 use whydrop_tests::holder::Holder;
 use whydrop_tests::listener::{Listener, Options};
 use whydrop_tests::truth::{Truth, find_row};
 use whydrop_tests::whydrop::Whydrop;
 use whydrop_tests::wire::Wire;
-
-use super::overflow_in;
 
 #[test]
 fn namespace_that_ends() -> Result<()> {
@@ -59,11 +59,7 @@ fn listener_that_is_closed() -> Result<()> {
     whydrop.resume()?;
     let event = last_overflow(&whydrop, &wire, 1)?;
     truth.check(wire.netns(), &whydrop.stop()?)?;
-    ensure!(
-        event.listener_address() == Some(address),
-        "the listener was at {address}: {event}"
-    );
-    check_nothing_known(&event)
+    check_nothing_known(&event, address)
 }
 
 /// The only process that had the listener, which ends with it. Another
@@ -106,11 +102,7 @@ fn dies_and_is_replaced(meet: impl Fn(&Whydrop, &Wire, u16, u64) -> Result<usize
     whydrop.resume()?;
     let event = last_overflow(&whydrop, &wire, told + 1)?;
     truth.check(wire.netns(), &whydrop.stop()?)?;
-    ensure!(
-        event.listener_address() == Some(address),
-        "the listener was at {address}: {event}"
-    );
-    check_nothing_known(&event)
+    check_nothing_known(&event, address)
 }
 
 /// One of two processes that share the listener.
@@ -165,8 +157,12 @@ fn last_overflow(whydrop: &Whydrop, wire: &Wire, n: usize) -> Result<Event> {
     events.pop().context("no overflow")
 }
 
-/// No snapshot, with a reason, and so no owner.
-fn check_nothing_known(event: &Event) -> Result<()> {
+/// Where the listener was, and no more: no snapshot, with a reason, and so no owner.
+fn check_nothing_known(event: &Event, address: SocketAddr) -> Result<()> {
+    ensure!(
+        event.listener_address() == Some(address),
+        "the listener was at {address}: {event}"
+    );
     let why = event.0["no_snapshot"].as_str().unwrap_or_default();
     ensure!(
         event.0["snapshot"].is_null() && why.contains("closed"),

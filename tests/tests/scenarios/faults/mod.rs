@@ -11,10 +11,8 @@ mod signals;
 use std::time::Duration;
 
 use anyhow::Result;
-use whydrop_tests::event::Event;
 use whydrop_tests::flood::{Flood, Ready, clients};
 use whydrop_tests::listener::Listener;
-use whydrop_tests::netns::Netns;
 use whydrop_tests::wire::Wire;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -29,9 +27,4 @@ fn burst(wire: &Wire, listener: &Listener, syns: usize) -> Result<Ready> {
         threads: 1,
     };
     flood.ready(wire)
-}
-
-fn overflow_in(netns: &Netns) -> impl Fn(&Event) -> bool + use<> {
-    let inum = netns.inum();
-    move |event| event.is("overflow") && event.netns() == Some(inum)
 }

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustix::pipe::fcntl_setpipe_size;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 use whydrop_tests::deadline::{ready, scaled, wait_until};
 use whydrop_tests::family::Family;
 use whydrop_tests::netns::Netns;
+use whydrop_tests::process;
 use whydrop_tests::truth::{Row, Truth, find_row};
 use whydrop_tests::whydrop::{Watch, Whydrop};
 use whydrop_tests::wire::Wire;
@@ -109,7 +110,7 @@ fn reader_that_stops_reading() -> Result<()> {
     let truth = Truth::begin(wire.netns())?;
     burst.run(&AtomicBool::new(false))?;
     wire.peer(Family::V4, listener.port()).syn()?;
-    kill_process(Pid::from_child(&child.0), Signal::INT)?;
+    process::signal(child.0.id(), Signal::INT)?;
     let mut status = None;
     wait_until("its end", scaled(Duration::from_secs(20)), || {
         status = child.0.try_wait()?;

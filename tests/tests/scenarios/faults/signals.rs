@@ -1,6 +1,5 @@
 //! Signals while there is something to do.
 
-use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -11,14 +10,16 @@ use rustix::event::{Timespec, poll};
 use rustix::process::Signal;
 use whydrop_tests::bpf;
 use whydrop_tests::deadline::{in_vm, soon, wait_until};
+use whydrop_tests::event::overflow_in;
 use whydrop_tests::flood::Ready;
 use whydrop_tests::heard::Stopped;
+use whydrop_tests::log::say;
 use whydrop_tests::netns::Netns;
 use whydrop_tests::truth::{Truth, row};
 use whydrop_tests::whydrop::{Watch, Whydrop};
 use whydrop_tests::wire::Wire;
 
-use super::{burst, overflow_in};
+use super::burst;
 
 /// What is looked at of an event: there may be very many.
 const KEPT: [&str; 2] = ["kind", "netns"];
@@ -100,11 +101,7 @@ fn ends_under_load(signal: Signal, load: Load) -> Result<()> {
     })?;
 
     check_counts(netns, &stopped, at_signal, refused()?)?;
-    // The kernel frees programs after a grace period.
-    wait_until("the end of every program", soon(), || {
-        let there = programs.iter().map(|id| bpf::exists(*id));
-        Ok(!there.collect::<Result<Vec<_>>>()?.contains(&true))
-    })
+    bpf::wait_gone(&programs)
 }
 
 /// nohup(1) around the tests would make whydrop ignore SIGHUP.
@@ -146,17 +143,7 @@ fn check_counts(netns: &Netns, stopped: &Stopped, at_signal: u64, after: u64) ->
         (at_signal..=after).contains(&row.kernel),
         "{at_signal} were refused at the signal, {after} at the end: {row:?}"
     );
-    // Past libtest's capture, so that the figures are in every log.
-    writeln!(
-        std::io::stderr(),
-        "FAULT kernel={} seen={} sampled={} lost={} unattributed={} moving={}",
-        row.kernel,
-        row.seen,
-        row.sampled,
-        row.lost,
-        row.unattributed,
-        summary["moving"]
-    )?;
+    say(format_args!("FAULT {row} moving={}", summary["moving"]))?;
     let accounted = (row.seen + row.sampled + row.lost) as i64;
     ensure!(
         row.kernel as i64 == accounted + row.unattributed,

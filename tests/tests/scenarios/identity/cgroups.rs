@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use whydrop_tests::cgroup::Cgroup;
-use whydrop_tests::event::Event;
+use whydrop_tests::event::{Event, overflow_in};
 use whydrop_tests::family::Family;
 use whydrop_tests::heard::Stopped;
 use whydrop_tests::holder::Holder;
@@ -84,10 +84,7 @@ fn socket_that_nobody_has_placed() -> Result<()> {
     drop(listener);
     let whydrop = Whydrop::start()?;
     wire.peer(Family::V4, port).syn()?;
-    let inum = wire.netns().inum();
-    let event = whydrop.wait_events(1, "overflows", |event| {
-        event.is("overflow") && event.netns() == Some(inum)
-    })?;
+    let event = whydrop.wait_events(1, "overflows", overflow_in(wire.netns()))?;
     let event = &event.first().context("no event")?.0;
     ensure!(event["cgroup"] == path.as_str(), "not {path}: {event}");
     ensure!(event["unit"] == "web.service", "no unit: {event}");

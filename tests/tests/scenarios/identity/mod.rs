@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result, ensure};
-use whydrop_tests::event::Event;
+use whydrop_tests::event::{Event, overflow_in};
 use whydrop_tests::family::Family;
 use whydrop_tests::heard::Stopped;
 use whydrop_tests::listener::{Listener, Options};
@@ -108,10 +108,7 @@ fn two_namespaces_with_the_same_port() -> Result<()> {
         for _ in 0..clients {
             wire.peer(Family::V4, 8080).syn()?;
         }
-        let inum = wire.netns().inum();
-        let overflows = whydrop.wait_events(clients, "overflows", |event| {
-            event.is("overflow") && event.netns() == Some(inum)
-        })?;
+        let overflows = whydrop.wait_events(clients, "overflows", overflow_in(wire.netns()))?;
         for event in &overflows {
             ensure!(
                 event.listener_cookie() == Some(listener.cookie()),
@@ -157,9 +154,7 @@ fn each_member_of_a_reuseport_group() -> Result<()> {
         dropped >= 60,
         "only {dropped} of 80 were dropped by a group that holds 8"
     );
-    whydrop.wait_events(dropped as usize, "overflows", |event| {
-        event.is("overflow") && event.netns() == Some(wire.netns().inum())
-    })?;
+    whydrop.wait_events(dropped as usize, "overflows", overflow_in(wire.netns()))?;
     let stopped = whydrop.stop()?;
     truth.check(wire.netns(), &stopped)?;
 

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use whydrop_tests::deadline::{soon, wait_until};
-use whydrop_tests::event::Event;
+use whydrop_tests::event::{Event, overflow_in};
 use whydrop_tests::family::Family;
 use whydrop_tests::holder::{Birth, Holder};
 use whydrop_tests::listener::Listener;
@@ -21,10 +21,7 @@ fn us() -> u64 {
 fn check(wire: &Wire, port: u16, owners: &[u64]) -> Result<Event> {
     let whydrop = Whydrop::start()?;
     wire.peer(Family::V4, port).syn()?;
-    let inum = wire.netns().inum();
-    let event = whydrop.wait_events(1, "overflows", |event| {
-        event.is("overflow") && event.netns() == Some(inum)
-    })?;
+    let event = whydrop.wait_events(1, "overflows", overflow_in(wire.netns()))?;
     let event = event.into_iter().next().context("no event")?;
     let mut owners = owners.to_vec();
     owners.sort_unstable();
@@ -134,7 +131,6 @@ fn holders_that_end_one_by_one() -> Result<()> {
     let mut holders = vec![Holder::of(&listener)?, Holder::of(&listener)?];
     drop(listener);
     let whydrop = Whydrop::start()?;
-    let inum = wire.netns().inum();
     let mut told = 0;
     while !holders.is_empty() {
         let mut left: Vec<u64> = holders.iter().map(Holder::pid).collect();
@@ -143,9 +139,7 @@ fn holders_that_end_one_by_one() -> Result<()> {
         wait_until("the owners", soon(), || {
             wire.peer(Family::V4, port).syn()?;
             told += 1;
-            let events = whydrop.wait_events(told, "overflows", |event| {
-                event.is("overflow") && event.netns() == Some(inum)
-            })?;
+            let events = whydrop.wait_events(told, "overflows", overflow_in(wire.netns()))?;
             let owners = events.last().context("no event")?.owner_pids();
             ensure!(
                 owners.is_empty() || owners == left,

@@ -1,12 +1,11 @@
 //! Counts with one tracer, or none, and says so.
 
-use std::fmt::Display;
-use std::io::Write;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use whydrop_tests::instructions;
+use whydrop_tests::log::say_figure;
 use whydrop_tests::steady::rest;
 use whydrop_tests::tracer::Tracer;
 
@@ -76,7 +75,7 @@ pub fn measure_least() -> Result<()> {
     }
     let packets = WINDOWS * ALONE;
     ensure!(lines == packets, "{lines} lines of {packets}");
-    say_figure(
+    say_rounds(
         "machine",
         "least",
         paths.alone.name,
@@ -88,7 +87,7 @@ pub fn measure_least() -> Result<()> {
 
 /// That a tracer does not run here is a figure too.
 pub fn unable(name: &str, why: &str) -> Result<()> {
-    say(format_args!("unable {name} {why}"))
+    say_figure(format_args!("unable {name} {why}"))
 }
 
 impl Measured<'_> {
@@ -155,11 +154,11 @@ impl Measured<'_> {
         packets: usize,
         lines: usize,
     ) -> Result<()> {
-        say_figure(kind, self.name, path, rounds, packets, lines)
+        say_rounds(kind, self.name, path, rounds, packets, lines)
     }
 }
 
-fn say_figure(
+fn say_rounds(
     kind: &str,
     name: &str,
     path: &str,
@@ -169,7 +168,7 @@ fn say_figure(
 ) -> Result<()> {
     let rounds = rounds.iter().map(|figure| format!("{figure:.1}"));
     let rounds = rounds.collect::<Vec<_>>().join(",");
-    say(format_args!(
+    say_figure(format_args!(
         "{kind} {name} {path} {rounds} {packets} {lines}"
     ))
 }
@@ -214,10 +213,4 @@ fn check(paths: &Paths, path: &Path, before: u64, packets: usize) -> Result<()> 
         "{name}: {refused} of {expected} were refused"
     );
     Ok(())
-}
-
-/// Past libtest's capture, and in one piece.
-fn say(line: impl Display) -> Result<()> {
-    let line = format!("BENCH {line}\n");
-    Ok(std::io::stderr().write_all(line.as_bytes())?)
 }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use whydrop_tests::client::Client;
 use whydrop_tests::deadline::{soon, wait_until};
 use whydrop_tests::holder::{Birth, Holder, Work};
@@ -36,13 +36,12 @@ fn pause_of_the_application() -> Result<()> {
     // Only the server holds it.
     let to = listener.address();
     drop(listener);
-    let pid = Pid::from_raw(server.pid() as i32).context("no pid")?;
     let options = ["--netns", &here, "--format", "json", "--report", path];
     let running = start(&options, &WAITS)?;
     let truth = Truth::begin(&netns)?;
     Client::connect(&netns, to)?.into_stream()?;
 
-    kill_process(pid, Signal::STOP)?;
+    server.signal(Signal::STOP)?;
     let paused = Instant::now();
     let mut clients = Vec::new();
     let played = wait_until("the end of the pause", soon(), || {
@@ -57,7 +56,7 @@ fn pause_of_the_application() -> Result<()> {
         .map(|client| client.ended_within(Duration::ZERO));
     let late = late.collect::<Result<Vec<_>>>();
     let shortest = paused.elapsed();
-    kill_process(pid, Signal::CONT)?;
+    server.signal(Signal::CONT)?;
     played?;
     let late = late?;
     // Whoever is accepted is sent away.

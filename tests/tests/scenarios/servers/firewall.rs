@@ -5,11 +5,12 @@ use std::process::Stdio;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use whydrop_tests::client::Client;
+use whydrop_tests::every::Every;
 use whydrop_tests::netns::Netns;
 use whydrop_tests::server::{Directory, command, file_of};
 
 use super::nginx::nginx;
-use super::{Every, TO, expect, why};
+use super::{PAUSE, TO, expect, why};
 use crate::why::{is_before, skip};
 
 /// How it says that the kernel was built without.
@@ -54,7 +55,7 @@ fn behind(program: &str, target: &[&str]) -> Result<()> {
 }
 
 fn clients_now_and_then(netns: &Netns) -> Result<Value> {
-    let mut every = Every::default();
+    let mut every = Every::new(PAUSE);
     why(netns, || {
         if every.is_due() {
             Client::connect(netns, TO)?;

@@ -4,9 +4,10 @@ use std::io::Read;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use whydrop_tests::deadline::{soon, wait_until};
 use whydrop_tests::netns::Netns;
+use whydrop_tests::process;
 use whydrop_tests::server::{command, file_of};
 
 use super::nginx::{nginx, worker};
@@ -55,7 +56,7 @@ impl Load {
     fn end_of_work(mut self) -> Result<()> {
         let is_at_work = self.0.try_wait()?.is_none();
         ensure!(is_at_work, "it ended by itself");
-        kill_process(Pid::from_child(&self.0), Signal::INT)?;
+        process::signal(self.0.id(), Signal::INT)?;
         let mut out = self.0.stdout.take().context("no output")?;
         self.ended()?;
         let mut said = String::new();

@@ -14,19 +14,18 @@ mod redis;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde_json::Value;
+use whydrop_tests::answer::{ask, expect};
 use whydrop_tests::client::{Client, connect_here};
-use whydrop_tests::deadline::{ready, soon, wait_until};
+use whydrop_tests::deadline::soon;
+use whydrop_tests::every::Every;
 use whydrop_tests::netns::Netns;
 use whydrop_tests::server::Server;
-use whydrop_tests::verdict::say_verdict;
-use whydrop_tests::whydrop::{binary, forced_tier};
 
 /// Where every server here listens: no other test is in its namespace.
 const TO: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -39,39 +38,8 @@ const MANY_CLIENTS: usize = 600;
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// Asks while `traffic` is called again and again, until there is an answer.
-fn why(netns: &Netns, mut traffic: impl FnMut() -> Result<()>) -> Result<Value> {
-    let tier = forced_tier().map(|tier| format!("--tier={tier}"));
-    let mut asked = Command::new(binary()?)
-        .args(["why", &TO.to_string(), "--for", WATCHED])
-        .args(["--format", "json", "--netns", &netns.pid().to_string()])
-        .args(tier)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let played = play(&mut asked, &mut traffic);
-    if played.is_err() {
-        asked.kill()?;
-    }
-    let output = asked.wait_with_output()?;
-    played?;
-    ensure!(
-        output.status.success(),
-        "{:?}: {}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    serde_json::from_slice(&output.stdout).context("the answer is JSON")
-}
-
-fn play(asked: &mut Child, traffic: &mut impl FnMut() -> Result<()>) -> Result<()> {
-    wait_until("an answer", ready() + soon(), || {
-        if asked.try_wait()?.is_some() {
-            return Ok(true);
-        }
-        traffic()?;
-        Ok(false)
-    })
+fn why(netns: &Netns, traffic: impl FnMut() -> Result<()>) -> Result<Value> {
+    ask(netns, &[&TO.to_string(), "--for", WATCHED], traffic)
 }
 
 /// Asks about a queue that stays full: clients come all the time, and one that is not in the queue gives up for each.
@@ -103,23 +71,9 @@ fn first_cpu() -> CpuSet {
     cpus
 }
 
-/// Now, and then again after each pause.
-#[derive(Default)]
-struct Every(Option<Instant>);
-
-impl Every {
-    fn is_due(&mut self) -> bool {
-        let is_due = self.0.is_none_or(|last| last.elapsed() > PAUSE);
-        if is_due {
-            self.0 = Some(Instant::now());
-        }
-        is_due
-    }
-}
-
 /// Bursts of clients that leave at once.
 fn bursts(netns: &Netns) -> Result<Value> {
-    let mut every = Every::default();
+    let mut every = Every::new(PAUSE);
     why(netns, || {
         if every.is_due() {
             netns.run(|| {
@@ -154,18 +108,4 @@ fn get(netns: &Netns) -> Result<()> {
 
 fn signal(pid: Pid, signal: Signal) -> Result<()> {
     kill_process(pid, signal).with_context(|| format!("{signal:?} to {pid:?}"))
-}
-
-fn given(answer: &Value) -> Result<Vec<&str>> {
-    let verdicts = answer["verdicts"].as_array().context("no verdicts")?;
-    let ids = verdicts.iter().filter_map(|verdict| verdict["id"].as_str());
-    Ok(ids.collect())
-}
-
-fn expect(answer: &Value, expected: &[&str]) -> Result<()> {
-    let given = given(answer)?;
-    say_verdict(expected, &given);
-    ensure!(given == expected, "{given:?}, not {expected:?}: {answer:#}");
-    ensure!(answer["adds_up"] == true, "it does not add up: {answer:#}");
-    Ok(())
 }

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
+use whydrop_tests::answer::verdicts;
 use whydrop_tests::deadline::{soon, wait_until};
 use whydrop_tests::netns::Netns;
 use whydrop_tests::server::{Directory, Server, file_of};
 use whydrop_tests::verdict::say_verdict;
 
-use super::{CLIENTS, TO, expect, get, given, pressed, request, signal};
+use super::{CLIENTS, TO, expect, get, pressed, request, signal};
 
 #[test]
 #[ignore = "needs python3; `cargo xtask lab` runs it"]
@@ -112,8 +113,8 @@ fn a_process_for_each_connection() -> Result<()> {
     let _held = request(&netns, "GET / HTTP/1.0\r\n\r\n")?;
     wait_until("two connections", soon(), || Ok(full.exists()))?;
     let answer = pressed(&netns, CLIENTS)?;
-    let given = given(&answer)?;
-    say_verdict(&[TRUTH], &given);
+    let given = verdicts(&answer)?;
+    say_verdict(&[TRUTH], &given)?;
     // Without an epoll instance it is not to be seen that it waits for other files on purpose.
     let may_be = [[TRUTH], ["undetermined"]];
     ensure!(may_be.iter().any(|one| given == one), "{answer:#}");

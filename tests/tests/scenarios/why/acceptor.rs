@@ -40,8 +40,8 @@ fn acceptor_that_waits_for_the_lock_of_a_busy_thread() -> Result<()> {
     let (to, holder) = held(&netns, BACKLOG, Work::Locked { spin: true })?;
     let answer = pressed(&netns, to)?;
     drop(holder);
-    let found = verdicts(&answer);
-    say_verdict(&[TRUTH], &found);
+    let found = verdicts(&answer)?;
+    say_verdict(&[TRUTH], &found)?;
     let may_be = [[TRUTH], ["undetermined"]];
     ensure!(may_be.iter().any(|one| found == one), "{answer:#}");
     ensure!(answer.to_string().contains("for a lock"), "{answer:#}");
@@ -52,9 +52,9 @@ fn acceptor_that_waits_for_the_lock_of_a_busy_thread() -> Result<()> {
 fn acceptor_that_is_stopped() -> Result<()> {
     let netns = Netns::new()?;
     let (to, holder) = held(&netns, BACKLOG, Work::Serve { rest_us: 0 })?;
-    signal(&holder, Signal::STOP)?;
+    holder.signal(Signal::STOP)?;
     let answer = pressed(&netns, to);
-    signal(&holder, Signal::CONT)?;
+    holder.signal(Signal::CONT)?;
     expect(&answer?, &["acceptor-stopped"])
 }
 
@@ -73,13 +73,13 @@ fn acceptor_that_pauses() -> Result<()> {
         }
         if !clients.is_empty() {
             clients.clear();
-            return signal(&holder, Signal::CONT);
+            return holder.signal(Signal::CONT);
         }
-        signal(&holder, Signal::STOP)?;
+        holder.signal(Signal::STOP)?;
         clients = come_at_once(&netns, to)?;
         Ok(())
     });
-    signal(&holder, Signal::CONT)?;
+    holder.signal(Signal::CONT)?;
     expect(&answer?, &["acceptor-stopped"])
 }
 

@@ -80,16 +80,16 @@ fn stopped_while(wire: &Wire, meanwhile: impl Fn(&mut [Peer<'_>]) -> Result<()>)
         }
         is_stopped = !is_stopped;
         if !is_stopped {
-            return signal(&holder, Signal::CONT);
+            return holder.signal(Signal::CONT);
         }
-        signal(&holder, Signal::STOP)?;
+        holder.signal(Signal::STOP)?;
         wire.forget_unread();
         let mut peers: Vec<Peer<'_>> = (0..BACKLOG + 5)
             .map(|_| wire.peer(Family::V4, to.port()))
             .collect();
         meanwhile(&mut peers)
     });
-    signal(&holder, Signal::CONT)?;
+    holder.signal(Signal::CONT)?;
     answer
 }
 

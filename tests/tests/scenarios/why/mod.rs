@@ -13,19 +13,19 @@ mod when;
 use std::cell::RefCell;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
+use whydrop_tests::answer::{ask, expect, verdicts};
 use whydrop_tests::client::{Client, connect_here};
-use whydrop_tests::deadline::{ready, soon, wait_until};
+use whydrop_tests::deadline::soon;
+use whydrop_tests::every::Every;
 use whydrop_tests::holder::{Birth, Holder, Work};
 use whydrop_tests::listener::Listener;
 use whydrop_tests::netns::Netns;
 use whydrop_tests::verdict::say_verdict;
-use whydrop_tests::whydrop::{binary, forced_tier};
 
 /// The queues of these tests.
 const BACKLOG: i32 = 8;
@@ -55,72 +55,9 @@ fn hold(listener: &Listener, work: Work) -> Result<Holder> {
     Holder::born(listener, birth)
 }
 
-fn signal(holder: &Holder, signal: Signal) -> Result<()> {
-    let pid = Pid::from_raw(holder.pid() as i32).context("no pid")?;
-    Ok(kill_process(pid, signal)?)
-}
-
-/// Asks while `traffic` is called again and again, until there is an answer.
+/// Asks about this target for as long as most tests here do.
 fn why(netns: &Netns, target: SocketAddr, traffic: impl FnMut() -> Result<()>) -> Result<Value> {
     ask(netns, &[&target.to_string(), "--for", WATCHED], traffic)
-}
-
-fn ask(
-    netns: &Netns,
-    arguments: &[&str],
-    mut traffic: impl FnMut() -> Result<()>,
-) -> Result<Value> {
-    let tier = forced_tier().map(|tier| format!("--tier={tier}"));
-    let mut asked = Command::new(binary()?)
-        .args(["why", "--format", "json"])
-        .args(arguments)
-        .args(["--netns", &netns.pid().to_string()])
-        .args(tier)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let played = play(&mut asked, &mut traffic);
-    if played.is_err() {
-        asked.kill()?;
-    }
-    let output = asked.wait_with_output()?;
-    played?;
-    ensure!(
-        output.status.success(),
-        "{:?}: {}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    serde_json::from_slice(&output.stdout).context("the answer is JSON")
-}
-
-fn play(asked: &mut Child, traffic: &mut impl FnMut() -> Result<()>) -> Result<()> {
-    wait_until("an answer", ready() + soon(), || {
-        if asked.try_wait()?.is_some() {
-            return Ok(true);
-        }
-        traffic()?;
-        Ok(false)
-    })
-}
-
-fn verdicts(answer: &Value) -> Vec<&str> {
-    let verdicts = answer["verdicts"].as_array();
-    let ids = verdicts.into_iter().flatten();
-    ids.filter_map(|verdict| verdict["id"].as_str()).collect()
-}
-
-fn expect(answer: &Value, expected: &[&str]) -> Result<()> {
-    let found = verdicts(answer);
-    say_verdict(expected, &found);
-    ensure!(found == expected, "{found:?}, not {expected:?}: {answer:#}");
-    let adds_up = answer["adds_up"].as_bool();
-    ensure!(adds_up == Some(true), "it does not add up: {answer:#}");
-    let empty = answer["verdicts"].as_array().into_iter().flatten();
-    let empty = empty.filter(|verdict| verdict["evidence"].as_array().is_none_or(Vec::is_empty));
-    ensure!(empty.count() == 0, "no evidence: {answer:#}");
-    Ok(())
 }
 
 /// The same, of what hooks may not tell here: then nothing else may be said.
@@ -129,9 +66,9 @@ fn expect_if_told(answer: &Value, expected: &'static str) -> Result<()> {
     if !abstained.into_iter().any(|id| id == expected) {
         return expect(answer, &[expected]);
     }
-    let found = verdicts(answer);
+    let found = verdicts(answer)?;
     if !found.is_empty() {
-        say_verdict(&[expected], &found);
+        say_verdict(&[expected], &found)?;
     }
     ensure!(found.is_empty(), "{found:?}: {answer:#}");
     skip("no hook tells of it here")
@@ -168,26 +105,6 @@ impl<'netns> Crowd<'netns> {
 fn pressed(netns: &Netns, to: SocketAddr) -> Result<Value> {
     let crowd = Crowd::new(netns, to);
     why(netns, to, || crowd.come())
-}
-
-/// Now, and then again after each pause.
-struct Every {
-    pause: Duration,
-    last: Option<Instant>,
-}
-
-impl Every {
-    const fn new(pause: Duration) -> Self {
-        Self { pause, last: None }
-    }
-
-    fn is_due(&mut self) -> bool {
-        let is_due = self.last.is_none_or(|last| last.elapsed() > self.pause);
-        if is_due {
-            self.last = Some(Instant::now());
-        }
-        is_due
-    }
 }
 
 /// Bursts of clients that a sound server drains.

@@ -120,8 +120,7 @@ fn listener_that_comes_and_goes() -> Result<()> {
         let client = Client::connect(&netns, to)?;
         ensure!(client.ended_within(soon())?, "a client hangs");
         if let Some(listener) = &listener {
-            let accepted = || Ok(listener.accept()?.is_some());
-            wait_until("a connection", soon(), accepted)?;
+            listener.accept_soon()?;
         }
         Ok(())
     })?;

@@ -46,7 +46,7 @@ fn restart_done_well() -> Result<()> {
     let answer = why(&netns, to, || {
         let client = Client::connect(&netns, to)?;
         ensure!(client.ended_within(soon())?, "a client hangs");
-        wait_until("an empty queue", soon(), || Ok(old.queued()? == 0))?;
+        old.wait_queued(0)?;
         if turn.is_due() {
             let port = to.port();
             let new = Listener::with(&netns, to.ip(), Options { port, ..options })?;

@@ -1,7 +1,7 @@
 //! When it was refused: what the verdict rests on, over time.
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use whydrop_tests::holder::Work;
 use whydrop_tests::netns::Netns;
 
@@ -11,10 +11,9 @@ use super::{BACKLOG, expect, held, pressed};
 fn stopped_before_the_watch_and_to_its_end() -> Result<()> {
     let netns = Netns::new()?;
     let (to, holder) = held(&netns, BACKLOG, Work::Serve { rest_us: 0 })?;
-    let pid = Pid::from_raw(holder.pid() as i32).context("no pid")?;
-    kill_process(pid, Signal::STOP)?;
+    holder.signal(Signal::STOP)?;
     let answer = pressed(&netns, to);
-    kill_process(pid, Signal::CONT)?;
+    holder.signal(Signal::CONT)?;
     let answer = answer?;
     expect(&answer, &["acceptor-stopped"])?;
     let overflows = answer["causes"]["overflow/accept-queue-full"].as_u64();
