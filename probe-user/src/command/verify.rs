@@ -15,7 +15,8 @@ use crate::{
     filter::ListenerFilter,
     host::netns,
     loader::{Tier, reads_every_netns},
-    sink::{Format, Reporter, Verdict},
+    model::Verdict,
+    sink::{Format, Reporter},
 };
 
 #[derive(Args, Clone, Debug)]

@@ -25,7 +25,8 @@ use crate::{
     filter::Filter,
     host::clock::mono_ns,
     loader::{Probe, Totals},
-    sink::{Line, Output, Reporter, Sampled, Summary},
+    model::{Line, Sampled, Summary},
+    sink::{Output, Reporter},
 };
 
 /// Records taken out of the ring before signals and ticks get their turn.

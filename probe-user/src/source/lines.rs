@@ -18,7 +18,8 @@ use crate::{
     decode::{Event, Kind},
     enrich::{Enricher, Observation},
     filter::Filter,
-    sink::{Causes, Line, ListenerTally, Loss, Output, Reporter},
+    model::{Causes, Line, ListenerTally, Loss},
+    sink::{Output, Reporter},
 };
 
 /// A batch of lines is handed to the output when it is this long.

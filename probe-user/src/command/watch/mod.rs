@@ -24,8 +24,9 @@ use crate::{
     filter::{Filter, ListenerFilter, Only},
     host::netns::{self, Registry},
     loader::{Probe, Request, Tier},
+    model::{Line, SelfTest, Start, Summary},
     selftest,
-    sink::{Format, Line, Output, OutputError, Reporter, SelfTest, Start, Summary},
+    sink::{Format, Output, OutputError, Reporter},
     source::{
         coalesce::Round,
         counters,

@@ -1,0 +1,29 @@
+//! The nouns of the stream: what is told, counted and answered. No I/O, no clock, and no way of showing anything.
+
+mod answer;
+mod group;
+pub mod histogram;
+mod line;
+mod missing;
+mod ran;
+pub mod rows;
+mod start;
+mod stats;
+mod summary;
+mod tally;
+mod verified;
+
+pub use self::{
+    answer::{Answer, Listening, Now, OfClient, Tried},
+    group::{Group, GroupMember},
+    histogram::Histogram,
+    line::{Candidate, Line, Loss, Sampled, Tick},
+    missing::Missing,
+    ran::{Diagnosed, Dropped, Ended, Hurt, Moments, Ran},
+    rows::{Residual, Row},
+    start::{SelfTest, Start},
+    stats::{Accepted, ListenerStatsRow},
+    summary::Summary,
+    tally::{Causes, Counts, ListenerTally, counts_in_words, name_of},
+    verified::{OF_REFUSALS, Verdict, Verified},
+};
