@@ -1,12 +1,13 @@
 //! whydrop: says when, where and why the kernel drops or refuses TCP
 //! connections at a listener. The rooms stand in the order in which data
-//! flows: `loader` puts the kernel side in and hands out bytes, `decode` makes
-//! events of them (with `cause` beside it), `host` and `enrich` add what user
-//! space knows, `observe` looks at queues and at those who accept, `source` feeds
-//! a watch, `filter` says what is wanted, `analyse` makes figures, stories,
-//! incidents, judgements and signals of it (pure stages), `diagnose` makes
-//! verdicts of signals, `sink` writes. `listing` judges listeners that stand
-//! still, `explain` knows the pages, and `command` puts the rooms together.
+//! flows: `model` has the nouns of the stream, `loader` puts the kernel side in
+//! and hands out bytes, `decode` makes events of them (with `cause` beside it),
+//! `host` and `enrich` add what user space knows, `observe` looks at queues and at
+//! those who accept, `source` feeds a watch, `filter` says what is wanted,
+//! `analyse` makes figures, stories, incidents, judgements and signals of it
+//! (pure stages), `diagnose` makes verdicts of signals, `sink` writes. `listing`
+//! judges listeners that stand still, `explain` knows the pages, and `command`
+//! puts the rooms together.
 
 #[cfg(test)]
 mod allocations;

@@ -19,7 +19,7 @@ use crate::{
         netstat,
     },
     loader::Probe,
-    sink::SelfTest,
+    model::SelfTest,
 };
 
 /// How long the kernel may take to refuse one SYN.

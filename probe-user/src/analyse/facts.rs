@@ -6,7 +6,7 @@ use crate::{
     decode::Kind,
     enrich::Observation,
     host::clock::mono_ns,
-    sink::{Accepted, Line, ListenerStatsRow, Sampled},
+    model::{Accepted, Line, ListenerStatsRow, Sampled},
 };
 
 /// What a line says of a listener that refused, or of one that may.

@@ -3,7 +3,7 @@
 
 use crate::{
     loader::Tier,
-    sink::{OF_REFUSALS, Summary},
+    model::{OF_REFUSALS, Summary},
 };
 
 /// What is judged.
@@ -90,7 +90,7 @@ pub mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::analyse::reconcile::Row;
+    use crate::model::rows::Row;
 
     /// One in which nothing happened, but for these counts and what no hook saw of them, in namespace 7.
     pub fn summary(tier: Tier, kernel: Option<u64>, unattributed: Option<i64>) -> Summary {

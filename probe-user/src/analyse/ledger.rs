@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     decode::Event,
-    sink::{Line, ListenerTally, Moments, Tick},
+    model::{Line, ListenerTally, Moments, Tick},
 };
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -165,7 +165,7 @@ mod tests {
     use crate::{
         decode::{Evidence, Kind, ListenerAt, Stage},
         enrich::{Observation, Refusal},
-        sink::{Causes, Sampled},
+        model::{Causes, Sampled},
     };
 
     const LISTENER: ListenerAt = ListenerAt {

@@ -10,7 +10,7 @@ use crate::{
     enrich::Enricher,
     filter::Filter,
     loader::Figures,
-    sink::{Accepted, ListenerStatsRow},
+    model::{Accepted, ListenerStatsRow},
 };
 
 type All = HashMap<StatKey, Figures>;
@@ -226,7 +226,7 @@ fn add(row: &mut ListenerStatsRow, now: &Figures, base: Option<&Figures>) {
     };
     let before_waits = base.and_then(|base| base.waits.as_ref()).unwrap_or(&none);
     let steps = waits.steps.iter().zip(&before_waits.steps);
-    row.waits.add(
+    row.waits.add_steps(
         steps.map(|(now, before)| now.wrapping_sub(*before)),
         stats.wait_max_ns,
     );
@@ -256,7 +256,7 @@ impl ListenerStatsRow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::Waited;
+    use crate::model::Histogram;
 
     fn check(row: ListenerStatsRow, left: Option<u32>, sees: bool, accepted: Accepted, reset: u64) {
         let mut row = row;
@@ -284,16 +284,16 @@ mod tests {
 
     #[test]
     fn the_middle_of_known_waits_is_found_again() {
-        let mut waited = Waited::default();
+        let mut waited = Histogram::default();
         let mut steps = [0; wait::STEPS];
         for ms in 1..=99 {
             steps[wait::step(ms * 1_000_000)] += 1;
         }
-        waited.add(steps.into_iter(), 99_000_000);
+        waited.add_steps(steps.into_iter(), 99_000_000);
         let near = |ns: u64, ms: f64| (ns as f64 / 1e6 - ms).abs() <= ms / 20.0;
         let (p50, p99) = (waited.percentile(50), waited.percentile(99));
         assert!(p50.is_some_and(|ns| near(ns, 50.0)), "{p50:?}");
         assert!(p99.is_some_and(|ns| near(ns, 99.0)), "{p99:?}");
-        assert_eq!(Waited::default().percentile(50), None);
+        assert_eq!(Histogram::default().percentile(50), None);
     }
 }

@@ -3,12 +3,14 @@
 //! counter goes out. Does no I/O and reads no clock. It hides nothing: what it
 //! cannot explain is `unattributed`, what it cannot know is `None`.
 
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use probe_common::{CountValue, counter};
 
-use crate::loader::Totals;
+use crate::{
+    loader::Totals,
+    model::rows::{Residual, Row},
+};
 
 /// The decisive counters of one namespace, in the order of `probe_common::counter`.
 pub type Reading = [u64; counter::DECISIVE];
@@ -21,42 +23,6 @@ pub struct Sample {
     /// Whether the hooks saw something while the counters were being read, so
     /// that rows may be off by what happened in between.
     pub moving: bool,
-}
-
-/// One line of the reconciliation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Row {
-    pub netns: u32,
-    #[serde(deserialize_with = "crate::model::intern::name")]
-    pub counter: crate::model::intern::Name,
-    /// What the kernel counted; `None` when its namespace ended before it could be read.
-    pub kernel: Option<u64>,
-    /// What was seen and shown.
-    pub seen: u64,
-    /// What was counted, and whose detail was left out on purpose.
-    pub sampled: u64,
-    /// What was counted, but whose detail was lost.
-    pub lost: u64,
-    /// What the kernel counted and no hook saw. Negative: seen, but not counted.
-    pub unattributed: Option<i64>,
-}
-
-impl Row {
-    fn moved(&self) -> bool {
-        self.kernel.is_some_and(|kernel| kernel > 0) || self.seen + self.sampled + self.lost > 0
-    }
-}
-
-/// A difference between the kernel's count and the hooks' that has grown since it was last told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Residual {
-    pub netns: u32,
-    #[serde(deserialize_with = "crate::model::intern::name")]
-    pub counter: crate::model::intern::Name,
-    /// As in [`Row::unattributed`], since the start.
-    pub unattributed: i64,
-    /// Of these, since this was last told.
-    pub news: i64,
 }
 
 /// Detail that got lost in user space, by namespace and counter.

@@ -11,11 +11,11 @@ use crate::{
     diagnose::{Causes, Cgroup, Member, Process, Signals, Thread},
     enrich::Observation,
     filter::ClientFilter,
+    model::{Line, ListenerStatsRow, Summary},
     observe::{
         looking::{Looks, ProcessLooks, ThreadLooks},
         queue::Queue,
     },
-    sink::{Line, ListenerStatsRow, Summary},
 };
 
 /// Clients that are remembered.

@@ -8,7 +8,7 @@ use crate::{
     enrich::Observation,
     filter::Filter,
     host::clock::mono_ns,
-    sink::Loss,
+    model::Loss,
 };
 
 /// The stories of one watch, where they are wanted.

@@ -13,7 +13,7 @@ use crate::{
     decode::{self, Evidence, Kind, Stage},
     enrich::Observation,
     filter::Filter,
-    sink::{Causes, ListenerTally},
+    model::{Causes, ListenerTally},
 };
 
 type Counts = HashMap<CountKey, CountValue>;

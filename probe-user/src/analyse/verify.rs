@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::{
     analyse::judge::{self, Scope},
     decode::Kind,
-    sink::{ListenerStatsRow, Summary, Verdict, Verified, counts_in_words, name_of},
+    model::{ListenerStatsRow, Summary, Verdict, Verified, counts_in_words, name_of},
 };
 
 /// A watch may end this much before the time that was asked for.
@@ -157,7 +157,7 @@ mod tests {
         analyse::judge::tests::summary,
         decode::Stage,
         loader::Tier,
-        sink::{Accepted, ListenerTally},
+        model::{Accepted, ListenerTally},
     };
 
     const ADDR: std::net::SocketAddr =

@@ -8,8 +8,8 @@ use crate::{
     btf::Btf,
     host::{cgroup, diag::Diag},
     loader::{HookReport, LoadError, Probe, Request, Tier, loads_anywhere, missing_capabilities},
+    model::SelfTest,
     selftest,
-    sink::SelfTest,
 };
 
 #[derive(Args, Clone, Debug)]

@@ -14,7 +14,8 @@ use crate::{
         sysctl::{self, ListenSysctls},
     },
     listing::{self, Found, Listed},
-    sink::{Format, Missing, listing},
+    model::Missing,
+    sink::{Format, listing},
 };
 
 #[derive(Args, Clone, Debug)]

@@ -10,7 +10,10 @@ use super::{
     status,
     watch::{self, Conduct, WatchArgs},
 };
-use crate::sink::{Clock, Format, Line, RecordArgs, Reporter, Summary};
+use crate::{
+    model::{Clock, Line, Summary},
+    sink::{Format, RecordArgs, Reporter},
+};
 
 #[derive(Args, Clone, Debug)]
 pub struct RecordCommand {

@@ -7,7 +7,8 @@ use clap::Args;
 use super::{Failure, write};
 use crate::{
     filter::{Filter, ListenerFilter, Only},
-    sink::{Format, Line, Reporter},
+    model::Line,
+    sink::{Format, Reporter},
     source::replay::{Source, Told, when},
 };
 

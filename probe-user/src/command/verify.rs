@@ -14,7 +14,8 @@ use crate::{
     filter::ListenerFilter,
     host::netns,
     loader::{Tier, reads_every_netns},
-    sink::{Clock, Format, Reporter, Verdict},
+    model::{Clock, Verdict},
+    sink::{Format, Reporter},
 };
 
 #[derive(Args, Clone, Debug)]

@@ -22,7 +22,7 @@ use crate::{
         incident::{Fact, Incidents, Told},
     },
     host::clock::mono_ns,
-    sink::{Line, Summary},
+    model::{Line, Summary},
 };
 
 /// How often what listeners accepted is asked for.

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use probe_common::{flag, hook, state};
 
-use super::{Clock, Format, Line, Reporter};
+use super::{Clock, Format, Reporter};
 use crate::{
     cause::{self, Cause, Reasons},
     decode::{Episode, Event, Evidence, Kind, ListenerAt, Refused, Stage, Task},
@@ -16,6 +16,7 @@ use crate::{
         owner::Owner,
     },
     loader::Tier,
+    model::Line,
     source::replay::Recorded,
 };
 

@@ -1,5 +1,6 @@
 //! Incidents: a few lines each for people, and as JSON.
 
+use crate::model::Clock;
 use std::{
     collections::BTreeMap,
     fmt::{self, Write as _},
@@ -11,7 +12,6 @@ use serde::Serialize;
 use super::{
     json::Cookie,
     text::{Clean, plural},
-    time::Clock,
 };
 use crate::analyse::incident::{Depth, Gap, Incident, Rates};
 

@@ -14,13 +14,14 @@ use serde::{Serialize, Serializer};
 
 use self::group::{GroupView, group_view};
 pub(super) use self::identity::{NetnsView, Whose};
+use super::Reporter;
 use super::stats::StatsView;
 use super::story::{StoryView, TotalsView};
-use super::{Candidate, Causes, Line, Reporter, Sampled, SelfTest, Start, Summary, Tick};
 use crate::{
     decode::{Kind, Stage},
     host::diag::ListenerSnapshot,
     loader::Skipped,
+    model::{Candidate, Causes, Line, Sampled, SelfTest, Start, Summary, Tick},
 };
 
 /// Version of the lines' meaning.

@@ -12,15 +12,8 @@ use super::{
 use crate::{
     host::netns::NetnsName,
     listing::{Listed, Note},
+    model::Missing,
 };
-
-/// Something that `whydrop list` could not look at.
-#[derive(Clone, Debug)]
-pub struct Missing {
-    /// `None` where it is not about one namespace.
-    pub netns: Option<u32>,
-    pub why: String,
-}
 
 /// All lines, each with its newline.
 pub fn listing(format: Format, rows: &[Listed], missing: &[Missing]) -> String {

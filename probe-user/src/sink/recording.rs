@@ -13,10 +13,13 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    Clock, Line, Reporter, Start,
+    Reporter,
     record::{Age, Options, PartInfo, RecordError, Recorder, Size, Target},
 };
-use crate::host::clock::mono_ns;
+use crate::{
+    host::clock::mono_ns,
+    model::{Clock, Line, Start},
+};
 
 /// How long the last lines may take to reach the disk.
 const PATIENCE: Duration = Duration::from_millis(1500);

@@ -2,23 +2,24 @@
 
 mod diagnosed;
 
-use std::{
-    fmt::{self, Write as _},
-    time::Duration,
-};
+use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
-pub use self::diagnosed::Diagnosed;
 use self::diagnosed::DiagnosedView;
 use super::{
-    ListenerTally, Reporter, Summary,
+    Reporter,
     json::{Cookie, Whose, by_cause, by_kind, now},
     story::{TotalsView, write_totals},
-    text::{Clean, counts_in_words, name_of, plural, whose, write_rows},
+    text::{Clean, plural, whose, write_rows},
     verify::counted,
 };
-use crate::{analyse::incident::Place, decode::Kind, loader::Tier};
+use crate::{
+    analyse::incident::Place,
+    decode::Kind,
+    loader::Tier,
+    model::{Dropped, Ended, Hurt, Ran, counts_in_words, name_of},
+};
 
 /// What is no refusal of a listener, and still nothing that a client wants.
 const OTHER_HARM: [Kind; 4] = [
@@ -27,99 +28,6 @@ const OTHER_HARM: [Kind; 4] = [
     Kind::ListenerClosed,
     Kind::RequestExpired,
 ];
-
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    Code(u8),
-    Signal(i32),
-}
-
-impl Ended {
-    /// As a shell tells it.
-    pub const fn status(self) -> u8 {
-        match self {
-            Self::Code(code) => code,
-            Self::Signal(signal) => (signal as u8).wrapping_add(128),
-        }
-    }
-}
-
-impl fmt::Display for Ended {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Code(code) => write!(f, "ended with status {code}"),
-            Self::Signal(signal) => write!(f, "was ended by signal {signal}"),
-        }
-    }
-}
-
-/// Whether anything was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dropped {
-    Nothing,
-    Something,
-    /// Nothing was seen, and that is not all there is to see.
-    CannotTell,
-}
-
-impl Dropped {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Nothing => "nothing-dropped",
-            Self::Something => "dropped",
-            Self::CannotTell => "cannot-tell",
-        }
-    }
-}
-
-/// What only the lines about a listener's refusals tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moments {
-    pub first_ns: u64,
-    pub last_ns: u64,
-    /// When the busiest second began, and how many refusals were in it.
-    pub busiest: (u64, u64),
-    /// Every refusal had a line; otherwise the last may have been later, and the busiest second busier.
-    pub exact: bool,
-    /// Client addresses.
-    pub clients: u64,
-    /// No more than these.
-    pub clients_exact: bool,
-    /// The longest accept queue, and its limit then.
-    pub accept_queue: (u32, u32),
-    pub syn_queue_len: u32,
-}
-
-/// A listener that refused.
-#[derive(Clone, Debug)]
-pub struct Hurt {
-    pub tally: ListenerTally,
-    /// `None` where no line told of it.
-    pub moments: Option<Moments>,
-}
-
-/// A command and what happened meanwhile.
-#[derive(Clone, Debug)]
-pub struct Ran {
-    pub command: Vec<String>,
-    /// From its start to its end.
-    pub lasted: Duration,
-    pub ended: Ended,
-    /// What whydrop ends with.
-    pub status: u8,
-    /// What is judged, in words; empty for everything.
-    pub filters: Vec<String>,
-    pub dropped: Dropped,
-    /// Why what was seen may not be all.
-    pub doubts: Vec<String>,
-    pub hurt: Vec<Hurt>,
-    /// On the counters tier: who may have refused.
-    pub candidates: Vec<String>,
-    /// `None` without hooks.
-    pub diagnosed: Option<Diagnosed>,
-    pub summary: Summary,
-}
 
 pub(super) fn write_text(reporter: &Reporter, ran: &Ran, to: &mut String) {
     // Writing to a String cannot fail.

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use super::{Line, Output, Reporter, recording::Recording};
-use crate::host::clock::mono_ns;
+use super::{Output, Reporter, recording::Recording};
+use crate::{host::clock::mono_ns, model::Line};
 
 /// The sinks of one watch.
 pub struct Sinks<'a> {

@@ -3,103 +3,13 @@
 use std::{
     fmt::{self, Write as _},
     net::SocketAddr,
-    sync::Arc,
 };
 
-use probe_common::wait;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::json::{Cookie, Whose};
 use super::text::{plural, show, whose};
-use crate::host::{cgroup::Cgroup, owner::Owner};
-
-/// How many of a listener's connections accept(2) took out of its queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Accepted {
-    /// A hook saw each of them.
-    Counted(u64),
-    /// Established, and not in the queue any more.
-    Derived(u64),
-    /// The namespace could not be asked for the queue.
-    #[default]
-    Unknown,
-}
-
-impl Accepted {
-    pub const fn number(self) -> Option<u64> {
-        match self {
-            Self::Counted(n) | Self::Derived(n) => Some(n),
-            Self::Unknown => None,
-        }
-    }
-}
-
-/// How long connections were in the queue before accept(2) took them.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Waited {
-    #[serde(with = "crate::model::steps")]
-    steps: Vec<u64>,
-    max_ns: u64,
-}
-
-impl Default for Waited {
-    fn default() -> Self {
-        Self {
-            steps: vec![0; wait::STEPS],
-            max_ns: 0,
-        }
-    }
-}
-
-impl Waited {
-    pub fn add(&mut self, steps: impl Iterator<Item = u32>, max_ns: u64) {
-        for (sum, n) in self.steps.iter_mut().zip(steps) {
-            *sum += u64::from(n);
-        }
-        self.max_ns = self.max_ns.max(max_ns);
-    }
-
-    fn count(&self) -> u64 {
-        self.steps.iter().sum()
-    }
-
-    /// Nanoseconds, within a thirtieth; `None` when nobody waited.
-    pub fn percentile(&self, percent: u64) -> Option<u64> {
-        let rank = (self.count() * percent).div_ceil(100).max(1);
-        let mut below = 0;
-        let step = self.steps.iter().position(|n| {
-            below += n;
-            below >= rank
-        })?;
-        let (first, end) = wait::bounds(step);
-        Some(u64::midpoint(first, end).min(self.max_ns))
-    }
-}
-
-/// One listener, from the start of the watch until now.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct ListenerStatsRow {
-    pub netns: u32,
-    pub cookie: u64,
-    pub addr: Option<SocketAddr>,
-    pub owner: Arc<[Owner]>,
-    pub cgroup: Option<Arc<Cgroup>>,
-    pub established: u64,
-    pub accepted: Accepted,
-    /// What the hook saw, where there is one.
-    pub accepted_counted: u64,
-    /// In the queue now.
-    pub queued: Option<u32>,
-    /// In the queue when the listener was closed.
-    pub reset: u64,
-    pub is_closed: bool,
-    pub is_mptcp: bool,
-    /// The longest that the queue was, and its limit then.
-    pub accept_queue: (u32, u32),
-    pub syn_queue: (u32, u32),
-    pub cookies_sent: u64,
-    pub waits: Waited,
-}
+use crate::model::{Accepted, ListenerStatsRow};
 
 #[derive(Serialize)]
 pub(super) struct StatsView<'a> {
@@ -162,7 +72,7 @@ impl<'a> From<&'a ListenerStatsRow> for StatsView<'a> {
                 .map(|(p50, p99)| WaitView {
                     p50: p50 / 1000,
                     p99: p99 / 1000,
-                    max: row.waits.max_ns / 1000,
+                    max: row.waits.max_ns() / 1000,
                 }),
         }
     }
@@ -220,7 +130,7 @@ fn write_row(row: &ListenerStatsRow, to: &mut String) -> fmt::Result {
                 "{}, {}, {}",
                 time(p50),
                 time(p99),
-                time(row.waits.max_ns)
+                time(row.waits.max_ns())
             )?;
         }
         _ => to.push('-'),

@@ -17,14 +17,15 @@ pub(super) use self::{
     identity::{holders, place, whose, write_netns},
     table::Table,
 };
-use super::{
-    Line, ListenerStatsRow, ListenerTally, Loss, Reporter, Sampled, SelfTest, Start, Summary, Tick,
-    stats, story,
-};
+use super::{Reporter, stats, story};
 use crate::{
-    analyse::{correlate::Story, reconcile::Residual},
-    decode::{Kind, Stage},
+    analyse::correlate::Story,
+    decode::Stage,
     loader::Tier,
+    model::{
+        Line, ListenerStatsRow, ListenerTally, Loss, Residual, Sampled, SelfTest, Start, Summary,
+        Tick, counts_in_words, name_of,
+    },
 };
 
 /// Untrusted text without control characters and without the ones that turn the direction of writing.
@@ -292,31 +293,6 @@ fn write_summary(summary: &Summary, to: &mut String) -> fmt::Result {
     Ok(())
 }
 
-/// `70 overflow (64 syn, 6 ack), 3 reset-sent`, or that nothing happened.
-pub fn counts_in_words(counts: &BTreeMap<(Kind, Option<Stage>), u64>) -> String {
-    let kinds = Kind::ALL.into_iter().filter_map(|kind| {
-        let of_kind = || {
-            counts
-                .iter()
-                .filter(move |((k, _), n)| *k == kind && **n > 0)
-        };
-        let total: u64 = of_kind().map(|(_, n)| n).sum();
-        let stages: Vec<String> = of_kind()
-            .filter_map(|((_, stage), n)| Some(format!("{n} {}", (*stage)?.name())))
-            .collect();
-        (total > 0).then(|| match stages.as_slice() {
-            [] => format!("{total} {kind}"),
-            _ => format!("{total} {kind} ({})", stages.join(", ")),
-        })
-    });
-    let words: Vec<String> = kinds.collect();
-    if words.is_empty() {
-        "nothing happened".into()
-    } else {
-        words.join(", ")
-    }
-}
-
 fn write_listeners(listeners: &[ListenerTally], to: &mut String) -> fmt::Result {
     let owners: Vec<String> = listeners
         .iter()
@@ -334,13 +310,6 @@ fn write_listeners(listeners: &[ListenerTally], to: &mut String) -> fmt::Result 
 fn write_tally(tally: &ListenerTally, owner: &str, to: &mut String) -> fmt::Result {
     let name = name_of(tally);
     writeln!(to, "{name:<24} {owner} {}", counts_in_words(&tally.counts))
-}
-
-/// The address of a listener, or what else is known of it.
-pub fn name_of(tally: &ListenerTally) -> String {
-    tally
-        .addr
-        .map_or_else(|| format!("cookie {:#x}", tally.cookie), |a| a.to_string())
 }
 
 pub(super) fn write_rows(summary: &Summary, to: &mut String) -> fmt::Result {
@@ -411,19 +380,5 @@ mod tests {
             [7, 999, 1000, 41_233, 1_000_000].map(grouped),
             ["7", "999", "1,000", "41,233", "1,000,000"]
         );
-    }
-
-    #[test]
-    fn counts_read_like_a_sentence() {
-        let counts = BTreeMap::from([
-            ((Kind::Overflow, Some(Stage::Syn)), 64),
-            ((Kind::Overflow, Some(Stage::Ack)), 6),
-            ((Kind::ResetSent, None), 3),
-        ]);
-        assert_eq!(
-            counts_in_words(&counts),
-            "70 overflow (64 syn, 6 ack), 3 reset-sent"
-        );
-        assert_eq!(counts_in_words(&BTreeMap::new()), "nothing happened");
     }
 }

@@ -16,7 +16,8 @@ use crate::{
     decode::{Kind, Stage},
     host::{clock::mono_ns, diag::ListenerSnapshot},
     loader::{Tier, Totals},
-    sink::{Candidate, Line, Loss, Sinks, Start, Summary, Tick},
+    model::{Candidate, Line, Loss, Start, Summary, Tick},
+    sink::Sinks,
 };
 
 const PERIOD: Duration = Duration::from_millis(200);

@@ -25,7 +25,8 @@ use crate::{
     filter::Filter,
     host::clock::mono_ns,
     loader::{Probe, Totals},
-    sink::{Line, Sampled, Sinks, Summary},
+    model::{Line, Sampled, Summary},
+    sink::Sinks,
 };
 
 /// Records taken out of the ring before signals and ticks get their turn.

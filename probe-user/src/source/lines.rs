@@ -18,7 +18,8 @@ use crate::{
     decode::{Event, Kind},
     enrich::{Enricher, Observation},
     filter::Filter,
-    sink::{Causes, Line, ListenerTally, Loss, Sinks},
+    model::{Causes, Line, ListenerTally, Loss},
+    sink::Sinks,
 };
 
 /// A batch of lines is handed to the output when it is this long.

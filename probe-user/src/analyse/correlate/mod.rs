@@ -3,16 +3,13 @@
 //! changed go out. Does no I/O and reads no clock; the order in which events of
 //! the last [`WINDOW_NS`] come in makes no difference.
 
-mod delays;
 mod story;
 
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
-pub use self::{
-    delays::Delays,
-    story::{Attempt, End, News, Outcome, Refusals, Story, What, Whose, Why},
-};
+pub use self::story::{Attempt, End, News, Outcome, Refusals, Story, What, Whose, Why};
+use crate::model::histogram::Histogram;
 
 /// Events of several CPUs come out of order by less than this.
 pub const WINDOW_NS: u64 = 20_000_000;
@@ -33,7 +30,7 @@ pub struct Totals {
     #[serde(deserialize_with = "crate::model::intern::keys")]
     pub outcomes: BTreeMap<&'static str, u64>,
     /// Of those connected late.
-    pub delays: Delays,
+    pub delays: Histogram,
     /// Unfinished stories that there was no room for any more.
     pub let_go: u64,
     /// Records that stories may miss: left out on purpose, and lost.

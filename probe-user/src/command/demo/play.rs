@@ -15,10 +15,8 @@ use crate::{
         why::{self, WhyArgs},
     },
     diagnose::UNDETERMINED,
-    sink::{
-        Format,
-        answer::{Answer, AnswerFormat},
-    },
+    model::Answer,
+    sink::{Format, answer::AnswerFormat},
 };
 
 /// Long enough for the first retry of a dropped SYN, and for some fifty looks.

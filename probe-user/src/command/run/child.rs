@@ -16,7 +16,7 @@ use tokio::{
     time::sleep,
 };
 
-use crate::{command::Failure, sink::Ended, source::stop::is_ignored};
+use crate::{command::Failure, model::Ended, source::stop::is_ignored};
 
 /// What a shell ends with when a command is not there, and when it cannot be run.
 const NOT_FOUND: u8 = 127;

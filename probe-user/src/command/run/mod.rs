@@ -33,10 +33,9 @@ use crate::{
     filter::ListenerFilter,
     host::netns,
     loader::{Tier, reads_every_netns},
+    model::{Clock, Diagnosed, Dropped, Ended, Hurt, Line, ListenerTally, Ran, Summary},
     observe::{self, STATS},
-    sink::{
-        Clock, Diagnosed, Dropped, Ended, Format, Hurt, Line, ListenerTally, Ran, Reporter, Summary,
-    },
+    sink::{Format, Reporter},
 };
 
 /// When nothing was told for so long, the command's last packets have been dealt with.

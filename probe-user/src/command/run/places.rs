@@ -14,8 +14,8 @@ use crate::{
     diagnose::{Diagnosis, diagnose},
     enrich::Enricher,
     host::diag::ListenerSnapshot,
+    model::{Causes, Line, ListenerStatsRow, ListenerTally, Summary},
     observe::{self, Looks},
-    sink::{Causes, Line, ListenerStatsRow, ListenerTally, Summary},
 };
 
 /// Places that are looked at.
@@ -182,7 +182,7 @@ mod tests {
         analyse::judge::tests::summary,
         decode::{Kind, Stage},
         loader::Tier,
-        sink::Sampled,
+        model::Sampled,
     };
 
     fn place(port: u16) -> Place {

@@ -17,7 +17,8 @@ use crate::{
     filter::Filter,
     host::{diag::ListenerSnapshot, netns},
     loader::Tier,
-    sink::{Clock, Format, Output, Reporter, Sinks},
+    model::Clock,
+    sink::{Format, Output, Reporter, Sinks},
     source::{hooks::Parts, lines::Lines},
 };
 

@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin};
 
 use tokio::signal::unix::SignalKind;
 
-use crate::sink::{Line, Start};
+use crate::model::{Line, Start};
 
 /// Everything but the arguments.
 pub struct Conduct<'a> {

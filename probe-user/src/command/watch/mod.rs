@@ -27,11 +27,9 @@ use crate::{
         netns::{self, Registry},
     },
     loader::{Probe, Request, Tier},
+    model::{Clock, Line, SelfTest, Start, Summary},
     selftest,
-    sink::{
-        Clock, Format, Line, Output, OutputError, RecordArgs, Reporter, SelfTest, Sinks, Start,
-        Summary,
-    },
+    sink::{Format, Output, OutputError, RecordArgs, Reporter, Sinks},
     source::{
         coalesce::Round,
         counters,

@@ -22,8 +22,9 @@ use crate::{
     enrich::Enricher,
     filter::ClientFilter,
     loader::Tier,
+    model::{Answer, OfClient},
     observe::{self, STATS},
-    sink::answer::{Answer, AnswerFormat, OfClient},
+    sink::answer::AnswerFormat,
 };
 
 #[derive(Args, Clone, Debug)]

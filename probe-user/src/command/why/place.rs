@@ -6,8 +6,8 @@ use crate::{
     enrich::Enricher,
     filter::ListenerFilter,
     host::{conntrack, diag::ListenerSnapshot, kernel_log, netns},
+    model::{Listening, Now},
     observe::sysctls,
-    sink::answer::{Listening, Now},
 };
 
 /// Lines of the kernel's log that are shown.

@@ -11,7 +11,7 @@ use std::{
 use super::Target;
 use crate::{
     host::netns::{self, Registry},
-    sink::answer::{Now, Tried},
+    model::{Now, Tried},
 };
 
 /// Long enough for the second try of a SYN that was dropped.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::sink::Group;
+use crate::model::Group;
 
 #[derive(Serialize)]
 pub struct GroupView {

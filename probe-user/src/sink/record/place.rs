@@ -13,8 +13,8 @@ use std::{
 use super::error::RecordError;
 use crate::{
     host::clock::mono_ns,
+    model::Clock,
     model::format::{PartName, name_beside, name_in_folder},
-    sink::Clock,
 };
 
 /// Where the command line wants the recording.

@@ -9,8 +9,9 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    analyse::incident::{Incident, Place, Told},
+    analyse::incident::{Incident, Place},
     diagnose::Diagnosis,
+    model::Diagnosed,
     sink::{
         Clock,
         incident::{IncidentView, write_worst},
@@ -20,14 +21,6 @@ use crate::{
 
 /// Incidents of one place that are shown for people.
 const INCIDENTS_AT_MOST: usize = 3;
-
-/// When and why something was refused.
-#[derive(Clone, Debug)]
-pub struct Diagnosed {
-    /// Where something was refused, the worst first, as far as there were not too many.
-    pub places: Vec<(Place, Diagnosis)>,
-    pub incidents: Told,
-}
 
 impl Diagnosed {
     fn incidents_at(&self, place: Place) -> Vec<&Incident> {

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::sink::Group;
+use crate::model::Group;
 
 pub fn write_groups(groups: &[Group], to: &mut String) -> fmt::Result {
     for group in groups {
@@ -20,7 +20,7 @@ pub fn write_groups(groups: &[Group], to: &mut String) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::GroupMember;
+    use crate::model::GroupMember;
 
     fn check(refusals: &[u64], expect: &str) {
         let group = Group {

@@ -6,9 +6,9 @@ use serde::Deserialize;
 
 use super::event;
 use crate::{
-    analyse::{correlate::Story, reconcile::Residual},
+    analyse::correlate::Story,
     enrich::Observation,
-    sink::{Clock, Line, ListenerStatsRow, Loss, Sampled, Start, Summary, Tick},
+    model::{Clock, Line, ListenerStatsRow, Loss, Residual, Sampled, Start, Summary, Tick},
 };
 
 /// An item that was recorded.

@@ -11,7 +11,7 @@ use super::{
     Recorded, What, item,
     lines::{Lines, Piece},
 };
-use crate::sink::{Clock, Utc};
+use crate::model::{Clock, Utc};
 
 /// What comes out.
 #[derive(Debug)]

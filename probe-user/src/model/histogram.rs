@@ -1,17 +1,17 @@
-//! How much later connections came since they had been refused.
+//! Lengths of time, as counts of steps: how long connections waited, or how much later they came.
 
 use probe_common::wait;
 use serde::{Deserialize, Serialize};
 
 /// In the steps of [`wait`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Delays {
-    #[serde(with = "crate::model::steps")]
+pub struct Histogram {
+    #[serde(with = "super::steps")]
     steps: Vec<u64>,
     max_ns: u64,
 }
 
-impl Default for Delays {
+impl Default for Histogram {
     fn default() -> Self {
         Self {
             steps: vec![0; wait::STEPS],
@@ -20,10 +20,18 @@ impl Default for Delays {
     }
 }
 
-impl Delays {
-    pub(super) fn add(&mut self, ns: u64) {
+impl Histogram {
+    pub fn add(&mut self, ns: u64) {
         self.steps[wait::step(ns)] += 1;
         self.max_ns = self.max_ns.max(ns);
+    }
+
+    /// Adds what was counted elsewhere in the same steps, with the longest of them.
+    pub fn add_steps(&mut self, steps: impl Iterator<Item = u32>, max_ns: u64) {
+        for (sum, n) in self.steps.iter_mut().zip(steps) {
+            *sum += u64::from(n);
+        }
+        self.max_ns = self.max_ns.max(max_ns);
     }
 
     /// Nanoseconds, within a thirtieth up to 137 s; `None` without any.

@@ -1,0 +1,64 @@
+//! What `whydrop why` answers.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use crate::{
+    analyse::incident::Told,
+    diagnose::{Diagnosis, Signals, Sysctls},
+    host::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner},
+    loader::Tier,
+};
+
+/// A listener of the port before the watch.
+#[derive(Clone, Debug)]
+pub struct Listening {
+    pub netns: u32,
+    pub netns_name: Option<Arc<NetnsName>>,
+    pub owner: Arc<[Owner]>,
+    pub cgroup: Option<Arc<Cgroup>>,
+    pub snapshot: ListenerSnapshot,
+}
+
+/// What was there before the watch.
+#[derive(Clone, Debug, Default)]
+pub struct Now {
+    pub netns: u32,
+    pub listeners: Vec<Listening>,
+    /// On the same port at other addresses.
+    pub elsewhere: Vec<Listening>,
+    pub sysctls: Sysctls,
+    /// Packets that this namespace had dropped since they could not be tracked.
+    pub untracked: Option<u64>,
+    /// What the kernel's log says of SYN floods at this port.
+    pub kernel_log: Vec<String>,
+}
+
+/// The attempt of `--probe`.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    pub to: Option<SocketAddr>,
+    pub took: Duration,
+    pub outcome: String,
+}
+
+/// Of whom alone the answer is.
+#[derive(Clone, Debug)]
+pub struct OfClient {
+    /// An address or a network.
+    pub who: String,
+    /// Events that may or may not have been theirs.
+    pub untold: u64,
+}
+
+pub struct Answer {
+    pub target: String,
+    pub client: Option<OfClient>,
+    pub now: Now,
+    pub signals: Signals,
+    pub diagnosis: Diagnosis,
+    pub incidents: Told,
+    pub first_drop: Option<Duration>,
+    pub tried: Option<Tried>,
+    pub tier: Tier,
+    pub lost: u64,
+}

@@ -1,0 +1,91 @@
+//! Everything that a watch tells of, in its order.
+
+use serde::{Deserialize, Serialize};
+use std::{net::SocketAddr, sync::Arc};
+
+use super::{
+    clock::Clock, rows::Residual, start::Start, stats::ListenerStatsRow, summary::Summary,
+};
+use crate::{
+    analyse::correlate::Story,
+    cause::Cause,
+    decode::{Kind, Stage},
+    enrich::Observation,
+    host::{cgroup::Cgroup, netns::NetnsName, owner::Owner},
+};
+
+/// One tick's worth of refusals on the counters tier.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Tick {
+    pub mono_ns: u64,
+    pub netns: u32,
+    pub netns_name: Option<Arc<NetnsName>>,
+    pub kind: Kind,
+    pub count: u64,
+    /// The listeners whose `sk_drops` grew meanwhile, with by how much.
+    pub candidates: Vec<Candidate>,
+}
+
+/// A listener that may be the one that refused.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Candidate {
+    pub snapshot: crate::host::diag::ListenerSnapshot,
+    pub drops_delta: u32,
+    pub owner: Arc<[Owner]>,
+    pub cgroup: Option<Arc<Cgroup>>,
+}
+
+/// Detail that was lost since the last such line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// Records that found no room in the ring.
+    pub ring_full: u64,
+    /// Lines that a slow reader of the output did not take.
+    pub output_full: u64,
+    /// Records that did not decode.
+    pub undecodable: u64,
+}
+
+impl Loss {
+    pub const fn total(&self) -> u64 {
+        self.ring_full + self.output_full + self.undecodable
+    }
+}
+
+/// What was left out of the detail on purpose since the last such line.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Sampled {
+    pub netns: u32,
+    pub listener: Option<SocketAddr>,
+    /// 0 where it is not known.
+    pub cookie: u64,
+    pub kind: Kind,
+    pub stage: Option<Stage>,
+    pub cause: Option<Cause>,
+    pub count: u64,
+    /// From so many client addresses, at least.
+    pub clients: u64,
+    /// Exactly so many.
+    pub clients_exact: bool,
+}
+
+/// Everything a line may say.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Line<'a> {
+    Start(&'a Start),
+    /// Its own members are its item.
+    #[serde(skip)]
+    Event(&'a Observation),
+    Tick(&'a Tick),
+    Loss(&'a Loss),
+    Residual(&'a Residual),
+    Sampled(&'a Sampled),
+    Stats(&'a ListenerStatsRow),
+    Story(&'a Story),
+    Summary(&'a Summary),
+    /// The wall clock was set, or a minute is over. Recordings hold it, nobody prints it.
+    Clock(Clock),
+    /// The recording is complete.
+    Ended,
+}

@@ -1,0 +1,41 @@
+//! What the hooks saw beside what the kernel counted.
+
+use serde::{Deserialize, Serialize};
+
+use super::intern::Name;
+
+/// One line of the reconciliation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    pub netns: u32,
+    #[serde(deserialize_with = "super::intern::name")]
+    pub counter: Name,
+    /// What the kernel counted; `None` when its namespace ended before it could be read.
+    pub kernel: Option<u64>,
+    /// What was seen and shown.
+    pub seen: u64,
+    /// What was counted, and whose detail was left out on purpose.
+    pub sampled: u64,
+    /// What was counted, but whose detail was lost.
+    pub lost: u64,
+    /// What the kernel counted and no hook saw. Negative: seen, but not counted.
+    pub unattributed: Option<i64>,
+}
+
+impl Row {
+    pub fn moved(&self) -> bool {
+        self.kernel.is_some_and(|kernel| kernel > 0) || self.seen + self.sampled + self.lost > 0
+    }
+}
+
+/// A difference between the kernel's count and the hooks' that has grown since it was last told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Residual {
+    pub netns: u32,
+    #[serde(deserialize_with = "super::intern::name")]
+    pub counter: Name,
+    /// As in [`Row::unattributed`], since the start.
+    pub unattributed: i64,
+    /// Of these, since this was last told.
+    pub news: i64,
+}

@@ -1,0 +1,42 @@
+//! How a watch began.
+
+use super::{clock::Clock, intern::Name};
+use crate::loader::{HookReport, Tier};
+use serde::{Deserialize, Serialize};
+
+/// What the self-test at start found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SelfTest {
+    /// The kernel refused so many connections, and the hooks saw as many.
+    Passed { overflows: u64 },
+    /// It could not be made; the reason.
+    Skipped(String),
+}
+
+/// What is being watched, and how.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Start {
+    pub tier: Tier,
+    pub hooks: Vec<HookReport>,
+    pub self_test: SelfTest,
+    pub kernel: String,
+    /// What this kernel's type information lacks.
+    pub absent: Vec<String>,
+    /// What is left out on request, in words.
+    pub filters: Vec<String>,
+    pub listeners: usize,
+    pub namespaces: usize,
+    /// Kinds and causes that cannot be seen here.
+    #[serde(deserialize_with = "super::intern::names")]
+    pub blind: Vec<Name>,
+    /// The namespace that needs no mention: the one asked for, or whydrop's own.
+    pub own_netns: u32,
+    /// When that was, and what the wall clock was then.
+    pub mono_ns: u64,
+    pub clock: Clock,
+    pub host: String,
+    /// `None` where it cannot be read.
+    pub boot_id: Option<String>,
+    /// whydrop's own command line.
+    pub command: Vec<String>,
+}

@@ -1,0 +1,94 @@
+//! What a watch ends with.
+
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, time::Duration};
+
+use probe_common::Health;
+
+use super::{
+    group::Group,
+    line::Loss,
+    rows::Row,
+    stats::ListenerStatsRow,
+    tally::{Causes, ListenerTally},
+};
+use crate::{
+    analyse::correlate::Totals,
+    decode::{Kind, Stage},
+    loader::{Skipped, Tier},
+};
+
+/// The end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Summary {
+    pub duration: Duration,
+    pub tier: Tier,
+    #[serde(with = "super::pairs")]
+    pub counts: BTreeMap<(Kind, Option<Stage>), u64>,
+    #[serde(with = "super::pairs")]
+    pub causes: Causes,
+    pub listeners: Vec<ListenerTally>,
+    /// What listeners went through, each to which something came.
+    pub stats: Vec<ListenerStatsRow>,
+    /// What became of attempts that were refused, where that is wanted.
+    pub stories: Option<Totals>,
+    /// SO_REUSEPORT groups of more than one that these listeners belong to.
+    pub groups: Vec<Group>,
+    pub loss: Loss,
+    #[serde(with = "super::health")]
+    pub health: Health,
+    /// Runs of hooks that the kernel skipped.
+    pub skipped: Skipped,
+    pub rows: Vec<Row>,
+    /// The counters were still moving while they were read for the last time.
+    pub moving: bool,
+}
+
+impl Summary {
+    /// Connection attempts that listeners refused, of those that were asked for.
+    pub fn refusals(&self) -> u64 {
+        let refused = self
+            .counts
+            .iter()
+            .filter(|((kind, _), _)| kind.is_refusal());
+        refused.map(|(_, n)| n).sum()
+    }
+
+    /// What an unattributed refusal can be, given what the hooks of this tier
+    /// do not cover by design; empty when nothing is unattributed.
+    pub fn unattributed_may_be(&self) -> &'static [&'static str] {
+        if self
+            .rows
+            .iter()
+            .all(|row| row.unattributed.unwrap_or(0) <= 0)
+        {
+            return &[];
+        }
+        match self.tier {
+            Tier::Counters => &["any refusal: there are no hooks on this tier"],
+            Tier::Cgroup => &[
+                "an ICMP error for a half-open request",
+                "a SYN cookie refused to an XDP or tc program",
+                "DCCP",
+            ],
+            Tier::Trampoline => &[
+                "a SYN to a multicast or broadcast address",
+                "a SYN cookie refused to an XDP or tc program",
+                "DCCP",
+            ],
+            Tier::Kprobe => &[
+                "a SYN to a multicast or broadcast address",
+                "a SYN cookie refused to an XDP or tc program",
+                "a kprobe that the kernel skipped since another BPF program, or a look into a map, was under way on that CPU",
+                "DCCP",
+            ],
+        }
+    }
+
+    /// Whether every counter is accounted for.
+    pub fn adds_up(&self) -> bool {
+        self.rows
+            .iter()
+            .all(|row| row.unattributed.is_some_and(|n| n == 0))
+    }
+}

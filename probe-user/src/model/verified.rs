@@ -1,0 +1,58 @@
+//! A listener that was verified, and the verdict on it.
+
+use std::time::Duration;
+
+use super::summary::Summary;
+
+/// Counters of which each step is a refusal of a listener.
+pub const OF_REFUSALS: [&str; 3] = ["ListenOverflows", "ListenDrops", "TCPReqQFullDrop"];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nobody was refused, and there was room at all times.
+    Held,
+    NotHeld,
+    /// Nothing was seen to be wrong, and that is not all there is to see.
+    CannotTell,
+    /// Nobody came.
+    NotProved,
+}
+
+impl Verdict {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::NotHeld => "not-held",
+            Self::CannotTell => "cannot-tell",
+            Self::NotProved => "not-proved",
+        }
+    }
+
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::NotHeld => "did not hold",
+            Self::CannotTell => "cannot tell",
+            Self::NotProved => "not proved",
+        }
+    }
+}
+
+/// A listener, and what came of it.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    /// What was asked for, such as `:8080`.
+    pub listener: String,
+    pub asked: Duration,
+    pub verdict: Verdict,
+    /// What the verdict rests on.
+    pub reasons: Vec<String>,
+    /// What it does not rest on, and is worth knowing.
+    pub notes: Vec<String>,
+    /// Where its listeners are.
+    pub namespaces: Vec<u32>,
+    pub established: u64,
+    /// `None` where that is not known of one of the listeners.
+    pub accepted: Option<u64>,
+    pub summary: Summary,
+}
