@@ -105,12 +105,10 @@ impl Keeper {
         if self.limits.keep_bytes.is_none() && self.limits.keep_age.is_none() {
             return Ok(0);
         }
-        let mut old = match place {
+        let old = match place {
             Place::File { .. } => self.own(),
             Place::Folder { folder, .. } => self.of_folder(place, folder, open)?,
         };
-        // Names begin with their time.
-        old.sort_by(|a, b| a.path.cmp(&b.path));
         let mut bytes: u64 = old.iter().map(|part| part.len).sum();
         let room = self.limits.part_bytes.unwrap_or(0);
         let (mut gone, mut failed) = (0, None);
@@ -134,17 +132,20 @@ impl Keeper {
         failed.map_or(Ok(gone), Err)
     }
 
+    /// What this run wrote, the oldest first.
     fn own(&self) -> Vec<Old> {
-        let own = self.closed.iter();
-        own.map(|(id, closed)| Old {
+        let mut own: Vec<_> = self.closed.iter().collect();
+        own.sort_by_key(|(_, closed)| closed.since);
+        let old = own.into_iter().map(|(id, closed)| Old {
             path: closed.path.clone(),
             id: *id,
             len: closed.len,
             age: closed.since.elapsed(),
-        })
-        .collect()
+        });
+        old.collect()
     }
 
+    /// What this host wrote, the oldest first.
     fn of_folder(&self, place: &Place, folder: &Path, open: Option<&Path>) -> io::Result<Vec<Old>> {
         let mut old = Vec::new();
         for entry in fs::read_dir(folder)? {
@@ -173,6 +174,8 @@ impl Keeper {
                 age,
             });
         }
+        // Names begin with their time.
+        old.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(old)
     }
 

@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{Lost, Status};
+use crate::source::replay::format::FRAME_BYTES;
 
 /// Buffers that are kept for the next lines.
 const SPARE: usize = 4;
@@ -71,7 +72,9 @@ impl<T> State<T> {
     }
 
     fn keep_buffer(&mut self, mut text: String) {
-        if self.spare.len() < SPARE {
+        // A line may have been very long.
+        let is_usual = text.capacity() <= 2 * FRAME_BYTES;
+        if is_usual && self.spare.len() < SPARE {
             text.clear();
             self.spare.push(text);
         }
@@ -126,7 +129,8 @@ impl<T> Shared<T> {
             state.queue.push_back(batch);
             self.work.notify_one();
         }
-        state.spare.pop().unwrap_or_default()
+        let spare = state.spare.pop();
+        spare.unwrap_or_else(|| String::with_capacity(FRAME_BYTES + FRAME_BYTES / 4))
     }
 
     /// Lines that never come to a batch.
