@@ -11,6 +11,11 @@ pub fn skip(why: &str) -> Result<()> {
     say(format_args!("SKIPPED: {why}"))
 }
 
+/// The same of one part of a scenario, which proves the others.
+pub fn skip_part(part: &str, why: &str) -> Result<()> {
+    say(format_args!("SKIPPED in part: {part}: {why}"))
+}
+
 /// Whether the running kernel is older than this one.
 pub fn is_before(major: u32, minor: u32) -> Result<bool> {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;

@@ -5,7 +5,7 @@
 use anyhow::{Context, Result};
 use whydrop_tests::family::Family;
 use whydrop_tests::paths::{self, Path};
-use whydrop_tests::skip::skip;
+use whydrop_tests::skip::skip_part;
 use whydrop_tests::wire::Wire;
 
 fn prove(name: &str, path: Path, family: Family) -> Result<()> {
@@ -13,7 +13,7 @@ fn prove(name: &str, path: Path, family: Family) -> Result<()> {
     let before = wire.netns().counters()?;
     let expected = path(&wire, family)?;
     if let Some(why) = &expected.impossible {
-        skip(&format!("{name} over {family}: {why}"))?;
+        skip_part(&format!("{name} over {family}"), why)?;
     }
     expected
         .check(&wire, &before)
