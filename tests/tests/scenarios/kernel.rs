@@ -1,4 +1,4 @@
-//! The library against the kernel alone: every path of kernel.md 1.2 moves
+//! The library against the kernel alone: every path of tests/src/paths moves
 //! exactly the counters that it is said to move. No whydrop here; when one of
 //! these fails, the others cannot be believed.
 
