@@ -12,6 +12,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::client::connect_here;
 use crate::listener::Listener;
 use crate::netns::Netns;
+use crate::process;
 
 const PROCESSES: u16 = 20;
 /// That this process has open beside those of one of them.
@@ -58,11 +59,8 @@ impl Drop for Crowd {
         for process in &mut self.0 {
             drop(process.release.take());
         }
-        for process in &self.0 {
-            let mut status = 0;
-            // SAFETY: waits for our own child, which nothing else waits for; status
-            // is a valid place for the duration of the call.
-            unsafe { libc::waitpid(process.pid, &mut status, 0) };
+        for Process { pid, .. } in &self.0 {
+            let _ = process::wait_for(*pid);
         }
     }
 }

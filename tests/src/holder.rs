@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Signal;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::listener::Listener;
 use crate::process;
@@ -89,7 +90,8 @@ impl Holder {
             .context("the holder of a socket ended (are we root?)")?;
         holder.pid = libc::pid_t::from_ne_bytes(pid);
         if birth.orphan {
-            ensure!(wait_for(child) == 0, "the parent of an orphan failed");
+            let status = process::wait_for(child)?;
+            ensure!(status == Some(0), "the parent of an orphan failed");
             holder.child = None;
         }
         Ok(holder)
@@ -110,17 +112,9 @@ impl Drop for Holder {
         drop(self.release.take());
         let _ = self.end.read(&mut [0]);
         if let Some(child) = self.child {
-            wait_for(child);
+            let _ = process::wait_for(child);
         }
     }
-}
-
-fn wait_for(child: libc::pid_t) -> i32 {
-    let mut status = 0;
-    // SAFETY: our own child, which nothing else waits for; status is a valid
-    // place for the duration of the call.
-    unsafe { libc::waitpid(child, &mut status, 0) };
-    status
 }
 
 /// Leaves every other inherited file, says which process it is, and waits to be
@@ -234,12 +228,7 @@ unsafe fn serve(socket: i32, held: i32, after_each: impl Fn()) {
 
 /// What the calling thread has had of CPUs.
 fn cpu_time_us() -> i64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: a timespec that outlives the call.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    let time = clock_gettime(ClockId::ThreadCPUTime);
     time.tv_sec * 1_000_000 + time.tv_nsec / 1_000
 }
 

@@ -37,6 +37,7 @@ pub mod programs;
 pub mod requests;
 pub mod segment;
 pub mod server;
+pub mod skip;
 pub mod sock_destroy;
 pub mod sockaddr;
 pub mod socket_options;

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use anyhow::{Context, Result, ensure};
 use rustix::io::Errno;
-use rustix::net::ipproto::MPTCP;
+use rustix::net::ipproto;
 use rustix::net::{
     AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with, sockopt,
 };
@@ -221,11 +221,21 @@ impl Listener {
     }
 }
 
+/// For messages.
+pub const MPTCP: &str = "MPTCP (CONFIG_MPTCP)";
+/// There since 5.6, but Debian's 5.10 is built without.
+pub const MPTCP_SINCE: (u32, u32) = (6, 1);
+
 /// Whether the kernel has MPTCP, and it is on in this namespace.
 pub fn has_mptcp(netns: &Netns) -> Result<bool> {
     let made = netns.run(|| {
         let flags = SocketFlags::CLOEXEC;
-        socket_with(AddressFamily::INET, SocketType::STREAM, flags, Some(MPTCP))
+        socket_with(
+            AddressFamily::INET,
+            SocketType::STREAM,
+            flags,
+            Some(ipproto::MPTCP),
+        )
     })?;
     match made {
         Ok(_) => Ok(true),
@@ -254,7 +264,7 @@ fn bound(address: SocketAddr, options: Options) -> Result<OwnedFd> {
     } else {
         AddressFamily::INET6
     };
-    let protocol = options.mptcp.then_some(MPTCP);
+    let protocol = options.mptcp.then_some(ipproto::MPTCP);
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, protocol)?;
     if address.is_ipv6() {
         sockopt::set_ipv6_v6only(&socket, options.v6_only)?;

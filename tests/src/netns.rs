@@ -17,6 +17,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::interface;
 use crate::netstat::Counters;
+use crate::process;
 
 pub struct Netns {
     namespace: File,
@@ -115,10 +116,7 @@ impl Netns {
 impl Drop for Netns {
     fn drop(&mut self) {
         drop(self.release.take());
-        let mut status = 0;
-        // SAFETY: waits for our own child, which nothing else waits for; status
-        // is a valid place for the duration of the call.
-        unsafe { libc::waitpid(self.holder, &mut status, 0) };
+        let _ = process::wait_for(self.holder);
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::Child;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 /// A child that does not outlive the test, however that ends.
 pub struct Kept(pub Child);
@@ -20,6 +20,15 @@ impl Drop for Kept {
 pub fn signal(pid: u32, signal: Signal) -> Result<()> {
     let which = Pid::from_raw(pid as i32).context("no pid")?;
     kill_process(which, signal).with_context(|| format!("{signal:?} to {pid}"))
+}
+
+/// Waits for the end of a child that nothing else waits for: its exit status, or `None` if a signal ended it.
+pub fn wait_for(child: i32) -> Result<Option<i32>> {
+    let pid = Pid::from_raw(child).context("no pid")?;
+    let ended =
+        waitpid(Some(pid), WaitOptions::empty()).with_context(|| format!("wait for {child}"))?;
+    let (_, status) = ended.context("a child that did not end")?;
+    Ok(status.exit_status())
 }
 
 /// Memory of a process that lives, in KiB: now and at its peak.

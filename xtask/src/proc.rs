@@ -90,8 +90,7 @@ pub fn find(program: &str) -> Option<PathBuf> {
 }
 
 pub fn is_root() -> bool {
-    // SAFETY: geteuid takes nothing, touches no memory and cannot fail; std offers no safe way to ask.
-    unsafe { libc::geteuid() == 0 }
+    rustix::process::geteuid().is_root()
 }
 
 fn said(output: &Output) -> String {

@@ -20,7 +20,7 @@ mod verify;
 
 pub use self::{
     listing::listing,
-    output::{Output, OutputError},
+    output::{Output, OutputError, create},
     recording::{Kept, RecordArgs, Recording},
     sinks::Sinks,
 };

@@ -6,8 +6,9 @@
 mod pipe;
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, ErrorKind, Write},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
     sync::{
         Arc,
@@ -18,6 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use thiserror::Error;
 
 use self::pipe::Pipe;
@@ -32,12 +34,37 @@ const BATCHES: usize = 256;
 pub enum OutputError {
     #[error("cannot create {path}: {source}; name a file in a folder that exists and is writable")]
     Create { path: String, source: io::Error },
+    #[error("nobody reads {0}; start its reader first, or name a file")]
+    Unread(String),
     #[error(
         "writing to {to} failed: {source}; the counts are complete, lines after this are missing"
     )]
     Write { to: String, source: io::Error },
     #[error("the reader of {0} took nothing for so long that the last lines were given up")]
     Stuck(String),
+}
+
+/// A file that is written anew. A FIFO that nobody reads is refused: open(2) would wait for a reader for ever.
+pub fn create(path: &Path) -> Result<File, OutputError> {
+    let name = || path.display().to_string();
+    let failed = |source| OutputError::Create {
+        path: name(),
+        source,
+    };
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)
+        .map_err(|source| match source.raw_os_error() {
+            Some(libc::ENXIO) => OutputError::Unread(name()),
+            _ => failed(source),
+        })?;
+    // From here on a slow reader is waited for, by the thread that writes.
+    let flags = fcntl_getfl(&file).map_err(|errno| failed(errno.into()))?;
+    fcntl_setfl(&file, flags - OFlags::NONBLOCK).map_err(|errno| failed(errno.into()))?;
+    Ok(file)
 }
 
 /// The writing end.
@@ -66,10 +93,7 @@ impl Output {
                 return Ok(Self { pipe, ..output });
             }
             Some(path) => {
-                let file = File::create(path).map_err(|source| OutputError::Create {
-                    path: path.display().to_string(),
-                    source,
-                })?;
+                let file = create(path)?;
                 (path.display().to_string(), Box::new(file))
             }
         };
@@ -256,6 +280,22 @@ mod tests {
         let stuck = output.finish(String::new(), Duration::from_millis(20));
         assert!(matches!(stuck, Err(OutputError::Stuck(_))));
         drop(open);
+    }
+
+    #[test]
+    fn a_fifo_without_a_reader_is_refused_at_once() {
+        let path = std::env::temp_dir().join(format!("whydrop-unread-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        let fifo = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, fifo, mode, 0).expect("a FIFO");
+        let (done, waits) = sync_channel(1);
+        let opened = path.clone();
+        thread::spawn(move || done.send(create(&opened).map(drop).map_err(|e| e.to_string())));
+        let answer = waits.recv_timeout(Duration::from_secs(10));
+        let _ = std::fs::remove_file(&path);
+        let sentence = answer.expect("an answer").expect_err("nobody reads");
+        assert!(sentence.starts_with("nobody reads "), "{sentence}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::listener::Listener;
 use crate::netns::Netns;
 use crate::netstat::Counters;
 use crate::peer::Peer;
+use crate::skip::lacks;
 use crate::wire::Wire;
 
 /// These must not have moved unless a path says so.
@@ -111,8 +112,8 @@ pub struct Expected {
     pub listener: Option<Listener>,
     pub closed: Option<Closed>,
     pub elsewhere: Option<Elsewhere>,
-    /// Why this kernel cannot take the path; nothing has moved then.
-    pub impossible: Option<&'static str>,
+    /// Why this kernel, being older than what the path needs, cannot take it; nothing has moved then.
+    pub impossible: Option<String>,
     /// What must not be closed yet, accepted connections for one.
     kept: Vec<Box<dyn Any>>,
 }
@@ -130,11 +131,12 @@ impl Expected {
         Self::default().close(listener)
     }
 
-    pub(super) fn impossible(why: &'static str) -> Self {
-        Self {
-            impossible: Some(why),
+    /// Of a kernel that has no such thing and is older than this; any other must have it.
+    pub(super) fn impossible(what: &str, since: (u32, u32)) -> Result<Self> {
+        Ok(Self {
+            impossible: Some(lacks(what, since)?),
             ..Self::default()
-        }
+        })
     }
 
     pub(super) fn close(mut self, listener: Listener) -> Self {

@@ -12,7 +12,10 @@ use crate::nftables;
 use crate::peer::Peer;
 use crate::wire::Wire;
 
-const NO_MD5: &str = "this kernel has no TCP-MD5";
+/// As every kernel has that whydrop runs on.
+fn without_md5() -> Result<Expected> {
+    Expected::impossible("TCP-MD5 (CONFIG_TCP_MD5SIG)", (2, 6))
+}
 
 /// L: SO_ATTACH_FILTER lets no SYN pass.
 pub fn filtered_syn(wire: &Wire, family: Family) -> Result<Expected> {
@@ -44,7 +47,7 @@ pub fn md5_missing(wire: &Wire, family: Family) -> Result<Expected> {
     let listener = Listener::new(wire.netns(), family.bind(), 8)?;
     let peer = wire.peer(family, listener.port());
     if !listener.require_md5(peer.client)? {
-        return Ok(Expected::impossible(NO_MD5));
+        return without_md5();
     }
     peer.syn()?;
     Ok(unanswered(listener, peer)?
@@ -57,7 +60,7 @@ pub fn md5_unexpected(wire: &Wire, family: Family) -> Result<Expected> {
     let listener = Listener::new(wire.netns(), family.bind(), 8)?;
     let somebody = wire.peer(family, listener.port());
     if !listener.require_md5(somebody.client)? {
-        return Ok(Expected::impossible(NO_MD5));
+        return without_md5();
     }
     let peer = wire.peer(family, listener.port());
     peer.signed_syn()?;
@@ -71,7 +74,7 @@ pub fn md5_wrong(wire: &Wire, family: Family) -> Result<Expected> {
     let listener = Listener::new(wire.netns(), family.bind(), 8)?;
     let peer = wire.peer(family, listener.port());
     if !listener.require_md5(peer.client)? {
-        return Ok(Expected::impossible(NO_MD5));
+        return without_md5();
     }
     peer.signed_syn()?;
     Ok(unanswered(listener, peer)?
@@ -99,7 +102,7 @@ pub fn firewalled_syn(wire: &Wire, family: Family) -> Result<Expected> {
     let listener = Listener::new(wire.netns(), family.bind(), 8)?;
     let unused = unused_port(wire.netns(), family.bind())?;
     if !wire.netns().run(nftables::drop_input)?? {
-        return Ok(Expected::impossible("this kernel has no nf_tables"));
+        return Expected::impossible("nf_tables (CONFIG_NF_TABLES_INET)", (3, 14));
     }
     let mut peer = wire.peer(family, listener.port());
     peer.syn()?;

@@ -8,6 +8,7 @@ use crate::deadline::{soon, wait_until};
 use crate::family::Family;
 use crate::listener::{Listener, Options};
 use crate::peer::Peer;
+use crate::skip::lacks;
 use crate::wire::Wire;
 
 /// S: two connections that nobody has accepted yet move to the other listener,
@@ -98,11 +99,12 @@ pub fn migration_target_full(wire: &Wire, family: Family) -> Result<Expected> {
 /// Whether this kernel can. Debian's 5.10.262 has the sysctl and nothing that
 /// reads it, so the counters are asked.
 fn allow_migration(wire: &Wire) -> Result<bool> {
-    let can = wire.netns().counters()?.has("TCPMigrateReqSuccess");
-    if can {
-        wire.netns().sysctl("net/ipv4/tcp_migrate_req", "1")?;
+    if !wire.netns().counters()?.has("TCPMigrateReqSuccess") {
+        lacks("migration of requests", (5, 14))?;
+        return Ok(false);
     }
-    Ok(can)
+    wire.netns().sysctl("net/ipv4/tcp_migrate_req", "1")?;
+    Ok(true)
 }
 
 /// A listener of the group; port 0 begins one.

@@ -1,7 +1,45 @@
 //! The ways in which a listener drops, refuses or resets a connection, each
-//! injected packet by packet: the paths of kernel.md 1.2, by the same letters.
-//! A path says what it must have moved in the kernel and what whydrop must have
-//! said about it, and keeps the listener open so that both can be looked up.
+//! injected packet by packet. A path says what it must have moved in the kernel
+//! and what whydrop must have said about it, and keeps the listener open so that
+//! both can be looked up.
+//!
+//! Each way has a letter. A prime or a number is a variant of its letter; T to W
+//! are races and failures of memory inside of the kernel, which no packet makes,
+//! and AA (a SYN to a broadcast address) is in scenarios/residual.rs.
+//!
+//! | letter | what happens | what the kernel does |
+//! |---|---|---|
+//! | A | a SYN finds the accept queue full | drops it, counts an overflow |
+//! | B | the ACK of a handshake finds it full | drops it, keeps the request |
+//! | B' | the same, and then a place becomes free | makes the connection late |
+//! | C | as B, with `tcp_abort_on_overflow` | resets the client |
+//! | D | the ACK brings a cookie to a full accept queue | drops it and keeps nothing |
+//! | E | a SYN finds the SYN queue full, without cookies | drops it |
+//! | F | the same with cookies, or cookies are forced | answers with a cookie |
+//! | F' | an ACK with a cookie that was never sent | resets the client |
+//! | G | the last quarter of `tcp_max_syn_backlog` is reserved | drops the SYN of a stranger |
+//! | H | a bare ACK at a listener with TCP_DEFER_ACCEPT | drops it and waits for data |
+//! | I | the listener is closed with connections in its queue | resets them |
+//! | J | an ACK comes for a listener that is gone | resets the client |
+//! | J' | the same, and another listener has its port | that one resets the client |
+//! | K | a SYN to where nobody listens | resets the client |
+//! | L | a socket filter of the listener | drops the packet |
+//! | M | an ACK of a connection that nobody knows | resets the client |
+//! | M2 | a reset, a SYN with FIN, a segment without flags | drops it |
+//! | N | a reset or a SYN inside the window of a request | ends the request |
+//! | N2 | an ACK of what was never sent | resets the client |
+//! | N3 | an ACK outside the window of a request | answers, keeps the request |
+//! | N4 | a reset inside the window, not for the next byte | by kernel: asks again, or ends it |
+//! | O | the same SYN again | sends the SYN-ACK again |
+//! | P | a request whose ACK never comes | sends the SYN-ACK again, then forgets it |
+//! | Q | an ICMP error about the client of a request | ends the request |
+//! | R | TCP fast open with its queue full | goes on with an ordinary handshake |
+//! | S | a listener of a group closes, and requests migrate | moves them to another member |
+//! | S' | the same, and the accept queue of that one is full | drops the ACK |
+//! | X | TCP-MD5: a signature is missing, unexpected or wrong | drops the packet |
+//! | Y | too many hops for the listener (IP_MINTTL) | drops the packet |
+//! | Z | a firewall | drops the packet before TCP sees it |
+//! | AB | the listener is destroyed from outside (SOCK_DESTROY) | as I |
 
 mod ack;
 mod expected;
@@ -58,7 +96,7 @@ use crate::wire::Wire;
 /// Every path here is a function of this shape.
 pub type Path = fn(&Wire, Family) -> Result<Expected>;
 
-/// All of them, with the letter of kernel.md and a name for messages.
+/// All of them, with their letter, where they have one, and a name for messages.
 pub const ALL: [(&str, Path); 55] = [
     ("A syn_overflow", syn_overflow),
     ("A both_queues_full", both_queues_full),
@@ -114,7 +152,7 @@ pub const ALL: [(&str, Path); 55] = [
     ("old_syn_in_time_wait", old_syn_in_time_wait),
     ("new_syn_in_time_wait", new_syn_in_time_wait),
     ("healthy", healthy),
-    ("row 9 zero_backlog", zero_backlog),
+    ("zero_backlog", zero_backlog),
 ];
 
 /// A listener that has room: three connections, accepted, served and closed.

@@ -5,16 +5,15 @@ use anyhow::{Result, ensure};
 
 use super::{Expected, fill_accept_queue};
 use crate::family::Family;
-use crate::listener::{Listener, Options, has_mptcp};
+use crate::listener::{Listener, MPTCP, MPTCP_SINCE, Options, has_mptcp};
 use crate::wire::Wire;
 
-const NO_MPTCP: &str = "this kernel has no MPTCP";
 const LISTEN_BACKLOG: u16 = 2;
 
 /// A: the SYN of one client too many.
 pub fn mptcp_syn_overflow(wire: &Wire, family: Family) -> Result<Expected> {
     let Some(listener) = mptcp_listener(wire, family)? else {
-        return Ok(Expected::impossible(NO_MPTCP));
+        return Expected::impossible(MPTCP, MPTCP_SINCE);
     };
     let opened = fill_accept_queue(wire, family, &listener, LISTEN_BACKLOG.into())?;
     let mut peer = wire.peer(family, listener.port());
@@ -26,7 +25,7 @@ pub fn mptcp_syn_overflow(wire: &Wire, family: Family) -> Result<Expected> {
 /// B: the ACK of a client whose SYN was taken before the queue was full.
 pub fn mptcp_ack_overflow(wire: &Wire, family: Family) -> Result<Expected> {
     let Some(listener) = mptcp_listener(wire, family)? else {
-        return Ok(Expected::impossible(NO_MPTCP));
+        return Expected::impossible(MPTCP, MPTCP_SINCE);
     };
     let mut late = wire.peer(family, listener.port());
     late.open()?;

@@ -21,7 +21,7 @@ pub fn closed_listener_resets(wire: &Wire, family: Family) -> Result<Expected> {
 pub fn destroyed_listener_resets(wire: &Wire, family: Family) -> Result<Expected> {
     let spare = Listener::new(wire.netns(), family.bind(), 8)?;
     if !spare.destroy(wire.netns())? {
-        return Ok(Expected::impossible("this kernel has no SOCK_DESTROY"));
+        return Expected::impossible("SOCK_DESTROY (CONFIG_INET_DIAG_DESTROY)", (4, 5));
     }
     let listener = Listener::new(wire.netns(), family.bind(), 8)?;
     let peers = queue_three(wire, family, &listener)?;

@@ -5,12 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result, ensure};
 use whydrop_tests::family::Family;
-use whydrop_tests::heard::{Stopped, blind};
+use whydrop_tests::heard::Stopped;
 use whydrop_tests::listener::Listener;
 use whydrop_tests::paths;
 use whydrop_tests::peer::Peer;
 use whydrop_tests::processor::Processor;
 use whydrop_tests::segment::RST;
+use whydrop_tests::skip::is_hidden;
 use whydrop_tests::truth::{Truth, row};
 use whydrop_tests::whydrop::Whydrop;
 use whydrop_tests::wire::Wire;
@@ -64,7 +65,7 @@ fn syn_to_a_broadcast_address() -> Result<()> {
 fn icmp_error_about_a_request() -> Result<()> {
     let wire = Wire::new()?;
     let whydrop = Whydrop::start()?;
-    if !blind(&whydrop.readiness()?).contains(&"icmp-error".to_owned()) {
+    if !is_hidden(&whydrop.readiness()?, "blind", "icmp-error")? {
         whydrop.stop()?.ended_well()?;
         return trace(paths::unreachable_client);
     }

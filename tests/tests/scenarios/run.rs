@@ -15,10 +15,10 @@ use serde_json::Value;
 use whydrop_tests::bpf;
 use whydrop_tests::command::{Over, Running, line_of_type, lines, read, whydrop};
 use whydrop_tests::family::Family;
-use whydrop_tests::heard::blind;
 use whydrop_tests::listener::Listener;
 use whydrop_tests::netns::Netns;
 use whydrop_tests::paths;
+use whydrop_tests::skip::is_hidden;
 use whydrop_tests::truth::{RECONCILED, Truth};
 use whydrop_tests::whydrop::{Whydrop, binary};
 use whydrop_tests::wire::Wire;
@@ -227,7 +227,7 @@ fn other_listeners_are_not_judged() -> Result<()> {
 #[test]
 fn what_cannot_be_told_fails_when_asked() -> Result<()> {
     let whydrop = Whydrop::start()?;
-    let is_blind = blind(&whydrop.readiness()?).contains(&"icmp-error".to_owned());
+    let is_blind = is_hidden(&whydrop.readiness()?, "blind", "icmp-error")?;
     whydrop.stop()?.ended_well()?;
     let wire = Wire::new()?;
     let here = wire.netns().pid().to_string();

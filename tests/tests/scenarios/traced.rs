@@ -1,13 +1,12 @@
 //! A path injected while whydrop watches: what it says must be what was
 //! injected, client by client, and add up to the kernel's counters.
 
-use std::io::Write;
-
 use anyhow::{Context, Result, ensure};
 use whydrop_tests::event::Event;
 use whydrop_tests::family::Family;
 use whydrop_tests::heard::{Stopped, blind};
 use whydrop_tests::paths::{Expected, Path};
+use whydrop_tests::skip::skip;
 use whydrop_tests::table::{self, Finding};
 use whydrop_tests::truth::Truth;
 use whydrop_tests::whydrop::{Watch, Whydrop};
@@ -48,7 +47,7 @@ fn trace_everywhere(watch: Watch, path: Path) -> Result<()> {
         let wire = wire?;
         let truth = Truth::begin(wire.netns())?;
         let expected = path(&wire, family).with_context(|| format!("inject over {family}"))?;
-        if let Some(why) = expected.impossible {
+        if let Some(why) = &expected.impossible {
             return skip(why);
         }
         wait_for(&whydrop, &wire, &expected)?;
@@ -75,12 +74,6 @@ pub fn trace_with(watch: Watch, path: Path, family: Family) -> Result<Stopped> {
     truth.check(wire.netns(), &stopped)?;
     check_events(&wire, &expected, &stopped)?;
     Ok(stopped)
-}
-
-/// The scenario passes, and says that it has proven nothing. libtest swallows
-/// what is printed, but not what is written.
-fn skip(why: &str) -> Result<()> {
-    Ok(writeln!(std::io::stderr(), "SKIPPED: {why}")?)
 }
 
 /// Until whydrop has said as much as is expected of it.

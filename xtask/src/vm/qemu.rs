@@ -12,6 +12,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 const SILENCE: Duration = Duration::from_secs(180);
 /// How long a processor stands still until the kernel says so; as long again until the VM is killed, should vm-init not
@@ -140,12 +141,9 @@ impl Vm<'_> {
             .stdout(Stdio::piped())
             .stderr(File::create(Self::complaints(self.log))?);
         // SAFETY: the closure runs in the child between fork and exec, where only async-signal-safe calls are allowed;
-        // prctl is one, and takes no pointers here. std has no safe way to tie a child's life to its parent's.
+        // prctl is one. std has no safe way to tie a child's life to its parent's.
         unsafe {
-            command.pre_exec(|| {
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                Ok(())
-            });
+            command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
         }
         command
             .spawn()

@@ -7,7 +7,6 @@ mod places;
 use std::{
     cell::{Cell, RefCell},
     ffi::OsString,
-    fs::File,
     io::{self, Write},
     path::PathBuf,
     time::{Duration, Instant},
@@ -35,7 +34,7 @@ use crate::{
     loader::{Tier, reads_every_netns},
     model::{Clock, Diagnosed, Dropped, Ended, Hurt, Line, ListenerTally, Ran, Summary},
     observe::{self, STATS},
-    sink::{Format, Reporter},
+    sink::{Format, Reporter, create},
 };
 
 /// When nothing was told for so long, the command's last packets have been dealt with.
@@ -80,12 +79,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     // Before anything is started: who cannot be told needs not be watched.
     let report: Box<dyn Write> = match &args.report {
         None => Box::new(io::stderr()),
-        Some(path) => Box::new(File::create(path).map_err(|error| {
-            Failure::usage(format!(
-                "cannot create {}: {error}; name a file in a folder that exists and is writable",
-                path.display()
-            ))
-        })?),
+        Some(path) => Box::new(create(path).map_err(Failure::usage)?),
     };
     let ran = judged(args, watch_it_run(args)?);
     let told = tell(args.format, &ran, report);

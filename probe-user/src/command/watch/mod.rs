@@ -319,7 +319,9 @@ fn finish(
         Ok(true) => Ok(summary),
         // A reader that went away has seen what it wanted: no failure, and nobody to tell more.
         Ok(false) => Err(Failure::new(status::OK, "")),
-        Err(error @ OutputError::Create { .. }) => Err(Failure::usage(error)),
+        Err(error @ (OutputError::Create { .. } | OutputError::Unread(_))) => {
+            Err(Failure::usage(error))
+        }
         Err(error) => {
             // The lines cannot be written where they were wanted; the counts still can be told.
             eprint!("{last}");

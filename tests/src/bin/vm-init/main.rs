@@ -6,9 +6,9 @@
 
 mod stall;
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -16,11 +16,14 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use rustix::mount::{MountFlags, mount};
 use rustix::process::{Resource, Rlimit, WaitOptions, setrlimit};
+use rustix::system::{RebootCommand, finit_module, reboot};
+use rustix::termios::tcdrain;
+use whydrop_tests::interface;
 
 /// What a VM leaves out unless it is asked for by name: an emulated processor takes some ten seconds to verify the programs of
 /// one start. `together` does path by path what the first ones do one by one, and the others are about this program's own
 /// outputs, arguments and threads, which a kernel makes little difference to: they run where the build runs.
-const LEFT_OUT: [&str; 40] = [
+const LEFT_OUT: [&str; 42] = [
     "filters::md5",
     "filters::segments",
     "filters::socket",
@@ -33,7 +36,9 @@ const LEFT_OUT: [&str; 40] = [
     "retransmits::",
     "bad_input::",
     "demo::",
-    "faults::",
+    "faults::gone",
+    "faults::output",
+    "faults::signals",
     "identity::",
     "lifecycle::",
     "list::explain",
@@ -64,9 +69,10 @@ const LEFT_OUT: [&str; 40] = [
 ];
 
 /// Of the rest, what one tier of a VM is enough for.
-const ONE_TIER: [&str; 12] = [
+const ONE_TIER: [&str; 13] = [
     "record::",
     "kernel::",
+    "faults::clock",
     "filters::",
     "flood::a_neighbour",
     "flood::many",
@@ -100,7 +106,7 @@ fn run() -> Result<()> {
         "hostname",
         std::fs::write("/proc/sys/kernel/hostname", "whydrop-vm"),
     );
-    note("loopback up", loopback_up());
+    note("loopback up", interface::set_up("lo"));
     load_modules();
     raise_limits();
     look_around();
@@ -217,21 +223,6 @@ fn mount_all() {
     );
 }
 
-fn loopback_up() -> std::io::Result<()> {
-    let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
-    // SAFETY: an all-zero ifreq is a valid one: it is plain data.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
-        *to = *from as libc::c_char;
-    }
-    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
-    // SAFETY: SIOCSIFFLAGS reads one ifreq, which outlives the call; rustix has no interface ioctls.
-    match unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) } {
-        0 => Ok(()),
-        _ => Err(std::io::Error::last_os_error()),
-    }
-}
-
 /// In the order of the list, which puts dependencies first.
 fn load_modules() {
     for path in read("/modules.list").lines() {
@@ -245,12 +236,7 @@ fn load_modules() {
 
 fn load_module(path: &str) -> std::io::Result<()> {
     let file = File::open(path)?;
-    // SAFETY: finit_module reads a descriptor that lives until the end of this function and a NUL-terminated string
-    // without parameters; neither std nor libc has a safe call.
-    match unsafe { libc::syscall(libc::SYS_finit_module, file.as_raw_fd(), c"".as_ptr(), 0) } {
-        0 => Ok(()),
-        _ => Err(std::io::Error::last_os_error()),
-    }
+    Ok(finit_module(file, c"", 0)?)
 }
 
 /// Up to 5.10 BPF maps count against RLIMIT_MEMLOCK, whose default is too small for any tracer.
@@ -259,18 +245,12 @@ fn raise_limits() {
         current: None,
         maximum: None,
     };
-    note(
-        "RLIMIT_MEMLOCK",
-        setrlimit(Resource::Memlock, unlimited).map_err(Into::into),
-    );
+    note("RLIMIT_MEMLOCK", setrlimit(Resource::Memlock, unlimited));
     let many = Rlimit {
         current: Some(65_536),
         maximum: Some(65_536),
     };
-    note(
-        "RLIMIT_NOFILE",
-        setrlimit(Resource::Nofile, many).map_err(Into::into),
-    );
+    note("RLIMIT_NOFILE", setrlimit(Resource::Nofile, many));
 }
 
 /// Says at once what whydrop would otherwise fail on later, with a less obvious message.
@@ -290,9 +270,9 @@ fn look_around() {
 }
 
 /// A failure the tests may survive is said and left behind.
-fn note<T>(what: &str, result: std::io::Result<T>) {
+fn note<T>(what: &str, result: Result<T, impl Display>) {
     if let Err(error) = result {
-        println!("vm-init: {what}: {error}");
+        println!("vm-init: {what}: {error:#}");
     }
 }
 
@@ -304,12 +284,9 @@ fn read(path: &str) -> String {
 }
 
 fn power_off() -> ! {
-    // SAFETY: neither call takes a pointer. tcdrain waits until the console has written everything, which power-off
-    // would cut; it has no safe equivalent here, and neither has reboot.
-    unsafe {
-        libc::tcdrain(libc::STDOUT_FILENO);
-        libc::reboot(libc::RB_POWER_OFF);
-    }
+    // The console is to have written everything, which power-off would cut.
+    let _ = tcdrain(std::io::stdout());
+    let _ = reboot(RebootCommand::PowerOff);
     // Only reached where even PID 1 may not power off, such as in a container.
     std::process::exit(1)
 }

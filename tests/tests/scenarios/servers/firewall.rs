@@ -8,10 +8,10 @@ use whydrop_tests::client::Client;
 use whydrop_tests::every::Every;
 use whydrop_tests::netns::Netns;
 use whydrop_tests::server::{Directory, command, file_of};
+use whydrop_tests::skip::{is_before, skip};
 
 use super::nginx::nginx;
 use super::{PAUSE, TO, expect, why};
-use crate::why::{is_before, skip};
 
 /// How it says that the kernel was built without.
 const MISSING: [&str; 3] = [

@@ -1,5 +1,6 @@
 //! Whoever accepts cannot, or does something else.
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit, setpriority_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use whydrop_tests::cgroup::Cgroup;
 
@@ -127,20 +128,11 @@ fn acceptor_that_waits_for_something_else() -> Result<()> {
 fn acceptor_without_descriptors() -> Result<()> {
     let netns = Netns::new()?;
     let (to, holder) = held(&netns, BACKLOG, Work::Serve { rest_us: 0 })?;
-    let limit = libc::rlimit {
-        rlim_cur: 3,
-        rlim_max: 3,
+    let limit = Rlimit {
+        current: Some(3),
+        maximum: Some(3),
     };
-    // SAFETY: a child of ours, and an rlimit that outlives the call, which only reads it.
-    let failed = unsafe {
-        libc::prlimit(
-            holder.pid() as libc::pid_t,
-            libc::RLIMIT_NOFILE,
-            &raw const limit,
-            std::ptr::null_mut(),
-        )
-    };
-    ensure!(failed == 0, "prlimit: {}", std::io::Error::last_os_error());
+    prlimit(pid_of(&holder), Resource::Nofile, limit).context("prlimit")?;
     expect(&pressed(&netns, to)?, &["fd-exhausted"])
 }
 
@@ -178,20 +170,17 @@ fn times(holder: &Holder) -> Result<(f64, f64)> {
     Ok((ran, waited))
 }
 
+fn pid_of(holder: &Holder) -> Option<Pid> {
+    Pid::from_raw(holder.pid() as i32)
+}
+
 fn set_nice(holder: &Holder, nice: i32) -> Result<()> {
-    // SAFETY: a system call on numbers.
-    let failed = unsafe { libc::setpriority(libc::PRIO_PROCESS, holder.pid() as u32, nice) };
-    ensure!(
-        failed == 0,
-        "setpriority: {}",
-        std::io::Error::last_os_error()
-    );
-    Ok(())
+    setpriority_process(pid_of(holder), nice).context("setpriority")
 }
 
 /// To the first CPU that it may use.
 fn pin(holder: &Holder) -> Result<()> {
-    let pid = Pid::from_raw(holder.pid() as i32);
+    let pid = pid_of(holder);
     let may = sched_getaffinity(pid)?;
     let first = (0..CpuSet::MAX_CPU).find(|cpu| may.is_set(*cpu));
     let mut only = CpuSet::new();

@@ -11,12 +11,11 @@ mod syn;
 mod when;
 
 use std::cell::RefCell;
-use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 use serde_json::Value;
 use whydrop_tests::answer::{ask, expect, verdicts};
 use whydrop_tests::client::{Client, connect_here};
@@ -25,6 +24,7 @@ use whydrop_tests::every::Every;
 use whydrop_tests::holder::{Birth, Holder, Work};
 use whydrop_tests::listener::Listener;
 use whydrop_tests::netns::Netns;
+use whydrop_tests::skip::{is_before, is_hidden, skip};
 use whydrop_tests::verdict::say_verdict;
 
 /// The queues of these tests.
@@ -62,8 +62,7 @@ fn why(netns: &Netns, target: SocketAddr, traffic: impl FnMut() -> Result<()>) -
 
 /// The same, of what hooks may not tell here: then nothing else may be said.
 fn expect_if_told(answer: &Value, expected: &'static str) -> Result<()> {
-    let abstained = answer["abstained"].as_array().into_iter().flatten();
-    if !abstained.into_iter().any(|id| id == expected) {
+    if !is_hidden(answer, "abstained", expected)? {
         return expect(answer, &[expected]);
     }
     let found = verdicts(answer)?;
@@ -120,17 +119,4 @@ fn bursts(netns: &Netns, to: SocketAddr) -> Result<Value> {
 
 fn come_at_once(netns: &Netns, to: SocketAddr) -> Result<Vec<Client>> {
     netns.run(|| (0..CLIENTS).map(|_| connect_here(to)).collect())?
-}
-
-/// The scenario passes, and says that it has proven nothing. libtest swallows what is printed, but not what is written.
-pub fn skip(why: &str) -> Result<()> {
-    Ok(writeln!(std::io::stderr(), "SKIPPED: {why}")?)
-}
-
-/// Whether the kernel has no such thing yet.
-pub fn is_before(major: u32, minor: u32) -> Result<bool> {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    let mut numbers = release.split('.').map_while(|part| part.parse().ok());
-    let here: (u32, u32) = numbers.next().zip(numbers.next()).context("no release")?;
-    Ok(here < (major, minor))
 }

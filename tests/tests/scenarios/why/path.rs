@@ -51,9 +51,10 @@ fn behind(wire: &Wire, firewall: fn() -> Result<bool>) -> Result<()> {
     if is_before(6, 1)? {
         return skip("this kernel gives no reasons for drops");
     }
-    if !wire.netns().run(firewall)?? {
-        return skip("this kernel has no such firewall");
-    }
+    ensure!(
+        wire.netns().run(firewall)??,
+        "this kernel has no such firewall: it may be built without"
+    );
     let answer = asked_on(wire, WATCHED, |peer| peer.syn())?;
     expect(&answer, &["rejected-by-firewall"])
 }
@@ -65,9 +66,10 @@ fn table_of_connections_that_is_full() -> Result<()> {
     if is_before(6, 1)? {
         return skip("this kernel gives no reasons for drops");
     }
-    if !wire.netns().run(nftables::track_connections)?? {
-        return skip("this kernel tracks no connections");
-    }
+    ensure!(
+        wire.netns().run(nftables::track_connections)??,
+        "this kernel tracks no connections: it may be built without"
+    );
     let path = Path::new("/proc/sys").join(CONNTRACK_MAX);
     let limit: usize = std::fs::read_to_string(&path)?.trim().parse()?;
     if in_vm() {
