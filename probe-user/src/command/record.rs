@@ -11,7 +11,7 @@ use super::{
     watch::{self, Conduct, WatchArgs},
 };
 use crate::{
-    model::{Clock, Line, Summary},
+    model::{Clock, Line, Start, Summary},
     sink::{Format, RecordArgs, Reporter},
 };
 
@@ -40,7 +40,13 @@ pub fn run(args: &RecordCommand) -> Result<(), Failure> {
         ..watch_args.record
     };
     if args.command.is_empty() {
-        let summary = watch::run(&watch_args, Conduct::silent(|_| {}))?;
+        let summary = watch::run(
+            &watch_args,
+            Conduct {
+                ready: Box::new(say_ready),
+                ..Conduct::silent(|_| {})
+            },
+        )?;
         tell(&summary);
         return Ok(());
     }
@@ -53,7 +59,10 @@ fn while_it_runs(watch_args: &WatchArgs, command: &[OsString]) -> Result<(), Fai
     let watched = watch::run(
         watch_args,
         Conduct {
-            ready: Box::new(|_| child.start(command)),
+            ready: Box::new(|start| {
+                say_ready(start);
+                child.start(command);
+            }),
             until: Box::pin(async {
                 child.ended().await;
                 settle(&last_line).await;
@@ -89,6 +98,13 @@ fn while_it_runs(watch_args: &WatchArgs, command: &[OsString]) -> Result<(), Fai
         status::OK => Ok(()),
         code => Err(Failure::new(code, "")),
     }
+}
+
+fn say_ready(start: &Start) {
+    eprintln!(
+        "whydrop: watching {} listeners in {} namespaces, tier {}",
+        start.listeners, start.namespaces, start.tier
+    );
 }
 
 /// The summary goes to standard error: standard output is the command's.

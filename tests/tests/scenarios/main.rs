@@ -22,6 +22,7 @@ mod mptcp;
 mod pressure;
 mod privilege;
 mod quiet;
+mod record;
 mod refused;
 mod requests;
 mod resets;

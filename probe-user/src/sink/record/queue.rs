@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{Lost, Status};
-use crate::source::replay::format::FRAME_BYTES;
+use crate::model::format::FRAME_BYTES;
 
 /// Buffers that are kept for the next lines.
 const SPARE: usize = 4;

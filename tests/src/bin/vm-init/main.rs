@@ -64,7 +64,8 @@ const LEFT_OUT: [&str; 40] = [
 ];
 
 /// Of the rest, what one tier of a VM is enough for.
-const ONE_TIER: [&str; 11] = [
+const ONE_TIER: [&str; 12] = [
+    "record::",
     "kernel::",
     "filters::",
     "flood::a_neighbour",

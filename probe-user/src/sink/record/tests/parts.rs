@@ -5,7 +5,7 @@ use std::{fs::File, os::unix::fs::symlink, time::SystemTime};
 use rustix::fs::{FlockOperation, flock};
 
 use super::*;
-use crate::source::replay::format::PartName;
+use crate::model::format::PartName;
 
 #[test]
 fn a_file_that_is_there_stays_as_it_is() {

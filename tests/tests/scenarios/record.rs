@@ -1,0 +1,239 @@
+//! What is recorded comes back: byte for byte what was printed live, also from a recording that nobody closed.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, Result, ensure};
+use whydrop_tests::deadline::{ready, wait_until};
+use whydrop_tests::flood::{Flood, clients};
+use whydrop_tests::whydrop::{Whydrop, binary, forced_tier, run};
+use whydrop_tests::wire::Wire;
+
+use crate::lifecycle::Scratch;
+
+/// Enough for lines that are left out of the detail, too.
+const SYNS: usize = 3000;
+
+/// Everything that a watch has to tell.
+const ALL: [&str; 7] = [
+    "--stories",
+    "--stats",
+    "200ms",
+    "--warn",
+    "50%",
+    "--events",
+    "all",
+];
+
+fn text_of(file: &Scratch) -> Result<&str> {
+    file.0.to_str().context("no UTF-8")
+}
+
+/// Watches a flood into a full queue; what it printed, and what it recorded.
+fn watched(format: &str, live: &Scratch, recording: &Scratch) -> Result<()> {
+    let wire = Wire::new()?;
+    let listener = wire.full_listener()?;
+    let mut command = Command::new(binary()?);
+    command.args(["watch", "--format", format]).args(ALL);
+    command.args(["--output", text_of(live)?, "--record", text_of(recording)?]);
+    if let Some(tier) = forced_tier() {
+        command.args(["--tier", &tier]);
+    }
+    let whydrop = Whydrop::spawn(command)?;
+    let printed = || fs::read_to_string(&live.0).unwrap_or_default();
+    wait_until("the readiness line", ready(), || {
+        Ok(printed().contains("watching ") || printed().contains(r#""start""#))
+    })?;
+    let flood = Flood {
+        clients: clients(64, 1),
+        to: listener.address(),
+        syns: SYNS,
+        limit: std::time::Duration::from_secs(20),
+        threads: 1,
+    };
+    flood.ready(&wire)?.run(&AtomicBool::new(false))?;
+    wait_until("figures of the listener", ready(), || {
+        Ok(printed().contains("established"))
+    })?;
+    drop(listener);
+    let stopped = whydrop.stop()?;
+    ensure!(
+        stopped.code == Some(0),
+        "{:?}: {}",
+        stopped.code,
+        stopped.stderr
+    );
+    Ok(())
+}
+
+/// What `replay` prints, and what it says beside.
+fn replayed(format: &str, recording: &str) -> Result<(Vec<u8>, String)> {
+    let output = Command::new(binary()?)
+        .args(["replay", "--format", format, recording])
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "{:?}: {said}", output.status);
+    Ok((output.stdout, said))
+}
+
+fn check(format: &str) -> Result<()> {
+    let live = Scratch::new(&format!("live.{format}"));
+    let recording = Scratch::new(&format!("{format}.whydrop"));
+    watched(format, &live, &recording)?;
+    let (told, said) = replayed(format, text_of(&recording)?)?;
+    ensure!(said.is_empty(), "{said}");
+    let printed = fs::read(&live.0)?;
+    ensure!(printed.len() > 1000, "{} bytes printed", printed.len());
+    if let Some(at) =
+        (0..printed.len().max(told.len())).find(|at| printed.get(*at) != told.get(*at))
+    {
+        let around = |all: &[u8]| {
+            let from = at.saturating_sub(200);
+            let to = (at + 100).min(all.len());
+            String::from_utf8_lossy(all.get(from..to).unwrap_or_default()).into_owned()
+        };
+        anyhow::bail!(
+            "byte {at} differs; live:\n{}\nreplayed:\n{}",
+            around(&printed),
+            around(&told)
+        );
+    }
+    let mode = fs::metadata(&recording.0)?.permissions().mode() & 0o777;
+    ensure!(mode == 0o600, "mode {mode:o}");
+    Ok(())
+}
+
+#[test]
+fn text_is_told_again_byte_for_byte() -> Result<()> {
+    check("text")
+}
+
+#[test]
+fn json_is_told_again_byte_for_byte() -> Result<()> {
+    check("json")
+}
+
+/// Ends with its test, however that ends.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// SIGKILL leaves a file that holds all but the last second, and says that it was not closed.
+#[test]
+fn killed() -> Result<()> {
+    let wire = Wire::new()?;
+    let listener = wire.full_listener()?;
+    let recording = Scratch::new("killed.whydrop");
+    let said = Scratch::new("killed.stderr");
+    let mut command = Command::new(binary()?);
+    command.args([
+        "record",
+        "--detail",
+        "all",
+        "--output",
+        text_of(&recording)?,
+    ]);
+    if let Some(tier) = forced_tier() {
+        command.args(["--tier", &tier]);
+    }
+    let whydrop = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(&said.0)?)
+        .spawn()?;
+    let mut whydrop = Killed(whydrop);
+    wait_until("that it watches", ready(), || {
+        let said = fs::read_to_string(&said.0).unwrap_or_default();
+        Ok(said.contains("whydrop: watching "))
+    })?;
+    let flood = Flood {
+        clients: clients(8, 1),
+        to: listener.address(),
+        syns: 100,
+        limit: std::time::Duration::from_secs(20),
+        threads: 1,
+    };
+    flood.ready(&wire)?.run(&AtomicBool::new(false))?;
+    wait_until("its lines on the disk", ready(), || {
+        let (told, _) = replayed("json", text_of(&recording)?)?;
+        let told = String::from_utf8_lossy(&told).into_owned();
+        Ok(told.matches(r#""kind":"overflow""#).count() == 100)
+    })?;
+    whydrop.0.kill()?;
+    whydrop.0.wait()?;
+    let (_, said) = replayed("text", text_of(&recording)?)?;
+    ensure!(said.contains("was not closed"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn file_that_exists_is_refused_and_left_as_it_is() -> Result<()> {
+    let file = Scratch::new("exists.whydrop");
+    fs::write(&file.0, "mine")?;
+    let stopped = run(&["record", "--output", text_of(&file)?, "--for", "1s"])?;
+    ensure!(
+        stopped.code == Some(2),
+        "{:?}: {}",
+        stopped.code,
+        stopped.stderr
+    );
+    ensure!(stopped.stderr.contains("exists"), "{}", stopped.stderr);
+    ensure!(fs::read(&file.0)? == b"mine", "it was written to");
+    Ok(())
+}
+
+#[test]
+fn command_keeps_its_status() -> Result<()> {
+    let file = Scratch::new("command.whydrop");
+    let stopped = run(&[
+        "record",
+        "--output",
+        text_of(&file)?,
+        "--",
+        "sh",
+        "-c",
+        "exit 7",
+    ])?;
+    ensure!(
+        stopped.code == Some(7),
+        "{:?}: {}",
+        stopped.code,
+        stopped.stderr
+    );
+    let (told, said) = replayed("json", text_of(&file)?)?;
+    ensure!(said.is_empty(), "{said}");
+    ensure!(
+        String::from_utf8_lossy(&told).contains(r#""type":"summary""#),
+        "no summary"
+    );
+    Ok(())
+}
+
+/// What is no recording, or only a part of one, gets a sentence.
+#[test]
+fn damaged_files_get_a_sentence() -> Result<()> {
+    let file = Scratch::new("damaged.whydrop");
+    let stopped = run(&["record", "--output", text_of(&file)?, "--for", "1s"])?;
+    ensure!(stopped.code == Some(0), "{}", stopped.stderr);
+    let whole = fs::read(&file.0)?;
+    fs::write(&file.0, &whole[..whole.len() - 3])?;
+    let (told, said) = replayed("text", text_of(&file)?)?;
+    ensure!(!told.is_empty(), "what stands before is not told");
+    ensure!(said.contains("what stands before is used"), "{said}");
+    fs::write(&file.0, "no recording\n")?;
+    let stopped = run(&["replay", text_of(&file)?])?;
+    ensure!(
+        stopped.code == Some(1) && stopped.stderr.contains("is no recording"),
+        "{:?}: {}",
+        stopped.code,
+        stopped.stderr
+    );
+    Ok(())
+}
