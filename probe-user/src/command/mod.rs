@@ -16,7 +16,7 @@ pub mod why;
 
 use std::{fmt, io::Write};
 
-use crate::loader::LoadError;
+use crate::{loader::LoadError, selftest::SelfTestError};
 
 /// Exit statuses, as `--help` lists them.
 pub mod status {
@@ -76,9 +76,20 @@ impl From<LoadError> for Failure {
     fn from(error: LoadError) -> Self {
         let status = match &error {
             LoadError::Privilege(_) | LoadError::NotPermitted(_) => status::PRIVILEGE,
+            LoadError::Unread(_) | LoadError::Limit(_) => status::FAILED,
             LoadError::Btf(_) | LoadError::Unsupported { .. } | LoadError::Object(_) => {
                 status::KERNEL
             }
+        };
+        Self::new(status, error)
+    }
+}
+
+impl From<SelfTestError> for Failure {
+    fn from(error: SelfTestError) -> Self {
+        let status = match &error {
+            SelfTestError::Differs(_) => status::KERNEL,
+            SelfTestError::Read(_) | SelfTestError::Failed { .. } => status::FAILED,
         };
         Self::new(status, error)
     }

@@ -10,11 +10,16 @@ use std::{
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{live::Parts, sample::readings, stop::Stop};
+use super::{
+    live::Parts,
+    sample::{Unreadable, readings},
+    stop::Stop,
+    unread::Unread,
+};
 use crate::{
     decode::{Kind, Stage},
     inspect::{clock::mono_ns, diag::ListenerSnapshot},
-    loader::{Tier, Totals},
+    loader::Tier,
     reconcile::{LostInUserSpace, Reading, Reconciler, Sample},
     report::{Candidate, Line, Loss, Output, Reporter, Start, Summary, Tick},
 };
@@ -32,6 +37,7 @@ struct Poller<'a> {
     drops: HashMap<(u32, u64), u32>,
     counts: BTreeMap<(Kind, Option<Stage>), u64>,
     loss: Loss,
+    unread: Unread,
 }
 
 /// Which counter a kind is read from here, without what a kind before it already explains.
@@ -50,17 +56,22 @@ fn kinds(moved: Reading) -> [(Kind, u64); 4] {
 
 impl<'a> Poller<'a> {
     fn new(mut parts: Parts<'a>) -> Self {
-        let last = readings(&mut parts.enricher, parts.filter.netns);
+        let (last, unread_at_start) = readings(&mut parts.enricher, parts.filter.netns);
+        let mut unread = Unread::default();
+        unread.registry(&parts.enricher.registry);
+        unread.namespaces("at the start", &unread_at_start);
+        let mut reconciler = Reconciler::new(Sample {
+            kernel: last.clone(),
+            ..Sample::default()
+        });
+        reconciler.unreadable(unread_at_start.into_keys());
         let mut this = Self {
-            reconciler: Reconciler::new(Sample {
-                kernel: last.clone(),
-                totals: Totals::default(),
-                moving: false,
-            }),
+            reconciler,
             last,
             drops: HashMap::new(),
             counts: BTreeMap::new(),
             loss: Loss::default(),
+            unread,
             parts,
         };
         let namespaces: Vec<u32> = this.last.keys().copied().collect();
@@ -87,8 +98,9 @@ impl<'a> Poller<'a> {
             .collect()
     }
 
-    fn poll(&mut self, text: &mut String) {
-        let now = readings(&mut self.parts.enricher, self.parts.filter.netns);
+    /// Tells what has moved; those that could not be read come out, and what moved there is told once they can be.
+    fn poll(&mut self, text: &mut String) -> Unreadable {
+        let (now, unread) = readings(&mut self.parts.enricher, self.parts.filter.netns);
         let present: Vec<u32> = self.parts.enricher.registry.iter().collect();
         self.reconciler.observe(&present, &now);
         for (netns, reading) in &now {
@@ -109,6 +121,7 @@ impl<'a> Poller<'a> {
             }
         }
         self.last.extend(now);
+        unread
     }
 
     fn tick(
@@ -157,7 +170,7 @@ pub(super) async fn watch(
     start: &Start,
     mut stop: Stop<'_>,
     ready: impl FnOnce(&Start),
-) -> std::io::Result<(Summary, Reporter, Output)> {
+) -> (Summary, Reporter, Output) {
     let mut poller = Poller::new(parts);
     let began = Instant::now();
     let mut line = String::new();
@@ -182,14 +195,19 @@ pub(super) async fn watch(
                     poller.parts.reporter.tick();
                 }
                 let mut text = String::new();
-                poller.poll(&mut text);
+                // What cannot be read now may be read at the end, which is what counts.
+                let _ = poller.poll(&mut text);
                 poller.send(text);
             }
         }
     }
     let mut text = String::new();
-    poller.poll(&mut text);
+    let unread = poller.poll(&mut text);
     poller.send(text);
+    poller.unread.registry(&poller.parts.enricher.registry);
+    poller.unread.namespaces("at the end", &unread);
+    // What was read of them before is not what they have counted by now.
+    poller.reconciler.unreadable(unread.into_keys());
     let last = Sample {
         kernel: poller.last.clone(),
         ..Sample::default()
@@ -219,9 +237,11 @@ pub(super) async fn watch(
         health: Default::default(),
         skipped: Default::default(),
         rows,
+        accounted: poller.reconciler.accounted(&last),
+        unread: poller.unread.into_sentences(),
         moving: false,
     };
-    Ok((summary, poller.parts.reporter, poller.parts.output))
+    (summary, poller.parts.reporter, poller.parts.output)
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod sampled;
 mod stop;
 mod stories;
 mod tally;
+mod unread;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -35,6 +36,7 @@ pub use self::{
     detail::Detail,
     filter::{ClientFilter, ListenerFilter, netns_of},
     stop::is_ignored,
+    unread::Unread,
 };
 use self::{
     filter::{Filter, Only},
@@ -221,9 +223,7 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
         })?),
     };
     let self_test = match &probe {
-        Some(probe) => {
-            selftest::run(probe).map_err(|message| Failure::new(status::KERNEL, message))?
-        }
+        Some(probe) => selftest::run(probe)?,
         None => SelfTest::Skipped("there are no hooks on this tier".into()),
     };
     let output = if conduct.aloud {
@@ -274,17 +274,13 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
         heed: conduct.heed,
         aloud: conduct.aloud,
     };
-    let (summary, reporter, output) = runtime
-        .block_on(async {
-            stop.end = args.duration.map(|time| tokio::time::Instant::now() + time);
-            match probe {
-                Some(probe) => watch_live(parts, probe, &start, stop, conduct.ready).await,
-                None => counters::watch(parts, &start, stop, conduct.ready).await,
-            }
-        })
-        .map_err(|error: std::io::Error| {
-            Failure::failed(format!("the event loop failed: {error}"))
-        })?;
+    let (summary, reporter, output) = runtime.block_on(async {
+        stop.end = args.duration.map(|time| tokio::time::Instant::now() + time);
+        match probe {
+            Some(probe) => watch_live(parts, probe, &start, stop, conduct.ready).await,
+            None => Ok(counters::watch(parts, &start, stop, conduct.ready).await),
+        }
+    })?;
     if !conduct.aloud {
         return Ok(summary);
     }
@@ -313,15 +309,16 @@ async fn watch_live(
     start: &Start,
     mut stop: Stop<'_>,
     ready: impl FnOnce(&Start),
-) -> std::io::Result<(Summary, Reporter, Output)> {
-    let mut live = Live::begin(parts, &mut probe);
+) -> Result<(Summary, Reporter, Output), Failure> {
+    let mut live = Live::begin(parts, &mut probe).map_err(Failure::failed)?;
     live.tell(&Line::Start(start));
     if stop.came_early() {
         return Ok(live.end(&mut probe));
     }
     ready(start);
     // SAFETY: the descriptor is the ring's, which lives in the probe and so as long as the AsyncFd.
-    let mut ring = unsafe { AsyncFd::register_with_interest(probe, Interest::READABLE)? };
+    let mut ring = unsafe { AsyncFd::register_with_interest(probe, Interest::READABLE) }
+        .map_err(|error| event_loop(&std::io::Error::from(error)))?;
     let mut second = interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stats = live.stats_ticks();
@@ -333,7 +330,7 @@ async fn watch_live(
             _ = second.tick() => live.tick(ring.get_mut()),
             () = next_of(&mut stats) => live.tell_stats(ring.get_ref()),
             ready = ring.readable_mut() => {
-                let mut ready = ready?;
+                let mut ready = ready.map_err(|error| event_loop(&error))?;
                 let drained = live.drain(ready.get_inner_mut());
                 round.add(drained.records);
                 if drained.is_empty {
@@ -348,6 +345,10 @@ async fn watch_live(
     }
     let mut probe = ring.into_inner();
     Ok(live.end(&mut probe))
+}
+
+fn event_loop(error: &std::io::Error) -> Failure {
+    Failure::failed(format!("the event loop failed: {error}"))
 }
 
 /// Waits for the next tick, for ever where there are none.

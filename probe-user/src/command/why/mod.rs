@@ -4,6 +4,7 @@ mod place;
 mod probe;
 
 use std::{
+    collections::BTreeSet,
     sync::mpsc,
     thread,
     time::{Duration, Instant},
@@ -14,6 +15,7 @@ use clap::Args;
 pub use self::place::Target;
 use super::{
     Failure,
+    judge::{self, Scope},
     looks::{self, Heard, STATS},
     say,
     watch::{self, ClientFilter, Conduct, WatchArgs},
@@ -21,8 +23,11 @@ use super::{
 use crate::{
     diagnose::diagnose,
     enrich::Enricher,
-    loader::Tier,
-    report::answer::{Answer, AnswerFormat, OfClient},
+    loader::{Tier, reads_every_netns},
+    report::{
+        Summary,
+        answer::{Answer, AnswerFormat, Now, OfClient},
+    },
 };
 
 #[derive(Args, Clone, Debug)]
@@ -128,6 +133,7 @@ pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
     let (summary, tried) = (summary?, tried.transpose()?);
     let first_drop = heard.first_drop.map(|first| first - began);
     let untold = heard.untold() + summary.loss.total();
+    let doubts = doubts(args, only, &now, &summary);
     let mut signals = looks::signals(heard, &looks, &summary);
     let netns = looks::ask_host(&mut signals, &looks, only, &mut enricher);
     signals.untracked = place::untracked_since(&now, netns, &mut enricher);
@@ -147,5 +153,23 @@ pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
         tried: tried.flatten(),
         tier: summary.tier,
         lost: summary.loss.total(),
+        doubts,
     })
+}
+
+/// Why something may have happened to its listeners that is in no count.
+fn doubts(args: &WhyArgs, only: Option<u32>, now: &Now, summary: &Summary) -> Vec<String> {
+    let before = now.listeners.iter().map(|listening| listening.netns);
+    let refusing = summary.listeners.iter().map(|tally| tally.netns);
+    let busy = summary.stats.iter().map(|row| row.netns);
+    let namespaces: BTreeSet<u32> = before.chain(refusing).chain(busy).chain(only).collect();
+    let namespaces: Vec<u32> = namespaces.into_iter().collect();
+    let scope = Scope {
+        namespaces: (!namespaces.is_empty()).then_some(&namespaces),
+        picks_listeners: true,
+        reads_all: args.netns != "all" || reads_every_netns(),
+    };
+    let mut doubts = now.unasked.clone();
+    doubts.extend(judge::doubts(summary, scope));
+    doubts
 }
