@@ -18,7 +18,7 @@ use crate::{
         netns::{Private, Registry},
         netstat,
     },
-    loader::Probe,
+    loader::{Probe, ReadError},
     model::SelfTest,
 };
 
@@ -31,32 +31,69 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(1);
 /// Clients that are tried before the kernel is taken to refuse nobody.
 const CLIENTS_AT_MOST: usize = 64;
 
+/// Why there is no outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum SelfTestError {
+    #[error(
+        "the self-test failed: {0}; this kernel is not understood, and whydrop will not pretend; `--tier` can force another way in"
+    )]
+    Differs(String),
+    #[error("the self-test failed: {0}")]
+    Read(#[from] ReadError),
+    /// Neither for want of a privilege nor since the kernel does not know how.
+    #[error(
+        "the self-test failed: {what}: {source}; it needs some open files and a thread (`ulimit -n`, `ulimit -u`)"
+    )]
+    Failed {
+        what: &'static str,
+        source: io::Error,
+    },
+}
+
+/// What keeps it from being made, where that is the way this kernel was built or a policy; anything else is an error.
+fn skipped(what: &'static str, source: io::Error) -> Result<SelfTest, SelfTestError> {
+    let expected = [
+        libc::EPERM,
+        libc::EACCES,
+        // Built without network namespaces.
+        libc::EINVAL,
+        libc::ENOSYS,
+        // user.max_net_namespaces
+        libc::ENOSPC,
+        // A policy about packets.
+        libc::ECONNREFUSED,
+        libc::EHOSTUNREACH,
+        libc::ENETUNREACH,
+    ];
+    let is_expected = source
+        .raw_os_error()
+        .is_some_and(|errno| expected.contains(&errno));
+    if is_expected || source.kind() == io::ErrorKind::TimedOut {
+        return Ok(SelfTest::Skipped(format!("{what}: {source}")));
+    }
+    Err(SelfTestError::Failed { what, source })
+}
+
 /// The outcome, or what differs: then nothing that whydrop says could be trusted.
-pub fn run(probe: &Probe) -> Result<SelfTest, String> {
+pub fn run(probe: &Probe) -> Result<SelfTest, SelfTestError> {
     let namespace = match Private::new() {
         Ok(namespace) => namespace,
-        Err(error) => {
-            return Ok(SelfTest::Skipped(format!(
-                "cannot make a network namespace: {error}"
-            )));
-        }
+        Err(error) => return skipped("cannot make a network namespace", error),
     };
     // A namespace that ended a moment ago may have had the same number.
-    let before = seen_in(probe, namespace.inum());
+    let before = seen_in(probe, namespace.inum())?;
     // The clients and the listener must live until the counters are read.
     let (listener, mut clients) = match namespace.inside(overflow) {
         Ok(Ok(sockets)) => sockets,
         Ok(Err(error)) | Err(error) => {
-            return Ok(SelfTest::Skipped(format!(
-                "no loopback connection in a private namespace: {error}"
-            )));
+            return skipped("no loopback connection in a private namespace", error);
         }
     };
     // Everything decisive has to agree: one overflow is one drop and nothing else.
     let deadline = Instant::now() + PATIENCE;
     let (kernel, seen) = loop {
         let kernel = counted(&namespace)?;
-        let sums = seen_in(probe, namespace.inum());
+        let sums = seen_in(probe, namespace.inum())?;
         let seen: Reading = std::array::from_fn(|slot| sums[slot].saturating_sub(before[slot]));
         let agree = kernel == seen && kernel[counter::LISTEN_OVERFLOWS] > 0;
         if agree || Instant::now() > deadline {
@@ -65,13 +102,19 @@ pub fn run(probe: &Probe) -> Result<SelfTest, String> {
         if kernel[counter::LISTEN_OVERFLOWS] == 0 && clients.len() < CLIENTS_AT_MOST {
             // On a busy machine a SYN may overtake the ACK that would have filled the queue.
             let one_more = namespace.inside(|| begin_connect(listener.local_addr()?));
-            clients.extend(one_more.ok().and_then(Result::ok));
+            let one_more = one_more.and_then(|connected| connected);
+            match one_more {
+                Ok(client) => clients.push(client),
+                Err(error) => {
+                    return skipped("no further connection in a private namespace", error);
+                }
+            }
         }
         std::thread::sleep(LOOK_AGAIN_AFTER);
     };
     drop((listener, clients));
     let overflows = kernel[counter::LISTEN_OVERFLOWS];
-    if overflows == 0 {
+    if overflows == 0 && kernel == seen {
         return Ok(SelfTest::Skipped(
             "the kernel refused none of the connections that were meant to be too many".into(),
         ));
@@ -81,21 +124,20 @@ pub fn run(probe: &Probe) -> Result<SelfTest, String> {
             .iter()
             .map(|(_, name)| *name)
             .collect();
-        return Err(format!(
-            "the self-test failed: of {} the kernel counted {kernel:?} and the hooks saw {seen:?}; this kernel is not \
-             understood, and whydrop will not pretend; `--tier` can force another way in",
+        return Err(SelfTestError::Differs(format!(
+            "of {} the kernel counted {kernel:?} and the hooks saw {seen:?}",
             names.join(", ")
-        ));
+        )));
     }
     Ok(SelfTest::Passed { overflows })
 }
 
 /// What the hooks have seen of a namespace's decisive counters.
-fn seen_in(probe: &Probe, netns: u32) -> Reading {
-    let sums = probe.counts().sums();
-    sums.get(&netns).map_or_else(Reading::default, |sums| {
+fn seen_in(probe: &Probe, netns: u32) -> Result<Reading, ReadError> {
+    let sums = probe.counts().sums()?;
+    Ok(sums.get(&netns).map_or_else(Reading::default, |sums| {
         std::array::from_fn(|slot| sums[slot])
-    })
+    }))
 }
 
 /// A listener with room for two, and three clients.
@@ -133,12 +175,34 @@ fn begin_connect(to: SocketAddr) -> io::Result<TcpStream> {
 }
 
 /// The decisive counters of the namespace.
-fn counted(namespace: &Private) -> Result<Reading, String> {
+fn counted(namespace: &Private) -> Result<Reading, SelfTestError> {
     let read = namespace
         .inside(|| netstat::read(&mut Registry::new(), namespace.inum()))
-        .map_err(|error| error.to_string())?
-        .map_err(|error| error.to_string())?;
+        .and_then(|read| read.map_err(io::Error::other));
+    let read = read.map_err(|source| {
+        let what = "its own counters cannot be read";
+        SelfTestError::Failed { what, source }
+    })?;
     Ok(std::array::from_fn(|slot| {
         read.get(counter::NAMES[slot].1).unwrap_or_default()
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_policy_or_the_kernel_s_build_is_a_reason_to_go_without() {
+        let check = |errno, expect| {
+            let error = io::Error::from_raw_os_error(errno);
+            assert_eq!(skipped("it", error).is_ok(), expect, "{errno}");
+        };
+        for errno in [libc::EPERM, libc::ENOSYS, libc::ENOSPC, libc::ETIMEDOUT] {
+            check(errno, true);
+        }
+        for errno in [libc::EMFILE, libc::ENFILE, libc::EAGAIN, libc::ENOMEM] {
+            check(errno, false);
+        }
+    }
 }

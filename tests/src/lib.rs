@@ -42,6 +42,7 @@ pub mod sock_destroy;
 pub mod sockaddr;
 pub mod socket_options;
 pub mod steady;
+pub mod supervised;
 pub mod table;
 pub mod tracer;
 pub mod truth;

@@ -10,7 +10,7 @@ use crate::{
     decode::{self, Event, Evidence, Kind, ListenerAt},
     enrich::Enricher,
     host::{clock::mono_ns, diag::ListenerSnapshot},
-    loader::Probe,
+    loader::{Probe, ReadError},
 };
 
 /// Whether a queue is below half of the share that is warned of (probe-ebpf/src/warn.rs).
@@ -19,8 +19,12 @@ const fn is_low(len: u32, limit: u32, share: u8) -> bool {
 }
 
 /// The accept queues that are low by now; who ends an episode tells of it, here or in the kernel.
-pub fn ended(probe: &mut Probe, enricher: &mut Enricher, share: u8) -> Vec<Event> {
-    let open = probe.stats.episodes();
+pub fn ended(
+    probe: &mut Probe,
+    enricher: &mut Enricher,
+    share: u8,
+) -> Result<Vec<Event>, ReadError> {
+    let open = probe.stats.episodes()?;
     let of_accept_queues = open.into_iter().filter(|(key, _)| key.queue == 0);
     let mut dumps: HashMap<u32, Result<Vec<ListenerSnapshot>, String>> = HashMap::new();
     let mut events = Vec::new();
@@ -34,17 +38,18 @@ pub fn ended(probe: &mut Probe, enricher: &mut Enricher, share: u8) -> Vec<Event
         match listener {
             Some(listener) => {
                 let len = listener.accept_queue_len;
-                if is_low(len, listener.accept_queue_limit, share) && probe.stats.end_episode(&key)
+                if is_low(len, listener.accept_queue_limit, share)
+                    && probe.stats.end_episode(&key)?
                 {
                     events.push(event(&key, &episode, listener));
                 }
             }
             // It was closed, which is told by itself. By its address alone it is not looked for.
-            None if key.listener >> 63 == 0 => drop(probe.stats.end_episode(&key)),
+            None if key.listener >> 63 == 0 => drop(probe.stats.end_episode(&key)?),
             None => {}
         }
     }
-    events
+    Ok(events)
 }
 
 fn event(key: &EpisodeKey, episode: &Episode, listener: &ListenerSnapshot) -> Event {

@@ -19,7 +19,9 @@ pub struct Scope<'a> {
 
 /// Why refusals may be missing from the counts; empty where none can be.
 pub fn doubts(summary: &Summary, scope: Scope<'_>) -> Vec<String> {
-    let mut doubts = of_rows(summary, scope);
+    let mut doubts = summary.unread.clone();
+    doubts.extend(of_rows(summary, scope));
+    doubts.extend(of_namespaces(summary, scope));
     let mut add = |n: u64, what: &str| {
         if n > 0 {
             doubts.push(format!("{n} {what}"));
@@ -85,6 +87,29 @@ fn of_rows(summary: &Summary, scope: Scope<'_>) -> Vec<String> {
     doubts
 }
 
+/// Where no row says so: the kernel's counters stand for nothing if they were not read.
+fn of_namespaces(summary: &Summary, scope: Scope<'_>) -> Vec<String> {
+    let Some(namespaces) = scope.namespaces else {
+        let none = summary.accounted.is_empty();
+        let doubt =
+            "the kernel's counters could be read in no network namespace from beginning to end";
+        return none.then(|| doubt.into()).into_iter().collect();
+    };
+    let has_row = |netns: u32| {
+        let mut rows = summary.rows.iter();
+        rows.any(|row| row.netns == netns && OF_REFUSALS.contains(&row.counter))
+    };
+    namespaces
+        .iter()
+        .filter(|netns| !summary.accounted.contains(netns) && !has_row(**netns))
+        .map(|netns| {
+            format!(
+                "the kernel's counters of netns {netns} could not be read from beginning to end"
+            )
+        })
+        .collect()
+}
+
 #[cfg(test)]
 pub mod tests {
     use std::time::Duration;
@@ -116,6 +141,8 @@ pub mod tests {
             skipped: Default::default(),
             stories: None,
             rows: rows.into(),
+            accounted: kernel.map(|_| 7).into_iter().collect(),
+            unread: Vec::new(),
             moving: false,
         }
     }
@@ -147,7 +174,7 @@ pub mod tests {
     #[test]
     fn what_no_hook_saw_and_what_nobody_knows_is_doubted() {
         for (kernel, unattributed) in [(Some(3), Some(3)), (Some(0), Some(-1)), (None, None)] {
-            let found = doubts(&summary(Tier::Cgroup, kernel, unattributed), EVERYTHING);
+            let found = doubts(&summary(Tier::Cgroup, kernel, unattributed), ONE);
             assert_eq!(found.len(), 3, "{found:?}");
         }
     }
@@ -158,7 +185,39 @@ pub mod tests {
             namespaces: Some(&[8]),
             ..ONE
         };
-        assert!(doubts(&summary(Tier::Cgroup, Some(3), Some(3)), elsewhere).is_empty());
+        let mut moved = summary(Tier::Cgroup, Some(3), Some(3));
+        moved.accounted.insert(8);
+        assert!(doubts(&moved, elsewhere).is_empty());
+    }
+
+    #[test]
+    fn a_namespace_that_was_not_read_is_doubted_without_a_row() {
+        let elsewhere = Scope {
+            namespaces: Some(&[8]),
+            ..ONE
+        };
+        let sound = summary(Tier::Cgroup, Some(0), Some(0));
+        let found = doubts(&sound, elsewhere);
+        assert_eq!(
+            found,
+            ["the kernel's counters of netns 8 could not be read from beginning to end"]
+        );
+        let mut blind = summary(Tier::Cgroup, Some(0), Some(0));
+        blind.rows.clear();
+        blind.accounted.clear();
+        assert_eq!(doubts(&blind, ONE).len(), 1);
+        assert_eq!(doubts(&blind, EVERYTHING).len(), 1);
+        assert!(!blind.adds_up());
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_doubted_whatever_the_rows_say() {
+        let mut unread = summary(Tier::Cgroup, Some(0), Some(0));
+        unread.unread.push("the map could not be read".into());
+        for scope in [EVERYTHING, ONE] {
+            assert_eq!(doubts(&unread, scope), ["the map could not be read"]);
+        }
+        assert!(!unread.adds_up());
     }
 
     #[test]
@@ -167,7 +226,7 @@ pub mod tests {
         assert!(doubts(&counted, EVERYTHING).is_empty());
         assert_eq!(doubts(&counted, ONE).len(), 3);
         let unknown = summary(Tier::Counters, None, None);
-        assert_eq!(doubts(&unknown, EVERYTHING).len(), 3);
+        assert_eq!(doubts(&unknown, EVERYTHING).len(), 4);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! counter goes out. Does no I/O and reads no clock. It hides nothing: what it
 //! cannot explain is `unattributed`, what it cannot know is `None`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use probe_common::{CountValue, counter};
 
@@ -19,6 +19,8 @@ pub type Reading = [u64; counter::DECISIVE];
 #[derive(Clone, Debug, Default)]
 pub struct Sample {
     pub kernel: BTreeMap<u32, Reading>,
+    /// Namespaces that are there, and whose counters could not be read: why not.
+    pub unread: BTreeMap<u32, String>,
     pub totals: Totals,
     /// Whether the hooks saw something while the counters were being read, so
     /// that rows may be off by what happened in between.
@@ -61,6 +63,14 @@ impl Reconciler {
     /// Namespaces that were there at the start, but could not be read.
     pub fn unreadable(&mut self, netns: impl IntoIterator<Item = u32>) {
         self.unknown.extend(netns);
+    }
+
+    /// Namespaces whose counters are known from the beginning to this sample, whether they moved or not.
+    pub fn accounted(&self, last: &Sample) -> BTreeSet<u32> {
+        let known = last.kernel.keys().copied();
+        known
+            .filter(|netns| !self.unknown.contains(netns) && !self.ended.contains(netns))
+            .collect()
     }
 
     /// Whether the counters stood still when the first sample was taken.
@@ -154,13 +164,14 @@ impl Reconciler {
         std::array::from_fn(|slot| now[slot].saturating_sub(base[slot]))
     }
 
-    /// The rows of every namespace in which something moved, or of `always`.
+    /// The rows of every namespace in which something moved, and of `always`: even where nothing of it is known.
     pub fn rows(&self, last: &Sample, user: &LostInUserSpace, always: u32) -> Vec<Row> {
         let mut netns: Vec<u32> = self
             .newest
             .keys()
             .chain(last.totals.sums.keys())
             .copied()
+            .chain((always != 0).then_some(always))
             .collect();
         netns.sort_unstable();
         netns.dedup();
@@ -268,7 +279,7 @@ mod tests {
                 .into_iter()
                 .collect(),
             totals: totals(sum, shed),
-            moving: false,
+            ..Sample::default()
         }
     }
 

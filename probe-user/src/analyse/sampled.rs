@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use probe_common::{CLIENT_FORGOTTEN_NS, CLIENTS_AT_MOST, CountKey, CountValue, Health};
 
-use crate::loader::Counts;
+use crate::loader::{Counts, ReadError};
 
 /// Clients are looked through when there are so many: three quarters of the room.
 const MANY_CLIENTS: u64 = CLIENTS_AT_MOST as u64 / 4 * 3;
@@ -70,14 +70,20 @@ impl LeftOut {
     }
 
     /// Has each client counted anew from here on, and forgets the silent ones when there are many.
-    pub fn begin_period(&mut self, counts: &mut Counts, health: &Health, now_ns: u64) {
+    pub fn begin_period(
+        &mut self,
+        counts: &mut Counts,
+        health: &Health,
+        now_ns: u64,
+    ) -> Result<(), ReadError> {
         self.period += 1;
         counts.begin_period(self.period);
         let many = health.clients_new.saturating_sub(self.forgotten) > MANY_CLIENTS;
         if many && now_ns.saturating_sub(self.looked_ns) > CLIENT_FORGOTTEN_NS {
             self.looked_ns = now_ns;
-            self.forgotten += counts.forget_clients(now_ns.saturating_sub(CLIENT_FORGOTTEN_NS));
+            self.forgotten += counts.forget_clients(now_ns.saturating_sub(CLIENT_FORGOTTEN_NS))?;
         }
+        Ok(())
     }
 }
 

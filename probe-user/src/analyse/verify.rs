@@ -22,6 +22,8 @@ pub struct Asked {
     pub time: Duration,
     /// Namespaces in which somebody listens there, at the end or at the beginning.
     pub listening_in: Vec<u32>,
+    /// Why some namespaces could not be asked who listens there.
+    pub unasked: Vec<String>,
     /// Whether every namespace that was asked for can be found and read.
     pub reads_all: bool,
 }
@@ -67,14 +69,15 @@ fn verdict(
     if !faults.is_empty() {
         return (Verdict::NotHeld, faults);
     }
-    let mut doubts = judge::doubts(
+    let mut doubts = asked.unasked.clone();
+    doubts.extend(judge::doubts(
         summary,
         Scope {
             namespaces: Some(namespaces),
             picks_listeners: true,
             reads_all: asked.reads_all,
         },
-    );
+    ));
     if summary.health.stats_full > 0 {
         doubts.push("figures of some listeners found no room in the kernel side's maps".into());
     }
@@ -168,6 +171,7 @@ mod tests {
             listener: ":80".into(),
             time: Duration::from_secs(seconds),
             listening_in: vec![7],
+            unasked: Vec::new(),
             reads_all: true,
         }
     }

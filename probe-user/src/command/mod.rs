@@ -16,7 +16,7 @@ pub mod why;
 
 use std::{fmt, io::Write};
 
-use crate::{loader::LoadError, sink::record::RecordError};
+use crate::{loader::LoadError, selftest::SelfTestError, sink::record::RecordError};
 
 /// Exit statuses, as `--help` lists them.
 pub mod status {
@@ -86,6 +86,7 @@ impl From<LoadError> for Failure {
     fn from(error: LoadError) -> Self {
         let status = match &error {
             LoadError::Privilege(_) | LoadError::NotPermitted(_) => status::PRIVILEGE,
+            LoadError::Unread(_) | LoadError::Limit(_) => status::FAILED,
             LoadError::Btf(_) | LoadError::Unsupported { .. } | LoadError::Object(_) => {
                 status::KERNEL
             }
@@ -106,6 +107,16 @@ pub fn host_name() -> String {
 pub fn boot_id() -> Option<String> {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(text.trim().to_owned())
+}
+
+impl From<SelfTestError> for Failure {
+    fn from(error: SelfTestError) -> Self {
+        let status = match &error {
+            SelfTestError::Differs(_) => status::KERNEL,
+            SelfTestError::Read(_) | SelfTestError::Failed { .. } => status::FAILED,
+        };
+        Self::new(status, error)
+    }
 }
 
 /// The running kernel's release, such as `6.12.0`.

@@ -67,8 +67,8 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
         last_ns: None,
         text: String::new(),
     };
-    let mut source = Source::open(&args.files).map_err(Failure::usage)?;
-    while let Some(told) = source.next() {
+    let source = Source::open(&args.files).map_err(Failure::usage)?;
+    for told in source {
         match told {
             // What is odd about a recording is told beside it.
             Told::Note(note) => {

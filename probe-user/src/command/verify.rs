@@ -16,6 +16,7 @@ use crate::{
     loader::{Tier, reads_every_netns},
     model::{Clock, Verdict},
     sink::{Format, Reporter},
+    source::unread::Unread,
 };
 
 #[derive(Args, Clone, Debug)]
@@ -69,11 +70,12 @@ pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
         ..WatchArgs::default()
     };
     let found = RefCell::new(Vec::new());
+    let unasked = RefCell::new(Unread::default());
     let summary = watch::run(
         &watch_args,
         Conduct {
             ready: Box::new(|_| {
-                *found.borrow_mut() = listening_in(args);
+                *found.borrow_mut() = listening_in(args, &mut unasked.borrow_mut());
                 let nobody = if found.borrow().is_empty() {
                     "; nobody listens there yet"
                 } else {
@@ -89,11 +91,13 @@ pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
         },
     )?;
     let mut namespaces = found.into_inner();
-    namespaces.extend(listening_in(args));
+    let mut unasked = unasked.into_inner();
+    namespaces.extend(listening_in(args, &mut unasked));
     let asked = Asked {
         listener: args.listener.to_string(),
         time: args.duration,
         listening_in: namespaces,
+        unasked: unasked.into_sentences(),
         reads_all: args.netns != "all" || reads_every_netns(),
     };
     let verified = judge(asked, summary);
@@ -110,18 +114,20 @@ pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
     }
 }
 
-/// Namespaces in which somebody listens there now, as far as they can be asked.
-fn listening_in(args: &VerifyArgs) -> Vec<u32> {
+/// Namespaces in which somebody listens there now; which ones could not be asked is noted.
+fn listening_in(args: &VerifyArgs, unasked: &mut Unread) -> Vec<u32> {
     let mut enricher = Enricher::new();
-    let Ok(only) = watch::netns_of(&args.netns, &mut enricher.registry) else {
+    unasked.registry(&enricher.registry);
+    let only = watch::netns_of(&args.netns, &mut enricher.registry);
+    let Some(only) = unasked.note(only.map_err(|failure| failure.message)) else {
         return Vec::new();
     };
     let mut namespaces: Vec<u32> = enricher.registry.iter().collect();
     namespaces.retain(|netns| {
         only.is_none_or(|only| only == *netns)
-            && enricher
-                .listeners_of(*netns, args.listener.port())
-                .is_ok_and(|found| {
+            && unasked
+                .note(enricher.listeners_if_there(*netns, args.listener.port()))
+                .is_some_and(|found| {
                     found
                         .iter()
                         .any(|listener| args.listener.takes_listener(listener.addr))

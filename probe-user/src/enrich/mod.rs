@@ -369,9 +369,25 @@ impl Enricher {
 
     /// Every listener of one port of a namespace.
     pub fn listeners_of(&mut self, netns: u32, port: u16) -> Result<Vec<ListenerSnapshot>, String> {
-        self.diag(netns)?
-            .listeners(Some(port))
+        self.ask_listeners(netns, port)
             .map_err(|error| error.to_string())
+    }
+
+    /// The same; a namespace that has ended has none.
+    pub fn listeners_if_there(
+        &mut self,
+        netns: u32,
+        port: u16,
+    ) -> Result<Vec<ListenerSnapshot>, DiagError> {
+        match self.ask_listeners(netns, port) {
+            Err(error) if error.is_gone() => Ok(Vec::new()),
+            asked => asked,
+        }
+    }
+
+    fn ask_listeners(&mut self, netns: u32, port: u16) -> Result<Vec<ListenerSnapshot>, DiagError> {
+        let diag = self.pool.get(&mut self.registry, netns, Instant::now())?;
+        diag.listeners(Some(port))
     }
 
     /// Connections that somebody accepted from this listener and has sent nothing on yet; none where that cannot be asked.

@@ -27,6 +27,13 @@ pub enum NetstatError {
     Netns(#[from] NetnsError),
 }
 
+impl NetstatError {
+    /// Whether that is what a namespace that has ended looks like.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, NetstatError::Netns(error) if error.is_gone())
+    }
+}
+
 /// The `TcpExt` and `Tcp` counters of a namespace at one instant.
 ///
 /// It keeps the kernel's lines and looks names up by walking them: a reading each second for each namespace asks for

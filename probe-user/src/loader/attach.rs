@@ -103,6 +103,13 @@ impl HookReport {
     }
 }
 
+/// The answer to a hook that was not attached for want of open files.
+pub(super) fn limit_met(reports: &[HookReport]) -> Option<&str> {
+    let trials = reports.iter().flat_map(|report| &report.trials);
+    let mut answers = trials.filter_map(|trial| trial.refused.as_deref());
+    answers.find(|answer| super::is_limit(answer))
+}
+
 /// Tries one way in and notes the answer.
 fn note(
     report: &mut HookReport,

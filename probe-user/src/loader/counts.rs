@@ -7,9 +7,9 @@ use aya::{
     maps::{Array, HashMap as AyaHashMap, MapData, PerCpuArray, PerCpuHashMap},
 };
 use probe_common::{ClientKey, CountKey, CountValue, Health, NetnsSums, counter};
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::transmute;
 
-use super::looks::Looks;
+use super::{looks::Looks, read::ReadError};
 
 const KEY: usize = size_of::<CountKey>();
 const VALUE: usize = size_of::<CountValue>();
@@ -51,62 +51,64 @@ impl Counts {
     }
 
     /// How far the counters of each namespace moved inside the hooks.
-    pub fn sums(&self) -> HashMap<u32, [u64; counter::SLOTS]> {
+    pub fn sums(&self) -> Result<HashMap<u32, [u64; counter::SLOTS]>, ReadError> {
         let _look = self.looks.begin();
         let mut sums = HashMap::new();
-        for (netns, cpus) in self.sums.iter().flatten() {
-            let total: &mut [u64; counter::SLOTS] = sums.entry(netns).or_default();
-            for one in cpus
-                .iter()
-                .filter_map(|b| NetnsSums::read_from_bytes(b).ok())
-            {
+        for read in self.sums.iter() {
+            let (netns, cpus) = read.map_err(ReadError::of_map("SUMS"))?;
+            let mut total = [0; counter::SLOTS];
+            for bytes in cpus.iter() {
+                let one: NetnsSums = transmute!(*bytes);
                 for (total, moved) in total.iter_mut().zip(one.moved) {
                     *total += moved;
                 }
             }
+            sums.insert(netns, total);
         }
-        sums
+        Ok(sums)
     }
 
     /// Everything, for the summary.
-    pub fn totals(&self) -> Totals {
-        Totals {
-            sums: self.sums(),
-            counts: self.counts(),
-            health: self.health(),
-        }
+    pub fn totals(&self) -> Result<Totals, ReadError> {
+        Ok(Totals {
+            sums: self.sums()?,
+            counts: self.counts()?,
+            health: self.health()?,
+        })
     }
 
     /// By listener and by what happened.
-    pub fn counts(&self) -> HashMap<CountKey, CountValue> {
+    pub fn counts(&self) -> Result<HashMap<CountKey, CountValue>, ReadError> {
         let _look = self.looks.begin();
-        let mut counts: HashMap<CountKey, CountValue> = HashMap::new();
-        for (key, cpus) in self.counts.iter().flatten() {
-            let Ok(key) = CountKey::read_from_bytes(key.as_bytes()) else {
-                continue;
-            };
-            let total = counts.entry(key).or_default();
-            for one in cpus
-                .iter()
-                .filter_map(|b| CountValue::read_from_bytes(b).ok())
-            {
+        let mut counts = HashMap::new();
+        for read in self.counts.iter() {
+            let (key, cpus) = read.map_err(ReadError::of_map("COUNTS"))?;
+            let mut total = CountValue::default();
+            for bytes in cpus.iter() {
+                let one: CountValue = transmute!(*bytes);
                 total.events += one.events;
                 total.shed += one.shed;
                 total.sampled += one.sampled;
                 total.sampled_clients += one.sampled_clients;
             }
+            let key: CountKey = transmute!(key);
+            counts.insert(key, total);
         }
-        counts
+        Ok(counts)
     }
 
     /// Forgets the clients that were last seen before `mono_ns`, and says how many.
-    pub fn forget_clients(&mut self, mono_ns: u64) -> u64 {
+    pub fn forget_clients(&mut self, mono_ns: u64) -> Result<u64, ReadError> {
         let _look = self.looks.begin();
-        let old =
-            |(key, [last_ns, _]): ([u8; CLIENT], [u64; 2])| (last_ns < mono_ns).then_some(key);
-        let old: Vec<_> = self.clients.iter().flatten().filter_map(old).collect();
+        let mut old = Vec::new();
+        for read in self.clients.iter() {
+            let (key, [last_ns, _]) = read.map_err(ReadError::of_map("CLIENTS"))?;
+            if last_ns < mono_ns {
+                old.push(key);
+            }
+        }
         let gone = old.iter().filter(|key| self.clients.remove(*key).is_ok());
-        gone.count() as u64
+        Ok(gone.count() as u64)
     }
 
     /// Begins a new period: from here on each client of which something is left out is counted anew.
@@ -117,13 +119,12 @@ impl Counts {
     }
 
     /// What the kernel side says of itself.
-    pub fn health(&self) -> Health {
+    pub fn health(&self) -> Result<Health, ReadError> {
         let _look = self.looks.begin();
         let mut total = Health::default();
-        let Ok(cpus) = self.health.get(&0, 0) else {
-            return total;
-        };
-        for one in cpus.iter().filter_map(|b| Health::read_from_bytes(b).ok()) {
+        let read = self.health.get(&0, 0);
+        for bytes in read.map_err(ReadError::of_map("HEALTH"))?.iter() {
+            let one: Health = transmute!(*bytes);
             total.ring_full += one.ring_full;
             total.counts_full += one.counts_full;
             total.sums_full += one.sums_full;
@@ -135,6 +136,6 @@ impl Counts {
             total.filtered += one.filtered;
             total.stats_full += one.stats_full;
         }
-        total
+        Ok(total)
     }
 }

@@ -24,6 +24,7 @@ mod looks;
 mod names;
 mod privilege;
 mod programs;
+mod read;
 mod readings;
 mod rootless;
 mod skips;
@@ -50,6 +51,7 @@ pub use self::{
     empty::Empty,
     kfunc::loads_anywhere,
     privilege::{missing_capabilities, reads_every_netns},
+    read::ReadError,
     skips::Skipped,
     stats::{Figures, Stats},
     wanted::Wanted,
@@ -127,6 +129,12 @@ pub enum LoadError {
          container they do not count: run whydrop on the host, or use `--tier counters`, which needs none"
     )]
     NotPermitted(String),
+    #[error("{0}; nothing is watched, for what is counted could not be told")]
+    Unread(#[from] ReadError),
+    #[error(
+        "the kernel side was not loaded for want of open files ({0}); let whydrop open more (`ulimit -n 1024`)"
+    )]
+    Limit(String),
 }
 
 /// What the kernel side is asked for.
@@ -148,6 +156,25 @@ pub struct Request {
     pub stories: bool,
     /// Records a second for each count, the rest is sampled; `None`: all of them.
     pub detail_per_second: Option<NonZeroU32>,
+}
+
+impl LoadError {
+    /// The same, or that a limit was met: whatever failed then says nothing about this kernel.
+    fn or_limit(self) -> Self {
+        match &self {
+            Self::Unsupported { why, .. } | Self::Object(why) if is_limit(why) => {
+                Self::Limit(why.clone())
+            }
+            _ => self,
+        }
+    }
+}
+
+/// Whether an answer of the kernel is that no more files may be opened, by this process or by this host.
+fn is_limit(answer: &str) -> bool {
+    let limits = [libc::EMFILE, libc::ENFILE];
+    let mut limits = limits.map(std::io::Error::from_raw_os_error).into_iter();
+    limits.any(|limit| answer.contains(&limit.to_string()))
 }
 
 /// A refusal for want of privilege is told apart from an object that does not fit.
@@ -212,7 +239,7 @@ fn load(
         let parsed = parsing.ok().and_then(|parsing| parsing.join().ok());
         (ebpf, parsed.unwrap_or_else(parse))
     });
-    Ok((ebpf.map_err(object_error)?, btf))
+    Ok((ebpf.map_err(|error| object_error(error).or_limit())?, btf))
 }
 
 /// Has all threads take memory from one place, of which [`give_back_memory`] can give back all. What a thread took elsewhere,
@@ -261,6 +288,7 @@ impl Probe {
         if !missing.is_empty() {
             return Err(LoadError::Privilege(missing));
         }
+        read::learn_cpus()?;
         share_memory();
         let fitted = Fitted::to_this_kernel()?;
         let layout = fitted.layout;
@@ -293,7 +321,12 @@ impl Probe {
         let debug_lines = debug::begin(&mut ebpf).map_err(LoadError::Object)?;
         let hooks = with_attacher(&mut ebpf, &btf, |attacher| {
             attach::all(attacher, request.tier, &layout)
-        })?;
+        })
+        .map_err(LoadError::or_limit)?;
+        // Which is no answer of the kernel's about a hook.
+        if let Some(refused) = attach::limit_met(&hooks) {
+            return Err(LoadError::Limit(refused.into()));
+        }
         let blind = attach::blind(&hooks, &layout);
         let mut absent = layout.absent;
         absent.extend(hooks.iter().filter_map(|hook| hook.unseen.clone()));
@@ -310,10 +343,15 @@ impl Probe {
         if attach::sees_accept(&hooks) {
             stats.have_accept().map_err(LoadError::Object)?;
         }
+        let skips = Skips::of(&ebpf)?;
+        // What cannot be read now would be missing at the end.
+        counts.totals()?;
+        stats.figures()?;
+        skips.read()?;
         Ok(Self {
             ring,
             counts,
-            skips: Skips::of(&ebpf),
+            skips,
             stats,
             blind,
             hooks,
@@ -352,7 +390,7 @@ impl Probe {
     }
 
     /// Runs of hooks that the kernel skipped, each of which may have been an event.
-    pub fn skipped(&self) -> Skipped {
+    pub fn skipped(&self) -> Result<Skipped, ReadError> {
         self.skips.read()
     }
 

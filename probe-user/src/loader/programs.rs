@@ -190,7 +190,9 @@ impl Attacher<'_, '_> {
         if self.counts_skips.is_none()
             && let Ok(fd) = program.fd()
         {
-            self.counts_skips = Some(skips::are_counted(fd));
+            let counted = skips::are_counted(fd);
+            self.counts_skips =
+                Some(counted.map_err(|error| format!("what the kernel says of it: {error}"))?);
             for (copy, target) in std::mem::take(&mut self.copies) {
                 if self.counts_skips == Some(true) {
                     self.preload.preload(&copy, target, false);

@@ -4,13 +4,16 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
 use aya::{Ebpf, programs::ProgramFd};
 
-use super::names::{COPY, KINDS};
+use super::{
+    names::{COPY, KINDS},
+    read::ReadError,
+};
 
 /// Programs that end a measurement, which the next packet ends when they do not: nothing is lost with them.
 const ENDS: [&str; 2] = ["raw_consume_skb", "raw_kfree_skb"];
@@ -24,31 +27,44 @@ pub(super) struct Skips {
 pub type Skipped = BTreeMap<String, u64>;
 
 impl Skips {
-    pub(super) fn of(ebpf: &Ebpf) -> Self {
-        let loaded = |(name, program): (&str, &aya::programs::Program)| {
-            let fd = program.fd().ok()?.as_fd().try_clone_to_owned().ok()?;
-            (!ENDS.contains(&name)).then(|| (name.to_owned(), fd))
-        };
-        Self {
-            programs: ebpf.programs().filter_map(loaded).collect(),
+    pub(super) fn of(ebpf: &Ebpf) -> Result<Self, ReadError> {
+        let mut programs = Vec::new();
+        for (name, program) in ebpf.programs() {
+            // Not every one is loaded here.
+            if let Ok(fd) = program.fd()
+                && !ENDS.contains(&name)
+            {
+                let fd = fd.as_fd().try_clone_to_owned();
+                programs.push((name.to_owned(), fd.map_err(unread(name))?));
+            }
         }
+        Ok(Self { programs })
     }
 
-    pub(super) fn read(&self) -> Skipped {
+    pub(super) fn read(&self) -> Result<Skipped, ReadError> {
         let mut skipped = Skipped::new();
         for (name, fd) in &self.programs {
             if name.ends_with(COPY) {
                 continue;
             }
+            let mut runs = misses(fd).map_err(unread(name))?;
             let copy = format!("{name}{COPY}");
-            let copy = self.programs.iter().find(|(name, _)| *name == copy);
-            // What both of two copies missed is lost: no more than the fewer of them.
-            let runs = copy.map_or(u64::MAX, |(_, fd)| misses(fd)).min(misses(fd));
+            if let Some((copy, fd)) = self.programs.iter().find(|(name, _)| *name == copy) {
+                // What both of two copies missed is lost: no more than the fewer of them.
+                runs = runs.min(misses(fd).map_err(unread(copy))?);
+            }
             if runs > 0 {
                 *skipped.entry(hook_of(name).to_owned()).or_default() += runs;
             }
         }
-        skipped
+        Ok(skipped)
+    }
+}
+
+fn unread(program: &str) -> impl Fn(io::Error) -> ReadError {
+    move |error| {
+        let what = format!("how often the kernel skipped {program}");
+        ReadError::new(what, &error)
     }
 }
 
@@ -61,16 +77,16 @@ fn hook_of(program: &str) -> &str {
 }
 
 /// Whether this kernel counts how often it skips a program; where it does not, it never skips one.
-pub(super) fn are_counted(program: &ProgramFd) -> bool {
-    fdinfo(program.as_fd()).contains("recursion_misses:")
+pub(super) fn are_counted(program: &ProgramFd) -> io::Result<bool> {
+    Ok(fdinfo(program.as_fd())?.contains("recursion_misses:"))
 }
 
-fn misses(program: &OwnedFd) -> u64 {
-    misses_in(&fdinfo(program.as_fd()))
+fn misses(program: &OwnedFd) -> io::Result<u64> {
+    Ok(misses_in(&fdinfo(program.as_fd())?))
 }
 
-fn fdinfo(program: BorrowedFd<'_>) -> String {
-    fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd())).unwrap_or_default()
+fn fdinfo(program: BorrowedFd<'_>) -> io::Result<String> {
+    fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd()))
 }
 
 fn misses_in(fdinfo: &str) -> u64 {

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use aya::{
     Ebpf,
-    maps::{Array, HashMap as AyaHashMap, MapData, PerCpuHashMap},
+    maps::{Array, HashMap as AyaHashMap, MapData, MapError, PerCpuHashMap},
 };
 use probe_common::{Episode, EpisodeKey, ListenerStats, StatKey, Waits, wait};
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::{IntoBytes, transmute};
 
-use super::looks::Looks;
+use super::{looks::Looks, read::ReadError};
 
 const KEY: usize = size_of::<StatKey>();
 const STATS: usize = size_of::<ListenerStats>();
@@ -52,42 +52,55 @@ impl Stats {
     }
 
     /// Queues that are near their limits.
-    pub fn episodes(&self) -> Vec<(EpisodeKey, Episode)> {
+    pub fn episodes(&self) -> Result<Vec<(EpisodeKey, Episode)>, ReadError> {
         let _look = self.looks.begin();
-        let read = |(key, value): ([u8; EPISODE_KEY], [u8; EPISODE])| {
-            let key = EpisodeKey::read_from_bytes(&key).ok()?;
-            Some((key, Episode::read_from_bytes(&value).ok()?))
+        let read = |read: Result<([u8; EPISODE_KEY], [u8; EPISODE]), MapError>| {
+            let (key, value) = read.map_err(ReadError::of_map("EPISODES"))?;
+            Ok((transmute!(key), transmute!(value)))
         };
-        self.episodes.iter().flatten().filter_map(read).collect()
+        self.episodes.iter().map(read).collect()
     }
 
     /// Ends an episode; `false` where the kernel side has done so, and has told.
-    pub fn end_episode(&mut self, key: &EpisodeKey) -> bool {
+    pub fn end_episode(&mut self, key: &EpisodeKey) -> Result<bool, ReadError> {
         let _look = self.looks.begin();
         let mut raw = [0; EPISODE_KEY];
         raw.copy_from_slice(key.as_bytes());
-        self.episodes.remove(&raw).is_ok()
+        match self.episodes.remove(&raw) {
+            Ok(()) => Ok(true),
+            Err(error) if is_absent(&error) => Ok(false),
+            Err(error) => Err(ReadError::of_map("EPISODES")(error)),
+        }
     }
 
     /// Of every listener that a packet came to.
-    pub fn figures(&self) -> HashMap<StatKey, Figures> {
+    pub fn figures(&self) -> Result<HashMap<StatKey, Figures>, ReadError> {
         let _look = self.looks.begin();
         let mut figures = HashMap::new();
-        for (raw, cpus) in self.stats.iter().flatten() {
-            let Ok(key) = StatKey::read_from_bytes(raw.as_bytes()) else {
-                continue;
-            };
-            let cpus = cpus
-                .iter()
-                .filter_map(|bytes| ListenerStats::read_from_bytes(bytes).ok());
+        for read in self.stats.iter() {
+            let (raw, cpus) = read.map_err(ReadError::of_map("STATS"))?;
+            let cpus = cpus.iter().map(|bytes| transmute!(*bytes));
             let stats = cpus.fold(ListenerStats::default(), together);
-            let waits = (stats.accepted > 0)
-                .then(|| self.waits.get(&raw, 0).ok())
-                .flatten()
-                .map(|steps| Waits { steps });
+            let waits = match self.waits.get(&raw, 0) {
+                _ if stats.accepted == 0 => None,
+                Ok(steps) => Some(Waits { steps }),
+                // It found no room.
+                Err(error) if is_absent(&error) => None,
+                Err(error) => return Err(ReadError::of_map("WAITS")(error)),
+            };
+            let key: StatKey = transmute!(raw);
             figures.insert(key, Figures { stats, waits });
         }
-        figures
+        Ok(figures)
+    }
+}
+
+/// Whether the map has no such key.
+fn is_absent(error: &MapError) -> bool {
+    match error {
+        MapError::KeyNotFound | MapError::ElementNotFound => true,
+        MapError::SyscallError(error) => error.io_error.raw_os_error() == Some(libc::ENOENT),
+        _ => false,
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Now {
     pub untracked: Option<u64>,
     /// What the kernel's log says of SYN floods at this port.
     pub kernel_log: Vec<String>,
+    /// Namespaces that could not be asked who listens there: why not.
+    pub unasked: Vec<String>,
 }
 
 /// The attempt of `--probe`.
@@ -61,4 +63,6 @@ pub struct Answer {
     pub tried: Option<Tried>,
     pub tier: Tier,
     pub lost: u64,
+    /// Why something may have happened that is not in the answer.
+    pub doubts: Vec<String>,
 }

@@ -1,7 +1,10 @@
 //! What a watch ends with.
 
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use probe_common::Health;
 
@@ -40,6 +43,10 @@ pub struct Summary {
     /// Runs of hooks that the kernel skipped.
     pub skipped: Skipped,
     pub rows: Vec<Row>,
+    /// Namespaces whose counters are known from beginning to end, with rows or without.
+    pub accounted: BTreeSet<u32>,
+    /// What could not be read, in sentences: what it would have told is missing here, and is not zero.
+    pub unread: Vec<String>,
     /// The counters were still moving while they were read for the last time.
     pub moving: bool,
 }
@@ -85,10 +92,13 @@ impl Summary {
         }
     }
 
-    /// Whether every counter is accounted for.
+    /// Whether every counter is accounted for, of one namespace at least.
     pub fn adds_up(&self) -> bool {
-        self.rows
-            .iter()
-            .all(|row| row.unattributed.is_some_and(|n| n == 0))
+        let is_read = self.unread.is_empty() && !self.rows.is_empty();
+        is_read
+            && self
+                .rows
+                .iter()
+                .all(|row| row.unattributed.is_some_and(|n| n == 0))
     }
 }

@@ -38,8 +38,11 @@ impl Now {
     }
 
     fn write_to(&self, to: &mut String) -> fmt::Result {
-        if self.listeners.is_empty() {
+        if self.listeners.is_empty() && self.unasked.is_empty() {
             writeln!(to, "nobody listens there now")?;
+        }
+        for unasked in &self.unasked {
+            writeln!(to, "who listens there is not known: {}", Clean(unasked))?;
         }
         for listening in &self.listeners {
             listening.write(to)?;
@@ -117,6 +120,12 @@ impl Answer {
         let time = signals.watched.as_secs_f64();
         let to_whom = self.client.as_ref();
         let to_whom = to_whom.map_or_else(String::new, |client| format!(" to {}", client.who));
+        if happened.is_empty() && !self.doubts.is_empty() {
+            return format!(
+                "cannot tell whether anything happened{to_whom} at {} in {time:.1} s",
+                Clean(&self.target)
+            );
+        }
         if happened.is_empty() {
             return format!(
                 "nothing happened{to_whom} at {} in {time:.1} s",
@@ -194,7 +203,8 @@ impl Answer {
             )?;
         }
         self.write_untold(to)?;
-        if !self.signals.adds_up {
+        self.write_doubts(to)?;
+        if !self.signals.adds_up && self.doubts.is_empty() {
             writeln!(
                 to,
                 "\nwhat the kernel counted is not what was seen, or still moved at the end: verdicts may miss a part (`whydrop watch` shows the rows)"
@@ -210,6 +220,16 @@ impl Answer {
             );
         }
         writeln!(to, "\nafter the change: {}", self.verify())
+    }
+
+    fn write_doubts(&self, to: &mut String) -> fmt::Result {
+        if !self.doubts.is_empty() {
+            writeln!(to, "\nthere may be more than this:")?;
+        }
+        for doubt in &self.doubts {
+            writeln!(to, "  {}", Clean(doubt))?;
+        }
+        Ok(())
     }
 
     /// Where a queue was full, what did not keep it so is worth knowing.
@@ -310,6 +330,7 @@ impl Answer {
                 .collect(),
             incidents_let_go: self.incidents.let_go,
             adds_up: self.signals.adds_up,
+            doubts: &self.doubts,
             lost: self.lost,
             probe: self.tried.as_ref().map(|tried| TriedView {
                 to: tried.to,
@@ -347,6 +368,7 @@ struct AnswerView<'a> {
     incidents: Vec<IncidentView<'a>>,
     incidents_let_go: u64,
     adds_up: bool,
+    doubts: &'a [String],
     lost: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     probe: Option<TriedView<'a>>,

@@ -203,6 +203,9 @@ enum Object<'a> {
         reconciliation: Vec<RowView<'a>>,
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
         unattributed_may_be: &'a [&'a str],
+        /// What could not be read, and is missing here.
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        unread: &'a [String],
         moving: bool,
     },
     Clock {
@@ -447,6 +450,7 @@ fn summary_object<'a>(ts: String, summary: &'a Summary) -> Object<'a> {
             })
             .collect(),
         unattributed_may_be: summary.unattributed_may_be(),
+        unread: &summary.unread,
         moving: summary.moving,
     }
 }

@@ -253,7 +253,7 @@ fn write_summary(summary: &Summary, to: &mut String) -> fmt::Result {
         "\n{:.1} s on tier {}: {}",
         summary.duration.as_secs_f64(),
         summary.tier,
-        counts_in_words(&summary.counts)
+        happened(summary)
     )?;
     if !summary.listeners.is_empty() {
         write_listeners(&summary.listeners, to)?;
@@ -264,6 +264,9 @@ fn write_summary(summary: &Summary, to: &mut String) -> fmt::Result {
         story::write_totals(totals, to)?;
     }
     write_rows(summary, to)?;
+    for sentence in &summary.unread {
+        writeln!(to, "not known: {}", Clean(sentence))?;
+    }
     if summary.moving {
         to.push_str("the counters were still moving: rows may be off by what happened meanwhile\n");
     }
@@ -291,6 +294,15 @@ fn write_summary(summary: &Summary, to: &mut String) -> fmt::Result {
         )?;
     }
     Ok(())
+}
+
+/// What happened, where that is known.
+fn happened(summary: &Summary) -> String {
+    if summary.counts.values().all(|n| *n == 0) && !summary.unread.is_empty() {
+        "what happened is not known, for not all could be read".into()
+    } else {
+        counts_in_words(&summary.counts)
+    }
 }
 
 fn write_listeners(listeners: &[ListenerTally], to: &mut String) -> fmt::Result {

@@ -10,12 +10,17 @@ use std::{
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{hooks::Parts, sample::readings, stop::Stop};
+use super::{
+    hooks::Parts,
+    sample::{Unreadable, readings},
+    stop::Stop,
+    unread::Unread,
+};
 use crate::{
     analyse::reconcile::{LostInUserSpace, Reading, Reconciler, Sample},
     decode::{Kind, Stage},
     host::{clock::mono_ns, diag::ListenerSnapshot},
-    loader::{Tier, Totals},
+    loader::Tier,
     model::{Candidate, Line, Loss, Start, Summary, Tick},
     sink::Sinks,
 };
@@ -33,6 +38,7 @@ struct Poller<'a> {
     drops: HashMap<(u32, u64), u32>,
     counts: BTreeMap<(Kind, Option<Stage>), u64>,
     loss: Loss,
+    unread: Unread,
 }
 
 /// Which counter a kind is read from here, without what a kind before it already explains.
@@ -51,17 +57,22 @@ fn kinds(moved: Reading) -> [(Kind, u64); 4] {
 
 impl<'a> Poller<'a> {
     fn new(mut parts: Parts<'a>) -> Self {
-        let last = readings(&mut parts.enricher, parts.filter.netns);
+        let (last, unread_at_start) = readings(&mut parts.enricher, parts.filter.netns);
+        let mut unread = Unread::default();
+        unread.registry(&parts.enricher.registry);
+        unread.namespaces("at the start", &unread_at_start);
+        let mut reconciler = Reconciler::new(Sample {
+            kernel: last.clone(),
+            ..Sample::default()
+        });
+        reconciler.unreadable(unread_at_start.into_keys());
         let mut this = Self {
-            reconciler: Reconciler::new(Sample {
-                kernel: last.clone(),
-                totals: Totals::default(),
-                moving: false,
-            }),
+            reconciler,
             last,
             drops: HashMap::new(),
             counts: BTreeMap::new(),
             loss: Loss::default(),
+            unread,
             parts,
         };
         let namespaces: Vec<u32> = this.last.keys().copied().collect();
@@ -88,8 +99,9 @@ impl<'a> Poller<'a> {
             .collect()
     }
 
-    fn poll(&mut self, text: &mut String) {
-        let now = readings(&mut self.parts.enricher, self.parts.filter.netns);
+    /// Tells what has moved; those that could not be read come out, and what moved there is told once they can be.
+    fn poll(&mut self, text: &mut String) -> Unreadable {
+        let (now, unread) = readings(&mut self.parts.enricher, self.parts.filter.netns);
         let present: Vec<u32> = self.parts.enricher.registry.iter().collect();
         self.reconciler.observe(&present, &now);
         for (netns, reading) in &now {
@@ -110,6 +122,7 @@ impl<'a> Poller<'a> {
             }
         }
         self.last.extend(now);
+        unread
     }
 
     fn tick(
@@ -158,7 +171,7 @@ pub async fn watch<'a>(
     start: &Start,
     mut stop: Stop<'_>,
     ready: impl FnOnce(&Start),
-) -> std::io::Result<(Summary, Sinks<'a>)> {
+) -> (Summary, Sinks<'a>) {
     let mut poller = Poller::new(parts);
     let began = Instant::now();
     let mut line = String::new();
@@ -184,14 +197,19 @@ pub async fn watch<'a>(
                     poller.parts.enricher.tick(Instant::now());
                     poller.parts.sinks.tick(&mut text);
                 }
-                poller.poll(&mut text);
+                // What cannot be read now may be read at the end, which is what counts.
+                let _ = poller.poll(&mut text);
                 poller.send(text);
             }
         }
     }
     let mut text = String::new();
-    poller.poll(&mut text);
+    let unread = poller.poll(&mut text);
     poller.send(text);
+    poller.unread.registry(&poller.parts.enricher.registry);
+    poller.unread.namespaces("at the end", &unread);
+    // What was read of them before is not what they have counted by now.
+    poller.reconciler.unreadable(unread.into_keys());
     let last = Sample {
         kernel: poller.last.clone(),
         ..Sample::default()
@@ -221,9 +239,11 @@ pub async fn watch<'a>(
         health: Default::default(),
         skipped: Default::default(),
         rows,
+        accounted: poller.reconciler.accounted(&last),
+        unread: poller.unread.into_sentences(),
         moving: false,
     };
-    Ok((summary, poller.parts.sinks))
+    (summary, poller.parts.sinks)
 }
 
 #[cfg(test)]

@@ -10,12 +10,12 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use probe_common::{CountKey, CountValue, Health};
 
-use super::{lines::Lines, sample, schedule::Schedule};
+use super::{lines::Lines, sample, schedule::Schedule, unread::Unread};
 use crate::{
     analyse::{
         episodes, group,
         pressure::{Pressure, Sees},
-        reconcile::Reconciler,
+        reconcile::{Reconciler, Sample},
         sampled::LeftOut,
         tally::Tally,
     },
@@ -24,7 +24,7 @@ use crate::{
     enrich::{Enricher, Observation},
     filter::Filter,
     host::clock::mono_ns,
-    loader::{Probe, Totals},
+    loader::{Probe, ReadError, Totals},
     model::{Line, Sampled, Summary},
     sink::Sinks,
 };
@@ -49,6 +49,7 @@ pub struct HookPipeline<'a> {
     /// Of one batch; empty between two.
     seen: Vec<Observation>,
     schedule: Schedule,
+    unread: Unread,
 }
 
 /// What was taken out of the ring at once.
@@ -74,13 +75,17 @@ pub struct Parts<'a> {
 
 impl<'a> HookPipeline<'a> {
     /// Takes the first sample: from here on everything is accounted for.
-    pub fn begin(mut parts: Parts<'a>, probe: &mut Probe) -> Self {
+    pub fn begin(mut parts: Parts<'a>, probe: &mut Probe) -> Result<Self, ReadError> {
         // Records of before (the self-test's too) belong to the base.
         parts.enricher.registry.refresh();
         let only = parts.filter.netns;
         let (base, _) = sample::take(probe, &mut parts.enricher, only, None, |probe| {
             while probe.next_record().is_some() {}
-        });
+        })?;
+        let figures = probe.stats.figures()?;
+        let mut unread = Unread::default();
+        unread.registry(&parts.enricher.registry);
+        unread.namespaces("at the start", &base.unread);
         let unreadable: Vec<u32> = parts
             .enricher
             .registry
@@ -93,12 +98,12 @@ impl<'a> HookPipeline<'a> {
         reconciler.unreadable(unreadable);
         let (stats_every, warn_percent) = (parts.stats_every, parts.warn_percent);
         let (lines, enricher) = Lines::of(parts, base_totals.health.sampled);
-        Self {
+        Ok(Self {
             lines,
             enricher,
             left_out: LeftOut::since(&base_totals.counts),
             pressure: Pressure::since(
-                probe.stats.figures(),
+                figures,
                 Sees {
                     accept: probe.sees_accept(),
                     mptcp: probe.sees_mptcp_accept(),
@@ -111,7 +116,8 @@ impl<'a> HookPipeline<'a> {
             began: Instant::now(),
             seen: Vec::new(),
             schedule: Schedule::now(),
-        }
+            unread,
+        })
     }
 
     /// Writes a line that is no event.
@@ -181,26 +187,35 @@ impl<'a> HookPipeline<'a> {
     pub fn tick(&mut self, probe: &mut Probe) {
         self.lines.tick();
         self.enricher.tick(Instant::now());
-        self.reconcile(probe);
-        let health = probe.counts().health();
-        if self.left_out.is_news(&health) {
-            self.tell_sampled(&probe.counts().counts(), &health);
-        }
-        self.left_out
-            .begin_period(probe.counts_mut(), &health, mono_ns());
-        self.note_ring_losses(health);
-        self.lines.tell_losses();
-        let told = self.lines.stories.tick(health.sampled, &self.lines.loss);
-        self.lines.tell_stories(&told);
+        let reconciled = self.reconcile(probe);
+        self.unread.note(reconciled);
+        let told = self.tell_health(probe);
+        self.unread.note(told);
         self.lines.flush();
         if let Some(share) = self.warn_percent {
             self.end_episodes(probe, share);
         }
     }
 
+    /// Tells what the kernel side says of itself: what it left out, and what it lost.
+    fn tell_health(&mut self, probe: &mut Probe) -> Result<(), ReadError> {
+        let health = probe.counts().health()?;
+        if self.left_out.is_news(&health) {
+            self.tell_sampled(&probe.counts().counts()?, &health);
+        }
+        let counts = probe.counts_mut();
+        self.left_out.begin_period(counts, &health, mono_ns())?;
+        self.note_ring_losses(health);
+        self.lines.tell_losses();
+        let told = self.lines.stories.tick(health.sampled, &self.lines.loss);
+        self.lines.tell_stories(&told);
+        Ok(())
+    }
+
     /// Ends the episodes of accept queues that were emptied without a packet that would have shown it.
     fn end_episodes(&mut self, probe: &mut Probe, share: u8) {
         let ended = episodes::ended(probe, &mut self.enricher, share);
+        let ended = self.unread.note(ended).unwrap_or_default();
         if ended.is_empty() {
             return;
         }
@@ -252,12 +267,14 @@ impl<'a> HookPipeline<'a> {
 
     /// Says what the listeners went through to which something came since this was last said.
     pub fn tell_stats(&mut self, probe: &Probe) {
-        let rows = self.pressure.news(
-            probe.stats.figures(),
-            &probe.counts().counts(),
-            &self.lines.filter,
-            &mut self.enricher,
-        );
+        let read =
+            (probe.stats.figures()).and_then(|figures| Ok((figures, probe.counts().counts()?)));
+        let Some((figures, counts)) = self.unread.note(read) else {
+            return;
+        };
+        let rows = self
+            .pressure
+            .news(figures, &counts, &self.lines.filter, &mut self.enricher);
         for row in &rows {
             self.tell(&Line::Stats(row));
         }
@@ -274,16 +291,15 @@ impl<'a> HookPipeline<'a> {
     }
 
     fn note_ring_losses(&mut self, health: Health) {
-        // A reading that failed is all zeroes; what was lost stays lost.
         let lost = health.ring_full.saturating_sub(self.base.health.ring_full);
         self.lines.loss.ring_full = self.lines.loss.ring_full.max(lost);
     }
 
     /// Looks for namespaces, remembers their counters (so that one that ends is not forgotten), and
     /// tells what no hook saw.
-    fn reconcile(&mut self, probe: &Probe) {
+    fn reconcile(&mut self, probe: &Probe) -> Result<(), ReadError> {
         let began = Instant::now();
-        let sums = probe.counts().sums();
+        let sums = probe.counts().sums()?;
         if self.schedule.look(began, &self.enricher.registry, &sums) {
             self.enricher.registry.refresh();
             self.schedule.looked(began);
@@ -294,11 +310,12 @@ impl<'a> HookPipeline<'a> {
             .schedule
             .comparison(began, &self.enricher.registry, &sums, is_unsettled)
         {
-            return;
+            return Ok(());
         }
-        let before = probe.counts().sums();
-        let kernel = sample::readings(&mut self.enricher, self.lines.filter.netns);
-        let after = probe.counts().sums();
+        let before = probe.counts().sums()?;
+        // What cannot be read now may be read at the end, which is what counts.
+        let (kernel, _) = sample::readings(&mut self.enricher, self.lines.filter.netns);
+        let after = probe.counts().sums()?;
         let present: Vec<u32> = self.enricher.registry.iter().collect();
         self.reconciler.observe(&present, &kernel);
         for residual in self.reconciler.residuals(&kernel, &before, &after) {
@@ -313,6 +330,16 @@ impl<'a> HookPipeline<'a> {
         }
         self.schedule
             .compared(began, &self.enricher.registry, after);
+        Ok(())
+    }
+
+    /// A last sample that could not be taken.
+    fn nothing(&self) -> Sample {
+        Sample {
+            totals: self.base.clone(),
+            moving: true,
+            ..Sample::default()
+        }
     }
 
     /// The last sample, the rest of the ring, and the summary.
@@ -320,9 +347,16 @@ impl<'a> HookPipeline<'a> {
         self.enricher.registry.refresh();
         let only = self.lines.filter.netns;
         let against = Some(&self.reconciler);
-        let (last, sampled_ns) = sample::take(probe, &mut self.enricher, only, against, |_| {});
+        let taken = sample::take(probe, &mut self.enricher, only, against, |_| {});
+        let taken = self.unread.note(taken);
+        let is_read = taken.is_some();
+        // Without it nothing is known: neither a count nor a row.
+        let (last, sampled_ns) = taken.unwrap_or_else(|| (self.nothing(), mono_ns()));
         // What happened since is in no count and has no line.
-        let stats = probe.stats.figures();
+        let stats = self.unread.note(probe.stats.figures());
+        let skipped = self.unread.note(probe.skipped());
+        self.unread.registry(&self.enricher.registry);
+        self.unread.namespaces("at the end", &last.unread);
         let duration = self.began.elapsed();
         // From here on the ring only empties, so this ends under any flood.
         probe.detach();
@@ -346,6 +380,7 @@ impl<'a> HookPipeline<'a> {
         if let Some(netns) = self.lines.filter.netns {
             rows.retain(|row| row.netns == netns);
         }
+        rows.retain(|_| is_read);
         let mut health = last.totals.health;
         health.filtered = health.filtered.saturating_sub(self.base.health.filtered);
         health.stats_full = health
@@ -356,7 +391,7 @@ impl<'a> HookPipeline<'a> {
             .unreadable
             .saturating_sub(self.base.health.unreadable);
         let stats = self.pressure.all(
-            &stats,
+            &stats.unwrap_or_default(),
             &last.totals.counts,
             &self.lines.filter,
             &mut self.enricher,
@@ -384,8 +419,10 @@ impl<'a> HookPipeline<'a> {
             stories,
             loss: self.lines.loss,
             health,
-            skipped: probe.skipped(),
+            skipped: skipped.unwrap_or_default(),
             rows,
+            accounted: self.reconciler.accounted(&last),
+            unread: self.unread.into_sentences(),
             moving: last.moving || self.reconciler.base_was_moving(),
         };
         (summary, self.lines.sinks)

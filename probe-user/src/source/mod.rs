@@ -9,3 +9,4 @@ pub mod replay;
 pub mod sample;
 pub mod schedule;
 pub mod stop;
+pub mod unread;

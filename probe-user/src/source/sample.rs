@@ -9,7 +9,7 @@ use crate::{
     analyse::reconcile::{Reading, Reconciler, Sample},
     enrich::Enricher,
     host::{clock::mono_ns, netstat},
-    loader::Probe,
+    loader::{Probe, ReadError},
 };
 
 /// Tries to read all counters while the hooks see nothing, at least, and for how long it is tried: where others want the
@@ -20,22 +20,33 @@ const TIME: Duration = Duration::from_millis(100);
 /// Longer than a packet stays inside a listener.
 const UNDER_WAY: Duration = Duration::from_micros(200);
 
+/// Namespaces that are there and cannot be read, with the reasons. One that has ended meanwhile is not among them.
+pub type Unreadable = BTreeMap<u32, String>;
+
 /// The decisive counters of every namespace that can be read, or of one.
-pub fn readings(enricher: &mut Enricher, only: Option<u32>) -> BTreeMap<u32, Reading> {
+pub fn readings(
+    enricher: &mut Enricher,
+    only: Option<u32>,
+) -> (BTreeMap<u32, Reading>, Unreadable) {
     let namespaces: Vec<u32> = enricher
         .registry
         .iter()
         .filter(|netns| only.is_none_or(|only| only == *netns))
         .collect();
-    namespaces
-        .into_iter()
-        .filter_map(|netns| {
-            let counters = netstat::read_tcp_ext(&mut enricher.registry, netns).ok()?;
-            let names = std::array::from_fn(|slot| counter::NAMES[slot].1);
-            let reading: Reading = counters.all(names).map(Option::unwrap_or_default);
-            Some((netns, reading))
-        })
-        .collect()
+    let (mut readings, mut unread) = (BTreeMap::new(), Unreadable::new());
+    for netns in namespaces {
+        match netstat::read_tcp_ext(&mut enricher.registry, netns) {
+            Ok(counters) => {
+                let names = std::array::from_fn(|slot| counter::NAMES[slot].1);
+                // A counter that this kernel does not have never moves.
+                let reading: Reading = counters.all(names).map(Option::unwrap_or_default);
+                readings.insert(netns, reading);
+            }
+            Err(error) if error.is_gone() => {}
+            Err(error) => drop(unread.insert(netns, error.to_string())),
+        }
+    }
+    (readings, unread)
 }
 
 /// Reads both so that they belong together, again while the hooks see something in between; with them comes the moment up to
@@ -44,58 +55,74 @@ pub fn readings(enricher: &mut Enricher, only: Option<u32>) -> BTreeMap<u32, Rea
 /// A processor can be taken away, by a hypervisor say, between the kernel's count and the hook's, for longer than any wait
 /// here: then the kernel is ahead for a while, never behind. So a sample that is held against an earlier one is good where
 /// both moved by the same; a difference counts only if it stays to the end. The first one is good if its difference is the
-/// same twice.
+/// same twice. A try whose reading of the hooks' sums fails is none.
 pub fn take(
     probe: &mut Probe,
     enricher: &mut Enricher,
     only: Option<u32>,
     against: Option<&Reconciler>,
     meanwhile: impl Fn(&mut Probe),
-) -> (Sample, u64) {
+) -> Result<(Sample, u64), ReadError> {
     let began = Instant::now();
     let mut tries = 0;
     let mut last_ahead = None;
     let mut still = None;
     loop {
         tries += 1;
-        let before = probe.counts().sums();
-        meanwhile(probe);
-        let kernel = readings(enricher, only);
-        // What was under way while the counters were read is in the sums by now.
-        std::thread::sleep(UNDER_WAY);
-        let totals = probe.counts().totals();
-        let at_ns = mono_ns();
-        let after = probe.counts().sums();
-        let moving = match only {
-            Some(netns) => after.get(&netns) != before.get(&netns),
-            None => after != before,
+        let tried = once(probe, enricher, only, &meanwhile);
+        let given_up = tries >= TRIES && began.elapsed() >= TIME;
+        let (sample, at_ns, after) = match tried {
+            Ok(tried) => tried,
+            Err(error) if given_up => return still.ok_or(error),
+            Err(_) => continue,
         };
-        let ahead = Some(ahead(&kernel, &after));
+        let ahead = Some(ahead(&sample.kernel, &after));
         let good = match against {
-            Some(reconciler) => reconciler.agrees(&kernel, &after),
+            Some(reconciler) => reconciler.agrees(&sample.kernel, &after),
             None => ahead == last_ahead,
         };
         last_ahead = ahead;
-        let sample = Sample {
-            kernel,
-            totals,
-            moving,
-        };
-        let given_up = tries >= TRIES && began.elapsed() >= TIME;
-        match (moving, good || given_up) {
-            (false, true) => return (sample, at_ns),
+        match (sample.moving, good || given_up) {
+            (false, true) => return Ok((sample, at_ns)),
             (false, false) => still = Some((sample, at_ns)),
-            (true, _) if given_up => return still.unwrap_or((sample, at_ns)),
+            (true, _) if given_up => return Ok(still.unwrap_or((sample, at_ns))),
             (true, _) => {}
         }
     }
 }
 
+type Sums = HashMap<u32, [u64; counter::SLOTS]>;
+
+/// One try, and the sums after it.
+fn once(
+    probe: &mut Probe,
+    enricher: &mut Enricher,
+    only: Option<u32>,
+    meanwhile: impl Fn(&mut Probe),
+) -> Result<(Sample, u64, Sums), ReadError> {
+    let before = probe.counts().sums()?;
+    meanwhile(probe);
+    let (kernel, unread) = readings(enricher, only);
+    // What was under way while the counters were read is in the sums by now.
+    std::thread::sleep(UNDER_WAY);
+    let totals = probe.counts().totals()?;
+    let at_ns = mono_ns();
+    let after = probe.counts().sums()?;
+    let moving = match only {
+        Some(netns) => after.get(&netns) != before.get(&netns),
+        None => after != before,
+    };
+    let sample = Sample {
+        kernel,
+        unread,
+        totals,
+        moving,
+    };
+    Ok((sample, at_ns, after))
+}
+
 /// By how much the kernel's counters are ahead of the hooks' sums.
-fn ahead(
-    kernel: &BTreeMap<u32, Reading>,
-    sums: &HashMap<u32, [u64; counter::SLOTS]>,
-) -> BTreeMap<u32, [i64; counter::DECISIVE]> {
+fn ahead(kernel: &BTreeMap<u32, Reading>, sums: &Sums) -> BTreeMap<u32, [i64; counter::DECISIVE]> {
     let of_netns = |(netns, reading): (&u32, &Reading)| {
         let sums = sums.get(netns).copied().unwrap_or_default();
         let ahead = std::array::from_fn(|slot| reading[slot].wrapping_sub(sums[slot]) as i64);

@@ -211,9 +211,7 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
         })?),
     };
     let self_test = match &probe {
-        Some(probe) => {
-            selftest::run(probe).map_err(|message| Failure::new(status::KERNEL, message))?
-        }
+        Some(probe) => selftest::run(probe)?,
         None => SelfTest::Skipped("there are no hooks on this tier".into()),
     };
     let output = if conduct.aloud {
@@ -272,17 +270,13 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
         },
         enricher,
     };
-    let (summary, sinks) = runtime
-        .block_on(async {
-            stop.end = args.duration.map(|time| tokio::time::Instant::now() + time);
-            match probe {
-                Some(probe) => watch_hooks(parts, probe, &start, stop, conduct.ready).await,
-                None => counters::watch(parts, &start, stop, conduct.ready).await,
-            }
-        })
-        .map_err(|error: std::io::Error| {
-            Failure::failed(format!("the event loop failed: {error}"))
-        })?;
+    let (summary, sinks) = runtime.block_on(async {
+        stop.end = args.duration.map(|time| tokio::time::Instant::now() + time);
+        match probe {
+            Some(probe) => watch_hooks(parts, probe, &start, stop, conduct.ready).await,
+            None => Ok(counters::watch(parts, &start, stop, conduct.ready).await),
+        }
+    })?;
     let now = mono_ns();
     let recorded = match sinks.recording {
         Some(mut recording) => {
@@ -336,15 +330,16 @@ async fn watch_hooks<'a>(
     start: &Start,
     mut stop: Stop<'_>,
     ready: impl FnOnce(&Start),
-) -> std::io::Result<(Summary, Sinks<'a>)> {
-    let mut pipeline = HookPipeline::begin(parts, &mut probe);
+) -> Result<(Summary, Sinks<'a>), Failure> {
+    let mut pipeline = HookPipeline::begin(parts, &mut probe).map_err(Failure::failed)?;
     pipeline.tell(&Line::Start(start));
     if stop.came_early() {
         return Ok(pipeline.end(&mut probe));
     }
     ready(start);
     // SAFETY: the descriptor is the ring's, which lives in the probe and so as long as the AsyncFd.
-    let mut ring = unsafe { AsyncFd::register_with_interest(probe, Interest::READABLE)? };
+    let mut ring = unsafe { AsyncFd::register_with_interest(probe, Interest::READABLE) }
+        .map_err(|error| event_loop(&std::io::Error::from(error)))?;
     let mut second = interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stats = pipeline.stats_ticks();
@@ -357,7 +352,7 @@ async fn watch_hooks<'a>(
             () = until(pipeline.due()) => pipeline.record(),
             () = next_of(&mut stats) => pipeline.tell_stats(ring.get_ref()),
             ready = ring.readable_mut() => {
-                let mut ready = ready?;
+                let mut ready = ready.map_err(|error| event_loop(&error))?;
                 let drained = pipeline.drain(ready.get_inner_mut());
                 round.add(drained.records);
                 if drained.is_empty {
@@ -380,6 +375,10 @@ async fn until(due: Option<std::time::Instant>) {
         Some(due) => tokio::time::sleep_until(due.into()).await,
         None => std::future::pending().await,
     }
+}
+
+fn event_loop(error: &std::io::Error) -> Failure {
+    Failure::failed(format!("the event loop failed: {error}"))
 }
 
 /// Waits for the next tick, for ever where there are none.

@@ -4,6 +4,7 @@ mod place;
 mod probe;
 
 use std::{
+    collections::BTreeSet,
     sync::mpsc,
     thread,
     time::{Duration, Instant},
@@ -17,12 +18,13 @@ use super::{
     watch::{self, Conduct, WatchArgs},
 };
 use crate::{
+    analyse::judge::{self, Scope},
     analyse::signals::{Heard, signals},
     diagnose::diagnose,
     enrich::Enricher,
     filter::ClientFilter,
-    loader::Tier,
-    model::{Answer, OfClient},
+    loader::{Tier, reads_every_netns},
+    model::{Answer, Now, OfClient, Summary},
     observe::{self, STATS},
     sink::answer::AnswerFormat,
 };
@@ -131,6 +133,7 @@ pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
     let (summary, tried) = (summary?, tried.transpose()?);
     let first_drop = heard.first_drop.map(|first| first - began);
     let untold = heard.untold() + summary.loss.total();
+    let doubts = doubts(args, only, &now, &summary);
     let mut signals = signals(heard, &looks, &summary);
     let netns = observe::ask_host(&mut signals, &looks, only, &mut enricher);
     signals.untracked = place::untracked_since(&now, netns, &mut enricher);
@@ -150,5 +153,23 @@ pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
         tried: tried.flatten(),
         tier: summary.tier,
         lost: summary.loss.total(),
+        doubts,
     })
+}
+
+/// Why something may have happened to its listeners that is in no count.
+fn doubts(args: &WhyArgs, only: Option<u32>, now: &Now, summary: &Summary) -> Vec<String> {
+    let before = now.listeners.iter().map(|listening| listening.netns);
+    let refusing = summary.listeners.iter().map(|tally| tally.netns);
+    let busy = summary.stats.iter().map(|row| row.netns);
+    let namespaces: BTreeSet<u32> = before.chain(refusing).chain(busy).chain(only).collect();
+    let namespaces: Vec<u32> = namespaces.into_iter().collect();
+    let scope = Scope {
+        namespaces: (!namespaces.is_empty()).then_some(&namespaces),
+        picks_listeners: true,
+        reads_all: args.netns != "all" || reads_every_netns(),
+    };
+    let mut doubts = now.unasked.clone();
+    doubts.extend(judge::doubts(summary, scope));
+    doubts
 }

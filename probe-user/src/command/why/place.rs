@@ -8,6 +8,7 @@ use crate::{
     host::{conntrack, diag::ListenerSnapshot, kernel_log, netns},
     model::{Listening, Now},
     observe::sysctls,
+    source::unread::Unread,
 };
 
 /// Lines of the kernel's log that are shown.
@@ -51,7 +52,8 @@ impl Target {
         namespaces: &[u32],
         enricher: &mut Enricher,
     ) -> Vec<(u32, ListenerSnapshot)> {
-        let mut all = self.on_port(namespaces, enricher);
+        // A look that fails is one less.
+        let (mut all, _) = self.on_port(namespaces, enricher);
         all.retain(|(_, listener)| self.0.takes_listener(listener.addr));
         all
     }
@@ -76,14 +78,21 @@ impl Target {
         self.listeners(&places, enricher)
     }
 
-    fn on_port(&self, namespaces: &[u32], enricher: &mut Enricher) -> Vec<(u32, ListenerSnapshot)> {
+    /// Whoever listens on the port, and why some namespaces could not be asked.
+    fn on_port(
+        &self,
+        namespaces: &[u32],
+        enricher: &mut Enricher,
+    ) -> (Vec<(u32, ListenerSnapshot)>, Unread) {
         let (_, port) = self.0.wanted();
         let mut found = Vec::new();
+        let mut unasked = Unread::default();
         for netns in namespaces {
-            let listeners = enricher.listeners_of(*netns, port).unwrap_or_default();
+            let asked = enricher.listeners_if_there(*netns, port);
+            let listeners = unasked.note(asked).unwrap_or_default();
             found.extend(listeners.into_iter().map(|listener| (*netns, listener)));
         }
-        found
+        (found, unasked)
     }
 
     /// What is there now.
@@ -92,8 +101,12 @@ impl Target {
             Some(netns) => vec![netns],
             None => enricher.registry.iter().collect(),
         };
-        let all = self.on_port(&namespaces, enricher);
-        let mut now = Now::default();
+        let (all, mut unasked) = self.on_port(&namespaces, enricher);
+        unasked.registry(&enricher.registry);
+        let mut now = Now {
+            unasked: unasked.into_sentences(),
+            ..Now::default()
+        };
         for (netns, listener) in all {
             let (owner, cgroup) = enricher.identity(&listener);
             let listening = Listening {

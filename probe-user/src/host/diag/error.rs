@@ -42,6 +42,11 @@ pub enum DiagError {
 }
 
 impl DiagError {
+    /// Whether that is what a namespace that has ended looks like.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, DiagError::Netns(error) if error.is_gone())
+    }
+
     pub(super) fn refused(what: &'static str, errno: i32) -> DiagError {
         DiagError::Refused {
             what,

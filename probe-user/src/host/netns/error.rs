@@ -16,6 +16,8 @@ pub enum NetnsError {
         "network namespace {inum} exists but may not be opened: {source}; run as root or with CAP_SYS_PTRACE and CAP_SYS_ADMIN"
     )]
     Denied { inum: u32, source: io::Error },
+    #[error("network namespace {inum} exists but could not be opened: {source}")]
+    Open { inum: u32, source: io::Error },
     #[error(
         "network namespace {inum} could not be entered: {source}; entering needs CAP_SYS_ADMIN"
     )]
@@ -38,6 +40,11 @@ impl NetnsError {
     /// The error of a failed [`super::inside`].
     pub fn enter(inum: u32, source: io::Error) -> NetnsError {
         NetnsError::Enter { inum, source }
+    }
+
+    /// Whether that is what a namespace that has ended looks like.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, NetnsError::NoWay { .. } | NetnsError::NotYet { .. })
     }
 }
 

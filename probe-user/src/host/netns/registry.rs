@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -54,6 +55,8 @@ impl Ways {
 pub struct Registry {
     known: HashMap<u32, Ways>,
     looks: u64,
+    /// Why the last look at all processes failed, if it did.
+    blind: Option<io::Error>,
     /// Namespaces that only an open file or a thread of some process leads to.
     held: HashMap<u32, PathBuf>,
     pace: Pace,
@@ -75,6 +78,7 @@ impl Registry {
         Registry {
             known: HashMap::new(),
             looks: 0,
+            blind: None,
             held: HashMap::new(),
             pace: Pace::new(Duration::from_millis(50), Duration::from_millis(500), 0),
             last_resort: Pace::new(Duration::from_millis(200), Duration::from_secs(5), 0),
@@ -83,17 +87,22 @@ impl Registry {
         }
     }
 
-    /// Looks at all processes and names again. Costs a `stat` per process.
+    /// Looks at all processes and names again. Costs a `stat` per process. Where processes cannot be looked at, what was known
+    /// before stays, and [`Registry::blind`] says why.
     pub fn refresh(&mut self) {
         let start = Instant::now();
         self.looks += 1;
-        self.known.clear();
-        scan::processes(|inum, pid| {
-            let ways = self.known.entry(inum).or_default();
+        let mut known: HashMap<u32, Ways> = HashMap::new();
+        let looked = scan::processes(|inum, pid| {
+            let ways = known.entry(inum).or_default();
             if ways.pids.len() < PIDS_KEPT {
                 ways.pids.push(pid);
             }
         });
+        self.blind = looked.err();
+        if self.blind.is_none() {
+            self.known = known;
+        }
         scan::files(|inum, path, named| {
             let ways = self.known.entry(inum).or_default();
             if named && ways.name.is_none() {
@@ -177,6 +186,11 @@ impl Registry {
     /// The namespaces known at the last look.
     pub fn iter(&self) -> impl Iterator<Item = u32> {
         self.known.keys().copied()
+    }
+
+    /// Why the last look at all processes failed: then namespaces may be missing.
+    pub fn blind(&self) -> Option<&io::Error> {
+        self.blind.as_ref()
     }
 
     /// How often it has looked at all processes.
@@ -286,7 +300,11 @@ impl Registry {
             }
         }
         match denied {
-            Some(errno) => Err(NetnsError::Denied {
+            Some(errno @ (Errno::ACCESS | Errno::PERM)) => Err(NetnsError::Denied {
+                inum,
+                source: errno.into(),
+            }),
+            Some(errno) => Err(NetnsError::Open {
                 inum,
                 source: errno.into(),
             }),

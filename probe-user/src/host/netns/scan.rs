@@ -4,6 +4,7 @@
 //! It opens no namespace: a `stat` or a `readlink` tells the number and holds nothing.
 
 use std::ffi::CStr;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -30,14 +31,14 @@ pub(super) fn inum_of_path(path: impl rustix::path::Arg) -> Option<u32> {
 }
 
 /// The namespace of each process, by ascending pid.
-pub(super) fn processes(mut f: impl FnMut(u32, u32)) {
-    let Ok(proc) = open_proc() else { return };
+pub(super) fn processes(mut f: impl FnMut(u32, u32)) -> io::Result<()> {
+    let proc = open_proc()?;
     let mut path = String::with_capacity(32);
-    let _ = for_each_pid(&proc, |proc, pid| {
+    for_each_pid(&proc, |proc, pid| {
         if let Some(inum) = inum_at(proc, &mut path, pid) {
             f(inum, pid);
         }
-    });
+    })
 }
 
 fn inum_at(dir: BorrowedFd<'_>, path: &mut String, pid: u32) -> Option<u32> {

@@ -7,6 +7,7 @@ mod clock;
 mod gone;
 mod output;
 mod signals;
+mod unread;
 
 use std::time::Duration;
 
