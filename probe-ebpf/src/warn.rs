@@ -7,7 +7,9 @@ use probe_common::{Episode, EpisodeKey, StatKey, flag, hook};
 
 use crate::{
     config::*,
-    emit::{self, Noted, OfListener, note},
+    emit,
+    event::OfListener,
+    health::{Noted, note},
     kernel::{self, Ptr},
 };
 
