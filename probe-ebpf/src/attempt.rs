@@ -7,9 +7,11 @@ use probe_common::{REFUSED_AT_MOST, SAME_ATTEMPT, counter, hook};
 
 use crate::{
     config::*,
-    emit::{self, Detail, Late, OfListener, add_small},
+    emit,
+    event::{Detail, Late, OfListener},
+    health::add_small,
     kernel::{self, Ptr},
-    stats::Listener,
+    listener_id::Listener,
 };
 
 const BPF_ANY: u64 = 0;

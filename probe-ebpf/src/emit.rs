@@ -1,23 +1,19 @@
 //! Counts first, detail second: an event is counted in per-CPU maps before the
 //! ring is asked for room, so a record that finds none is counted, not lost.
 
-use core::arch::asm;
-
 use aya_ebpf::{
-    btf_maps::{PerCpuArray, PerCpuHashMap, RingBuf},
+    btf_maps::{PerCpuHashMap, RingBuf},
     cty::c_void,
     helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id, bpf_ktime_get_ns, generated},
     macros::btf_map,
 };
-use probe_common::{
-    CountKey, CountValue, Health, NetnsSums, Record, counter, flag, hook, state, tcp_flag,
-};
+use probe_common::{CountKey, CountValue, Record, counter, flag, hook, state, tcp_flag};
 
 use crate::{
-    attempt,
     config::*,
-    frame::Frame,
-    kernel::{self, Headers, Ptr},
+    event::{Detail, NOTHING_MOVED, OfListener},
+    health::{Noted, add, note},
+    kernel::{self, Headers, Ptr, is_full},
     sample, wanted,
 };
 
@@ -28,96 +24,7 @@ static EVENTS: RingBuf<Record, 1_048_576> = RingBuf::new();
 #[btf_map]
 static COUNTS: PerCpuHashMap<CountKey, CountValue, 8192> = PerCpuHashMap::new();
 
-/// How far the counters of each namespace moved inside the hooks.
-#[btf_map]
-static SUMS: PerCpuHashMap<u32, NetnsSums, 1024> = PerCpuHashMap::new();
-
-#[btf_map]
-static HEALTH: PerCpuArray<Health, 1> = PerCpuArray::new();
-
 const BPF_NOEXIST: u64 = 1;
-
-/// What the health counters count.
-#[derive(Clone, Copy)]
-pub enum Noted {
-    RingFull,
-    CountsFull,
-    SumsFull,
-    Late,
-    Unreadable,
-    Sampled,
-    ClientNew,
-    ClientsFull,
-    StatsFull,
-    Filtered,
-}
-
-/// Adds to a counter of this CPU. Atomically: a program in process context can
-/// be interrupted by one in softirq that adds to the same word.
-#[inline(always)]
-pub fn add(word: *mut u64, n: u64) {
-    // The core library has no fetch_add for BPF, since 5.10 has no atomic that
-    // returns a value; the plain atomic add has been there from the start.
-    // SAFETY: `word` points into a map value of this CPU, aligned to eight bytes.
-    unsafe { asm!("lock *(u64 *)({word} + 0) += {n}", word = in(reg) word, n = in(reg) n) };
-}
-
-/// The same for a word of four bytes, which any CPU may add to.
-#[inline(always)]
-pub fn add_small(word: *mut u32, n: u32) {
-    // SAFETY: `word` points into a map value, aligned to four bytes.
-    unsafe {
-        asm!("lock *(u32 *)({word} + 0) += {n}", word = in(reg) word, n = in(reg) u64::from(n))
-    };
-}
-
-/// Counts what the kernel side has to say about itself.
-#[inline(always)]
-pub fn note(what: Noted) {
-    let Some(health) = HEALTH.get_ptr_mut(0) else {
-        return;
-    };
-    // SAFETY: a field of a map value that exists.
-    let word = unsafe {
-        match what {
-            Noted::RingFull => &raw mut (*health).ring_full,
-            Noted::CountsFull => &raw mut (*health).counts_full,
-            Noted::SumsFull => &raw mut (*health).sums_full,
-            Noted::Late => &raw mut (*health).late,
-            Noted::Unreadable => &raw mut (*health).unreadable,
-            Noted::Sampled => &raw mut (*health).sampled,
-            Noted::ClientNew => &raw mut (*health).clients_new,
-            Noted::ClientsFull => &raw mut (*health).clients_full,
-            Noted::StatsFull => &raw mut (*health).stats_full,
-            Noted::Filtered => &raw mut (*health).filtered,
-        }
-    };
-    add(word, 1);
-}
-
-#[inline(always)]
-fn add_sums(netns: u32, moved: &[u8; counter::SLOTS]) {
-    let mut sums = SUMS.get_ptr_mut(netns);
-    if sums.is_none() {
-        let zero = NetnsSums {
-            moved: [0; counter::SLOTS],
-        };
-        let _ = SUMS.insert(netns, zero, BPF_NOEXIST);
-        sums = SUMS.get_ptr_mut(netns);
-    }
-    let Some(sums) = sums else {
-        return note(Noted::SumsFull);
-    };
-    let mut slot = 0;
-    while slot < counter::SLOTS {
-        // SAFETY: this CPU's value; entries are never removed while programs run.
-        add(
-            unsafe { &raw mut (*sums).moved[slot] },
-            u64::from(moved[slot]),
-        );
-        slot += 1;
-    }
-}
 
 /// Counts an event and returns its count, so that a record that was left out can be noted there.
 #[inline(always)]
@@ -139,20 +46,6 @@ fn count(key: &CountKey) -> Option<*mut CountValue> {
         None => note(Noted::CountsFull),
     }
     value
-}
-
-/// Everything of a record that does not depend on the socket being there.
-pub struct Detail {
-    pub hook: u8,
-    pub flags: u16,
-    pub netns: u32,
-    pub sock: Ptr,
-    pub cookie: u64,
-    /// The packet that it is about.
-    pub headers: Headers,
-    /// The request that it is about, where there is no packet.
-    pub request: Ptr,
-    pub reason: u32,
 }
 
 /// The bits of the decisive slots.
@@ -337,56 +230,6 @@ fn fill(record: &mut Record, detail: &Detail) {
     }
 }
 
-/// A socket of any state: `true` when reading beyond `sock_common` is sound.
-/// Neither a request nor what waits in TIME_WAIT is a full `struct sock`.
-#[inline(always)]
-pub fn is_full(sock_state: u8) -> bool {
-    sock_state != state::NEW_SYN_RECV && sock_state != state::TIME_WAIT
-}
-
-/// A packet left a listener and at least one decisive counter moved.
-#[inline(always)]
-pub fn decision(frame: &Frame, flags: u16) {
-    add_sums(frame.netns, &frame.moved);
-    // The packet and the listener of a late frame may be freed memory by now.
-    let known = flags & flag::LATE == 0;
-    let only_if_known = |address: u64| if known { address } else { 0 };
-    let detail = Detail {
-        hook: frame.hook,
-        flags,
-        netns: frame.netns,
-        sock: only_if_known(frame.sock) as Ptr,
-        cookie: only_if_known(frame.cookie),
-        headers: kernel::headers_of(only_if_known(frame.skb) as Ptr).unwrap_or(Headers::NONE),
-        request: only_if_known(frame.request) as Ptr,
-        reason: 0,
-    };
-    attempt::refused(&detail, &frame.moved);
-    emit(&detail, &frame.moved);
-}
-
-/// An event of a listener itself: counted, and always in the ring if there is room.
-pub struct OfListener {
-    pub hook: u8,
-    pub flags: u16,
-    pub sock: Ptr,
-    pub netns: u32,
-    pub cookie: u64,
-    /// What the counts know the listener by; 0 where they are not kept apart.
-    pub counted_by: u64,
-    pub seq: u32,
-    pub remote_addr: [u8; 16],
-    /// The connection that it is about.
-    pub late: Option<Late>,
-}
-
-/// A connection that was refused before.
-pub struct Late {
-    pub child: Ptr,
-    pub first_ns: u64,
-    pub refusals: u32,
-}
-
 /// A listener was closed by the running task: what is refused from now on is told by it.
 #[inline(always)]
 pub fn listener_closed(sock: Ptr, netns: u32, cookie: u64) {
@@ -466,6 +309,3 @@ pub fn of_listener(event: &OfListener) {
     }
     entry.submit(0);
 }
-
-/// Of an event that no counter decides.
-pub const NOTHING_MOVED: [u8; counter::SLOTS] = [0; counter::SLOTS];

@@ -6,15 +6,22 @@
 //! difference between the two readings *is* the decision. Queue lengths
 //! illustrate it; they do not decide.
 
-use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
-use probe_common::{ABSENT, counter, flag, hook};
+use aya_ebpf::{
+    btf_maps::{PerCpuArray, PerCpuHashMap},
+    macros::btf_map,
+};
+use probe_common::{ABSENT, NetnsSums, counter, flag, hook};
 
 use crate::{
+    attempt,
     config::{self, HAVE_CAST, NET_STATISTICS, PASSIVE_OPENS, WARN_PERCENT},
-    emit::{self, Noted, note},
-    kernel::{self, Ptr},
+    emit::emit,
+    event::Detail,
+    health::{Noted, add, note},
+    kernel::{self, Headers, Ptr},
+    listener_id::Listener,
     mib::{Netns, Reading},
-    stats::{self, Listener, Queues, Seen},
+    stats::{self, Queues, Seen},
 };
 
 /// Where the address of a packet was: it is decided about, and will be freed without a tracepoint.
@@ -26,7 +33,7 @@ pub struct Frame {
     /// Address of the skb (or request) that opened the frame; 0 when closed.
     key: u64,
     /// At the hook that sees a packet on its whole way: what tells it from the
-    /// next one at its address, as [`kernel::mark_of`].
+    /// next one at its address, as [`Headers::mark`].
     mark: u64,
     /// Raised at each opening.
     generation: u64,
@@ -63,6 +70,12 @@ pub struct Frame {
 #[btf_map]
 static FRAME: PerCpuArray<Frame, 1> = PerCpuArray::new();
 
+/// How far the counters of each namespace moved inside the hooks.
+#[btf_map]
+static SUMS: PerCpuHashMap<u32, NetnsSums, 1024> = PerCpuHashMap::new();
+
+const BPF_NOEXIST: u64 = 1;
+
 impl Frame {
     #[inline(always)]
     const fn listener(&self) -> Listener {
@@ -73,11 +86,11 @@ impl Frame {
         }
     }
 
-    /// Whether another packet has the address of the one that came, whose free was not
-    /// seen: some are freed without a tracepoint (5.10: net/ipv4/tcp_input.c:tcp_drop).
+    /// Whether these are of another packet at the address of the one that came, whose free was
+    /// not seen: some are freed without a tracepoint (5.10: net/ipv4/tcp_input.c:tcp_drop).
     #[inline(always)]
-    fn is_of_another(&self) -> bool {
-        self.hook == hook::INGRESS && kernel::mark_of(self.skb as Ptr) != self.mark
+    fn is_of_another(&self, headers: &Headers) -> bool {
+        self.hook == hook::INGRESS && headers.mark() != self.mark
     }
 
     /// The namespace may have gone since; its memory may be another's now.
@@ -137,7 +150,7 @@ pub struct Enter {
     pub request: Ptr,
     pub cookie: u64,
     pub netns: Netns,
-    /// Of [`hook::INGRESS`], as [`kernel::mark_of`].
+    /// Of [`hook::INGRESS`], as [`Headers::mark`].
     pub mark: u64,
 }
 
@@ -335,10 +348,12 @@ fn close_frame(frame: &mut Frame, generation: u64, closed: Closed) {
     } else {
         Told::InTime
     };
-    match told {
-        Told::InTime => frame.left(generation),
-        Told::Late => {}
-        Told::Nothing => return,
+    if told == Told::Nothing {
+        return;
+    }
+    // The first part is known where this is used.
+    if !closed.late && told == Told::InTime {
+        frame.left(generation);
     }
     let child = core::mem::replace(&mut frame.child, 0);
     if child != 0 || closed.ingress && frame.has_unseen_child() {
@@ -377,7 +392,8 @@ fn something_moved(frame: &mut Frame, generation: u64, late: bool) -> Told {
         }
         slot += 1;
     }
-    let is_anothers = !late && frame.is_of_another();
+    let headers = kernel::headers_of(frame.skb as Ptr).unwrap_or(Headers::NONE);
+    let is_anothers = !late && frame.is_of_another(&headers);
     if frame.generation() != generation || is_anothers && !frame.has_namespace() {
         return Told::Nothing;
     }
@@ -388,7 +404,56 @@ fn something_moved(frame: &mut Frame, generation: u64, late: bool) -> Told {
         if late {
             note(Noted::Late);
         }
-        emit::decision(frame, if late { flag::LATE } else { 0 });
+        decision(
+            frame,
+            if late { flag::LATE } else { 0 },
+            if late { Headers::NONE } else { headers },
+        );
     }
     if late { Told::Late } else { Told::InTime }
+}
+
+/// A packet left a listener and at least one decisive counter moved.
+#[inline(always)]
+fn decision(frame: &Frame, flags: u16, headers: Headers) {
+    add_sums(frame.netns, &frame.moved);
+    // The packet and the listener of a late frame may be freed memory by now.
+    let known = flags & flag::LATE == 0;
+    let only_if_known = |address: u64| if known { address } else { 0 };
+    let detail = Detail {
+        hook: frame.hook,
+        flags,
+        netns: frame.netns,
+        sock: only_if_known(frame.sock) as Ptr,
+        cookie: only_if_known(frame.cookie),
+        headers,
+        request: only_if_known(frame.request) as Ptr,
+        reason: 0,
+    };
+    attempt::refused(&detail, &frame.moved);
+    emit(&detail, &frame.moved);
+}
+
+#[inline(always)]
+fn add_sums(netns: u32, moved: &[u8; counter::SLOTS]) {
+    let mut sums = SUMS.get_ptr_mut(netns);
+    if sums.is_none() {
+        let zero = NetnsSums {
+            moved: [0; counter::SLOTS],
+        };
+        let _ = SUMS.insert(netns, zero, BPF_NOEXIST);
+        sums = SUMS.get_ptr_mut(netns);
+    }
+    let Some(sums) = sums else {
+        return note(Noted::SumsFull);
+    };
+    let mut slot = 0;
+    while slot < counter::SLOTS {
+        // SAFETY: this CPU's value; entries are never removed while programs run.
+        add(
+            unsafe { &raw mut (*sums).moved[slot] },
+            u64::from(moved[slot]),
+        );
+        slot += 1;
+    }
 }

@@ -1,7 +1,7 @@
 //! What the structs of the kernel say of sockets, requests and packets.
 
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
-use probe_common::{ABSENT, Record, family, tcp_flag};
+use probe_common::{ABSENT, Record, family, state, tcp_flag};
 
 use crate::config::*;
 pub use crate::memory::{Ptr, copy, load, read, read_ptr};
@@ -74,6 +74,13 @@ pub fn inum_of(net: Ptr) -> u32 {
 #[inline(always)]
 pub fn state_of(sk: Ptr) -> u8 {
     read(sk, SKC_STATE.load())
+}
+
+/// A socket of any state: `true` when reading beyond `sock_common` is sound.
+/// Neither a request nor what waits in TIME_WAIT is a full `struct sock`.
+#[inline(always)]
+pub fn is_full(sock_state: u8) -> bool {
+    sock_state != state::NEW_SYN_RECV && sock_state != state::TIME_WAIT
 }
 
 #[inline(always)]
@@ -162,16 +169,8 @@ pub fn headers_of(skb: Ptr) -> Option<Headers> {
     })
 }
 
-/// Where [`mark_of`] is in the network header.
+/// Where [`Headers::mark`] is in the network header.
 pub const MARK_AT: usize = 4;
-
-/// Eight bytes by which a packet is told from another one: of IPv4 its number, protocol and checksum,
-/// of IPv6 its length, next header and the beginning of where it comes from.
-#[inline(always)]
-pub fn mark_of(skb: Ptr) -> u64 {
-    let network = u32::from(read::<u16>(skb, SKB_NETWORK_HEADER.load()));
-    read(read_ptr(skb, SKB_HEAD.load()), network + MARK_AT as u32)
-}
 
 impl Headers {
     /// Of no packet.
@@ -191,6 +190,13 @@ impl Headers {
         } else {
             Some(self)
         }
+    }
+
+    /// Eight bytes by which a packet is told from another one: of IPv4 its number, protocol and
+    /// checksum, of IPv6 its length, next header and the beginning of where it comes from.
+    #[inline(always)]
+    pub fn mark(&self) -> u64 {
+        read(self.head, self.network + MARK_AT as u32)
     }
 
     /// Whether it is a SYN without ACK.

@@ -11,14 +11,18 @@ mod debug;
 mod attempt;
 mod config;
 mod emit;
+mod event;
 mod frame;
+mod health;
 mod kernel;
+mod listener_id;
 mod memory;
 mod mib;
 mod notice;
 mod probes;
 mod sample;
 mod stats;
+mod twice;
 mod wanted;
 mod warn;
 

@@ -6,10 +6,13 @@ use probe_common::{ABSENT, CLOSED_REMEMBERED_NS, flag, hook, state, tcp_flag};
 
 use crate::{
     config::{self, *},
-    emit::{self, Detail, NOTHING_MOVED, emit, is_full},
+    emit::{self, emit},
+    event::{Detail, NOTHING_MOVED},
     frame,
-    kernel::{self, Headers, Ptr},
-    stats, warn,
+    kernel::{self, Headers, Ptr, is_full},
+    stats,
+    twice::Twin,
+    warn,
 };
 
 const NULL: Ptr = core::ptr::null();
@@ -101,34 +104,10 @@ pub fn refused(skb: Ptr, headers: Headers, reason: u32) {
     emit(&detail, &NOTHING_MOVED);
 }
 
-/// What the first of two copies of a program tells of, until the second has seen it:
-/// packets, and sockets where there is no packet.
-#[btf_map]
-static TOLD: LruHashMap<u64, u32, 1024> = LruHashMap::new();
-
-/// Which of two programs at one hook is running.
-pub enum Copy {
-    First,
-    Again,
-}
-
-impl Copy {
-    /// Whether this one is to tell: the first, unless the kernel skips it or it
-    /// can leave no mark for the second.
-    #[inline(always)]
-    fn tells(self, what: Ptr) -> bool {
-        let what = what as u64;
-        match self {
-            Self::First => TOLD.insert(&what, 0, 0).is_ok(),
-            Self::Again => TOLD.remove(&what).is_err(),
-        }
-    }
-}
-
 /// A reset is sent, by a socket or for want of one.
 #[inline(always)]
-pub fn reset(sock: Ptr, skb: Ptr, reason: u32, copy: Copy) {
-    if !copy.tells(if skb.is_null() { sock } else { skb }) {
+pub fn reset(sock: Ptr, skb: Ptr, reason: u32, twin: Twin) {
+    if !twin.tells(if skb.is_null() { sock } else { skb }) {
         return;
     }
     if !sock.is_null() {
@@ -157,10 +136,10 @@ fn was_listener(netns: u32, port: u16) -> bool {
 
 /// A socket changes its state.
 #[inline(always)]
-pub fn state_changes(sock: Ptr, from: u32, to: u32, copy: Copy) {
+pub fn state_changes(sock: Ptr, from: u32, to: u32, twin: Twin) {
     match (from as u8, to as u8) {
         (state::LISTEN, state::CLOSE) => {
-            if copy.tells(sock) {
+            if twin.tells(sock) {
                 listener_closes(sock);
             }
         }

@@ -12,7 +12,8 @@ use probe_common::{CLIENT_FORGOTTEN_NS, CLIENTS_AT_MOST, ClientKey, CountKey};
 
 use crate::{
     config::*,
-    emit::{Detail, Noted, note},
+    event::Detail,
+    health::{Noted, note},
     kernel,
 };
 

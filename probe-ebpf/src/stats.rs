@@ -19,9 +19,10 @@ use probe_common::{ListenerStats, StatKey, Waits, state, wait};
 use crate::{
     attempt,
     config::*,
-    emit::{Noted, add, add_small, note},
+    health::{Noted, add, add_small, note},
     kernel::{self, Ptr},
-    notice::Copy,
+    listener_id::Listener,
+    twice::Twin,
     warn,
 };
 
@@ -70,37 +71,6 @@ static WAITING: HashMap<u64, Waiting, 65536> = HashMap::new();
 
 const BPF_ANY: u64 = 0;
 const BPF_NOEXIST: u64 = 1;
-
-/// The listener that a packet is inside of.
-pub struct Listener {
-    pub sock: u64,
-    pub cookie: u64,
-    pub netns: u32,
-}
-
-impl Listener {
-    #[inline(always)]
-    pub fn key(&self) -> StatKey {
-        StatKey {
-            listener: if self.cookie == 0 {
-                self.sock
-            } else {
-                self.cookie
-            },
-            netns: self.netns,
-            reserved: 0,
-        }
-    }
-
-    /// Whether it still listens: when its packet has gone, its address may be another listener's.
-    #[inline(always)]
-    pub fn is_there(&self) -> bool {
-        let sock = self.sock as Ptr;
-        kernel::state_of(sock) == state::LISTEN
-            && kernel::inum_of(kernel::net_of(sock)) == self.netns
-            && (self.cookie == 0 || kernel::cookie_of(sock) == self.cookie)
-    }
-}
 
 /// `sock` is null where it may be another's memory by now.
 #[inline(always)]
@@ -258,11 +228,11 @@ pub fn queued(listener: &Listener, child: u64) -> Option<()> {
 
 /// accept(2) takes a connection out of the queue.
 #[inline(always)]
-pub fn accepted(child: u64, copy: Copy) -> Option<()> {
+pub fn accepted(child: u64, twin: Twin) -> Option<()> {
     // Read first: while a connection is in this state, the function that has put
     // it into the queue may not have returned.
     let may_be_early =
-        matches!(copy, Copy::First) && kernel::state_of(child as Ptr) == state::SYN_RECV;
+        matches!(twin, Twin::First) && kernel::state_of(child as Ptr) == state::SYN_RECV;
     let mut waiting = WAITING.get_ptr(&child);
     if waiting.is_none() && may_be_early {
         let early = Waiting {
@@ -283,7 +253,7 @@ pub fn accepted(child: u64, copy: Copy) -> Option<()> {
     // SAFETY: a map value; nobody writes to it before this child's address is another's.
     let waiting = unsafe { *waiting };
     let (key, since_ns) = (waiting.key, waiting.since_ns);
-    // An early one is for `queued` to end; and of two copies of a program one takes it.
+    // An early one is for `queued` to end; and of two twins one takes it.
     if since_ns == 0 || WAITING.remove(&child).is_err() {
         return None;
     }

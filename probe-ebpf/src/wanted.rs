@@ -6,7 +6,7 @@ use probe_common::{WantedKey, state, wanted};
 
 use crate::{
     config::*,
-    emit::Detail,
+    event::Detail,
     kernel::{self, Ptr},
 };
 

@@ -1,13 +1,15 @@
-//! Early warning: a queue that passes a share of its room begins an episode,
-//! which ends when it is below half of that share. Each is told of once when
+//! Early warning: a queue that passes a share of its room begins an episode, which
+//! ends when it is below half of that share (`probe_common::share`). Each is told of once when
 //! it begins and once when it ends, whichever CPU sees it first.
 
 use aya_ebpf::{btf_maps::HashMap, helpers::bpf_ktime_get_ns, macros::btf_map};
-use probe_common::{Episode, EpisodeKey, StatKey, flag, hook};
+use probe_common::{Episode, EpisodeKey, StatKey, flag, hook, share};
 
 use crate::{
     config::*,
-    emit::{self, Noted, OfListener, note},
+    emit,
+    event::OfListener,
+    health::{Noted, note},
     kernel::{self, Ptr},
 };
 
@@ -19,11 +21,9 @@ const BPF_NOEXIST: u64 = 1;
 /// A queue was seen to be so long.
 #[inline(always)]
 fn seen(key: &StatKey, sock: Ptr, queue: u16, len: u32, limit: u32) {
-    // A queue takes one more than its limit (include/net/sock.h:sk_acceptq_is_full, 5.10 to 7.2).
-    let room = u64::from(limit) + 1;
-    let share = room * u64::from(WARN_PERCENT.load());
-    let is_over = u64::from(len) * 100 >= share;
-    let is_low = u64::from(len) * 200 < share;
+    let percent = WARN_PERCENT.load();
+    let is_near = share::is_near(len, limit, percent);
+    let is_low = share::is_low(len, limit, percent);
     let key = EpisodeKey {
         listener: key.listener,
         netns: key.netns,
@@ -32,7 +32,7 @@ fn seen(key: &StatKey, sock: Ptr, queue: u16, len: u32, limit: u32) {
     // SAFETY: the helper has no preconditions.
     let now = unsafe { bpf_ktime_get_ns() };
     match EPISODES.get_ptr_mut(&key) {
-        None if is_over => {
+        None if is_near => {
             let begun = Episode {
                 since_ns: now,
                 peak: len,

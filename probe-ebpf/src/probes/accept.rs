@@ -13,33 +13,33 @@ use aya_ebpf::{
     programs::{FExitContext, ProbeContext},
 };
 
-use crate::{config::ACCEPT_ARGS, kernel::Ptr, notice::Copy, stats};
+use crate::{config::ACCEPT_ARGS, kernel::Ptr, stats, twice::Twin};
 
 #[inline(always)]
-fn returns(ctx: &FExitContext, copy: Copy) {
+fn returns(ctx: &FExitContext, twin: Twin) {
     if let Some(child) = super::returned(ctx, ACCEPT_ARGS.load())
         && child != 0
     {
-        stats::accepted(child, copy);
+        stats::accepted(child, twin);
     }
 }
 
 #[fexit]
 pub fn fexit_inet_csk_accept(ctx: FExitContext) -> i32 {
-    returns(&ctx, Copy::First);
+    returns(&ctx, Twin::First);
     0
 }
 
 #[fexit]
 pub fn fexit_inet_csk_accept_again(ctx: FExitContext) -> i32 {
-    returns(&ctx, Copy::Again);
+    returns(&ctx, Twin::Second);
     0
 }
 
 #[kprobe]
 pub fn kprobe_security_sock_graft(ctx: ProbeContext) -> u32 {
     if let Some(child) = ctx.arg::<Ptr>(0) {
-        stats::accepted(child as u64, Copy::First);
+        stats::accepted(child as u64, Twin::First);
     }
     0
 }

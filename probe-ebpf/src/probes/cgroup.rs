@@ -62,7 +62,7 @@ fn enter(ctx: &SkBuffContext) {
     });
 }
 
-/// As [`kernel::mark_of`], from the packet itself, which begins with its network header here
+/// As [`kernel::Headers::mark`], from the packet itself, which begins with its network header here
 /// (kernel/bpf/cgroup.c:__cgroup_bpf_run_filter_skb, 5.10 to 7.2).
 #[inline(always)]
 fn mark(ctx: &SkBuffContext) -> u64 {

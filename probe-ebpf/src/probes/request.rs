@@ -12,7 +12,8 @@ use probe_common::{ABSENT, flag, hook, state};
 
 use crate::{
     config::*,
-    emit::{self, Detail, NOTHING_MOVED},
+    emit,
+    event::{Detail, NOTHING_MOVED},
     kernel::{self, Headers, Ptr},
 };
 

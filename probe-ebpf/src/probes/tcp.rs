@@ -22,7 +22,8 @@ use probe_common::hook;
 use crate::{
     config::SEND_RESET_ARGS,
     kernel::{self, Ptr},
-    notice::{self, Copy},
+    notice,
+    twice::Twin,
 };
 
 const NULL: Ptr = core::ptr::null();
@@ -50,13 +51,13 @@ macro_rules! reset_reason {
 }
 
 twins!(typed_tcp_send_reset, raw_tcp_send_reset, |ctx| {
-    notice::reset(ctx.arg(0), ctx.arg(1), reset_reason!(ctx), Copy::First)
+    notice::reset(ctx.arg(0), ctx.arg(1), reset_reason!(ctx), Twin::First)
 });
 
 twins!(
     typed_tcp_send_reset_again,
     raw_tcp_send_reset_again,
-    |ctx| { notice::reset(ctx.arg(0), ctx.arg(1), reset_reason!(ctx), Copy::Again) }
+    |ctx| { notice::reset(ctx.arg(0), ctx.arg(1), reset_reason!(ctx), Twin::Second) }
 );
 
 twins!(typed_tcp_receive_reset, raw_tcp_receive_reset, |ctx| {
@@ -64,13 +65,13 @@ twins!(typed_tcp_receive_reset, raw_tcp_receive_reset, |ctx| {
 });
 
 twins!(typed_inet_sock_set_state, raw_inet_sock_set_state, |ctx| {
-    notice::state_changes(ctx.arg(0), ctx.arg(1), ctx.arg(2), Copy::First)
+    notice::state_changes(ctx.arg(0), ctx.arg(1), ctx.arg(2), Twin::First)
 });
 
 twins!(
     typed_inet_sock_set_state_again,
     raw_inet_sock_set_state_again,
-    |ctx| notice::state_changes(ctx.arg(0), ctx.arg(1), ctx.arg(2), Copy::Again)
+    |ctx| notice::state_changes(ctx.arg(0), ctx.arg(1), ctx.arg(2), Twin::Second)
 );
 
 /// Only what the tracepoint does not tell.

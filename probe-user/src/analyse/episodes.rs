@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use probe_common::{Episode, EpisodeKey, counter, flag, hook, state};
+use probe_common::{Episode, EpisodeKey, counter, flag, hook, share, state};
 
 use crate::{
     decode::{self, Event, Evidence, Kind, ListenerAt},
@@ -13,16 +13,11 @@ use crate::{
     loader::{Probe, ReadError},
 };
 
-/// Whether a queue is below half of the share that is warned of (probe-ebpf/src/warn.rs).
-const fn is_low(len: u32, limit: u32, share: u8) -> bool {
-    (len as u64) * 200 < (limit as u64 + 1) * share as u64
-}
-
 /// The accept queues that are low by now; who ends an episode tells of it, here or in the kernel.
 pub fn ended(
     probe: &mut Probe,
     enricher: &mut Enricher,
-    share: u8,
+    percent: u8,
 ) -> Result<Vec<Event>, ReadError> {
     let open = probe.stats.episodes()?;
     let of_accept_queues = open.into_iter().filter(|(key, _)| key.queue == 0);
@@ -38,9 +33,8 @@ pub fn ended(
         match listener {
             Some(listener) => {
                 let len = listener.accept_queue_len;
-                if is_low(len, listener.accept_queue_limit, share)
-                    && probe.stats.end_episode(&key)?
-                {
+                let limit = listener.accept_queue_limit;
+                if share::is_low(len, limit, percent.into()) && probe.stats.end_episode(&key)? {
                     events.push(event(&key, &episode, listener));
                 }
             }
@@ -92,20 +86,5 @@ fn event(key: &EpisodeKey, episode: &Episode, listener: &ListenerSnapshot) -> Ev
             lasted_ns: now.saturating_sub(episode.since_ns),
         }),
         refused: None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn low_is_below_half_of_the_share() {
-        // Room for 10: 80 % are 8, half of that is 4.
-        assert!(is_low(3, 9, 80));
-        assert!(!is_low(4, 9, 80));
-        // Room for 1: an empty queue is low.
-        assert!(is_low(0, 0, 80));
-        assert!(is_low(0, u32::MAX, 1));
     }
 }
