@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::table::finding::Findings;
 use crate::table::{self, Place};
-use crate::{artifacts, bench, proc, setup, vm};
+use crate::{artifacts, bench, proc, setup, tidy, vm};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -39,6 +39,7 @@ pub fn run(args: &Args) -> Result<()> {
         proc::run(proc::cargo(["fmt", "--all", "--check"]))
             .context("run `cargo fmt --all` to put this right")
     })?;
+    step("tidy", || tidy::run(&tidy::Args::default()))?;
     step("lints", || {
         // probe-ebpf compiles for the BPF target only; probe-user's build script builds it.
         let what = [
