@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 
 use anyhow::Result;
 
+use crate::family::Family;
 use crate::icmp;
+use crate::listener::Listener;
 use crate::segment::{ACK, FIN, PSH, RST, SYN, Segment};
 use crate::wire::Wire;
 
@@ -23,6 +25,31 @@ pub struct Peer<'wire> {
     pub server_isn: u32,
     /// On every segment from now on (RFC 7323).
     pub timestamps: Option<(u32, u32)>,
+}
+
+/// Who comes over it.
+impl Wire {
+    /// A new client, at an address of its own, for this port of ours.
+    pub fn peer(&self, family: Family, port: u16) -> Peer<'_> {
+        let client = family.client(self.next_client());
+        Peer::new(self, client, SocketAddr::new(family.local(), port))
+    }
+
+    /// An IPv4 listener that holds two connections and has them: it refuses
+    /// every further SYN.
+    pub fn full_listener(&self) -> Result<Listener> {
+        let listener = Listener::new(self.netns(), Family::V4.local(), 1)?;
+        self.fill(&listener)?;
+        Ok(listener)
+    }
+
+    /// As many handshakes as an IPv4 listener of backlog 1 holds.
+    pub fn fill(&self, listener: &Listener) -> Result<()> {
+        for _ in 0..2 {
+            self.peer(Family::V4, listener.port()).handshake()?;
+        }
+        Ok(())
+    }
 }
 
 impl<'wire> Peer<'wire> {

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -17,9 +17,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use crate::deadline;
 use crate::family::{Family, LOCAL_V4, LOCAL_V6};
 use crate::interface;
-use crate::listener::Listener;
 use crate::netns::Netns;
-use crate::peer::Peer;
 use crate::ping;
 use crate::segment::Segment;
 
@@ -71,31 +69,11 @@ impl Wire {
         self.netns
     }
 
-    /// A new client, at an address of its own, for this port of ours.
-    pub fn peer(&self, family: Family, port: u16) -> Peer<'_> {
+    /// Which of the clients of a family comes next.
+    pub(crate) fn next_client(&self) -> u16 {
         let number = self.peers.get() % Family::CLIENTS + 1;
         self.peers.set(number);
-        Peer::new(
-            self,
-            family.client(number),
-            SocketAddr::new(family.local(), port),
-        )
-    }
-
-    /// An IPv4 listener that holds two connections and has them: it refuses
-    /// every further SYN.
-    pub fn full_listener(&self) -> Result<Listener> {
-        let listener = Listener::new(&self.netns, LOCAL_V4.into(), 1)?;
-        self.fill(&listener)?;
-        Ok(listener)
-    }
-
-    /// As many handshakes as an IPv4 listener of backlog 1 holds.
-    pub fn fill(&self, listener: &Listener) -> Result<()> {
-        for _ in 0..2 {
-            self.peer(Family::V4, listener.port()).handshake()?;
-        }
-        Ok(())
+        number
     }
 
     pub fn send(&self, segment: &Segment) -> Result<()> {

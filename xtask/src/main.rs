@@ -12,6 +12,7 @@ mod proc;
 mod setup;
 mod table;
 mod test;
+mod tidy;
 mod vm;
 
 use std::os::unix::process::CommandExt;
@@ -39,8 +40,10 @@ enum Command {
     /// Build the static release binary: one file that runs on any x86-64 server.
     #[command(alias = "dist")]
     Build,
-    /// Everything CI does: set-up, format, lints, unit tests, scenarios on this kernel, what it costs, scenarios in VMs.
+    /// Everything CI does: set-up, format, order of files, lints, unit tests, scenarios on this kernel, what it costs, scenarios in VMs.
     Test(test::Args),
+    /// Whether files are short, say what they are, import each other in one direction and name what is there; `test` asks, too.
+    Tidy(tidy::Args),
     /// Run the scenario tests inside QEMU on Debian's 5.10, 6.1, 6.12 and newest kernels.
     Vm(vm::Args),
     /// Put what the scenarios of the last runs of `test` and `vm` found out into the table in docs/kernels.md.
@@ -86,6 +89,7 @@ fn run(command: Command) -> Result<()> {
             );
         }
         Command::Test(args) => test::run(&args)?,
+        Command::Tidy(args) => tidy::run(&args)?,
         Command::Vm(args) => {
             setup::run(setup::Needs::BuildAndVms)?;
             vm::run(&args)?;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::table::finding::Findings;
 use crate::table::{self, Place};
-use crate::{artifacts, bench, proc, setup, vm};
+use crate::{artifacts, bench, proc, setup, tidy, vm};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -38,6 +38,11 @@ pub fn run(args: &Args) -> Result<()> {
     step("format", || {
         proc::run(proc::cargo(["fmt", "--all", "--check"]))
             .context("run `cargo fmt --all` to put this right")
+    })?;
+    step("tidy", || tidy::run(&tidy::Args::default()))?;
+    step("licences and spelling", || {
+        where_there("cargo-deny", &["check", "bans", "licenses", "sources"])?;
+        where_there("typos", &[])
     })?;
     step("lints", || {
         // probe-ebpf compiles for the BPF target only; probe-user's build script builds it.
@@ -114,6 +119,16 @@ fn scenarios_here(whydrop: &Path, filter: &[String]) -> Result<Findings> {
     // What the table takes is not for the terminal.
     proc::run_reading(scenarios, |line| Ok(!findings.line(line)?))?;
     Ok(findings)
+}
+
+/// Runs a tool that takes long to build, and is no part of set-up: where nobody has installed it, that is said.
+fn where_there(tool: &str, args: &[&str]) -> Result<()> {
+    if proc::find(tool).is_none() {
+        let krate = if tool == "typos" { "typos-cli" } else { tool };
+        println!("{tool} is not installed and left out (`cargo install --locked {krate}`)");
+        return Ok(());
+    }
+    proc::run(proc::command(tool, args))
 }
 
 fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {

@@ -1,0 +1,82 @@
+//! `cargo xtask tidy`, and the step of `cargo xtask test`: whether the sources are in the order in which a reader expects them.
+//!
+//! Files are short and say first what they are; the files of a crate import each other in one direction, and the rooms of
+//! whydrop in that of the data; what documents name is there. Nothing here compiles anything: it reads text.
+
+mod circles;
+mod imports;
+mod lex;
+mod modules;
+mod named;
+mod rooms;
+mod sizes;
+mod tree;
+
+use anyhow::{Result, bail};
+
+use crate::proc;
+use modules::Crate;
+
+/// Where crates have their sources, and whether a circle among their files is a failure.
+const CRATES: [(&str, bool); 5] = [
+    ("probe-ebpf/src/", false),
+    (rooms::FOLDER, false),
+    ("tests/src/", true),
+    ("tests/tests/scenarios/", true),
+    ("xtask/src/", true),
+];
+
+#[derive(clap::Args, Default)]
+pub struct Args {
+    /// Say each import that is against the order of rooms, too, while they are only counted.
+    #[arg(long)]
+    rooms: bool,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let (mut wrong, mut notes) = (Vec::new(), Vec::new());
+    let sources = tree::read(proc::root(), &["rs", "md"])?;
+    let (rust, _): (Vec<_>, Vec<_>) = sources
+        .iter()
+        .partition(|source| source.path.ends_with(".rs"));
+    for source in &rust {
+        wrong.extend(sizes::too_long(source));
+        wrong.extend(sizes::without_doc(source));
+    }
+    notes.extend(sizes::needless_exceptions(&sources));
+    for (folder, is_judged) in CRATES {
+        let krate = Crate::of(folder, &sources);
+        if krate.modules().is_empty() {
+            bail!("{folder} declares no modules: where are its files?");
+        }
+        let circles = circles::find(&krate);
+        match is_judged {
+            true => wrong.extend(circles),
+            false => notes.extend(circles),
+        }
+        if folder == rooms::FOLDER {
+            let against = rooms::check(&krate);
+            match rooms::JUDGED {
+                true => wrong.extend(against),
+                false if against.is_empty() => {}
+                false if args.rooms => notes.extend(against),
+                false => notes.push(format!(
+                    "{} imports are against the order of rooms, or of rooms without a place in it",
+                    against.len()
+                )),
+            }
+        }
+    }
+    wrong.extend(named::missing(proc::root(), &sources));
+    for note in notes {
+        println!("tidy, not judged yet: {note}");
+    }
+    if !wrong.is_empty() {
+        bail!(
+            "{} things are untidy:\n  {}",
+            wrong.len(),
+            wrong.join("\n  ")
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! How long files are, and whether each says what it is for.
+
+use super::tree::Source;
+
+/// Of a file in Rust. A file that wants to be longer is two rooms.
+const LINES: usize = 500;
+/// Of a file that is a command: arguments, a source, stages, sinks and an exit status.
+const COMMAND_LINES: usize = 150;
+const COMMANDS: &str = "probe-user/src/command/";
+/// The scenes of the demonstration are no commands.
+const SCENES: &str = "probe-user/src/command/demo/";
+
+/// Files that are longer than they may be, until they are cut.
+const LONGER: [&str; 24] = [
+    "probe-common/src/lib.rs",
+    "probe-user/src/decode.rs",
+    "probe-user/src/command/judge.rs",
+    "probe-user/src/command/list.rs",
+    "probe-user/src/command/looks/gather.rs",
+    "probe-user/src/command/looks/looking.rs",
+    "probe-user/src/command/looks/queue.rs",
+    "probe-user/src/command/run/child.rs",
+    "probe-user/src/command/run/ledger.rs",
+    "probe-user/src/command/run/mod.rs",
+    "probe-user/src/command/run/places.rs",
+    "probe-user/src/command/verify/judge.rs",
+    "probe-user/src/command/verify/mod.rs",
+    "probe-user/src/command/watch/counters.rs",
+    "probe-user/src/command/watch/due.rs",
+    "probe-user/src/command/watch/filter.rs",
+    "probe-user/src/command/watch/filter/only_tests.rs",
+    "probe-user/src/command/watch/filter/value.rs",
+    "probe-user/src/command/watch/lines.rs",
+    "probe-user/src/command/watch/live.rs",
+    "probe-user/src/command/watch/mod.rs",
+    "probe-user/src/command/watch/pressure.rs",
+    "probe-user/src/command/watch/tally.rs",
+    "probe-user/src/command/why/mod.rs",
+];
+
+pub fn too_long(source: &Source) -> Option<String> {
+    let lines = source.text.lines().count();
+    let is_command = source.path.starts_with(COMMANDS) && !source.path.starts_with(SCENES);
+    let most = if is_command { COMMAND_LINES } else { LINES };
+    let is_known = LONGER.contains(&source.path.as_str());
+    (lines > most && !is_known)
+        .then(|| format!("{}: {lines} lines, {most} are the most", source.path))
+}
+
+/// The first line is the first of the module's documentation; a script may have its interpreter above.
+pub fn without_doc(source: &Source) -> Option<String> {
+    let first = source.text.lines().find(|line| !line.starts_with("#!/"));
+    let is_said = first.is_some_and(|line| line.starts_with("//! ") && line.len() > 4);
+    (!is_said).then(|| format!("{}: does not begin with `//!` and what it is", source.path))
+}
+
+/// What is on the list and need not be: a file that was cut, or is gone.
+pub fn needless_exceptions(sources: &[Source]) -> Vec<String> {
+    let is_needed = |known: &&str| {
+        let mut all = sources.iter();
+        all.any(|source| {
+            source.path == **known && {
+                let most = if known.starts_with(COMMANDS) {
+                    COMMAND_LINES
+                } else {
+                    LINES
+                };
+                source.text.lines().count() > most
+            }
+        })
+    };
+    let needless = LONGER.iter().filter(|known| !is_needed(known));
+    needless
+        .map(|known| format!("{known} is short enough by now: take it off the list"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(path: &str, lines: usize) -> Source {
+        Source {
+            path: path.to_owned(),
+            text: "//! What it is.\n".repeat(lines),
+        }
+    }
+
+    #[test]
+    fn a_line_more_than_the_most_is_too_long() {
+        assert_eq!(too_long(&source("xtask/src/a.rs", 500)), None);
+        assert!(too_long(&source("xtask/src/a.rs", 501)).is_some());
+    }
+
+    #[test]
+    fn a_command_is_shorter_than_a_scene() {
+        assert_eq!(too_long(&source("probe-user/src/command/a.rs", 150)), None);
+        assert!(too_long(&source("probe-user/src/command/a/b.rs", 151)).is_some());
+        assert_eq!(
+            too_long(&source("probe-user/src/command/demo/a.rs", 500)),
+            None
+        );
+        assert!(too_long(&source("probe-user/src/command/demo/a.rs", 501)).is_some());
+    }
+
+    #[test]
+    fn an_exception_is_needed_while_its_file_is_too_long() {
+        assert_eq!(too_long(&source(LONGER[0], 501)), None);
+        let needless = |lines| needless_exceptions(&[source(LONGER[0], lines)]);
+        assert!(!needless(501)[0].contains(LONGER[0]));
+        assert!(needless(500)[0].contains(LONGER[0]));
+    }
+
+    #[test]
+    fn a_file_says_first_what_it_is() {
+        let said = |text: &str| {
+            without_doc(&Source {
+                path: "a.rs".to_owned(),
+                text: text.to_owned(),
+            })
+            .is_none()
+        };
+        assert!(said("//! What it is.\n"));
+        assert!(said("#!/usr/bin/env rust-script\n//! What it is.\n"));
+        assert!(!said(""));
+        assert!(!said("//!\n//! What it is.\n"));
+        assert!(!said("// What it is.\n"));
+        assert!(!said("use std::fs;\n//! What it is.\n"));
+    }
+}
