@@ -11,31 +11,18 @@ const COMMANDS: &str = "probe-user/src/command/";
 const SCENES: &str = "probe-user/src/command/demo/";
 
 /// Files that are longer than they may be, until they are cut.
-const LONGER: [&str; 24] = [
+const LONGER: [&str; 11] = [
     "probe-common/src/lib.rs",
     "probe-user/src/decode.rs",
-    "probe-user/src/command/judge.rs",
     "probe-user/src/command/list.rs",
-    "probe-user/src/command/looks/gather.rs",
-    "probe-user/src/command/looks/looking.rs",
-    "probe-user/src/command/looks/queue.rs",
+    "probe-user/src/command/replay.rs",
     "probe-user/src/command/run/child.rs",
-    "probe-user/src/command/run/ledger.rs",
     "probe-user/src/command/run/mod.rs",
     "probe-user/src/command/run/places.rs",
-    "probe-user/src/command/verify/judge.rs",
-    "probe-user/src/command/verify/mod.rs",
-    "probe-user/src/command/watch/counters.rs",
-    "probe-user/src/command/watch/due.rs",
-    "probe-user/src/command/watch/filter.rs",
-    "probe-user/src/command/watch/filter/only_tests.rs",
-    "probe-user/src/command/watch/filter/value.rs",
-    "probe-user/src/command/watch/lines.rs",
-    "probe-user/src/command/watch/live.rs",
+    "probe-user/src/command/verify.rs",
     "probe-user/src/command/watch/mod.rs",
-    "probe-user/src/command/watch/pressure.rs",
-    "probe-user/src/command/watch/tally.rs",
     "probe-user/src/command/why/mod.rs",
+    "probe-user/src/command/why/place.rs",
 ];
 
 pub fn too_long(source: &Source) -> Option<String> {
