@@ -29,6 +29,9 @@ const WHOLE_BYTES: usize = FRAME_BYTES + MAX_LINE_BYTES;
 /// be read, or anybody's file would say how much memory this takes.
 const WINDOW_LOG: u32 = 23;
 
+/// No header of a frame is longer (RFC 8878, 3.1.1.1).
+const HEADER_BYTES: usize = 18;
+
 /// More blank lines than this in a row are no text.
 const BLANK_BYTES: usize = 1 << 20;
 
@@ -201,10 +204,22 @@ impl<R: Read> Lines<R> {
         }
     }
 
+    /// The first byte that is not blank, of those that are looked at: that must not depend on how
+    /// many of them come at once.
+    fn first_of_text(&mut self) -> Result<Option<u8>, Problem> {
+        for at in 0..SHOWN {
+            match self.input.peek(at + 1)?.get(at) {
+                Some(byte) if byte.is_ascii_whitespace() => {}
+                first => return Ok(first.copied()),
+            }
+        }
+        Ok(None)
+    }
+
     /// What kind of file this is.
     fn begin(&mut self) -> Result<State, Problem> {
+        let first = self.first_of_text()?;
         let start = self.input.peek(FRAME_MAGIC.len())?;
-        let first = start.iter().find(|byte| !byte.is_ascii_whitespace());
         let foreign = |what| Err(Problem::new(ProblemKind::Foreign, 0, what));
         match start {
             [] => Err(Problem::new(ProblemKind::Empty, 0, "it is empty")),
@@ -213,7 +228,7 @@ impl<R: Read> Lines<R> {
                 foreign("it is packed by xz; unpack it first".to_owned())
             }
             _ if may_be_frame(start) => Ok(State::Between),
-            _ if first.is_none_or(|byte| *byte == b'{') => Ok(State::Plain),
+            _ if first.is_none_or(|byte| byte == b'{') => Ok(State::Plain),
             _ => {
                 let start = self.input.peek(SHOWN)?;
                 let start = start[..start.len().min(SHOWN)].escape_ascii();
@@ -266,6 +281,15 @@ impl<R: Read> Lines<R> {
                 false => Err(torn(offset)),
             };
         }
+        // zstd itself asks only when it does not have all of a frame at once.
+        let header = self.input.peek(HEADER_BYTES)?;
+        if window_bytes(header).is_some_and(|bytes| bytes > 1 << WINDOW_LOG) {
+            let most = (1 << WINDOW_LOG) >> 20;
+            let what = format!(
+                "the frame from byte {offset} on takes more than {most} MiB to unpack; unpack it first"
+            );
+            return Err(Problem::new(ProblemKind::Damaged, offset, what));
+        }
         self.frame_offset = offset;
         if self.next == self.good {
             self.next_offset = offset;
@@ -282,7 +306,12 @@ impl<R: Read> Lines<R> {
     fn unpack(&mut self, mut frame: Frame) -> Result<State, Problem> {
         let offset = self.frame_offset;
         let failed = |error: io::Error| {
-            let what = format!("the frame from byte {offset} on cannot be used: {error}");
+            let what = format!("it cannot be unpacked: {error}");
+            Problem::new(ProblemKind::Unreadable, offset, what)
+        };
+        // What zstd says of it depends on how much of the frame it has at once.
+        let damaged = |_| {
+            let what = format!("the frame from byte {offset} on is damaged");
             Problem::new(ProblemKind::Damaged, offset, what)
         };
         let decoder = match &mut self.decoder {
@@ -301,7 +330,7 @@ impl<R: Read> Lines<R> {
             let filled = self.text.len();
             let mut from = InBuffer::around(bytes);
             let mut to = OutBuffer::around_pos(&mut self.text, filled);
-            let left = decoder.run(&mut from, &mut to).map_err(failed)?;
+            let left = decoder.run(&mut from, &mut to).map_err(damaged)?;
             let used = from.pos();
             self.input.take(used);
             if left == 0 {
@@ -321,6 +350,24 @@ fn decoder() -> io::Result<Decoder<'static>> {
     let mut decoder = Decoder::new()?;
     decoder.set_parameter(DParameter::WindowLogMax(WINDOW_LOG))?;
     Ok(decoder)
+}
+
+/// How far a frame with this header may look back (RFC 8878, 3.1.1.1.2); nothing if the header is
+/// cut.
+fn window_bytes(header: &[u8]) -> Option<u64> {
+    let fields = header.get(FRAME_MAGIC.len()..)?;
+    let (&about, fields) = fields.split_first()?;
+    if about & 0x20 == 0 {
+        let window = fields.first()?;
+        let base = 1_u64 << (10 + (window >> 3));
+        return Some(base + base / 8 * u64::from(window & 7));
+    }
+    // In one segment: as far as the text is long, which stands behind the number of a dictionary.
+    let fields = fields.get([0, 1, 2, 4][usize::from(about & 3)]..)?;
+    let length = fields.get(..1 << (about >> 6))?;
+    let mut bytes = [0; 8];
+    bytes[..length.len()].copy_from_slice(length);
+    Some(u64::from_le_bytes(bytes))
 }
 
 /// Whether these bytes, as far as they go, begin a frame or one to be read over.

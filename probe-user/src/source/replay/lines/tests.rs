@@ -149,6 +149,12 @@ fn other_files_are_told_by_their_begin() {
     foreign(b"hello\x1B[2J", "`h");
     foreign(b"\x7FELF\x02", r"`\x7fELF");
     foreign(&[0; 100], r"`\x00");
+    foreign(b"\r\r\r\r\r\r\rx{", "begins with");
+    check(
+        &[&[b'\r'; 40][..], b"{}"].concat(),
+        &[(0, &format!("{}{{}}", "\r".repeat(40)))],
+        None,
+    );
     check(b"", &[], Some((ProblemKind::Empty, 0, "empty")));
 }
 
@@ -256,11 +262,38 @@ fn a_bomb_ends_at_the_length_of_a_line() {
 
 #[test]
 fn a_frame_that_wants_much_memory_is_refused() {
-    let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
-    encoder.window_log(27).unwrap();
-    encoder.write_all(b"{}\n").unwrap();
-    let bytes = encoder.finish().unwrap();
-    check(&bytes, &[], Some((ProblemKind::Damaged, 0, "memory")));
+    // The text is short, and does not matter: the header says what may come.
+    for (log, is_fine) in [(23, true), (24, false), (27, false)] {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+        encoder.window_log(log).unwrap();
+        encoder.write_all(b"{}\n").unwrap();
+        let bytes = encoder.finish().unwrap();
+        if is_fine {
+            check(&bytes, &[(0, "{}")], None);
+        } else {
+            check(
+                &bytes,
+                &[],
+                Some((ProblemKind::Damaged, 0, "takes more than 8 MiB")),
+            );
+        }
+    }
+    // In one segment, with lengths of every size: 255, 256 + 1, 9 MiB and 4 GiB.
+    let header = |about: u8, length: &[u8]| [&FRAME_MAGIC[..], &[about], length].concat();
+    assert_eq!(window_bytes(&header(0x20, &[255])), Some(255));
+    assert_eq!(window_bytes(&header(0x60, &[1, 0])), Some(1));
+    assert_eq!(window_bytes(&header(0xA0, &[0, 0, 0x90, 0])), Some(9 << 20));
+    assert_eq!(
+        window_bytes(&header(0xE1, &[7, 0, 0, 0, 0, 1, 0, 0, 0])),
+        Some(1 << 32)
+    );
+    assert_eq!(window_bytes(&header(0xA0, &[0, 0, 0x90])), None);
+    let huge = [header(0xE0, &[0, 0, 0, 0, 1, 0, 0, 0]), vec![0; 20]].concat();
+    check(
+        &huge,
+        &[],
+        Some((ProblemKind::Damaged, 0, "takes more than 8 MiB")),
+    );
 }
 
 #[test]
