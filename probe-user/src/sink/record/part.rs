@@ -51,17 +51,17 @@ impl Part {
             Err(Errno::EXIST) => return Err(taken(path)),
             Err(error) => return Err(failed(error)),
         };
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        // A reader, or whoever deletes old parts, may have a look just now and is gone at once.
+        match flock(&file, FlockOperation::LockExclusive) {
             // Some file systems have no locks; that the name was free is enough.
             Ok(()) | Err(Errno::NOLCK | Errno::NOTSUP | Errno::INVAL | Errno::NOSYS) => {}
-            Err(Errno::WOULDBLOCK) => return Err(held(path)),
             Err(error) => return Err(failed(error)),
         }
         let about = file.metadata().map_err(|error| RecordError::Create {
             path: path.to_owned(),
             error,
         })?;
-        // Whoever deletes old parts may have had it before the lock was there.
+        // Whoever deletes old parts may have had the lock first.
         if about.nlink() == 0 {
             return Err(held(path));
         }

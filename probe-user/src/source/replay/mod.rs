@@ -1,12 +1,21 @@
 //! Recordings come in, the items that were recorded go out, in their order, with a sentence where a recording lacks
-//! something. It does not know who reads the items.
+//! something. Files become lines (`find`, `input`, `lines`, `reader`), lines become items (`item`, `event`), and `source`
+//! knows where a recording begins and ends. It does not know who reads the items.
 
 mod event;
+mod find;
+mod input;
 mod item;
 mod lines;
+mod problem;
+mod reader;
 mod source;
 
 pub use self::{
+    find::{PartId, identify},
     item::{Item, Recorded, What, parse},
+    lines::{Lines, Step},
+    problem::{Problem, ProblemKind, ReadError},
+    reader::{Part, Read, Reader},
     source::{Source, Told, when},
 };

@@ -1,15 +1,13 @@
 //! Recordings as a source: items in their order, and a sentence where a recording lacks something.
 
-use std::{
-    collections::VecDeque,
-    path::{Path, PathBuf},
-};
+use std::{collections::VecDeque, path::PathBuf};
 
 use serde::Deserialize;
 
 use super::{
-    Recorded, What, item,
-    lines::{Lines, Piece},
+    Recorded, What, find, item,
+    problem::ReadError,
+    reader::{Read, Reader},
 };
 use crate::model::{Clock, Utc};
 
@@ -52,7 +50,9 @@ struct Current {
 
 /// Reads parts, one after another.
 pub struct Source {
-    lines: Lines,
+    reader: Reader,
+    /// The part that the last line was of.
+    part: PathBuf,
     current: Option<Current>,
     /// Comes out before the next line is read.
     ready: VecDeque<Told>,
@@ -61,9 +61,10 @@ pub struct Source {
 }
 
 impl Source {
-    pub fn open(paths: &[PathBuf]) -> Result<Self, String> {
+    pub fn open(paths: &[PathBuf]) -> Result<Self, ReadError> {
         Ok(Self {
-            lines: Lines::of(paths)?,
+            reader: Reader::open(paths, find::identify)?,
+            part: PathBuf::new(),
             current: None,
             ready: VecDeque::new(),
             unknown: 0,
@@ -97,8 +98,7 @@ impl Source {
                 return;
             }
             Err(error) => {
-                let name = self.lines.part().map(Path::display);
-                let name = name.map_or_else(String::new, |name| name.to_string());
+                let name = self.part.display();
                 return self.note(format!(
                     "{name}: a line is none that whydrop has recorded, and is left out: {error}"
                 ));
@@ -126,8 +126,7 @@ impl Source {
     fn start(&mut self, line: &[u8], recorded: Recorded) {
         let part = serde_json::from_slice::<First>(line).ok();
         let part = part.and_then(|first| first.recording);
-        let name = self.lines.part().map(Path::display);
-        let name = name.map_or_else(|| "the recording".to_owned(), |name| name.to_string());
+        let name = self.part.display().to_string();
         let clock = |part: &Part| Clock::of(part.ahead_ns);
         if let (Some(part), Some(current)) = (&part, &mut self.current)
             && part.id == current.id
@@ -194,9 +193,15 @@ impl Iterator for Source {
             if self.is_over {
                 return None;
             }
-            match self.lines.next() {
-                Some(Piece::Line(line)) => self.line(&line),
-                Some(Piece::Damage(sentence)) => self.note(sentence),
+            match self.reader.advance() {
+                Some(Read::Line { part, line, .. }) => {
+                    if self.part != part.path {
+                        self.part.clone_from(&part.path);
+                    }
+                    let line = line.to_vec();
+                    self.line(&line);
+                }
+                Some(Read::Problem(problem)) => self.note(problem.to_string()),
                 None => self.end(),
             }
         }

@@ -3,6 +3,7 @@
 mod loss;
 mod parts;
 mod process;
+mod reread;
 
 use std::{
     fs,
