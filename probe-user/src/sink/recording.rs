@@ -66,6 +66,7 @@ pub struct Recording {
     clock_told: Instant,
     was_failing: bool,
     lost_told: u64,
+    trouble_told: Option<String>,
 }
 
 /// What stands in the first line of each part.
@@ -119,6 +120,7 @@ impl RecordArgs {
             clock_told: Instant::now(),
             was_failing: false,
             lost_told: 0,
+            trouble_told: None,
         }))
     }
 }
@@ -190,6 +192,12 @@ impl Recording {
             eprintln!("whydrop: {lost} lines could not be recorded");
             self.lost_told = status.lost_lines;
         }
+        if status.trouble != self.trouble_told {
+            if let Some(trouble) = &status.trouble {
+                eprintln!("whydrop: {trouble}");
+            }
+            self.trouble_told = status.trouble;
+        }
         self.clock_told.elapsed() >= CLOCK_EVERY
     }
 
@@ -197,7 +205,18 @@ impl Recording {
     pub fn finish(mut self, mono_ns: u64) -> Result<(), String> {
         self.take(mono_ns, &Line::Ended);
         let status = self.recorder.finish(PATIENCE);
-        match (status.lost_lines, status.failing) {
+        let is_news = status.trouble != self.trouble_told;
+        let why = match (status.lost_lines, status.failing, status.trouble) {
+            (0, failing, Some(trouble)) => {
+                // Nothing is missing for it.
+                if is_news {
+                    eprintln!("whydrop: {trouble}");
+                }
+                failing
+            }
+            (_, failing, trouble) => failing.or(trouble),
+        };
+        match (status.lost_lines, why) {
             (0, None) => Ok(()),
             (lost, why) => Err(format!(
                 "{lost} lines could not be recorded{}{}; the recording in {} lacks them",
