@@ -15,11 +15,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::family::Family;
 use crate::segment::{SYN, Segment};
 use crate::wire::Wire;
-use crate::yardstick::cpu_of_thread;
 
 const MSS: u16 = 1400;
 
@@ -160,4 +160,10 @@ impl Sender {
         }
         Ok((sent, cpu_of_thread().saturating_sub(began)))
     }
+}
+
+/// CPU time of the calling thread until now.
+fn cpu_of_thread() -> Duration {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }

@@ -49,4 +49,3 @@ pub mod truth;
 pub mod verdict;
 pub mod whydrop;
 pub mod wire;
-pub mod yardstick;

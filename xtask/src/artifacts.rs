@@ -57,6 +57,20 @@ pub fn host_bench() -> Result<PathBuf> {
     hashed(&["build", "-p", "whydrop", "--bench", "host"], "host")
 }
 
+/// The bench of what an event costs in user space (probe-user/benches/event.rs).
+pub fn event_bench() -> Result<PathBuf> {
+    let what = [
+        "build",
+        "-p",
+        "whydrop",
+        "--features",
+        "benchmark",
+        "--bench",
+        "event",
+    ];
+    hashed(&what, "event")
+}
+
 /// Cargo adds a hash to the names of some executables, so cargo is asked for it.
 fn hashed(what: &[&str], name: &str) -> Result<PathBuf> {
     let mut command = static_cargo(what);

@@ -17,7 +17,8 @@ pub enum Needs {
     Lab,
 }
 
-/// rustc-web with its BPF core compiles the kernel side; LLVM and friends build bpf-linker; gcc links the user side.
+/// rustc-web with its BPF core compiles the kernel side; LLVM and friends build bpf-linker; gcc links the user side;
+/// valgrind counts its instructions.
 const BUILD_PACKAGES: &[&str] = &[
     "rustc-web",
     "libstd-rust-web-dev-bpf",
@@ -28,6 +29,7 @@ const BUILD_PACKAGES: &[&str] = &[
     "libxml2-dev",
     "gcc",
     "libc6-dev",
+    "valgrind",
 ];
 
 /// QEMU and its firmware run the VMs; xz unpacks the modules of newer kernels; the keyring vouches for the kernels.

@@ -37,7 +37,8 @@ struct Entry {
 #[derive(Debug)]
 pub struct Owners {
     proc: Option<OwnedFd>,
-    known: HashMap<u32, Entry>,
+    /// Looked up for each event.
+    known: foldhash::HashMap<u32, Entry>,
     pace: Pace,
     unreadable: u32,
 }
@@ -53,7 +54,7 @@ impl Owners {
         let pace = Pace::new(Duration::from_millis(20), Duration::from_secs(60), BURST);
         Owners {
             proc: open_proc().ok(),
-            known: HashMap::new(),
+            known: foldhash::HashMap::default(),
             pace,
             unreadable: 0,
         }

@@ -37,12 +37,45 @@ pub fn address(to: &mut String, addr: SocketAddr) {
     number(to, addr.port());
 }
 
+/// Each octet with a dot before it, in four places: to look one up costs less than to format it.
+const OCTETS: &str = {
+    const DIGITS: [u8; 1024] = {
+        let mut all = [b'.'; 1024];
+        let mut octet = 0;
+        while octet < 256 {
+            let at = 4 * octet + octet_width(octet as u8);
+            all[at] = b'0' + (octet % 10) as u8;
+            if octet >= 10 {
+                all[at - 1] = b'0' + (octet / 10 % 10) as u8;
+            }
+            if octet >= 100 {
+                all[at - 2] = b'0' + (octet / 100) as u8;
+            }
+            octet += 1;
+        }
+        all
+    };
+    match str::from_utf8(&DIGITS) {
+        Ok(text) => text,
+        Err(_) => "",
+    }
+};
+
+const fn octet_width(octet: u8) -> usize {
+    match octet {
+        0..10 => 1,
+        10..100 => 2,
+        _ => 3,
+    }
+}
+
 fn ipv4(to: &mut String, ip: Ipv4Addr) {
-    let [first, others @ ..] = ip.octets();
-    number(to, first);
-    for octet in others {
-        to.push('.');
-        number(to, octet);
+    let mut skipped = 1;
+    for octet in ip.octets() {
+        let at = 4 * usize::from(octet);
+        let text = OCTETS.get(at + skipped..=at + octet_width(octet));
+        to.push_str(text.unwrap_or_default());
+        skipped = 0;
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-/// A ratio of two figures of one run. It holds on any machine, so that missing its bar is a failure.
+/// A ratio of two figures of one run, or a count of instructions. It holds on any machine, so that missing its bar is a
+/// failure.
+#[derive(Clone)]
 pub struct Ratio {
     pub what: String,
     pub value: f64,

@@ -18,6 +18,7 @@ mod lines;
 mod peers;
 mod quick;
 mod start;
+mod user;
 
 use std::path::Path;
 use std::process::Command;
@@ -73,7 +74,8 @@ pub fn run(args: &Args) -> Result<()> {
 fn here(whydrop: &Path) -> Result<Result<()>> {
     let mut scenarios = scenarios(whydrop, &["bench::"]);
     scenarios.env("WHYDROP_HOST_BENCH", artifacts::host_bench()?);
-    let figures = figures_of(scenarios, true)?;
+    let mut figures = figures_of(scenarios, true)?;
+    figures.user = user::ratios()?;
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")
         .context("cannot read the release of this kernel")?;
     let date = proc::capture(proc::command("date", ["--utc", "+%F"]))?;

@@ -1,19 +1,22 @@
-//! `cargo xtask bench --quick`, and a step of `cargo xtask test`: ratios of figures of one run, against their bars. What the
-//! machine is and does falls on both figures of a ratio, so that a ratio that misses its bar is a change of whydrop.
+//! `cargo xtask bench --quick`, and a step of `cargo xtask test`: ratios of figures of one run and counts of instructions,
+//! against their bars. What the machine is and does falls on both figures of a ratio and changes no count, so that what
+//! misses its bar is a change of whydrop.
 
 use std::path::Path;
 
 use anyhow::{Result, bail};
 
 use super::judgement::{self, Ratio};
-use super::{figures_of, scenarios};
+use super::{figures_of, scenarios, user};
 
-const WHICH: [&str; 3] = ["bench::hooks::", "bench::lines::", "bench::flood::"];
+const WHICH: [&str; 2] = ["bench::hooks::", "bench::flood::"];
 
 pub fn run(whydrop: &Path) -> Result<()> {
     let mut scenarios = scenarios(whydrop, &WHICH);
     scenarios.env("WHYDROP_BENCH", "quick");
-    let ratios = figures_of(scenarios, false)?.ratios();
+    let mut figures = figures_of(scenarios, false)?;
+    figures.user = user::ratios()?;
+    let ratios = figures.ratios();
     print!("{}", judgement::table(&ratios));
     judge(&ratios)
 }

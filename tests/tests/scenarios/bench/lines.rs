@@ -12,7 +12,6 @@ use whydrop_tests::programs;
 use whydrop_tests::steady::Steady;
 use whydrop_tests::whydrop::{binary, forced_tier};
 use whydrop_tests::wire::Wire;
-use whydrop_tests::yardstick;
 
 use super::{middle, syns};
 
@@ -38,10 +37,8 @@ fn lines(format: &str) -> Result<()> {
     lines.read_line(&mut String::new())?;
     let reader = thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
     let each = f64::from(ROUND.packets());
-    let (mut rate, mut process, mut programs, mut turn) = (vec![], vec![], vec![], vec![]);
+    let (mut rate, mut process, mut programs) = (vec![], vec![], vec![]);
     for _ in 0..ROUNDS {
-        // In between, so that what else the machine does falls on both.
-        turn.push(yardstick::turn_ns()?);
         let before = programs::cpu(whydrop.0.id())?;
         let took = ROUND.send(&wire, &syns)?;
         let after = programs::cpu(whydrop.0.id())?;
@@ -58,11 +55,9 @@ fn lines(format: &str) -> Result<()> {
         read as f64 > each * f64::from(ROUNDS) * 80.0,
         "{read} bytes are not a line of each"
     );
-    // Whatever else the machine does adds to both, so that the least are to be compared.
-    let [least, turn] = [&process, &turn].map(|all| all.iter().copied().fold(f64::NAN, f64::min));
     let [rate, process, programs] = [rate, process, programs].map(middle);
     say_figure(format_args!(
-        "line {format} {rate:.0} {process:.0} {programs:.0} {least:.0} {turn:.0}"
+        "line {format} {rate:.0} {process:.0} {programs:.0}"
     ))
 }
 

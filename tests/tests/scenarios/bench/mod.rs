@@ -2,8 +2,7 @@
 //!
 //! - `BENCH hook <path> <program> <runs per packet> <ns per run> <ns per run of an empty program of its kind>`
 //! - `BENCH path <path>`, when all its hooks are told
-//! - `BENCH line <format> <refusals per second> <ns of the process each> <ns of the programs each> <the least ns of the
-//!   process> <and of a turn of the yardstick>`
+//! - `BENCH line <format> <refusals per second> <ns of the process each> <ns of the programs each>`
 //! - `BENCH flood alone <SYNs> <ns> <ns of the senders' CPU>`
 //! - `BENCH flood watched <SYNs> <ns> <ns of the senders' CPU> <ns of the process> <KiB in memory at most>`
 //! - `BENCH flood counter <name> <what it moved by> <and by whydrop> <seen> <sampled> <lost> <unattributed>`
