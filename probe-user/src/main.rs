@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         }
     };
     let result = match &cli.command {
-        Some(Command::Watch(args)) => watch::run(args, Conduct::aloud(|_| {})).map(drop),
+        Some(Command::Watch(args)) => watch::run(args, Conduct::printed(|_| {})).map(drop),
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Verify(args)) => verify::run(args),
         Some(Command::Check(args)) => check::run(args),
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         Some(Command::List(args)) => list::run(args),
         Some(Command::Record(args)) => record::run(args),
         Some(Command::Replay(args)) => replay::run(args),
-        None => watch::run(&cli.watch, Conduct::aloud(|_| {})).map(drop),
+        None => watch::run(&cli.watch, Conduct::printed(|_| {})).map(drop),
     };
     match result {
         Ok(()) => ExitCode::from(status::OK),

@@ -8,6 +8,7 @@ mod incident;
 mod json;
 mod listing;
 mod output;
+mod printed;
 pub mod record;
 mod recording;
 mod run;
@@ -21,14 +22,27 @@ mod verify;
 pub use self::{
     listing::listing,
     output::{Output, OutputError, create},
+    printed::{Lost, Printed},
     recording::{Kept, RecordArgs, Recording},
-    sinks::Sinks,
+    sinks::{Closed, Sinks},
 };
 use crate::{
     host::clock::mono_ns,
     loader::Tier,
     model::{Clock, Line, Ran, Start, Verified},
 };
+
+/// Whoever takes lines.
+pub trait Sink {
+    /// Takes a line, and the time at which it was said.
+    fn take(&mut self, mono_ns: u64, line: &Line<'_>);
+}
+
+impl<T: FnMut(u64, &Line<'_>)> Sink for T {
+    fn take(&mut self, mono_ns: u64, line: &Line<'_>) {
+        self(mono_ns, line);
+    }
+}
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

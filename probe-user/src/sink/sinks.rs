@@ -1,50 +1,80 @@
-//! Where every line of a watch goes, in this order: whoever conducts it, the output, the recording.
+//! Where every line of a watch goes, in this order: to the command that conducts it, to the output, to the recording.
 
 use std::time::Instant;
 
-use super::{Output, Reporter, recording::Recording};
-use crate::{host::clock::mono_ns, model::Line};
+use super::{OutputError, Printed, Sink, printed::Lost, recording::Recording};
+use crate::{
+    host::clock::mono_ns,
+    model::{Clock, Line, Summary},
+};
 
 /// The sinks of one watch.
 pub struct Sinks<'a> {
-    /// Told of every line.
-    pub heed: Box<dyn FnMut(&Line<'_>) + 'a>,
-    /// Whether lines are written.
-    pub aloud: bool,
-    pub reporter: Reporter,
-    pub output: Output,
-    /// Where all of it is kept.
-    pub recording: Option<Recording>,
+    /// What a command makes of the lines.
+    stage: Option<Box<dyn Sink + 'a>>,
+    printed: Option<Printed>,
+    recording: Option<Recording>,
+    clock: Clock,
 }
 
-impl Sinks<'_> {
-    /// Tells everybody; appends the line to `text`, where lines are written.
-    pub fn write(&mut self, line: &Line<'_>, text: &mut String) {
+/// How the sinks ended.
+pub struct Closed {
+    /// Whether the reader saw everything, where lines were printed; `false` when it went away.
+    pub printed: Option<Result<bool, OutputError>>,
+    pub recorded: Result<(), String>,
+}
+
+impl<'a> Sinks<'a> {
+    pub fn new(
+        stage: Option<Box<dyn Sink + 'a>>,
+        printed: Option<Printed>,
+        recording: Option<Recording>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            stage,
+            printed,
+            recording,
+            clock,
+        }
+    }
+
+    /// Tells everybody.
+    pub fn write(&mut self, line: &Line<'_>) {
         // An event and the start have a time of their own.
         let now = match line {
             Line::Event(seen) => seen.event.mono_ns,
             Line::Start(start) => start.mono_ns,
             _ => mono_ns(),
         };
-        (self.heed)(line);
-        if self.aloud {
-            self.reporter.write(now, line, text);
+        if let Some(stage) = &mut self.stage {
+            stage.take(now, line);
+        }
+        if let Some(printed) = &mut self.printed {
+            printed.take(now, line);
         }
         if let Some(recording) = &mut self.recording {
             recording.take(now, line);
         }
     }
 
+    /// Hands what is printed to the output.
+    pub fn flush(&mut self) {
+        if let Some(printed) = &mut self.printed {
+            printed.flush();
+        }
+    }
+
     /// To be called every second or so: the wall clock may be set meanwhile.
-    pub fn tick(&mut self, text: &mut String) {
+    pub fn tick(&mut self) {
         let is_due = self.recording.as_mut().is_some_and(Recording::second);
-        let news = match self.reporter.clock().set_since() {
-            None if is_due => Some(self.reporter.clock()),
+        let news = match self.clock.set_since() {
+            None if is_due => Some(self.clock),
             news => news,
         };
         if let Some(clock) = news {
-            self.write(&Line::Clock(clock), text);
-            self.reporter.set_clock(clock);
+            self.write(&Line::Clock(clock));
+            self.clock = clock;
         }
     }
 
@@ -57,6 +87,29 @@ impl Sinks<'_> {
     pub fn record(&mut self) {
         if let Some(recording) = &mut self.recording {
             recording.tick();
+        }
+    }
+
+    /// Whether what is printed can no longer be written.
+    pub fn is_broken(&self) -> bool {
+        self.printed.as_ref().is_some_and(Printed::is_broken)
+    }
+
+    /// What the output did not take.
+    pub fn lost(&self) -> Option<&Lost> {
+        self.printed.as_ref().map(Printed::lost)
+    }
+
+    /// Writes the summary, and closes all of them.
+    pub fn close(self, summary: &Summary) -> Closed {
+        let now = mono_ns();
+        let recorded = self.recording.map(|mut recording| {
+            recording.take(now, &Line::Summary(summary));
+            recording.finish(now)
+        });
+        Closed {
+            printed: self.printed.map(|printed| printed.finish(now, summary)),
+            recorded: recorded.unwrap_or(Ok(())),
         }
     }
 }

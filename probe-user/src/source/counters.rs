@@ -11,17 +11,18 @@ use std::{
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
-    hooks::Parts,
+    Parts,
+    ending::{self, Ending},
     sample::{Unreadable, readings},
     stop::Stop,
     unread::Unread,
 };
 use crate::{
-    analyse::reconcile::{LostInUserSpace, Reading, Reconciler, Sample},
+    analyse::reconcile::{Reading, Reconciler, Sample},
     decode::{Kind, Stage},
     host::{clock::mono_ns, diag::ListenerSnapshot},
     loader::Tier,
-    model::{Candidate, Line, Loss, Start, Summary, Tick},
+    model::{Candidate, Line, Start, Summary, Tick},
     sink::Sinks,
 };
 
@@ -37,7 +38,6 @@ struct Poller<'a> {
     /// `sk_drops` by namespace and cookie.
     drops: HashMap<(u32, u64), u32>,
     counts: BTreeMap<(Kind, Option<Stage>), u64>,
-    loss: Loss,
     unread: Unread,
 }
 
@@ -71,7 +71,6 @@ impl<'a> Poller<'a> {
             last,
             drops: HashMap::new(),
             counts: BTreeMap::new(),
-            loss: Loss::default(),
             unread,
             parts,
         };
@@ -100,7 +99,7 @@ impl<'a> Poller<'a> {
     }
 
     /// Tells what has moved; those that could not be read come out, and what moved there is told once they can be.
-    fn poll(&mut self, text: &mut String) -> Unreadable {
+    fn poll(&mut self) -> Unreadable {
         let (now, unread) = readings(&mut self.parts.enricher, self.parts.filter.netns);
         let present: Vec<u32> = self.parts.enricher.registry.iter().collect();
         self.reconciler.observe(&present, &now);
@@ -117,11 +116,12 @@ impl<'a> Poller<'a> {
                 let wanted = !self.parts.filter.picks_listeners() || !tick.candidates.is_empty();
                 if count > 0 && wanted {
                     *self.counts.entry((kind, None)).or_default() += count;
-                    self.parts.sinks.write(&Line::Tick(&tick), text);
+                    self.parts.sinks.write(&Line::Tick(&tick));
                 }
             }
         }
         self.last.extend(now);
+        self.parts.sinks.flush();
         unread
     }
 
@@ -158,12 +158,6 @@ impl<'a> Poller<'a> {
             candidates,
         }
     }
-
-    fn send(&mut self, mut text: String) {
-        if !text.is_empty() && !self.parts.sinks.output.send(&mut text) {
-            self.loss.output_full += 1;
-        }
-    }
 }
 
 pub async fn watch<'a>(
@@ -174,9 +168,8 @@ pub async fn watch<'a>(
 ) -> (Summary, Sinks<'a>) {
     let mut poller = Poller::new(parts);
     let began = Instant::now();
-    let mut line = String::new();
-    poller.parts.sinks.write(&Line::Start(start), &mut line);
-    poller.send(line);
+    poller.parts.sinks.write(&Line::Start(start));
+    poller.parts.sinks.flush();
     let mut ended = stop.came_early();
     if !ended {
         ready(start);
@@ -184,28 +177,24 @@ pub async fn watch<'a>(
     let mut period = interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut periods = 0u32;
-    while !ended && !poller.parts.sinks.output.is_broken() {
+    while !ended && !poller.parts.sinks.is_broken() {
         tokio::select! {
             biased;
             () = stop.wait() => ended = true,
             _ = period.tick() => {
                 poller.parts.sinks.record();
-                let mut text = String::new();
                 periods = periods.wrapping_add(1);
                 if periods.is_multiple_of(REFRESH_PERIODS) {
                     poller.parts.enricher.registry.refresh();
                     poller.parts.enricher.tick(Instant::now());
-                    poller.parts.sinks.tick(&mut text);
+                    poller.parts.sinks.tick();
                 }
                 // What cannot be read now may be read at the end, which is what counts.
-                let _ = poller.poll(&mut text);
-                poller.send(text);
+                let _ = poller.poll();
             }
         }
     }
-    let mut text = String::new();
-    let unread = poller.poll(&mut text);
-    poller.send(text);
+    let unread = poller.poll();
     poller.unread.registry(&poller.parts.enricher.registry);
     poller.unread.namespaces("at the end", &unread);
     // What was read of them before is not what they have counted by now.
@@ -214,34 +203,19 @@ pub async fn watch<'a>(
         kernel: poller.last.clone(),
         ..Sample::default()
     };
-    let always = poller
-        .parts
-        .filter
-        .netns
-        .or_else(|| crate::host::netns::current().ok())
-        .unwrap_or(0);
-    let mut rows = poller
-        .reconciler
-        .rows(&last, &LostInUserSpace::default(), always);
-    if let Some(netns) = poller.parts.filter.netns {
-        rows.retain(|row| row.netns == netns);
-    }
-    let summary = Summary {
+    let reckoned = ending::summary(Ending {
         duration: began.elapsed(),
         tier: Tier::Counters,
+        netns: poller.parts.filter.netns,
+        last: &last,
+        is_read: true,
+        lost: poller.parts.sinks.lost(),
+        reconciler: &poller.reconciler,
+        unread: poller.unread,
+    });
+    let summary = Summary {
         counts: poller.counts,
-        causes: Default::default(),
-        listeners: Vec::new(),
-        stats: Vec::new(),
-        stories: None,
-        groups: Vec::new(),
-        loss: poller.loss,
-        health: Default::default(),
-        skipped: Default::default(),
-        rows,
-        accounted: poller.reconciler.accounted(&last),
-        unread: poller.unread.into_sentences(),
-        moving: false,
+        ..reckoned
     };
     (summary, poller.parts.sinks)
 }

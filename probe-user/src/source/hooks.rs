@@ -10,7 +10,14 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use probe_common::{CountKey, CountValue, Health};
 
-use super::{lines::Lines, sample, schedule::Schedule, unread::Unread};
+use super::{
+    Parts,
+    ending::{self, Ending},
+    lines::Lines,
+    sample,
+    schedule::Schedule,
+    unread::Unread,
+};
 use crate::{
     analyse::{
         episodes, group,
@@ -57,20 +64,6 @@ pub struct HookPipeline<'a> {
 pub struct Drained {
     pub records: usize,
     pub is_empty: bool,
-}
-
-/// What a watch is made of before it begins.
-pub struct Parts<'a> {
-    pub filter: Filter,
-    pub all_events: bool,
-    /// How often lines of busy listeners are wanted.
-    pub stats_every: Option<Duration>,
-    /// The share of a queue's room that is warned of, in percent.
-    pub warn_percent: Option<u8>,
-    /// Whether stories of attempts are wanted.
-    pub stories: bool,
-    pub sinks: Sinks<'a>,
-    pub enricher: Enricher,
 }
 
 impl<'a> HookPipeline<'a> {
@@ -137,7 +130,7 @@ impl<'a> HookPipeline<'a> {
 
     /// Whether the output can still be written to.
     pub fn is_broken(&self) -> bool {
-        self.lines.sinks.output.is_broken()
+        self.lines.sinks.is_broken()
     }
 
     /// Takes records until the ring is empty or it is another's turn.
@@ -170,7 +163,7 @@ impl<'a> HookPipeline<'a> {
         }
         self.show_events();
         self.lines.settle_stories();
-        self.lines.flush();
+        self.lines.sinks.flush();
         drained
     }
 
@@ -185,13 +178,13 @@ impl<'a> HookPipeline<'a> {
 
     /// To be called every second: losses are told, namespaces that came are met.
     pub fn tick(&mut self, probe: &mut Probe) {
-        self.lines.tick();
+        self.lines.sinks.tick();
         self.enricher.tick(Instant::now());
         let reconciled = self.reconcile(probe);
         self.unread.note(reconciled);
         let told = self.tell_health(probe);
         self.unread.note(told);
-        self.lines.flush();
+        self.lines.sinks.flush();
         if let Some(share) = self.warn_percent {
             self.end_episodes(probe, share);
         }
@@ -207,7 +200,7 @@ impl<'a> HookPipeline<'a> {
         self.left_out.begin_period(counts, &health, mono_ns())?;
         self.note_ring_losses(health);
         self.lines.tell_losses();
-        let told = self.lines.stories.tick(health.sampled, &self.lines.loss);
+        let told = self.lines.stories.tick(health.sampled, &self.lines.loss());
         self.lines.tell_stories(&told);
         Ok(())
     }
@@ -225,7 +218,7 @@ impl<'a> HookPipeline<'a> {
         self.seen
             .extend(wanted.map(|event| self.enricher.begin(event)));
         self.show_events();
-        self.lines.flush();
+        self.lines.sinks.flush();
     }
 
     /// Says what was left out of the detail since this was last said.
@@ -365,22 +358,11 @@ impl<'a> HookPipeline<'a> {
         self.note_ring_losses(last.totals.health);
         self.lines.tell_losses();
         let stories = std::mem::take(&mut self.lines.stories);
-        let (told, stories) = stories.end(last.totals.health.sampled, &self.lines.loss);
+        let (told, stories) = stories.end(last.totals.health.sampled, &self.lines.loss());
         self.lines.tell_stories(&told);
-        self.lines.flush();
+        self.lines.sinks.flush();
         let present: Vec<u32> = self.enricher.registry.iter().collect();
         self.reconciler.observe(&present, &last.kernel);
-        let always = self
-            .lines
-            .filter
-            .netns
-            .or_else(|| crate::host::netns::current().ok())
-            .unwrap_or(0);
-        let mut rows = self.reconciler.rows(&last, &self.lines.lost, always);
-        if let Some(netns) = self.lines.filter.netns {
-            rows.retain(|row| row.netns == netns);
-        }
-        rows.retain(|_| is_read);
         let mut health = last.totals.health;
         health.filtered = health.filtered.saturating_sub(self.base.health.filtered);
         health.stats_full = health
@@ -408,22 +390,29 @@ impl<'a> HookPipeline<'a> {
             ..self.tallying()
         }
         .between(&self.base.counts, &last.totals.counts);
-        let summary = Summary {
+        let loss = self.lines.loss();
+        let reckoned = ending::summary(Ending {
             duration,
             tier: probe.tier(),
+            netns: self.lines.filter.netns,
+            last: &last,
+            is_read,
+            lost: self.lines.sinks.lost(),
+            reconciler: &self.reconciler,
+            unread: self.unread,
+        });
+        let summary = Summary {
             counts: figures.counts,
             causes: figures.causes,
             groups: group::of_rows(&figures.listeners, &all.listeners, &mut self.enricher),
             listeners: figures.listeners,
             stats,
             stories,
-            loss: self.lines.loss,
+            loss,
             health,
             skipped: skipped.unwrap_or_default(),
-            rows,
-            accounted: self.reconciler.accounted(&last),
-            unread: self.unread.into_sentences(),
             moving: last.moving || self.reconciler.base_was_moving(),
+            ..reckoned
         };
         (summary, self.lines.sinks)
     }

@@ -1,20 +1,14 @@
-//! From observations to the output: what passes the filter is counted as
-//! shown, told to whoever conducts the watch, and written; what the output
-//! did not take is counted as lost.
+//! From observations to the sinks: what passes the filter is counted as shown and written; stories are told beside it, and
+//! what was lost.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use foldhash::HashMap;
 use probe_common::flag;
 
-use super::hooks::Parts;
+use super::Parts;
 use crate::{
-    analyse::{
-        correlate::Story,
-        reconcile::{LostInUserSpace, Reading},
-        stories::Told,
-        tally::Shown,
-    },
+    analyse::{correlate::Story, stories::Told, tally::Shown},
     decode::{Event, Kind},
     enrich::{Enricher, Observation},
     filter::Filter,
@@ -22,32 +16,18 @@ use crate::{
     sink::Sinks,
 };
 
-/// A batch of lines is handed to the output when it is this long.
-const BATCH_BYTES: usize = 32 * 1024;
-
 /// Where observations end.
 pub struct Lines<'a> {
     pub filter: Filter,
     pub all_events: bool,
     pub sinks: Sinks<'a>,
     pub stories: Told,
-    batch: Batch,
     pub shown: Shown,
     /// What is known of a listener, under both of the names the counts may know it by.
     pub listeners: HashMap<u64, ListenerTally>,
     newest: Newest,
-    pub lost: LostInUserSpace,
     pub loss: Loss,
     told: Loss,
-}
-
-/// Lines on their way to the output, and what they stand for.
-#[derive(Default)]
-struct Batch {
-    text: String,
-    events: u64,
-    /// By namespace, a run of events each.
-    moved: Vec<(u32, Reading)>,
 }
 
 /// The listener that was remembered last: most events of a batch are of one.
@@ -65,11 +45,9 @@ impl<'a> Lines<'a> {
             all_events: parts.all_events,
             sinks: parts.sinks,
             stories: Told::new(parts.stories, sampled),
-            batch: Batch::default(),
             shown: Shown::default(),
             listeners: HashMap::default(),
             newest: Newest::default(),
-            lost: LostInUserSpace::default(),
             loss: Loss::default(),
             told: Loss::default(),
         };
@@ -86,8 +64,8 @@ impl<'a> Lines<'a> {
 
     /// Writes a line that is no event.
     pub fn tell(&mut self, line: &Line<'_>) {
-        self.write(line);
-        self.flush();
+        self.sinks.write(line);
+        self.sinks.flush();
     }
 
     pub fn show(&mut self, seen: &Observation) {
@@ -98,14 +76,7 @@ impl<'a> Lines<'a> {
             return;
         }
         self.shown.add(seen);
-        self.write(&Line::Event(seen));
-        if !self.sinks.aloud {
-            return;
-        }
-        self.batch.add(&seen.event);
-        if self.batch.text.len() >= BATCH_BYTES {
-            self.flush();
-        }
+        self.sinks.write(&Line::Event(seen));
     }
 
     /// Tells stories that are in order by now.
@@ -116,20 +87,8 @@ impl<'a> Lines<'a> {
 
     pub fn tell_stories(&mut self, told: &[Story]) {
         for story in told {
-            self.write(&Line::Story(story));
-            if self.batch.text.len() >= BATCH_BYTES {
-                self.flush();
-            }
+            self.sinks.write(&Line::Story(story));
         }
-    }
-
-    fn write(&mut self, line: &Line<'_>) {
-        self.sinks.write(line, &mut self.batch.text);
-    }
-
-    /// To be called every second or so.
-    pub fn tick(&mut self) {
-        self.sinks.tick(&mut self.batch.text);
     }
 
     /// Address and owner of a listener.
@@ -181,54 +140,26 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Hands the lines over.
-    pub fn flush(&mut self) {
-        if self.batch.text.is_empty() {
-            return;
+    /// What was lost until now, with what the output did not take.
+    pub fn loss(&self) -> Loss {
+        Loss {
+            output_full: self.sinks.lost().map_or(0, |lost| lost.lines),
+            ..self.loss
         }
-        if !self.sinks.output.send(&mut self.batch.text) {
-            self.loss.output_full += self.batch.events;
-            for (netns, moved) in &self.batch.moved {
-                let lost = self.lost.0.entry(*netns).or_default();
-                add(lost, moved);
-            }
-        }
-        self.batch.events = 0;
-        self.batch.moved.clear();
     }
 
     /// Says what was lost since this was last said.
     pub fn tell_losses(&mut self) {
+        let loss = self.loss();
         let news = Loss {
-            ring_full: self.loss.ring_full - self.told.ring_full,
-            output_full: self.loss.output_full - self.told.output_full,
-            undecodable: self.loss.undecodable - self.told.undecodable,
+            ring_full: loss.ring_full - self.told.ring_full,
+            output_full: loss.output_full - self.told.output_full,
+            undecodable: loss.undecodable - self.told.undecodable,
         };
         if news.total() > 0 {
-            self.told = self.loss;
+            self.told = loss;
             self.tell(&Line::Loss(&news));
         }
-    }
-}
-
-impl Batch {
-    fn add(&mut self, event: &Event) {
-        self.events += 1;
-        let moved = event.moved.map(u64::from);
-        match self.moved.last_mut() {
-            Some((netns, sum)) if *netns == event.netns => add(sum, &moved),
-            _ => {
-                let mut sum = Reading::default();
-                add(&mut sum, &moved);
-                self.moved.push((event.netns, sum));
-            }
-        }
-    }
-}
-
-fn add(sum: &mut Reading, moved: &[u64]) {
-    for (sum, moved) in sum.iter_mut().zip(moved) {
-        *sum += moved;
     }
 }
 

@@ -20,7 +20,6 @@ const LONGER: [&str; 11] = [
     "probe-user/src/command/run/mod.rs",
     "probe-user/src/command/run/places.rs",
     "probe-user/src/command/verify.rs",
-    "probe-user/src/command/watch/mod.rs",
     "probe-user/src/command/why/mod.rs",
     "probe-user/src/command/why/place.rs",
 ];

@@ -56,7 +56,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
         });
         let summary = watch::run(
             &watch_args,
-            Conduct::aloud(|_| {
+            Conduct::printed(|_| {
                 let _ = ready.send(());
             }),
         );

@@ -18,8 +18,8 @@ use crate::{
     host::{diag::ListenerSnapshot, netns},
     loader::Tier,
     model::Clock,
-    sink::{Format, Output, Reporter, Sinks},
-    source::{hooks::Parts, lines::Lines},
+    sink::{Format, Output, Printed, Reporter, Sinks},
+    source::{Parts, lines::Lines},
 };
 
 /// Of a batch: what comes in while the ring's reader rests, at ten thousand a second.
@@ -56,19 +56,16 @@ impl Pipeline {
             taken_mono_ns: 5_000_123_456_789,
         };
         enricher.fix(netns, snapshot);
+        let clock = Clock::now();
+        let reporter = Reporter::new(format, Tier::Cgroup, 0, clock);
+        let printed = Printed::new(reporter, Output::none());
         let parts = Parts {
             filter: Filter::default(),
             all_events: false,
             stats_every: None,
             warn_percent: None,
             stories: false,
-            sinks: Sinks {
-                heed: Box::new(|_| {}),
-                aloud: true,
-                reporter: Reporter::new(format, Tier::Cgroup, 0, Clock::now()),
-                output: Output::none(),
-                recording: None,
-            },
+            sinks: Sinks::new(None, Some(printed), None, clock),
             enricher,
         };
         let (lines, enricher) = Lines::of(parts, 0);
@@ -99,7 +96,7 @@ impl Pipeline {
             self.lines.show(seen);
         }
         self.seen.clear();
-        self.lines.flush();
+        self.lines.sinks.flush();
     }
 }
 

@@ -4,16 +4,19 @@ use std::{future::Future, pin::Pin};
 
 use tokio::signal::unix::SignalKind;
 
-use crate::model::{Line, Start};
+use crate::{
+    model::{Line, Start},
+    sink::Sink,
+};
 
 /// Everything but the arguments.
 pub struct Conduct<'a> {
     /// Called once everything is attached and the readiness line is on its way.
     pub ready: Box<dyn FnOnce(&Start) + 'a>,
-    /// Called with every line, in their order, before it is written.
-    pub heed: Box<dyn FnMut(&Line<'_>) + 'a>,
-    /// Whether lines are written at all.
-    pub aloud: bool,
+    /// Takes every line, in their order, before it is written.
+    pub stage: Option<Box<dyn Sink + 'a>>,
+    /// Whether lines are printed.
+    pub prints: bool,
     /// Ends the watch, as the time that was asked for does.
     pub until: Pin<Box<dyn Future<Output = ()> + 'a>>,
     /// Whether SIGINT, SIGTERM and SIGHUP end it too. If not, only one that comes before it is ready does, and
@@ -24,24 +27,24 @@ pub struct Conduct<'a> {
 }
 
 impl<'a> Conduct<'a> {
-    /// A watch that writes its lines until a signal or the end of its time.
-    pub fn aloud(ready: impl FnOnce(&Start) + 'a) -> Self {
+    /// A watch that prints its lines until a signal or the end of its time.
+    pub fn printed(ready: impl FnOnce(&Start) + 'a) -> Self {
         Self {
             ready: Box::new(ready),
-            heed: Box::new(|_| {}),
-            aloud: true,
+            stage: None,
+            prints: true,
             until: Box::pin(std::future::pending()),
             ends_by_signal: true,
             signalled: Box::new(|_| {}),
         }
     }
 
-    /// One that writes nothing, and whose lines another command makes something of.
-    pub fn silent(heed: impl FnMut(&Line<'_>) + 'a) -> Self {
+    /// One that prints nothing, and whose lines another command makes something of.
+    pub fn silent(mut on_line: impl FnMut(&Line<'_>) + 'a) -> Self {
         Self {
-            heed: Box::new(heed),
-            aloud: false,
-            ..Self::aloud(|_| {})
+            stage: Some(Box::new(move |_: u64, line: &Line<'_>| on_line(line))),
+            prints: false,
+            ..Self::printed(|_| {})
         }
     }
 }

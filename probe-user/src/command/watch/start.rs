@@ -1,0 +1,37 @@
+//! What a watch says of itself when it begins.
+
+use crate::{
+    command::{boot_id, host_name, kernel_release},
+    enrich::Enricher,
+    filter::Filter,
+    host::{clock::mono_ns, netns},
+    loader::{Probe, Tier},
+    model::{Clock, SelfTest, Start},
+};
+
+/// `listeners`: how many were there.
+pub fn start(
+    probe: Option<&Probe>,
+    self_test: SelfTest,
+    filter: &Filter,
+    listeners: usize,
+    enricher: &Enricher,
+) -> Start {
+    Start {
+        tier: probe.map_or(Tier::Counters, Probe::tier),
+        hooks: probe.map_or_else(Vec::new, |probe| probe.hooks.clone()),
+        absent: probe.map_or_else(Vec::new, |probe| probe.absent.clone()),
+        self_test,
+        kernel: kernel_release(),
+        filters: filter.in_words(),
+        listeners,
+        namespaces: enricher.registry.iter().count(),
+        blind: probe.map_or_else(Vec::new, |probe| probe.blind.clone()),
+        own_netns: filter.netns.or_else(|| netns::current().ok()).unwrap_or(0),
+        mono_ns: mono_ns(),
+        clock: Clock::now(),
+        host: host_name(),
+        boot_id: boot_id(),
+        command: std::env::args().collect(),
+    }
+}

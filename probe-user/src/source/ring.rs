@@ -1,0 +1,82 @@
+//! The loop of a watch with hooks: what the ring holds is taken out as it comes, what is due each second in between.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    task::yield_now,
+    time::{Interval, MissedTickBehavior, interval},
+};
+
+use super::{Parts, coalesce::Round, hooks::HookPipeline, stop::Stop};
+use crate::{
+    loader::Probe,
+    model::{Line, Start, Summary},
+    sink::Sinks,
+};
+
+/// Watches until the end; an error is a sentence.
+pub async fn watch<'a>(
+    parts: Parts<'a>,
+    mut probe: Probe,
+    start: &Start,
+    mut stop: Stop<'_>,
+    ready: impl FnOnce(&Start),
+) -> Result<(Summary, Sinks<'a>), String> {
+    let mut pipeline = HookPipeline::begin(parts, &mut probe).map_err(|error| error.to_string())?;
+    pipeline.tell(&Line::Start(start));
+    if stop.came_early() {
+        return Ok(pipeline.end(&mut probe));
+    }
+    ready(start);
+    // SAFETY: the descriptor is the ring's, which lives in the probe and so as long as the AsyncFd.
+    let mut ring = unsafe { AsyncFd::register_with_interest(probe, Interest::READABLE) }
+        .map_err(|error| event_loop(&std::io::Error::from(error)))?;
+    let mut second = interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut stats = pipeline.stats_ticks();
+    let mut round = Round::default();
+    while !pipeline.is_broken() {
+        tokio::select! {
+            biased;
+            () = stop.wait() => break,
+            _ = second.tick() => pipeline.tick(ring.get_mut()),
+            () = until(pipeline.due()) => pipeline.record(),
+            () = next_of(&mut stats) => pipeline.tell_stats(ring.get_ref()),
+            ready = ring.readable_mut() => {
+                let mut ready = ready.map_err(|error| event_loop(&error))?;
+                let drained = pipeline.drain(ready.get_inner_mut());
+                round.add(drained.records);
+                if drained.is_empty {
+                    ready.clear_ready();
+                    round.rest();
+                } else {
+                    // A loop that never waits would never learn of a signal or of the time.
+                    yield_now().await;
+                }
+            }
+        }
+    }
+    let mut probe = ring.into_inner();
+    Ok(pipeline.end(&mut probe))
+}
+
+/// Waits until then, for ever where there is no such moment.
+async fn until(due: Option<std::time::Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn event_loop(error: &std::io::Error) -> String {
+    format!("the event loop failed: {error}")
+}
+
+/// Waits for the next tick, for ever where there are none.
+async fn next_of(ticks: &mut Option<Interval>) {
+    match ticks {
+        Some(ticks) => drop(ticks.tick().await),
+        None => std::future::pending().await,
+    }
+}
