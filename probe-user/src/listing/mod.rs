@@ -5,26 +5,10 @@ mod group;
 mod limit;
 mod note;
 
-use std::{cmp::Reverse, sync::Arc};
+use std::cmp::Reverse;
 
 pub use self::{group::Membership, limit::LimitFrom, note::Note};
-use crate::host::{
-    cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner, sysctl::ListenSysctls,
-};
-
-/// One listener, and what was found out about it.
-#[derive(Clone, Debug)]
-pub struct Found {
-    pub netns: u32,
-    pub netns_name: Option<Arc<NetnsName>>,
-    pub snapshot: ListenerSnapshot,
-    /// All unknown where the namespace could not be entered.
-    pub sysctls: ListenSysctls,
-    pub owner: Arc<[Owner]>,
-    /// Whether an owner would have been seen, whoever it is.
-    pub sees_owners: bool,
-    pub cgroup: Option<Arc<Cgroup>>,
-}
+use crate::{host::diag::ListenerSnapshot, model::Found};
 
 /// The same with what follows from it.
 #[derive(Clone, Debug)]
@@ -75,7 +59,10 @@ fn permille(snapshot: &ListenerSnapshot) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::host::{owner::Owner, sysctl::ListenSysctls};
 
     /// A listener of a root that sees everything, with nothing to tell of.
     pub fn found(cookie: u64, addr: &str, queue: (u32, u32)) -> Found {

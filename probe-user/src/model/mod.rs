@@ -3,6 +3,7 @@
 mod answer;
 mod clock;
 pub mod format;
+mod found;
 mod group;
 pub mod health;
 pub mod histogram;
@@ -23,6 +24,7 @@ mod verified;
 pub use self::{
     answer::{Answer, Listening, Now, OfClient, Tried},
     clock::{Clock, Stamp, Utc},
+    found::Found,
     group::{Group, GroupMember},
     histogram::Histogram,
     line::{Candidate, Line, Loss, Sampled, Tick},

@@ -5,6 +5,7 @@ mod doing;
 mod host;
 pub mod looking;
 pub mod queue;
+mod survey;
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError, mpsc},
@@ -15,6 +16,7 @@ use std::{
 pub use self::{
     host::{ask_host, sysctls},
     looking::{Finds, Looks},
+    survey::Survey,
 };
 use crate::{
     analyse::{

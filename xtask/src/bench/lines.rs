@@ -36,7 +36,7 @@ impl Lines {
         let mut text = String::from(
             "## What an event pays in user space\n\n\
              All threads of whydrop with `--detail=all` at a steady rate of refusals, a reader at the other end of its \
-             pipe: system calls,\nwake-ups and lines. The middle of some seconds.\n\n\
+             pipe: system calls,\nwake-ups and lines. The middle of some seconds. `recorded` is\nJSON that goes into a recording as well.\n\n\
              | lines | refusals/s | process, each | bar | | programs, each |\n\
              |---|---:|---:|---:|---|---:|\n",
         );

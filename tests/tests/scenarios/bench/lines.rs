@@ -14,6 +14,7 @@ use whydrop_tests::whydrop::{binary, forced_tier};
 use whydrop_tests::wire::Wire;
 
 use super::{middle, syns};
+use crate::lifecycle::Scratch;
 
 const ROUNDS: u32 = 9;
 const ROUND: Steady = Steady {
@@ -21,7 +22,8 @@ const ROUND: Steady = Steady {
     seconds: 1,
 };
 
-fn lines(format: &str) -> Result<()> {
+/// Lines in this format; `name` is that of the figure.
+fn lines(name: &str, format: &str, more: &[&str]) -> Result<()> {
     let _counting = programs::count()?;
     let wire = Wire::new()?;
     let listener = wire.full_listener()?;
@@ -29,6 +31,7 @@ fn lines(format: &str) -> Result<()> {
     let tier = forced_tier().map(|tier| format!("--tier={tier}"));
     let child = Command::new(binary()?)
         .args(["watch", "--detail=all", "--format", format])
+        .args(more)
         .args(tier)
         .stdout(Stdio::piped())
         .spawn()?;
@@ -57,13 +60,21 @@ fn lines(format: &str) -> Result<()> {
     );
     let [rate, process, programs] = [rate, process, programs].map(middle);
     say_figure(format_args!(
-        "line {format} {rate:.0} {process:.0} {programs:.0}"
+        "line {name} {rate:.0} {process:.0} {programs:.0}"
     ))
 }
 
 #[test]
 #[ignore = "prints figures"]
 fn lines_for_people_and_machines() -> Result<()> {
-    lines("text")?;
-    lines("json")
+    lines("text", "text", &[])?;
+    lines("json", "json", &[])
+}
+
+#[test]
+#[ignore = "prints figures"]
+fn lines_that_are_recorded_too() -> Result<()> {
+    let file = Scratch::new("bench.whydrop");
+    let target = file.0.to_str().context("a path that is no text")?;
+    lines("recorded", "json", &["--record", target])
 }

@@ -1,0 +1,21 @@
+//! A listener that was found, and what was found out about it.
+
+use std::sync::Arc;
+
+use crate::host::{
+    cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner, sysctl::ListenSysctls,
+};
+
+/// One listener, and what was found out about it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub netns: u32,
+    pub netns_name: Option<Arc<NetnsName>>,
+    pub snapshot: ListenerSnapshot,
+    /// All unknown where the namespace could not be entered.
+    pub sysctls: ListenSysctls,
+    pub owner: Arc<[Owner]>,
+    /// Whether an owner would have been seen, whoever it is.
+    pub sees_owners: bool,
+    pub cgroup: Option<Arc<Cgroup>>,
+}
