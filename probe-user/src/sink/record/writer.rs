@@ -20,7 +20,7 @@ use super::{
     queue::{Shared, Woken},
 };
 
-const LEVEL: i32 = 3;
+const LEVEL: i32 = 1;
 
 /// Between two tries to write on a disk that is full.
 const RETRY: Duration = Duration::from_secs(1);
