@@ -3,19 +3,16 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     net::IpAddr,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use super::looks::{Looks, ProcessLooks, Queue, ThreadLooks};
 use crate::{
     decode::Kind,
     diagnose::{Causes, Cgroup, Member, Process, Signals, Thread},
     enrich::Observation,
     filter::ClientFilter,
     model::{Line, ListenerStatsRow, Summary},
-    observe::{
-        looking::{Looks, ProcessLooks, ThreadLooks},
-        queue::Queue,
-    },
 };
 
 /// Clients that are remembered.
@@ -25,7 +22,7 @@ const CLIENTS_AT_MOST: usize = 65_536;
 const PLACES_AT_MOST: usize = 8;
 
 /// A line about listeners may tell of what happened so long before.
-const LATE: Duration = Duration::from_millis(150);
+const LATE_NS: u64 = 150_000_000;
 
 /// What the lines said.
 #[derive(Default)]
@@ -36,8 +33,9 @@ pub struct Heard {
     closed_by: Vec<String>,
     blind: Vec<&'static str>,
     /// Accepted until then, by namespace and cookie.
-    accepted: HashMap<(u32, u64), Vec<(Instant, u64)>>,
-    pub first_drop: Option<Instant>,
+    accepted: HashMap<(u32, u64), Vec<(u64, u64)>>,
+    /// The earliest refusal, and the earliest answer that nobody listens.
+    pub first_drop_ns: Option<u64>,
 }
 
 /// What lines told of the clients that were asked about.
@@ -66,7 +64,7 @@ impl Heard {
         self.of.as_ref().map_or(0, |of| of.untold)
     }
 
-    pub fn line(&mut self, line: &Line<'_>) {
+    pub fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
         match line {
             Line::Start(start) => self.blind.clone_from(&start.blind),
             Line::Event(seen) => self.event(seen),
@@ -75,7 +73,7 @@ impl Heard {
                     of.untold += sampled.count;
                 }
             }
-            Line::Stats(row) => self.stats(row),
+            Line::Stats(row) => self.stats(mono_ns, row),
             _ => {}
         }
     }
@@ -86,7 +84,8 @@ impl Heard {
         }
         let kind = seen.event.kind;
         if kind.is_refusal() || kind == Kind::Refused {
-            self.first_drop.get_or_insert_with(Instant::now);
+            let at_ns = seen.event.mono_ns;
+            self.first_drop_ns = Some(self.first_drop_ns.map_or(at_ns, |first| first.min(at_ns)));
         }
         if let Some(client) = seen.event.client
             && self.clients.len() < CLIENTS_AT_MOST
@@ -109,10 +108,10 @@ impl Heard {
         }
     }
 
-    fn stats(&mut self, row: &ListenerStatsRow) {
+    fn stats(&mut self, mono_ns: u64, row: &ListenerStatsRow) {
         if let Some(accepted) = row.accepted.number() {
             let known = self.accepted.entry((row.netns, row.cookie)).or_default();
-            known.push((Instant::now(), accepted));
+            known.push((mono_ns, accepted));
         }
     }
 
@@ -126,17 +125,17 @@ impl Heard {
     /// Accepted while the queue was over its limit, as far as lines tell.
     fn accepted_in(&self, queue: &Queue) -> Option<u64> {
         let known = self.accepted.get(&(queue.netns, queue.last.cookie))?;
-        let at = |when: Instant| {
+        let at = |when: u64| {
             let until = known.partition_point(|(then, _)| *then <= when);
             until.checked_sub(1).map_or(0, |last| known[last].1)
         };
         let mut spans = queue
             .spans
             .iter()
-            .filter(|(from, to)| *to - *from > LATE)
+            .filter(|(from, to)| *to - *from > LATE_NS)
             .peekable();
         spans.peek()?;
-        let in_spans = spans.map(|(from, to)| at(*to).saturating_sub(at(*from + LATE)));
+        let in_spans = spans.map(|(from, to)| at(*to).saturating_sub(at(*from + LATE_NS)));
         Some(in_spans.sum())
     }
 }
@@ -250,6 +249,7 @@ fn member(
 ) -> Member {
     let (acceptors, owners) = acceptors;
     let longest = queue.spans.iter().map(|(from, to)| *to - *from).max();
+    let longest = Duration::from_nanos(longest.unwrap_or(0));
     let peak = row.map_or(0, |row| row.accept_queue.0).max(queue.peak);
     let wait = row.and_then(|row| {
         let p99 = row.waits.percentile(99)?;
@@ -271,7 +271,7 @@ fn member(
         seen: queue.seen,
         full_looks: queue.full,
         drained_looks: queue.drained,
-        longest_full: longest.unwrap_or_default(),
+        longest_full: longest,
         // Lines come only of listeners to which something came.
         accepted_while_full: accepted_while_full.or(row.is_none().then_some(0)),
         owners,

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use crate::decode::Kind;
 
 /// Longer than a sound server leaves its queue full: two looks.
@@ -42,7 +44,7 @@ pub struct Signals {
     pub adds_up: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sysctls {
     pub somaxconn: Option<u32>,
     pub syncookies: Option<u32>,

@@ -9,6 +9,7 @@ pub mod histogram;
 pub mod intern;
 mod line;
 mod missing;
+mod observed;
 pub mod pairs;
 mod ran;
 pub mod rest;
@@ -27,6 +28,7 @@ pub use self::{
     histogram::Histogram,
     line::{Candidate, Line, Loss, Sampled, Tick},
     missing::Missing,
+    observed::{HostFacts, Observed, ObservedCgroup, ObservedProcess, ObservedQueue},
     ran::{Diagnosed, Dropped, Ended, Hurt, Moments, Ran},
     rows::{Residual, Row},
     start::{SelfTest, Start},

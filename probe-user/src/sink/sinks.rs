@@ -7,8 +7,8 @@ use crate::{host::clock::mono_ns, model::Line};
 
 /// The sinks of one watch.
 pub struct Sinks<'a> {
-    /// Told of every line.
-    pub heed: Box<dyn FnMut(&Line<'_>) + 'a>,
+    /// Told of every line and its time.
+    pub heed: Box<dyn FnMut(u64, &Line<'_>) + 'a>,
     /// Whether lines are written.
     pub aloud: bool,
     pub reporter: Reporter,
@@ -20,13 +20,14 @@ pub struct Sinks<'a> {
 impl Sinks<'_> {
     /// Tells everybody; appends the line to `text`, where lines are written.
     pub fn write(&mut self, line: &Line<'_>, text: &mut String) {
-        // An event and the start have a time of their own.
+        // An event, a look and the start have a time of their own.
         let now = match line {
             Line::Event(seen) => seen.event.mono_ns,
             Line::Start(start) => start.mono_ns,
+            Line::Observed(seen) => seen.mono_ns(),
             _ => mono_ns(),
         };
-        (self.heed)(line);
+        (self.heed)(now, line);
         if self.aloud {
             self.reporter.write(now, line, text);
         }

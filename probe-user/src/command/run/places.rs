@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     analyse::{
+        beside::Beside,
         incident::Place,
         signals::{Heard, signals},
     },
@@ -15,7 +16,6 @@ use crate::{
     enrich::Enricher,
     host::diag::ListenerSnapshot,
     model::{Causes, Line, ListenerStatsRow, ListenerTally, Summary},
-    observe::{self, Looks},
 };
 
 /// Places that are looked at.
@@ -80,7 +80,7 @@ impl<'a> Places<'a> {
     }
 
     /// To be told of every line.
-    pub fn heed(&mut self, line: &Line<'_>) {
+    pub fn heed(&mut self, mono_ns: u64, line: &Line<'_>) {
         let place = match line {
             Line::Event(seen) => seen.event.listener.map(|at| (seen.event.netns, at.addr)),
             Line::Sampled(sampled) => sampled.listener.map(|addr| (sampled.netns, addr)),
@@ -97,7 +97,7 @@ impl<'a> Places<'a> {
             self.remember(place);
         }
         if let Some(told) = self.places.get_mut(&place) {
-            told.heed(line);
+            told.heed(mono_ns, line);
         }
     }
 
@@ -109,9 +109,13 @@ impl<'a> Places<'a> {
         self.places.entry(place).or_default();
     }
 
+    /// Where somebody was refused.
+    pub fn namespaces(&self) -> BTreeSet<u32> {
+        self.hurt.all().iter().map(|place| place.netns).collect()
+    }
+
     /// Where was refused, in the order of the summary, and why.
-    pub fn diagnoses(self, looks: &Looks, summary: &Summary) -> Vec<(Place, Diagnosis)> {
-        let mut enricher = Enricher::new();
+    pub fn diagnoses(self, beside: &Beside, summary: &Summary) -> Vec<(Place, Diagnosis)> {
         let mut places = self.places;
         let judge = |tally: &ListenerTally| {
             let place = Place {
@@ -120,10 +124,10 @@ impl<'a> Places<'a> {
             };
             // A place is judged once, however many listen there.
             let told = places.remove(&place).filter(|told| told.is_hurt)?;
-            let looks = looks.of(place);
+            let looks = beside.looks.of(place);
             let summary = of_place(summary, place, told.others);
             let mut signals = signals(told.heard, &looks, &summary);
-            observe::ask_host(&mut signals, &looks, Some(place.netns), &mut enricher);
+            beside.add_host(&mut signals, place.netns);
             Some((place, diagnose(&signals)))
         };
         summary.listeners.iter().filter_map(judge).collect()
@@ -131,11 +135,11 @@ impl<'a> Places<'a> {
 }
 
 impl Told {
-    fn heed(&mut self, line: &Line<'_>) {
+    fn heed(&mut self, mono_ns: u64, line: &Line<'_>) {
         if self.is_hurt {
-            self.heard.line(line);
+            self.heard.line(mono_ns, line);
         } else if matches!(line, Line::Stats(_)) {
-            self.heard.line(line);
+            self.heard.line(mono_ns, line);
             self.heard.keep_last();
         }
         let (kind, cause, n) = match line {
@@ -226,7 +230,7 @@ mod tests {
                 addr: Some(place(port).addr),
                 ..ListenerStatsRow::default()
             };
-            places.heed(&Line::Stats(&row));
+            places.heed(0, &Line::Stats(&row));
         }
         let sampled = Sampled {
             netns: 7,
@@ -239,10 +243,10 @@ mod tests {
             clients: 2,
             clients_exact: true,
         };
-        places.heed(&Line::Sampled(&sampled));
+        places.heed(0, &Line::Sampled(&sampled));
         assert!(hurt.all().is_empty());
         assert!(places.places.len() <= SOUND_AT_MOST);
         let quiet = summary(Tier::Kprobe, Some(0), Some(0));
-        assert!(places.diagnoses(&Looks::default(), &quiet).is_empty());
+        assert!(places.diagnoses(&Beside::new(1), &quiet).is_empty());
     }
 }

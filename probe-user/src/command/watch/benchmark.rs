@@ -63,7 +63,7 @@ impl Pipeline {
             warn_percent: None,
             stories: false,
             sinks: Sinks {
-                heed: Box::new(|_| {}),
+                heed: Box::new(|_, _| {}),
                 aloud: true,
                 reporter: Reporter::new(format, Tier::Cgroup, 0, Clock::now()),
                 output: Output::none(),

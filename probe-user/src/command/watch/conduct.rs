@@ -4,14 +4,19 @@ use std::{future::Future, pin::Pin};
 
 use tokio::signal::unix::SignalKind;
 
-use crate::model::{Line, Start};
+use crate::{
+    model::{Line, Start},
+    observe::Looks,
+};
 
 /// Everything but the arguments.
 pub struct Conduct<'a> {
     /// Called once everything is attached and the readiness line is on its way.
     pub ready: Box<dyn FnOnce(&Start) + 'a>,
-    /// Called with every line, in their order, before it is written.
-    pub heed: Box<dyn FnMut(&Line<'_>) + 'a>,
+    /// Called with every line and its time, in their order, before it is written.
+    pub heed: Box<dyn FnMut(u64, &Line<'_>) + 'a>,
+    /// Looks beside the events, that are lines too.
+    pub looks: Option<Looks>,
     /// Whether lines are written at all.
     pub aloud: bool,
     /// Ends the watch, as the time that was asked for does.
@@ -28,7 +33,8 @@ impl<'a> Conduct<'a> {
     pub fn aloud(ready: impl FnOnce(&Start) + 'a) -> Self {
         Self {
             ready: Box::new(ready),
-            heed: Box::new(|_| {}),
+            heed: Box::new(|_, _| {}),
+            looks: None,
             aloud: true,
             until: Box::pin(std::future::pending()),
             ends_by_signal: true,
@@ -37,7 +43,7 @@ impl<'a> Conduct<'a> {
     }
 
     /// One that writes nothing, and whose lines another command makes something of.
-    pub fn silent(heed: impl FnMut(&Line<'_>) + 'a) -> Self {
+    pub fn silent(heed: impl FnMut(u64, &Line<'_>) + 'a) -> Self {
         Self {
             heed: Box::new(heed),
             aloud: false,

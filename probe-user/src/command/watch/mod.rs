@@ -27,9 +27,10 @@ use crate::{
         netns::{self, Registry},
     },
     loader::{Probe, Request, Tier},
-    model::{Clock, Line, SelfTest, Start, Summary},
+    model::{Clock, Line, Observed, SelfTest, Start, Summary},
+    observe::Looks,
     selftest,
-    sink::{Format, Output, OutputError, RecordArgs, Reporter, Sinks},
+    sink::{Format, Output, OutputError, RecordArgs, Recording, Reporter, Sinks},
     source::{
         coalesce::Round,
         counters,
@@ -171,6 +172,33 @@ fn parse_ring(text: &str) -> Result<u32, String> {
 
 /// Runs until a signal or the end of the time; the summary is for callers that judge it.
 pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
+    let is_aloud = conduct.aloud;
+    let (summary, now, sinks) = until_its_end(args, conduct)?;
+    let recorded = match sinks.recording {
+        Some(recording) => recording.finish(now).map_err(Failure::failed),
+        None => Ok(()),
+    };
+    if !is_aloud {
+        return recorded.map(|()| summary);
+    }
+    let summary = finish(now, summary, &sinks.reporter, sinks.output)?;
+    recorded.map(|()| summary)
+}
+
+/// The same, for callers that have more to record: the recording is theirs to close.
+pub fn run_open(
+    args: &WatchArgs,
+    conduct: Conduct<'_>,
+) -> Result<(Summary, Option<Recording>), Failure> {
+    let (summary, _, sinks) = until_its_end(args, conduct)?;
+    Ok((summary, sinks.recording))
+}
+
+/// The summary, which is recorded, when that was, and the sinks.
+fn until_its_end<'a>(
+    args: &WatchArgs,
+    conduct: Conduct<'a>,
+) -> Result<(Summary, u64, Sinks<'a>), Failure> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -270,26 +298,20 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
         },
         enricher,
     };
-    let (summary, sinks) = runtime.block_on(async {
+    let (summary, mut sinks) = runtime.block_on(async {
         stop.end = args.duration.map(|time| tokio::time::Instant::now() + time);
         match probe {
-            Some(probe) => watch_hooks(parts, probe, &start, stop, conduct.ready).await,
+            Some(probe) => {
+                watch_hooks(parts, probe, &start, stop, conduct.ready, conduct.looks).await
+            }
             None => Ok(counters::watch(parts, &start, stop, conduct.ready).await),
         }
     })?;
     let now = mono_ns();
-    let recorded = match sinks.recording {
-        Some(mut recording) => {
-            recording.take(now, &Line::Summary(&summary));
-            recording.finish(now).map_err(Failure::failed)
-        }
-        None => Ok(()),
-    };
-    if !conduct.aloud {
-        return recorded.map(|()| summary);
+    if let Some(recording) = &mut sinks.recording {
+        recording.take(now, &Line::Summary(&summary));
     }
-    let summary = finish(now, summary, &sinks.reporter, sinks.output)?;
-    recorded.map(|()| summary)
+    Ok((summary, now, sinks))
 }
 
 /// The namespace that `--netns` means, `None` for all.
@@ -330,10 +352,12 @@ async fn watch_hooks<'a>(
     start: &Start,
     mut stop: Stop<'_>,
     ready: impl FnOnce(&Start),
+    mut looks: Option<Looks>,
 ) -> Result<(Summary, Sinks<'a>), Failure> {
     let mut pipeline = HookPipeline::begin(parts, &mut probe).map_err(Failure::failed)?;
     pipeline.tell(&Line::Start(start));
     if stop.came_early() {
+        tell_rest(&mut pipeline, looks);
         return Ok(pipeline.end(&mut probe));
     }
     ready(start);
@@ -351,6 +375,7 @@ async fn watch_hooks<'a>(
             _ = second.tick() => pipeline.tick(ring.get_mut()),
             () = until(pipeline.due()) => pipeline.record(),
             () = next_of(&mut stats) => pipeline.tell_stats(ring.get_ref()),
+            seen = next_look(&mut looks) => tell_looks(&mut pipeline, &seen),
             ready = ring.readable_mut() => {
                 let mut ready = ready.map_err(|error| event_loop(&error))?;
                 let drained = pipeline.drain(ready.get_inner_mut());
@@ -366,7 +391,35 @@ async fn watch_hooks<'a>(
         }
     }
     let mut probe = ring.into_inner();
+    tell_rest(&mut pipeline, looks);
     Ok(pipeline.end(&mut probe))
+}
+
+/// Tells the looks that are on their way.
+fn tell_rest(pipeline: &mut HookPipeline<'_>, looks: Option<Looks>) {
+    let Some(mut looks) = looks else { return };
+    // Nobody sends from here on, so it ends.
+    looks.close();
+    while let Ok(seen) = looks.try_recv() {
+        tell_looks(pipeline, &seen);
+    }
+}
+
+fn tell_looks(pipeline: &mut HookPipeline<'_>, seen: &[Observed]) {
+    for one in seen {
+        pipeline.tell(&Line::Observed(one));
+    }
+}
+
+/// Waits for the next look, for ever where there are no more.
+async fn next_look(looks: &mut Option<Looks>) -> Vec<Observed> {
+    if let Some(some) = looks {
+        match some.recv().await {
+            Some(seen) => return seen,
+            None => *looks = None,
+        }
+    }
+    std::future::pending().await
 }
 
 /// Waits until then, for ever where there is no such moment.

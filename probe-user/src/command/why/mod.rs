@@ -1,31 +1,25 @@
 //! `whydrop why`: looks at a port, watches it, and answers why it refuses connections.
 
+mod inquiry;
 mod place;
 mod probe;
 
-use std::{
-    collections::BTreeSet,
-    sync::mpsc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{sync::mpsc, thread, time::Duration};
 
 use clap::Args;
 
+use self::inquiry::Inquiry;
 pub use self::place::Target;
 use super::{
     Failure, say,
     watch::{self, Conduct, WatchArgs},
 };
 use crate::{
-    analyse::judge::{self, Scope},
-    analyse::signals::{Heard, signals},
-    diagnose::diagnose,
     enrich::Enricher,
     filter::ClientFilter,
     loader::{Tier, reads_every_netns},
-    model::{Answer, Now, OfClient, Summary},
-    observe::{self, STATS},
+    model::{Answer, Line, Now, Observed, Summary, Tried},
+    observe::{self, Looks, STATS},
     sink::answer::AnswerFormat,
 };
 
@@ -76,12 +70,42 @@ pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
     }
     let mut enricher = Enricher::new();
     let only = watch::netns_of(&args.netns, &mut enricher.registry)?;
-    let now = args.target.look(only, &mut enricher);
+    let reads_all = args.netns != "all" || reads_every_netns();
+    let (now, facts) = args.target.look(only, reads_all, &mut enricher);
     if args.format == AnswerFormat::Text {
         let mut text = String::new();
         now.write(&mut text);
         say(text.trim_end())?;
     }
+    let before = vec![
+        Observed::Before(Box::new(now.clone())),
+        Observed::Host(Box::new(facts)),
+    ];
+    let mut inquiry = Inquiry::new(args.target, args.client);
+    let find =
+        |look, found, enricher: &mut Enricher| args.target.again(look, only, found, enricher);
+    let watch = |looks| watch_and_try(args, &now, looks, &mut inquiry, ready);
+    let (summary, tried) =
+        observe::while_watching(before, find, watch).map_err(Failure::failed)??;
+    let mut after: Vec<Observed> = tried.map(Observed::Tried).into_iter().collect();
+    for netns in inquiry.namespaces() {
+        let facts = observe::host_facts(netns, &mut enricher);
+        after.push(Observed::Host(Box::new(facts)));
+    }
+    for seen in &after {
+        inquiry.line(seen.mono_ns(), &Line::Observed(seen));
+    }
+    Ok(inquiry.answer(&summary))
+}
+
+/// Watches, and connects meanwhile where that is asked for.
+fn watch_and_try(
+    args: &WhyArgs,
+    now: &Now,
+    looks: Looks,
+    inquiry: &mut Inquiry,
+    ready: impl FnOnce(),
+) -> Result<(Summary, Option<Tried>), Failure> {
     let watch_args = WatchArgs {
         duration: Some(args.duration),
         listeners: vec![args.target.filter()],
@@ -90,86 +114,33 @@ pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
         stats: Some(STATS),
         ..WatchArgs::default()
     };
-    let mut heard = Heard::of(args.client);
-    let incidents = observe::incidents();
-    let began = Instant::now();
-    let find =
-        |look, found, enricher: &mut Enricher| args.target.again(look, only, found, enricher);
-    let watch = || {
-        thread::scope(|scope| {
-            let (attached, begin) = mpsc::channel();
-            let prober = args
-                .probe
-                .then(|| scope.spawn(|| probe::connect(&args.target, &now, begin)));
-            let summary = watch::run(
-                &watch_args,
-                Conduct {
-                    ready: Box::new(move |_| {
-                        let _ = attached.send(());
-                        ready();
-                        if args.format == AnswerFormat::Text {
-                            let _ = say(format_args!(
-                                "watching for {:?} (Ctrl-C ends it with an answer)",
-                                args.duration
-                            ));
-                        }
-                    }),
-                    ..Conduct::silent(|line| {
-                        heard.line(line);
-                        observe::hear(&incidents, line);
-                    })
-                },
-            );
-            let tried = prober.map(|prober| {
-                prober
-                    .join()
-                    .map_err(|_| Failure::failed("the thread that connects panicked"))
-            });
-            (summary, tried)
-        })
-    };
-    let ((summary, tried), looks) =
-        observe::while_watching(find, &incidents, watch).map_err(Failure::failed)?;
-    let (summary, tried) = (summary?, tried.transpose()?);
-    let first_drop = heard.first_drop.map(|first| first - began);
-    let untold = heard.untold() + summary.loss.total();
-    let doubts = doubts(args, only, &now, &summary);
-    let mut signals = signals(heard, &looks, &summary);
-    let netns = observe::ask_host(&mut signals, &looks, only, &mut enricher);
-    signals.untracked = place::untracked_since(&now, netns, &mut enricher);
-    signals.somaxconn_before = now.sysctls.somaxconn.filter(|_| now.netns == netns);
-    let diagnosis = diagnose(&signals);
-    Ok(Answer {
-        target: args.target.to_string(),
-        client: args.client.map(|client| OfClient {
-            who: client.as_given(),
-            untold,
-        }),
-        now,
-        signals,
-        diagnosis,
-        incidents: observe::told(&incidents, &summary),
-        first_drop,
-        tried: tried.flatten(),
-        tier: summary.tier,
-        lost: summary.loss.total(),
-        doubts,
+    thread::scope(|scope| {
+        let (attached, begin) = mpsc::channel();
+        let prober = args
+            .probe
+            .then(|| scope.spawn(|| probe::connect(&args.target, now, begin)));
+        let summary = watch::run(
+            &watch_args,
+            Conduct {
+                ready: Box::new(move |_| {
+                    let _ = attached.send(());
+                    ready();
+                    if args.format == AnswerFormat::Text {
+                        let _ = say(format_args!(
+                            "watching for {:?} (Ctrl-C ends it with an answer)",
+                            args.duration
+                        ));
+                    }
+                }),
+                looks: Some(looks),
+                ..Conduct::silent(|mono_ns, line| inquiry.line(mono_ns, line))
+            },
+        );
+        let tried = prober.map(|prober| {
+            prober
+                .join()
+                .map_err(|_| Failure::failed("the thread that connects panicked"))
+        });
+        Ok((summary?, tried.transpose()?.flatten()))
     })
-}
-
-/// Why something may have happened to its listeners that is in no count.
-fn doubts(args: &WhyArgs, only: Option<u32>, now: &Now, summary: &Summary) -> Vec<String> {
-    let before = now.listeners.iter().map(|listening| listening.netns);
-    let refusing = summary.listeners.iter().map(|tally| tally.netns);
-    let busy = summary.stats.iter().map(|row| row.netns);
-    let namespaces: BTreeSet<u32> = before.chain(refusing).chain(busy).chain(only).collect();
-    let namespaces: Vec<u32> = namespaces.into_iter().collect();
-    let scope = Scope {
-        namespaces: (!namespaces.is_empty()).then_some(&namespaces),
-        picks_listeners: true,
-        reads_all: args.netns != "all" || reads_every_netns(),
-    };
-    let mut doubts = now.unasked.clone();
-    doubts.extend(judge::doubts(summary, scope));
-    doubts
 }
