@@ -14,6 +14,7 @@ use crate::{
 };
 
 /// Everything that is known beside the events.
+#[derive(Default)]
 pub struct Beside {
     pub looks: Looks,
     incidents: Incidents,
@@ -22,19 +23,13 @@ pub struct Beside {
 }
 
 impl Beside {
-    /// Rows of listeners come no more often than this.
-    pub fn new(rows_every_ns: u64) -> Self {
-        Self {
-            looks: Looks::default(),
-            incidents: Incidents::new(rows_every_ns),
-            hosts: BTreeMap::new(),
-        }
-    }
-
     /// To be told of every line.
     pub fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
         match line {
-            Line::Start(_) => self.incidents.begin(mono_ns),
+            Line::Start(start) => {
+                let every = start.stats_every.unwrap_or_default();
+                self.incidents.begin(mono_ns, every.as_nanos() as u64);
+            }
             Line::Observed(Observed::Queue(queue)) => {
                 let fact = self.looks.queue(queue);
                 self.incidents.take(fact);
@@ -68,6 +63,11 @@ impl Beside {
         let seen: BTreeSet<u32> = queues().map(|queue| queue.netns).collect();
         let of_worst = of_worst.map(|queue| queue.netns);
         of_worst.or(only).or_else(|| seen.first().copied())
+    }
+
+    /// Whether that namespace said anything.
+    pub fn knows_host(&self, netns: u32) -> bool {
+        self.hosts.contains_key(&netns)
     }
 
     /// Adds what that namespace says. What it has dropped meanwhile is known only where it was asked before, too.

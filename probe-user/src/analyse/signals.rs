@@ -12,8 +12,11 @@ use crate::{
     diagnose::{Causes, Cgroup, Member, Process, Signals, Thread},
     enrich::Observation,
     filter::ClientFilter,
-    model::{Line, ListenerStatsRow, Summary},
+    model::{Line, ListenerStatsRow, ListenerTally, Summary},
 };
+
+/// Rows that come less often do not tell what was accepted within a stretch.
+const OFTEN: Duration = Duration::from_millis(100);
 
 /// Clients that are remembered.
 const CLIENTS_AT_MOST: usize = 65_536;
@@ -32,6 +35,8 @@ pub struct Heard {
     elsewhere: Vec<String>,
     closed_by: Vec<String>,
     blind: Vec<&'static str>,
+    /// What was accepted was told too seldom, or never.
+    is_coarse: bool,
     /// Accepted until then, by namespace and cookie.
     accepted: HashMap<(u32, u64), Vec<(u64, u64)>>,
     /// The earliest refusal, and the earliest answer that nobody listens.
@@ -66,7 +71,10 @@ impl Heard {
 
     pub fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
         match line {
-            Line::Start(start) => self.blind.clone_from(&start.blind),
+            Line::Start(start) => {
+                self.blind.clone_from(&start.blind);
+                self.is_coarse = start.stats_every.is_none_or(|every| every > OFTEN);
+            }
             Line::Event(seen) => self.event(seen),
             Line::Sampled(sampled) => {
                 if let Some(of) = &mut self.of {
@@ -124,6 +132,9 @@ impl Heard {
 
     /// Accepted while the queue was over its limit, as far as lines tell.
     fn accepted_in(&self, queue: &Queue) -> Option<u64> {
+        if self.is_coarse {
+            return None;
+        }
         let known = self.accepted.get(&(queue.netns, queue.last.cookie))?;
         let at = |when: u64| {
             let until = known.partition_point(|(then, _)| *then <= when);
@@ -240,6 +251,43 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
     signals
 }
 
+/// Adds listeners that nobody looked at, as far as their figures tell of them.
+pub fn add_unlooked(signals: &mut Signals, summary: &Summary) {
+    signals.is_unlooked = true;
+    for row in &summary.stats {
+        if signals
+            .members
+            .iter()
+            .any(|known| known.cookie == row.cookie)
+        {
+            continue;
+        }
+        let tallies = summary.listeners.iter();
+        let own = tallies.filter(|tally| (tally.netns, tally.cookie) == (row.netns, row.cookie));
+        signals.members.push(Member {
+            cookie: row.cookie,
+            addr: row.addr,
+            limit: row.accept_queue.1,
+            refusals: own.map(ListenerTally::refusals).sum(),
+            established: row.established,
+            accepted: row.accepted.number(),
+            peak: row.accept_queue.0,
+            syn_peak: row.syn_queue.0,
+            wait: wait(row),
+            // Whoever they are: none was looked at.
+            owners: row.owner.len().max(1),
+            ..Member::default()
+        });
+    }
+}
+
+/// p99 and the longest wait in the queue.
+fn wait(row: &ListenerStatsRow) -> Option<(Duration, Duration)> {
+    let p99 = row.waits.percentile(99)?;
+    let max = row.waits.percentile(100)?;
+    Some((Duration::from_nanos(p99), Duration::from_nanos(max)))
+}
+
 fn member(
     queue: &Queue,
     acceptors: (Vec<u32>, usize),
@@ -251,11 +299,6 @@ fn member(
     let longest = queue.spans.iter().map(|(from, to)| *to - *from).max();
     let longest = Duration::from_nanos(longest.unwrap_or(0));
     let peak = row.map_or(0, |row| row.accept_queue.0).max(queue.peak);
-    let wait = row.and_then(|row| {
-        let p99 = row.waits.percentile(99)?;
-        let max = row.waits.percentile(100)?;
-        Some((Duration::from_nanos(p99), Duration::from_nanos(max)))
-    });
     Member {
         cookie: queue.last.cookie,
         addr: Some(queue.last.addr),
@@ -266,7 +309,7 @@ fn member(
         accepted: row.map_or(Some(0), |row| row.accepted.number()),
         peak,
         syn_peak: row.map_or(0, |row| row.syn_queue.0),
-        wait,
+        wait: row.and_then(wait),
         looks: queue.looks,
         seen: queue.seen,
         full_looks: queue.full,

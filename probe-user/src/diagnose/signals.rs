@@ -30,6 +30,8 @@ pub struct Signals {
     /// Who closed the listener that clients look for.
     pub closed_by: Vec<String>,
     pub members: Vec<Member>,
+    /// Who listens there, and how full the queues were, was not looked at all the time.
+    pub is_unlooked: bool,
     pub processes: Vec<Process>,
     pub sysctls: Sysctls,
     /// `net.core.somaxconn` when the watch began.

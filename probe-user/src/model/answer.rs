@@ -26,10 +26,10 @@ pub struct Listening {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Now {
     pub mono_ns: u64,
+    /// What was asked about.
+    pub target: String,
     /// The namespace that was asked about, `None` for all.
     pub only: Option<u32>,
-    /// Whether every namespace that was asked about can be found and read.
-    pub reads_all: bool,
     /// That of the first listener.
     pub netns: u32,
     pub listeners: Vec<Listening>,
@@ -68,7 +68,8 @@ pub struct Answer {
     pub clock: Clock,
     pub target: String,
     pub client: Option<OfClient>,
-    pub now: Now,
+    /// `None` where nobody looked.
+    pub now: Option<Now>,
     pub signals: Signals,
     pub diagnosis: Diagnosis,
     pub incidents: Told,
@@ -78,4 +79,6 @@ pub struct Answer {
     pub lost: u64,
     /// Why something may have happened that is not in the answer.
     pub doubts: Vec<String>,
+    /// What a recording lacks, so that it could not be judged by.
+    pub missing: Vec<String>,
 }

@@ -92,3 +92,6 @@ pub enum Line<'a> {
     /// The recording is complete.
     Ended,
 }
+
+/// Who is told of lines, each with its time.
+pub type Hears<'a> = Box<dyn FnMut(u64, &Line<'_>) + 'a>;

@@ -26,9 +26,11 @@ pub use self::{
     clock::{Clock, Stamp, Utc},
     group::{Group, GroupMember},
     histogram::Histogram,
-    line::{Candidate, Line, Loss, Sampled, Tick},
+    line::{Candidate, Hears, Line, Loss, Sampled, Tick},
     missing::Missing,
-    observed::{HostFacts, Observed, ObservedCgroup, ObservedProcess, ObservedQueue},
+    observed::{
+        Answered, HostFacts, Observed, ObservedCgroup, ObservedProcess, ObservedQueue, ToldVerdict,
+    },
     ran::{Diagnosed, Dropped, Ended, Hurt, Moments, Ran},
     rows::{Residual, Row},
     start::{SelfTest, Start},

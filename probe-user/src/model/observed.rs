@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::answer::{Now, Tried};
+use super::answer::{Answer, Now, Tried};
 use crate::{
-    diagnose::Sysctls,
+    diagnose::{Sysctls, Verdict},
     host::{cgroup::Stall, diag::ListenerSnapshot, owner::Owner, task::Process},
 };
 
@@ -21,6 +21,8 @@ pub enum Observed {
     Before(Box<Now>),
     /// An attempt to connect, of whydrop's own.
     Tried(Tried),
+    /// What was answered.
+    Answered(Box<Answered>),
 }
 
 impl Observed {
@@ -31,6 +33,7 @@ impl Observed {
             Self::Host(facts) => facts.mono_ns,
             Self::Before(now) => now.mono_ns,
             Self::Tried(tried) => tried.mono_ns,
+            Self::Answered(answered) => answered.mono_ns,
         }
     }
 }
@@ -85,4 +88,58 @@ pub struct HostFacts {
     pub untracked: Option<u64>,
     /// What could not be read, in sentences.
     pub unread: Vec<String>,
+}
+
+/// What `why` answered when it was asked. Asked again, rules are judged anew, and a later version may know better.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Answered {
+    pub mono_ns: u64,
+    pub version: String,
+    pub target: String,
+    pub client: Option<String>,
+    pub verdicts: Vec<ToldVerdict>,
+    /// What was ruled out, and why.
+    pub ruled_out: Vec<(String, String)>,
+    /// What was not judged for want of signals.
+    pub abstained: Vec<String>,
+    pub doubts: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ToldVerdict {
+    pub id: String,
+    pub confidence: String,
+    pub evidence: Vec<String>,
+}
+
+impl Answered {
+    pub fn of(mono_ns: u64, answer: &Answer) -> Self {
+        let diagnosis = &answer.diagnosis;
+        let names = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect();
+        Self {
+            mono_ns,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            target: answer.target.clone(),
+            client: answer.client.as_ref().map(|client| client.who.clone()),
+            verdicts: diagnosis.verdicts.iter().map(ToldVerdict::of).collect(),
+            ruled_out: diagnosis
+                .ruled_out
+                .iter()
+                .map(|ruled_out| (ruled_out.id.to_owned(), ruled_out.why.clone()))
+                .collect(),
+            abstained: names(&diagnosis.abstained),
+            doubts: answer.doubts.clone(),
+        }
+    }
+}
+
+impl ToldVerdict {
+    fn of(verdict: &Verdict) -> Self {
+        let evidence = verdict.evidence.iter();
+        Self {
+            id: verdict.id.to_owned(),
+            confidence: verdict.confidence.name().to_owned(),
+            evidence: evidence.map(|evidence| evidence.says.clone()).collect(),
+        }
+    }
 }

@@ -37,8 +37,8 @@ pub struct Looker {
     places: BTreeSet<u32>,
 }
 
-impl Looker {
-    pub fn new() -> Self {
+impl Default for Looker {
+    fn default() -> Self {
         let cgroups = Cgroups::new();
         Self {
             enricher: Enricher::new(),
@@ -49,7 +49,9 @@ impl Looker {
             places: BTreeSet::new(),
         }
     }
+}
 
+impl Looker {
     /// The number of the next look.
     pub const fn number(&self) -> u32 {
         self.look

@@ -55,7 +55,7 @@ pub fn while_watching<T>(
 
 /// Looks until the other end of `stop` is gone, or nobody takes what was seen.
 fn look_on(mut find: impl Finds, to: &Sender<Vec<Observed>>, stop: &mpsc::Receiver<()>) {
-    let mut looker = Looker::new();
+    let mut looker = Looker::default();
     loop {
         looker.enricher.tick(Instant::now());
         let (look, places) = (looker.number(), looker.places());

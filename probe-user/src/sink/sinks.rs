@@ -3,12 +3,15 @@
 use std::time::Instant;
 
 use super::{Output, Reporter, recording::Recording};
-use crate::{host::clock::mono_ns, model::Line};
+use crate::{
+    host::clock::mono_ns,
+    model::{Hears, Line},
+};
 
 /// The sinks of one watch.
 pub struct Sinks<'a> {
     /// Told of every line and its time.
-    pub heed: Box<dyn FnMut(u64, &Line<'_>) + 'a>,
+    pub heed: Hears<'a>,
     /// Whether lines are written.
     pub aloud: bool,
     pub reporter: Reporter,

@@ -118,7 +118,7 @@ fn watch_it_run(args: &RunArgs) -> Result<Watched, Failure> {
     let ledger = RefCell::new(Ledger::default());
     let filters = RefCell::new(Vec::new());
     let last_line = Cell::new(Instant::now());
-    let mut beside = Beside::new(STATS.as_nanos() as u64);
+    let mut beside = Beside::default();
     let hurt = HurtPlaces::default();
     let mut places = Places::new(&hurt);
     let watch = |looks| {

@@ -10,12 +10,13 @@ use crate::{
     analyse::{
         beside::Beside,
         incident::Place,
+        narrow::narrowed,
         signals::{Heard, signals},
     },
     diagnose::{Diagnosis, diagnose},
     enrich::Enricher,
     host::diag::ListenerSnapshot,
-    model::{Causes, Line, ListenerStatsRow, ListenerTally, Summary},
+    model::{Causes, Line, ListenerTally, Summary},
 };
 
 /// Places that are looked at.
@@ -125,7 +126,8 @@ impl<'a> Places<'a> {
             // A place is judged once, however many listen there.
             let told = places.remove(&place).filter(|told| told.is_hurt)?;
             let looks = beside.looks.of(place);
-            let summary = of_place(summary, place, told.others);
+            let is_there = |netns, addr| place == Place { netns, addr };
+            let summary = narrowed(summary, is_there, told.others);
             let mut signals = signals(told.heard, &looks, &summary);
             beside.add_host(&mut signals, place.netns);
             Some((place, diagnose(&signals)))
@@ -154,29 +156,6 @@ impl Told {
     }
 }
 
-/// The part of a summary that is about one place: its refusals exactly, and of other events those that had a line.
-fn of_place(summary: &Summary, place: Place, others: Causes) -> Summary {
-    let is_tally = |tally: &ListenerTally| {
-        let addr = tally.addr;
-        (tally.netns, addr) == (place.netns, Some(place.addr))
-    };
-    let is_row = |row: &ListenerStatsRow| (row.netns, row.addr) == (place.netns, Some(place.addr));
-    let mut one = summary.clone();
-    one.listeners.retain(is_tally);
-    one.stats.retain(is_row);
-    one.counts.clear();
-    one.causes = others;
-    for tally in &one.listeners {
-        for (what, n) in &tally.counts {
-            *one.counts.entry(*what).or_default() += n;
-        }
-        for (name, n) in &tally.causes {
-            *one.causes.entry(name.clone()).or_default() += n;
-        }
-    }
-    one
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -186,7 +165,7 @@ mod tests {
         analyse::judge::tests::summary,
         decode::{Kind, Stage},
         loader::Tier,
-        model::Sampled,
+        model::{ListenerStatsRow, Sampled},
     };
 
     fn place(port: u16) -> Place {
@@ -214,7 +193,8 @@ mod tests {
         all.listeners = vec![tally(80, 5, 3), tally(80, 6, 2), tally(81, 7, 4)];
         all.counts.insert((Kind::Overflow, Some(Stage::Syn)), 9);
         let others = Causes::from([((Kind::CookieSent, "syn-queue-full".into()), 8)]);
-        let one = of_place(&all, place(80), others);
+        let is_there = |netns, addr| place(80) == Place { netns, addr };
+        let one = narrowed(&all, is_there, others);
         assert_eq!((one.listeners.len(), one.refusals()), (2, 5));
         let causes: Vec<u64> = one.causes.values().copied().collect();
         assert_eq!(causes.iter().sum::<u64>(), 13);
@@ -247,6 +227,6 @@ mod tests {
         assert!(hurt.all().is_empty());
         assert!(places.places.len() <= SOUND_AT_MOST);
         let quiet = summary(Tier::Kprobe, Some(0), Some(0));
-        assert!(places.diagnoses(&Beside::new(1), &quiet).is_empty());
+        assert!(places.diagnoses(&Beside::default(), &quiet).is_empty());
     }
 }

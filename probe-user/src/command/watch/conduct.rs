@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin};
 use tokio::signal::unix::SignalKind;
 
 use crate::{
-    model::{Line, Start},
+    model::{Hears, Line, Start},
     observe::Looks,
 };
 
@@ -14,7 +14,7 @@ pub struct Conduct<'a> {
     /// Called once everything is attached and the readiness line is on its way.
     pub ready: Box<dyn FnOnce(&Start) + 'a>,
     /// Called with every line and its time, in their order, before it is written.
-    pub heed: Box<dyn FnMut(u64, &Line<'_>) + 'a>,
+    pub heed: Hears<'a>,
     /// Looks beside the events, that are lines too.
     pub looks: Option<Looks>,
     /// Whether lines are written at all.

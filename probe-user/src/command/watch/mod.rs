@@ -26,7 +26,7 @@ use crate::{
         clock::mono_ns,
         netns::{self, Registry},
     },
-    loader::{Probe, Request, Tier},
+    loader::{Probe, Request, Tier, reads_every_netns},
     model::{Clock, Line, Observed, SelfTest, Start, Summary},
     observe::Looks,
     selftest,
@@ -277,6 +277,8 @@ fn until_its_end<'a>(
         host: host_name(),
         boot_id: boot_id(),
         command: std::env::args().collect(),
+        stats_every: args.stats,
+        reads_all: args.netns != "all" || reads_every_netns(),
     };
     let reasons = probe
         .as_mut()

@@ -1,26 +1,27 @@
 //! `whydrop why`: looks at a port, watches it, and answers why it refuses connections.
 
-mod inquiry;
+mod from;
 mod place;
 mod probe;
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{path::PathBuf, sync::mpsc, thread, time::Duration};
 
 use clap::Args;
 
-use self::inquiry::Inquiry;
 pub use self::place::Target;
 use super::{
     Failure, say,
     watch::{self, Conduct, WatchArgs},
 };
 use crate::{
+    analyse::inquiry::{Asked, Inquiry},
     enrich::Enricher,
     filter::ClientFilter,
-    loader::{Tier, reads_every_netns},
-    model::{Answer, Line, Now, Observed, Summary, Tried},
+    host::clock::mono_ns,
+    loader::Tier,
+    model::{Answer, Answered, Line, Now, Observed, Summary, Tried},
     observe::{self, Looks, STATS},
-    sink::answer::AnswerFormat,
+    sink::{RecordArgs, Recording, answer::AnswerFormat},
 };
 
 #[derive(Args, Clone, Debug)]
@@ -46,6 +47,13 @@ pub struct WhyArgs {
     #[arg(long)]
     pub probe: bool,
 
+    /// Answer from this recording instead, of `why`, `watch` or `record`: nothing is watched (can be given again)
+    #[arg(long, value_name = "FILE|DIR", num_args = 1, conflicts_with_all = ["duration", "probe", "tier", "path"])]
+    pub from: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub record: RecordArgs,
+
     /// How the answer looks: `text`, `json` (one object) or `markdown` (a report for a ticket)
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: AnswerFormat,
@@ -56,13 +64,35 @@ pub struct WhyArgs {
 }
 
 pub fn run(args: &WhyArgs) -> Result<(), Failure> {
+    let (answer, recorded) = if args.from.is_empty() {
+        watched(args, || {})?
+    } else {
+        let answer = from::answer(args)?;
+        if let (AnswerFormat::Text, Some(now)) = (args.format, &answer.now) {
+            say_now(now)?;
+        }
+        (answer, Ok(()))
+    };
     let mut text = String::new();
-    answer(args, || {})?.write(args.format, &mut text);
-    say(text.trim_end())
+    answer.write(args.format, &mut text);
+    say(text.trim_end())?;
+    recorded
 }
 
 /// Looks, watches and answers. Calls `ready` when everything is attached.
 pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
+    let (answer, recorded) = watched(args, ready)?;
+    recorded.map(|()| answer)
+}
+
+fn say_now(now: &Now) -> Result<(), Failure> {
+    let mut text = String::new();
+    now.write(&mut text);
+    say(text.trim_end())
+}
+
+/// The answer, and whether it was recorded where that is wanted.
+fn watched(args: &WhyArgs, ready: impl FnOnce()) -> Result<(Answer, Result<(), Failure>), Failure> {
     if args.tier == Some(Tier::Counters) {
         return Err(Failure::usage(
             "`why` needs hooks in the kernel, which the counters tier does without; leave --tier out",
@@ -70,23 +100,33 @@ pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
     }
     let mut enricher = Enricher::new();
     let only = watch::netns_of(&args.netns, &mut enricher.registry)?;
-    let reads_all = args.netns != "all" || reads_every_netns();
-    let (now, facts) = args.target.look(only, reads_all, &mut enricher);
+    let (now, facts) = args.target.look(only, &mut enricher);
     if args.format == AnswerFormat::Text {
-        let mut text = String::new();
-        now.write(&mut text);
-        say(text.trim_end())?;
+        say_now(&now)?;
     }
     let before = vec![
         Observed::Before(Box::new(now.clone())),
         Observed::Host(Box::new(facts)),
     ];
-    let mut inquiry = Inquiry::new(args.target, args.client);
+    let asked = Asked {
+        target: args.target.filter(),
+        client: args.client,
+        netns: None,
+    };
+    let mut inquiry = None;
+    let hear = |mono_ns: u64, line: &Line<'_>| match (line, &mut inquiry) {
+        (Line::Start(start), _) => inquiry = Some(Inquiry::new(&asked, start)),
+        (line, Some(inquiry)) => inquiry.line(mono_ns, line),
+        (_, None) => {}
+    };
     let find =
         |look, found, enricher: &mut Enricher| args.target.again(look, only, found, enricher);
-    let watch = |looks| watch_and_try(args, &now, looks, &mut inquiry, ready);
-    let (summary, tried) =
+    let watch = |looks| watch_and_try(args, &now, looks, hear, ready);
+    let (summary, mut recording, tried) =
         observe::while_watching(before, find, watch).map_err(Failure::failed)??;
+    let Some(mut inquiry) = inquiry else {
+        return Err(Failure::failed("the watch ended before it began"));
+    };
     let mut after: Vec<Observed> = tried.map(Observed::Tried).into_iter().collect();
     for netns in inquiry.namespaces() {
         let facts = observe::host_facts(netns, &mut enricher);
@@ -95,7 +135,18 @@ pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
     for seen in &after {
         inquiry.line(seen.mono_ns(), &Line::Observed(seen));
     }
-    Ok(inquiry.answer(&summary))
+    let answer = inquiry.answer(&summary);
+    after.push(Observed::Answered(Box::new(Answered::of(
+        mono_ns(),
+        &answer,
+    ))));
+    if let Some(recording) = &mut recording {
+        for seen in &after {
+            recording.take(seen.mono_ns(), &Line::Observed(seen));
+        }
+    }
+    let closed = recording.map_or(Ok(()), |recording| recording.finish(mono_ns()));
+    Ok((answer, closed.map_err(Failure::failed)))
 }
 
 /// Watches, and connects meanwhile where that is asked for.
@@ -103,15 +154,16 @@ fn watch_and_try(
     args: &WhyArgs,
     now: &Now,
     looks: Looks,
-    inquiry: &mut Inquiry,
+    hear: impl FnMut(u64, &Line<'_>),
     ready: impl FnOnce(),
-) -> Result<(Summary, Option<Tried>), Failure> {
+) -> Result<(Summary, Option<Recording>, Option<Tried>), Failure> {
     let watch_args = WatchArgs {
         duration: Some(args.duration),
         listeners: vec![args.target.filter()],
         netns: args.netns.clone(),
         tier: args.tier,
         stats: Some(STATS),
+        record: args.record.clone(),
         ..WatchArgs::default()
     };
     thread::scope(|scope| {
@@ -119,7 +171,7 @@ fn watch_and_try(
         let prober = args
             .probe
             .then(|| scope.spawn(|| probe::connect(&args.target, now, begin)));
-        let summary = watch::run(
+        let watched = watch::run_open(
             &watch_args,
             Conduct {
                 ready: Box::new(move |_| {
@@ -133,7 +185,7 @@ fn watch_and_try(
                     }
                 }),
                 looks: Some(looks),
-                ..Conduct::silent(|mono_ns, line| inquiry.line(mono_ns, line))
+                ..Conduct::silent(hear)
             },
         );
         let tried = prober.map(|prober| {
@@ -141,6 +193,7 @@ fn watch_and_try(
                 .join()
                 .map_err(|_| Failure::failed("the thread that connects panicked"))
         });
-        Ok((summary?, tried.transpose()?.flatten()))
+        let (summary, recording) = watched?;
+        Ok((summary, recording, tried.transpose()?.flatten()))
     })
 }

@@ -96,12 +96,7 @@ impl Target {
     }
 
     /// What is there now, and what the namespace of the first listener says.
-    pub fn look(
-        &self,
-        only: Option<u32>,
-        reads_all: bool,
-        enricher: &mut Enricher,
-    ) -> (Now, HostFacts) {
+    pub fn look(&self, only: Option<u32>, enricher: &mut Enricher) -> (Now, HostFacts) {
         let namespaces: Vec<u32> = match only {
             Some(netns) => vec![netns],
             None => enricher.registry.iter().collect(),
@@ -110,8 +105,8 @@ impl Target {
         unasked.registry(&enricher.registry);
         let mut now = Now {
             mono_ns: mono_ns(),
+            target: self.to_string(),
             only,
-            reads_all,
             unasked: unasked.into_sentences(),
             ..Now::default()
         };

@@ -108,7 +108,7 @@ pub fn parse(line: &[u8]) -> Result<Option<Recorded>, serde_json::Error> {
 }
 
 /// The `type` of every line that holds an item.
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 16] = [
     "start",
     "event",
     "loss",
@@ -124,4 +124,5 @@ const KINDS: [&str; 15] = [
     "host-facts",
     "before",
     "tried",
+    "answered",
 ];
