@@ -1,6 +1,9 @@
 //! `whydrop why`, asked while there is traffic, and the verdicts that it gives.
 
-use std::process::{Child, Command, Stdio};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -10,18 +13,58 @@ use crate::netns::Netns;
 use crate::verdict::say_verdict;
 use crate::whydrop::{binary, forced_tier};
 
-/// Asks with these arguments in this namespace while `traffic` is called again and again, until there is an answer.
+/// A recording, which is gone when its answer is.
+struct Kept(PathBuf);
+
+impl Kept {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let directory = std::env::temp_dir();
+        // The initramfs of a test VM may have no /tmp yet.
+        let _ = fs::create_dir_all(&directory);
+        let name = format!("whydrop-why-{}-{n}.whydrop", std::process::id());
+        Self(directory.join(name))
+    }
+
+    /// Keeps it where `WHYDROP_KEEP` says, under a name that tells of its verdicts.
+    fn keep(&self, answer: &Value) -> Result<()> {
+        let Some(folder) = std::env::var_os("WHYDROP_KEEP") else {
+            return Ok(());
+        };
+        let name = std::thread::current()
+            .name()
+            .unwrap_or("why")
+            .replace("::", "-");
+        let to =
+            PathBuf::from(folder).join(format!("{name}-{}.whydrop", verdicts(answer)?.join("+")));
+        fs::copy(&self.0, &to).with_context(|| format!("keeping {}", to.display()))?;
+        Ok(())
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Asks with these arguments in this namespace while `traffic` is called again and again, until there is an answer. The
+/// recording of it has to give the same one.
 pub fn ask(
     netns: &Netns,
     arguments: &[&str],
     mut traffic: impl FnMut() -> Result<()>,
 ) -> Result<Value> {
+    let kept = Kept::new();
     let tier = forced_tier().map(|tier| format!("--tier={tier}"));
     let mut asked = Command::new(binary()?)
         .args(["why", "--format", "json"])
         .args(arguments)
         .args(["--netns", &netns.pid().to_string()])
         .args(tier)
+        .arg("--record")
+        .arg(&kept.0)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -32,6 +75,37 @@ pub fn ask(
     }
     let output = asked.wait_with_output()?;
     played?;
+    let answer = answer_of(&output)?;
+    let again = again(arguments, &kept.0)?;
+    ensure!(
+        again == answer,
+        "live: {answer:#}\nfrom its recording: {again:#}"
+    );
+    kept.keep(&answer)?;
+    Ok(answer)
+}
+
+/// The answer from a recording, to whom is asked about what live arguments name.
+pub fn again(arguments: &[&str], recording: &Path) -> Result<Value> {
+    let mut same = Vec::new();
+    let mut left = arguments.iter();
+    while let Some(argument) = left.next() {
+        match *argument {
+            "--for" => drop(left.next()),
+            "--probe" => {}
+            argument => same.push(argument),
+        }
+    }
+    let output = Command::new(binary()?)
+        .args(["why", "--format", "json"])
+        .args(same)
+        .arg("--from")
+        .arg(recording)
+        .output()?;
+    answer_of(&output)
+}
+
+fn answer_of(output: &Output) -> Result<Value> {
     ensure!(
         output.status.success(),
         "{:?}: {}",

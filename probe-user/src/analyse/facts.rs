@@ -5,16 +5,15 @@ use crate::{
     cause::Cause,
     decode::Kind,
     enrich::Observation,
-    host::clock::mono_ns,
     model::{Accepted, Line, ListenerStatsRow, Sampled},
 };
 
 /// What a line says of a listener that refused, or of one that may.
-pub fn fact(line: &Line<'_>) -> Option<Fact> {
+pub fn fact(mono_ns: u64, line: &Line<'_>) -> Option<Fact> {
     match line {
         Line::Event(seen) if seen.event.kind.is_refusal() => refusal(seen),
-        Line::Sampled(sampled) if sampled.kind.is_refusal() => left_out(sampled),
-        Line::Stats(row) => figures(row),
+        Line::Sampled(sampled) if sampled.kind.is_refusal() => left_out(mono_ns, sampled),
+        Line::Stats(row) => figures(mono_ns, row),
         _ => None,
     }
 }
@@ -48,9 +47,9 @@ fn refusal(seen: &Observation) -> Option<Fact> {
     })
 }
 
-fn left_out(sampled: &Sampled) -> Option<Fact> {
+fn left_out(mono_ns: u64, sampled: &Sampled) -> Option<Fact> {
     Some(Fact {
-        mono_ns: mono_ns(),
+        mono_ns,
         place: Place {
             netns: sampled.netns,
             addr: sampled.listener?,
@@ -64,9 +63,9 @@ fn left_out(sampled: &Sampled) -> Option<Fact> {
     })
 }
 
-fn figures(row: &ListenerStatsRow) -> Option<Fact> {
+fn figures(mono_ns: u64, row: &ListenerStatsRow) -> Option<Fact> {
     Some(Fact {
-        mono_ns: mono_ns(),
+        mono_ns,
         place: Place {
             netns: row.netns,
             addr: row.addr?,

@@ -3,20 +3,20 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     net::IpAddr,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use super::looks::{Looks, ProcessLooks, Queue, ThreadLooks};
 use crate::{
     decode::Kind,
     diagnose::{Causes, Cgroup, Member, Process, Signals, Thread},
     enrich::Observation,
     filter::ClientFilter,
-    model::{Line, ListenerStatsRow, Summary},
-    observe::{
-        looking::{Looks, ProcessLooks, ThreadLooks},
-        queue::Queue,
-    },
+    model::{Line, ListenerStatsRow, ListenerTally, Summary},
 };
+
+/// Rows that come less often do not tell what was accepted within a stretch.
+const OFTEN: Duration = Duration::from_millis(100);
 
 /// Clients that are remembered.
 const CLIENTS_AT_MOST: usize = 65_536;
@@ -25,7 +25,7 @@ const CLIENTS_AT_MOST: usize = 65_536;
 const PLACES_AT_MOST: usize = 8;
 
 /// A line about listeners may tell of what happened so long before.
-const LATE: Duration = Duration::from_millis(150);
+const LATE_NS: u64 = 150_000_000;
 
 /// What the lines said.
 #[derive(Default)]
@@ -35,9 +35,12 @@ pub struct Heard {
     elsewhere: Vec<String>,
     closed_by: Vec<String>,
     blind: Vec<&'static str>,
+    /// What was accepted was told too seldom, or never.
+    is_coarse: bool,
     /// Accepted until then, by namespace and cookie.
-    accepted: HashMap<(u32, u64), Vec<(Instant, u64)>>,
-    pub first_drop: Option<Instant>,
+    accepted: HashMap<(u32, u64), Vec<(u64, u64)>>,
+    /// The earliest refusal, and the earliest answer that nobody listens.
+    pub first_drop_ns: Option<u64>,
 }
 
 /// What lines told of the clients that were asked about.
@@ -66,16 +69,19 @@ impl Heard {
         self.of.as_ref().map_or(0, |of| of.untold)
     }
 
-    pub fn line(&mut self, line: &Line<'_>) {
+    pub fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
         match line {
-            Line::Start(start) => self.blind.clone_from(&start.blind),
+            Line::Start(start) => {
+                self.blind.clone_from(&start.blind);
+                self.is_coarse = start.stats_every.is_none_or(|every| every > OFTEN);
+            }
             Line::Event(seen) => self.event(seen),
             Line::Sampled(sampled) => {
                 if let Some(of) = &mut self.of {
                     of.untold += sampled.count;
                 }
             }
-            Line::Stats(row) => self.stats(row),
+            Line::Stats(row) => self.stats(mono_ns, row),
             _ => {}
         }
     }
@@ -86,7 +92,8 @@ impl Heard {
         }
         let kind = seen.event.kind;
         if kind.is_refusal() || kind == Kind::Refused {
-            self.first_drop.get_or_insert_with(Instant::now);
+            let at_ns = seen.event.mono_ns;
+            self.first_drop_ns = Some(self.first_drop_ns.map_or(at_ns, |first| first.min(at_ns)));
         }
         if let Some(client) = seen.event.client
             && self.clients.len() < CLIENTS_AT_MOST
@@ -109,10 +116,10 @@ impl Heard {
         }
     }
 
-    fn stats(&mut self, row: &ListenerStatsRow) {
+    fn stats(&mut self, mono_ns: u64, row: &ListenerStatsRow) {
         if let Some(accepted) = row.accepted.number() {
             let known = self.accepted.entry((row.netns, row.cookie)).or_default();
-            known.push((Instant::now(), accepted));
+            known.push((mono_ns, accepted));
         }
     }
 
@@ -125,18 +132,21 @@ impl Heard {
 
     /// Accepted while the queue was over its limit, as far as lines tell.
     fn accepted_in(&self, queue: &Queue) -> Option<u64> {
+        if self.is_coarse {
+            return None;
+        }
         let known = self.accepted.get(&(queue.netns, queue.last.cookie))?;
-        let at = |when: Instant| {
+        let at = |when: u64| {
             let until = known.partition_point(|(then, _)| *then <= when);
             until.checked_sub(1).map_or(0, |last| known[last].1)
         };
         let mut spans = queue
             .spans
             .iter()
-            .filter(|(from, to)| *to - *from > LATE)
+            .filter(|(from, to)| *to - *from > LATE_NS)
             .peekable();
         spans.peek()?;
-        let in_spans = spans.map(|(from, to)| at(*to).saturating_sub(at(*from + LATE)));
+        let in_spans = spans.map(|(from, to)| at(*to).saturating_sub(at(*from + LATE_NS)));
         Some(in_spans.sum())
     }
 }
@@ -241,6 +251,43 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
     signals
 }
 
+/// Adds listeners that nobody looked at, as far as their figures tell of them.
+pub fn add_unlooked(signals: &mut Signals, summary: &Summary) {
+    signals.is_unlooked = true;
+    for row in &summary.stats {
+        if signals
+            .members
+            .iter()
+            .any(|known| known.cookie == row.cookie)
+        {
+            continue;
+        }
+        let tallies = summary.listeners.iter();
+        let own = tallies.filter(|tally| (tally.netns, tally.cookie) == (row.netns, row.cookie));
+        signals.members.push(Member {
+            cookie: row.cookie,
+            addr: row.addr,
+            limit: row.accept_queue.1,
+            refusals: own.map(ListenerTally::refusals).sum(),
+            established: row.established,
+            accepted: row.accepted.number(),
+            peak: row.accept_queue.0,
+            syn_peak: row.syn_queue.0,
+            wait: wait(row),
+            // Whoever they are: none was looked at.
+            owners: row.owner.len().max(1),
+            ..Member::default()
+        });
+    }
+}
+
+/// p99 and the longest wait in the queue.
+fn wait(row: &ListenerStatsRow) -> Option<(Duration, Duration)> {
+    let p99 = row.waits.percentile(99)?;
+    let max = row.waits.percentile(100)?;
+    Some((Duration::from_nanos(p99), Duration::from_nanos(max)))
+}
+
 fn member(
     queue: &Queue,
     acceptors: (Vec<u32>, usize),
@@ -250,12 +297,8 @@ fn member(
 ) -> Member {
     let (acceptors, owners) = acceptors;
     let longest = queue.spans.iter().map(|(from, to)| *to - *from).max();
+    let longest = Duration::from_nanos(longest.unwrap_or(0));
     let peak = row.map_or(0, |row| row.accept_queue.0).max(queue.peak);
-    let wait = row.and_then(|row| {
-        let p99 = row.waits.percentile(99)?;
-        let max = row.waits.percentile(100)?;
-        Some((Duration::from_nanos(p99), Duration::from_nanos(max)))
-    });
     Member {
         cookie: queue.last.cookie,
         addr: Some(queue.last.addr),
@@ -266,12 +309,12 @@ fn member(
         accepted: row.map_or(Some(0), |row| row.accepted.number()),
         peak,
         syn_peak: row.map_or(0, |row| row.syn_queue.0),
-        wait,
+        wait: row.and_then(wait),
         looks: queue.looks,
         seen: queue.seen,
         full_looks: queue.full,
         drained_looks: queue.drained,
-        longest_full: longest.unwrap_or_default(),
+        longest_full: longest,
         // Lines come only of listeners to which something came.
         accepted_while_full: accepted_while_full.or(row.is_none().then_some(0)),
         owners,

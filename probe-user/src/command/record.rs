@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     Failure,
-    run::{child::Child, settle},
+    run::{child::Child, is_news, settle},
     status,
     watch::{self, Conduct, WatchArgs},
 };
@@ -44,7 +44,7 @@ pub fn run(args: &RecordCommand) -> Result<(), Failure> {
             &watch_args,
             Conduct {
                 ready: Box::new(say_ready),
-                ..Conduct::silent(|_| {})
+                ..Conduct::silent(|_, _| {})
             },
         )?;
         tell(&summary);
@@ -69,8 +69,8 @@ fn while_it_runs(watch_args: &WatchArgs, command: &[OsString]) -> Result<(), Fai
             }),
             ends_by_signal: false,
             signalled: Box::new(|kind| child.signalled(kind)),
-            ..Conduct::silent(|line| {
-                if !matches!(line, Line::Stats(_) | Line::Story(_)) {
+            ..Conduct::silent(|_, line| {
+                if is_news(line) {
                     last_line.set(Instant::now());
                 }
             })

@@ -173,7 +173,7 @@ impl Player<'_> {
                     |(_, addr)| filter.takes_row(addr, &whose.owner, whose.cgroup.as_deref());
                 is_in_time && is_netns(story.attempt.netns) && story.listener.is_none_or(takes)
             }
-            Line::Loss(_) | Line::Clock(_) | Line::Ended => is_in_time,
+            Line::Loss(_) | Line::Observed(_) | Line::Clock(_) | Line::Ended => is_in_time,
         }
     }
 }

@@ -87,7 +87,7 @@ pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
                     args.duration.as_secs_f64()
                 );
             }),
-            ..Conduct::silent(|_| {})
+            ..Conduct::silent(|_, _| {})
         },
     )?;
     let mut namespaces = found.into_inner();

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use crate::decode::Kind;
 
 /// Longer than a sound server leaves its queue full: two looks.
@@ -28,6 +30,8 @@ pub struct Signals {
     /// Who closed the listener that clients look for.
     pub closed_by: Vec<String>,
     pub members: Vec<Member>,
+    /// Who listens there, and how full the queues were, was not looked at all the time.
+    pub is_unlooked: bool,
     pub processes: Vec<Process>,
     pub sysctls: Sysctls,
     /// `net.core.somaxconn` when the watch began.
@@ -42,7 +46,7 @@ pub struct Signals {
     pub adds_up: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sysctls {
     pub somaxconn: Option<u32>,
     pub syncookies: Option<u32>,

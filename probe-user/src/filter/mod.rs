@@ -95,7 +95,7 @@ pub struct Filter {
 impl Filter {
     /// As far as the event itself can tell; [`Filter::takes_observation`] has the last word.
     pub fn takes(&self, event: &Event) -> bool {
-        if self.netns.is_some_and(|netns| netns != event.netns) {
+        if !self.takes_netns(event.netns) {
             return false;
         }
         if self.listeners.is_empty() {
@@ -109,6 +109,11 @@ impl Filter {
         self.listeners
             .iter()
             .any(|filter| ends.iter().flatten().any(|addr| filter.takes(*addr)))
+    }
+
+    /// Whether this namespace is the one that is wanted, or all are.
+    pub fn takes_netns(&self, netns: u32) -> bool {
+        self.netns.is_none_or(|only| only == netns)
     }
 
     /// Whether a listener bound to `addr` is among those wanted, or all are.

@@ -5,9 +5,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::mem::MaybeUninit;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::{CWD, readlinkat_raw};
+use serde::{Deserialize, Serialize};
 
 use super::clock::{boot_ns, mono_ns};
 use super::diag::UnansweredSnapshot;
@@ -24,7 +25,7 @@ const TICK_NS: u64 = 10_000_000;
 const SLEPT_NS: u64 = 100_000_000;
 
 /// One thread at one instant.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Thread {
     pub tid: u32,
     pub comm: String,
@@ -33,8 +34,8 @@ pub struct Thread {
     /// Nanoseconds on a CPU, and runnable without one (/proc/PID/schedstat, CONFIG_SCHED_INFO).
     pub ran_ns: Option<u64>,
     pub waited_ns: Option<u64>,
-    /// The number of the system call that it sleeps in.
-    pub syscall: Option<i64>,
+    /// The name of the system call that it sleeps in: numbers differ between architectures.
+    pub syscall: Option<String>,
     /// Whether that call waits until somebody gives a lock back.
     pub waits_for_lock: bool,
     /// The kernel function that it sleeps in.
@@ -42,11 +43,11 @@ pub struct Thread {
 }
 
 /// One process at one instant.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     pub pid: u32,
     pub comm: String,
-    pub taken: Instant,
+    pub taken_ns: u64,
     pub threads: Vec<Thread>,
     /// Whether it has more threads than these.
     pub has_more: bool,
@@ -75,7 +76,7 @@ pub fn look(pid: u32) -> Option<Process> {
     Some(Process {
         pid,
         comm,
-        taken: Instant::now(),
+        taken_ns: mono_ns(),
         threads,
         has_more,
         fds: fds(pid, &mut text),
@@ -102,7 +103,7 @@ fn thread(tasks: &impl std::os::fd::AsFd, tid: u32, text: &mut Vec<u8>) -> Optio
         state,
         ran_ns: times.map(|(ran, _)| ran),
         waited_ns: times.map(|(_, waited)| waited),
-        syscall,
+        syscall: syscall.map(syscall_name),
         waits_for_lock,
         wchan,
     })
@@ -253,7 +254,7 @@ fn started_ticks(stat: &[u8]) -> Option<u64> {
 }
 
 /// The names of system calls in which a server waits for connections or for work, on this architecture.
-pub fn syscall_name(number: i64) -> String {
+fn syscall_name(number: i64) -> String {
     KNOWN
         .iter()
         .find(|(known, _)| *known == number)
@@ -264,31 +265,25 @@ pub fn syscall_name(number: i64) -> String {
 }
 
 /// Whether a thread in this system call is waiting for a connection, or for any file to become ready.
-pub fn waits_for_connections(number: i64) -> bool {
-    WAITS.contains(&number)
+pub fn waits_for_connections(syscall: &str) -> bool {
+    ACCEPTS.contains(&syscall) || waits_for_files(syscall)
 }
 
 /// Whether it waits for files to become ready: it does not sleep in that while one that it waits for is
 /// (fs/select.c:do_select, do_poll; of epoll instances `is_polled` tells what they wait for).
-pub fn waits_for_files(number: i64) -> bool {
-    const NOT: [i64; 3] = [
-        libc::SYS_accept,
-        libc::SYS_accept4,
-        libc::SYS_io_uring_enter,
-    ];
-    waits_for_connections(number) && !NOT.contains(&number)
+pub fn waits_for_files(syscall: &str) -> bool {
+    FILES.contains(&syscall)
 }
 
-const WAITS: [i64; 9] = [
-    libc::SYS_accept,
-    libc::SYS_accept4,
-    libc::SYS_epoll_wait,
-    libc::SYS_epoll_pwait,
-    libc::SYS_poll,
-    libc::SYS_ppoll,
-    libc::SYS_select,
-    libc::SYS_pselect6,
-    libc::SYS_io_uring_enter,
+const ACCEPTS: [&str; 3] = ["accept", "accept4", "io_uring_enter"];
+
+const FILES: [&str; 6] = [
+    "epoll_wait",
+    "epoll_pwait",
+    "poll",
+    "ppoll",
+    "select",
+    "pselect6",
 ];
 
 const KNOWN: [(i64, &str); 24] = [

@@ -2,6 +2,9 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
+use super::clock::Clock;
 use crate::{
     analyse::incident::Told,
     diagnose::{Diagnosis, Signals, Sysctls},
@@ -10,7 +13,7 @@ use crate::{
 };
 
 /// A listener of the port before the watch.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Listening {
     pub netns: u32,
     pub netns_name: Option<Arc<NetnsName>>,
@@ -20,24 +23,32 @@ pub struct Listening {
 }
 
 /// What was there before the watch.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Now {
+    pub mono_ns: u64,
+    /// What was asked about.
+    pub target: String,
+    /// The namespace that was asked about, `None` for all.
+    pub only: Option<u32>,
+    /// That of the first listener.
     pub netns: u32,
     pub listeners: Vec<Listening>,
     /// On the same port at other addresses.
     pub elsewhere: Vec<Listening>,
     pub sysctls: Sysctls,
-    /// Packets that this namespace had dropped since they could not be tracked.
-    pub untracked: Option<u64>,
     /// What the kernel's log says of SYN floods at this port.
     pub kernel_log: Vec<String>,
     /// Namespaces that could not be asked who listens there: why not.
     pub unasked: Vec<String>,
+    /// What else could not be read.
+    pub unread: Vec<String>,
 }
 
 /// The attempt of `--probe`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Tried {
+    /// When it was over.
+    pub mono_ns: u64,
     pub to: Option<SocketAddr>,
     pub took: Duration,
     pub outcome: String,
@@ -53,9 +64,12 @@ pub struct OfClient {
 }
 
 pub struct Answer {
+    /// That of when it was watched.
+    pub clock: Clock,
     pub target: String,
     pub client: Option<OfClient>,
-    pub now: Now,
+    /// `None` where nobody looked.
+    pub now: Option<Now>,
     pub signals: Signals,
     pub diagnosis: Diagnosis,
     pub incidents: Told,
@@ -65,4 +79,6 @@ pub struct Answer {
     pub lost: u64,
     /// Why something may have happened that is not in the answer.
     pub doubts: Vec<String>,
+    /// What a recording lacks, so that it could not be judged by.
+    pub missing: Vec<String>,
 }

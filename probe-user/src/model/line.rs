@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, sync::Arc};
 
 use super::{
-    clock::Clock, rows::Residual, start::Start, stats::ListenerStatsRow, summary::Summary,
+    clock::Clock, observed::Observed, rows::Residual, start::Start, stats::ListenerStatsRow,
+    summary::Summary,
 };
 use crate::{
     analyse::correlate::Story,
@@ -84,6 +85,8 @@ pub enum Line<'a> {
     Stats(&'a ListenerStatsRow),
     Story(&'a Story),
     Summary(&'a Summary),
+    /// A look beside the events. Recordings hold it, nobody prints it.
+    Observed(&'a Observed),
     /// The wall clock was set, or a minute is over. Recordings hold it, nobody prints it.
     Clock(Clock),
     /// The recording is complete.

@@ -10,6 +10,7 @@ pub mod histogram;
 pub mod intern;
 mod line;
 mod missing;
+mod observed;
 pub mod pairs;
 mod ran;
 pub mod rest;
@@ -29,6 +30,9 @@ pub use self::{
     histogram::Histogram,
     line::{Candidate, Line, Loss, Sampled, Tick},
     missing::Missing,
+    observed::{
+        Answered, HostFacts, Observed, ObservedCgroup, ObservedProcess, ObservedQueue, ToldVerdict,
+    },
     ran::{Diagnosed, Dropped, Ended, Hurt, Moments, Ran},
     rows::{Residual, Row},
     start::{SelfTest, Start},

@@ -1,5 +1,7 @@
 //! How a watch began.
 
+use std::time::Duration;
+
 use super::{clock::Clock, intern::Name};
 use crate::loader::{HookReport, Tier};
 use serde::{Deserialize, Serialize};
@@ -39,4 +41,10 @@ pub struct Start {
     pub boot_id: Option<String>,
     /// whydrop's own command line.
     pub command: Vec<String>,
+    /// How often figures of busy listeners are told; `None`: never.
+    #[serde(default)]
+    pub stats_every: Option<Duration>,
+    /// Whether every namespace that was asked about can be found and read.
+    #[serde(default)]
+    pub reads_all: bool,
 }

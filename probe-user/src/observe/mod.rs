@@ -1,82 +1,73 @@
-//! What `why` and `run` have in common while a watch goes on: looks at
-//! listeners and their owners, and what its lines say of them.
+//! Looks at listeners, their owners and their namespaces while a watch goes on: a thread of its own, whose looks go
+//! into the stream.
 
-mod doing;
 mod host;
-pub mod looking;
-pub mod queue;
+mod looking;
 mod survey;
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError, mpsc},
+    sync::mpsc::{self, RecvTimeoutError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-pub use self::{
-    host::{ask_host, sysctls},
-    looking::{Finds, Looks},
-    survey::Survey,
-};
-use crate::{
-    analyse::{
-        facts,
-        incident::{Fact, Incidents, Told},
-    },
-    host::clock::mono_ns,
-    model::{Line, Summary},
-};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+pub use self::{host::host_facts, looking::Looker, survey::Survey};
+use crate::{enrich::Enricher, host::diag::ListenerSnapshot, model::Observed};
 
 /// How often what listeners accepted is asked for.
 pub const STATS: Duration = Duration::from_millis(100);
 
-/// Told of by the watch and by the looks.
-pub type Shared = Mutex<Incidents>;
+/// How often queues are looked at.
+const PERIOD: Duration = Duration::from_millis(50);
 
-pub fn incidents() -> Shared {
-    Mutex::new(Incidents::new(STATS.as_nanos() as u64))
-}
+/// Looks that wait for the stream. When it has no time, fewer are taken.
+const WAITING_AT_MOST: usize = 256;
 
-/// Looks, on a thread of its own, for as long as the watch lasts.
+/// Where looks come from, one after another.
+pub type Looks = Receiver<Vec<Observed>>;
+
+/// Whom to look at: called with the number of the look and the namespaces where somebody was found.
+pub trait Finds: FnMut(u32, Vec<u32>, &mut Enricher) -> Vec<(u32, ListenerSnapshot)> {}
+
+impl<F: FnMut(u32, Vec<u32>, &mut Enricher) -> Vec<(u32, ListenerSnapshot)>> Finds for F {}
+
+/// Looks, on a thread of its own, for as long as the watch lasts that takes them. What was seen before comes first.
 pub fn while_watching<T>(
+    before: Vec<Observed>,
     find: impl Finds + Send,
-    incidents: &Shared,
-    watch: impl FnOnce() -> T,
-) -> Result<(T, Looks), &'static str> {
+    watch: impl FnOnce(Looks) -> T,
+) -> Result<T, &'static str> {
     let (go, stop) = mpsc::channel();
+    let (to, looks) = channel(WAITING_AT_MOST);
+    to.try_send(before)
+        .map_err(|_| "what was seen before the watch found no room")?;
     thread::scope(|scope| {
-        let looker = scope.spawn(move || looking::look_on(find, incidents, &stop));
-        let watched = watch();
+        let looker = scope.spawn(move || look_on(find, &to, &stop));
+        let watched = watch(looks);
         drop(go);
-        let looks = looker
+        looker
             .join()
             .map_err(|_| "the thread that looks at the listener panicked")?;
-        Ok((watched, looks))
+        Ok(watched)
     })
 }
 
-/// To be told of every line.
-pub fn hear(incidents: &Shared, line: &Line<'_>) {
-    if matches!(line, Line::Start(_)) {
-        locked(incidents).begin(mono_ns());
+/// Looks until the other end of `stop` is gone, or nobody takes what was seen.
+fn look_on(mut find: impl Finds, to: &Sender<Vec<Observed>>, stop: &mpsc::Receiver<()>) {
+    let mut looker = Looker::default();
+    loop {
+        looker.enricher.tick(Instant::now());
+        let (look, places) = (looker.number(), looker.places());
+        let listeners = find(look, places, &mut looker.enricher);
+        let seen = looker.look(listeners);
+        if !seen.is_empty() && to.blocking_send(seen).is_err() {
+            break;
+        }
+        match stop.recv_timeout(PERIOD) {
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
+        }
     }
-    take(incidents, facts::fact(line));
-}
-
-fn take(incidents: &Shared, facts: impl IntoIterator<Item = Fact>) {
-    let mut facts = facts.into_iter().peekable();
-    if facts.peek().is_some() {
-        let mut incidents = locked(incidents);
-        facts.for_each(|fact| incidents.take(fact));
-    }
-}
-
-/// The incidents of the watch that this is the summary of.
-pub fn told(incidents: &Shared, summary: &Summary) -> Told {
-    locked(incidents).told(summary.duration.as_nanos() as u64)
-}
-
-/// A look that panicked has left nothing half done.
-fn locked(incidents: &Shared) -> MutexGuard<'_, Incidents> {
-    incidents.lock().unwrap_or_else(PoisonError::into_inner)
 }

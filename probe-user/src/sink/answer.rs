@@ -8,7 +8,6 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    Clock,
     incident::{IncidentView, write_worst},
     json::{Cookie, SCHEMA, Whose},
     text::{Clean, plural, whose},
@@ -60,6 +59,9 @@ impl Now {
             known(self.sysctls.abort_on_overflow),
             known(self.sysctls.max_syn_backlog)
         )?;
+        for unread in &self.unread {
+            writeln!(to, "not read: {}", Clean(unread))?;
+        }
         for line in &self.kernel_log {
             writeln!(to, "kernel log: {}", Clean(line))?;
         }
@@ -184,7 +186,7 @@ impl Answer {
         if self.client.is_some() && !all.is_empty() {
             writeln!(to, "of all clients:")?;
         }
-        write_worst(&all, refusals, INCIDENTS_AT_MOST, Clock::now(), to)
+        write_worst(&all, refusals, INCIDENTS_AT_MOST, self.clock, to)
     }
 
     fn write_end(&self, to: &mut String) -> fmt::Result {
@@ -201,6 +203,10 @@ impl Answer {
                 "\nnot judged for want of signals: {}",
                 self.diagnosis.abstained.join(", ")
             )?;
+        }
+        if !self.missing.is_empty() {
+            let missing = self.missing.join("; ");
+            writeln!(to, "\nnot recorded, and not judged by: {}", Clean(&missing))?;
         }
         self.write_untold(to)?;
         self.write_doubts(to)?;
@@ -253,9 +259,14 @@ impl Answer {
             env!("CARGO_PKG_VERSION"),
             self.tier
         )?;
-        writeln!(to, "Before:\n\n```")?;
-        self.now.write_to(to)?;
-        writeln!(to, "```\n\nThen {}.\n", self.in_a_sentence())?;
+        if let Some(now) = &self.now {
+            writeln!(to, "Before:\n\n```")?;
+            now.write_to(to)?;
+            writeln!(to, "```\n\nThen {}.\n", self.in_a_sentence())?;
+        } else {
+            writeln!(to, "What was there before is not recorded.\n")?;
+            writeln!(to, "Seen: {}.\n", self.in_a_sentence())?;
+        }
         self.write_tried(to)?;
         for verdict in &self.diagnosis.verdicts {
             writeln!(
@@ -285,7 +296,9 @@ impl Answer {
     }
 
     fn object(&self) -> AnswerView<'_> {
-        let clock = Clock::now();
+        let now = self.now.as_ref();
+        // Those of before, or else those that were recorded last.
+        let sysctls = now.map_or(self.signals.sysctls, |now| now.sysctls);
         AnswerView {
             r#type: "diagnosis",
             schema: SCHEMA,
@@ -295,13 +308,13 @@ impl Answer {
             tier: self.tier.name(),
             watched_s: self.signals.watched.as_secs_f64(),
             first_drop_s: self.first_drop.map(|first| first.as_secs_f64()),
-            listeners: self.now.listeners.iter().map(ListeningView::of).collect(),
-            elsewhere: self.now.elsewhere.iter().map(ListeningView::of).collect(),
-            somaxconn: self.now.sysctls.somaxconn,
-            syncookies: self.now.sysctls.syncookies,
-            abort_on_overflow: self.now.sysctls.abort_on_overflow,
-            max_syn_backlog: self.now.sysctls.max_syn_backlog,
-            kernel_log: &self.now.kernel_log,
+            listeners: now.map(|now| now.listeners.iter().map(ListeningView::of).collect()),
+            elsewhere: now.map(|now| now.elsewhere.iter().map(ListeningView::of).collect()),
+            somaxconn: sysctls.somaxconn,
+            syncookies: sysctls.syncookies,
+            abort_on_overflow: sysctls.abort_on_overflow,
+            max_syn_backlog: sysctls.max_syn_backlog,
+            kernel_log: now.map(|now| now.kernel_log.as_slice()),
             causes: self
                 .signals
                 .causes
@@ -326,11 +339,12 @@ impl Answer {
                 .incidents
                 .incidents
                 .iter()
-                .map(|incident| IncidentView::of(incident, clock))
+                .map(|incident| IncidentView::of(incident, self.clock))
                 .collect(),
             incidents_let_go: self.incidents.let_go,
             adds_up: self.signals.adds_up,
             doubts: &self.doubts,
+            missing: &self.missing,
             lost: self.lost,
             probe: self.tried.as_ref().map(|tried| TriedView {
                 to: tried.to,
@@ -353,13 +367,13 @@ struct AnswerView<'a> {
     tier: &'static str,
     watched_s: f64,
     first_drop_s: Option<f64>,
-    listeners: Vec<ListeningView<'a>>,
-    elsewhere: Vec<ListeningView<'a>>,
+    listeners: Option<Vec<ListeningView<'a>>>,
+    elsewhere: Option<Vec<ListeningView<'a>>>,
     somaxconn: Option<u32>,
     syncookies: Option<u32>,
     abort_on_overflow: Option<u32>,
     max_syn_backlog: Option<u32>,
-    kernel_log: &'a [String],
+    kernel_log: Option<&'a [String]>,
     causes: std::collections::BTreeMap<String, u64>,
     clients: usize,
     verdicts: Vec<VerdictView<'a>>,
@@ -369,6 +383,8 @@ struct AnswerView<'a> {
     incidents_let_go: u64,
     adds_up: bool,
     doubts: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    missing: &'a [String],
     lost: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     probe: Option<TriedView<'a>>,

@@ -5,6 +5,7 @@ mod event;
 mod group;
 mod identity;
 mod member;
+mod observed;
 mod refusal;
 mod snapshot;
 
@@ -258,6 +259,7 @@ pub(super) fn write(reporter: &Reporter, mono_ns: u64, line: &Line<'_>, to: &mut
             story: StoryView::of(story, reporter.tier.name()),
         },
         Line::Summary(summary) => summary_object(at(), summary),
+        Line::Observed(seen) => return observed::write(reporter, seen, line, to),
         Line::Clock(clock) if reporter.is_whole => Object::Clock {
             ts: at(),
             ahead_ns: clock.ahead_ns(),

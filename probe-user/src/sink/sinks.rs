@@ -41,10 +41,11 @@ impl<'a> Sinks<'a> {
 
     /// Tells everybody.
     pub fn write(&mut self, line: &Line<'_>) {
-        // An event and the start have a time of their own.
+        // An event, a look and the start have a time of their own.
         let now = match line {
             Line::Event(seen) => seen.event.mono_ns,
             Line::Start(start) => start.mono_ns,
+            Line::Observed(seen) => seen.mono_ns(),
             _ => mono_ns(),
         };
         if let Some(stage) = &mut self.stage {
@@ -98,6 +99,14 @@ impl<'a> Sinks<'a> {
     /// What the output did not take.
     pub fn lost(&self) -> Option<&Lost> {
         self.printed.as_ref().map(Printed::lost)
+    }
+
+    /// Records the summary; the recording is the caller's to close, who has more to record.
+    pub fn end_open(self, summary: &Summary) -> Option<Recording> {
+        self.recording.map(|mut recording| {
+            recording.take(mono_ns(), &Line::Summary(summary));
+            recording
+        })
     }
 
     /// Writes the summary, and closes all of them.

@@ -68,7 +68,7 @@ pub(super) fn write(reporter: &Reporter, mono_ns: u64, line: &Line<'_>, to: &mut
         Line::Stats(row) => write_stats(reporter, mono_ns, row, to),
         Line::Story(story) => write_story(reporter, story, to),
         Line::Summary(summary) => write_summary(summary, to),
-        Line::Clock(_) | Line::Ended => Ok(()),
+        Line::Observed(_) | Line::Clock(_) | Line::Ended => Ok(()),
     };
 }
 

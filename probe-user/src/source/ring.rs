@@ -11,7 +11,8 @@ use tokio::{
 use super::{Parts, coalesce::Round, hooks::HookPipeline, stop::Stop};
 use crate::{
     loader::Probe,
-    model::{Line, Start, Summary},
+    model::{Line, Observed, Start, Summary},
+    observe::Looks,
     sink::Sinks,
 };
 
@@ -22,10 +23,12 @@ pub async fn watch<'a>(
     start: &Start,
     mut stop: Stop<'_>,
     ready: impl FnOnce(&Start),
+    mut looks: Option<Looks>,
 ) -> Result<(Summary, Sinks<'a>), String> {
     let mut pipeline = HookPipeline::begin(parts, &mut probe).map_err(|error| error.to_string())?;
     pipeline.tell(&Line::Start(start));
     if stop.came_early() {
+        tell_rest(&mut pipeline, looks);
         return Ok(pipeline.end(&mut probe));
     }
     ready(start);
@@ -43,6 +46,7 @@ pub async fn watch<'a>(
             _ = second.tick() => pipeline.tick(ring.get_mut()),
             () = until(pipeline.due()) => pipeline.record(),
             () = next_of(&mut stats) => pipeline.tell_stats(ring.get_ref()),
+            seen = next_look(&mut looks) => tell_looks(&mut pipeline, &seen),
             ready = ring.readable_mut() => {
                 let mut ready = ready.map_err(|error| event_loop(&error))?;
                 let drained = pipeline.drain(ready.get_inner_mut());
@@ -58,7 +62,35 @@ pub async fn watch<'a>(
         }
     }
     let mut probe = ring.into_inner();
+    tell_rest(&mut pipeline, looks);
     Ok(pipeline.end(&mut probe))
+}
+
+/// Tells the looks that are on their way.
+fn tell_rest(pipeline: &mut HookPipeline<'_>, looks: Option<Looks>) {
+    let Some(mut looks) = looks else { return };
+    // Nobody sends from here on, so it ends.
+    looks.close();
+    while let Ok(seen) = looks.try_recv() {
+        tell_looks(pipeline, &seen);
+    }
+}
+
+fn tell_looks(pipeline: &mut HookPipeline<'_>, seen: &[Observed]) {
+    for one in seen {
+        pipeline.tell(&Line::Observed(one));
+    }
+}
+
+/// Waits for the next look, for ever where there are no more.
+async fn next_look(looks: &mut Option<Looks>) -> Vec<Observed> {
+    if let Some(some) = looks {
+        match some.recv().await {
+            Some(seen) => return seen,
+            None => *looks = None,
+        }
+    }
+    std::future::pending().await
 }
 
 /// Waits until then, for ever where there is no such moment.

@@ -149,7 +149,7 @@ impl Incident {
 }
 
 /// All that is known.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Incidents {
     /// Rows come no more often than this.
     rows_every_ns: u64,
@@ -181,9 +181,10 @@ impl Incidents {
         }
     }
 
-    /// From here on is everything known.
-    pub const fn begin(&mut self, mono_ns: u64) {
+    /// From here on is everything known. Rows come no more often than this.
+    pub const fn begin(&mut self, mono_ns: u64, rows_every_ns: u64) {
         self.began_ns = mono_ns;
+        self.rows_every_ns = rows_every_ns;
     }
 
     pub fn take(&mut self, fact: Fact) {

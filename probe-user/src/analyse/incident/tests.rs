@@ -60,7 +60,7 @@ fn told(facts: &[(u64, What)]) -> Told {
 
 fn told_of_group(facts: impl IntoIterator<Item = (u64, u64, What)>) -> Told {
     let mut incidents = Incidents::new(EVERY_NS);
-    incidents.begin(10 * S);
+    incidents.begin(10 * S, EVERY_NS);
     for (at_ms, cookie, what) in facts {
         incidents.take(fact(at_ms, cookie, what));
     }

@@ -16,7 +16,7 @@ use crate::{
     },
     diagnose::UNDETERMINED,
     model::Answer,
-    sink::{Format, answer::AnswerFormat},
+    sink::{Format, RecordArgs, answer::AnswerFormat},
 };
 
 /// Long enough for the first retry of a dropped SYN, and for some fifty looks.
@@ -47,6 +47,8 @@ pub fn play(scene: &Scene, args: &DemoArgs) -> Result<(), Failure> {
         probe: false,
         format,
         tier: args.tier,
+        from: Vec::new(),
+        record: RecordArgs::default(),
     };
     let (is_set, set) = mpsc::channel();
     let (go, watch) = mpsc::channel();

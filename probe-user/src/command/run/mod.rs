@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     analyse::{
+        beside::Beside,
         judge::{self, Scope},
         ledger::Ledger,
     },
@@ -32,7 +33,7 @@ use crate::{
     filter::ListenerFilter,
     host::netns,
     loader::{Tier, reads_every_netns},
-    model::{Clock, Diagnosed, Dropped, Ended, Hurt, Line, ListenerTally, Ran, Summary},
+    model::{Clock, Diagnosed, Dropped, Ended, Hurt, Line, ListenerTally, Observed, Ran, Summary},
     observe::{self, STATS},
     sink::{Format, Reporter, create},
 };
@@ -117,10 +118,10 @@ fn watch_it_run(args: &RunArgs) -> Result<Watched, Failure> {
     let ledger = RefCell::new(Ledger::default());
     let filters = RefCell::new(Vec::new());
     let last_line = Cell::new(Instant::now());
-    let incidents = observe::incidents();
+    let mut beside = Beside::default();
     let hurt = HurtPlaces::default();
     let mut places = Places::new(&hurt);
-    let watch = || {
+    let watch = |looks| {
         watch::run(
             &watch_args,
             Conduct {
@@ -134,21 +135,20 @@ fn watch_it_run(args: &RunArgs) -> Result<Watched, Failure> {
                 }),
                 ends_by_signal: false,
                 signalled: Box::new(|kind| child.signalled(kind)),
-                ..Conduct::silent(|line| {
-                    // Figures and stories are told of when there is time.
-                    if !matches!(line, Line::Stats(_) | Line::Story(_)) {
+                looks: has_hooks.then_some(looks),
+                ..Conduct::silent(|mono_ns, line| {
+                    if is_news(line) {
                         last_line.set(Instant::now());
                     }
                     ledger.borrow_mut().heed(line);
-                    places.heed(line);
-                    observe::hear(&incidents, line);
+                    places.heed(mono_ns, line);
+                    beside.line(mono_ns, line);
                 })
             },
         )
     };
     let find = |_, _, enricher: &mut Enricher| hurt.find(enricher);
-    let (watched, looks) =
-        observe::while_watching(find, &incidents, watch).map_err(Failure::failed)?;
+    let watched = observe::while_watching(Vec::new(), find, watch).map_err(Failure::failed)?;
     let outcome = child.outcome();
     let summary = watched.map_err(|failure| match &outcome {
         // Where the command has run, its own failure is the status.
@@ -158,15 +158,19 @@ fn watch_it_run(args: &RunArgs) -> Result<Watched, Failure> {
         _ => failure,
     })?;
     let (ended, lasted) = outcome?;
-    let told = observe::told(&incidents, &summary);
+    let mut enricher = Enricher::new();
+    for netns in places.namespaces() {
+        let facts = Observed::Host(Box::new(observe::host_facts(netns, &mut enricher)));
+        beside.line(facts.mono_ns(), &Line::Observed(&facts));
+    }
     Ok(Watched {
         ended,
         lasted,
         filters: filters.into_inner(),
         ledger: ledger.into_inner(),
         diagnosed: has_hooks.then(|| Diagnosed {
-            places: places.diagnoses(&looks, &summary),
-            incidents: told,
+            places: places.diagnoses(&beside, &summary),
+            incidents: beside.told(&summary),
         }),
         summary,
     })
@@ -214,6 +218,11 @@ fn tell(format: Format, ran: &Ran, mut to: Box<dyn Write>) -> io::Result<()> {
     reporter.write_ran(ran, &mut text);
     to.write_all(text.as_bytes())?;
     to.flush()
+}
+
+/// Whether something is under way. Figures, stories and looks are told of when there is time.
+pub(super) const fn is_news(line: &Line<'_>) -> bool {
+    !matches!(line, Line::Stats(_) | Line::Story(_) | Line::Observed(_))
 }
 
 /// Lets what is under way come in.

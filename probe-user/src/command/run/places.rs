@@ -8,14 +8,15 @@ use std::{
 
 use crate::{
     analyse::{
+        beside::Beside,
         incident::Place,
+        narrow::narrowed,
         signals::{Heard, signals},
     },
     diagnose::{Diagnosis, diagnose},
     enrich::Enricher,
     host::diag::ListenerSnapshot,
-    model::{Causes, Line, ListenerStatsRow, ListenerTally, Summary},
-    observe::{self, Looks},
+    model::{Causes, Line, ListenerTally, Summary},
 };
 
 /// Places that are looked at.
@@ -80,7 +81,7 @@ impl<'a> Places<'a> {
     }
 
     /// To be told of every line.
-    pub fn heed(&mut self, line: &Line<'_>) {
+    pub fn heed(&mut self, mono_ns: u64, line: &Line<'_>) {
         let place = match line {
             Line::Event(seen) => seen.event.listener.map(|at| (seen.event.netns, at.addr)),
             Line::Sampled(sampled) => sampled.listener.map(|addr| (sampled.netns, addr)),
@@ -97,7 +98,7 @@ impl<'a> Places<'a> {
             self.remember(place);
         }
         if let Some(told) = self.places.get_mut(&place) {
-            told.heed(line);
+            told.heed(mono_ns, line);
         }
     }
 
@@ -109,9 +110,13 @@ impl<'a> Places<'a> {
         self.places.entry(place).or_default();
     }
 
+    /// Where somebody was refused.
+    pub fn namespaces(&self) -> BTreeSet<u32> {
+        self.hurt.all().iter().map(|place| place.netns).collect()
+    }
+
     /// Where was refused, in the order of the summary, and why.
-    pub fn diagnoses(self, looks: &Looks, summary: &Summary) -> Vec<(Place, Diagnosis)> {
-        let mut enricher = Enricher::new();
+    pub fn diagnoses(self, beside: &Beside, summary: &Summary) -> Vec<(Place, Diagnosis)> {
         let mut places = self.places;
         let judge = |tally: &ListenerTally| {
             let place = Place {
@@ -120,10 +125,11 @@ impl<'a> Places<'a> {
             };
             // A place is judged once, however many listen there.
             let told = places.remove(&place).filter(|told| told.is_hurt)?;
-            let looks = looks.of(place);
-            let summary = of_place(summary, place, told.others);
+            let looks = beside.looks.of(place);
+            let is_there = |netns, addr| place == Place { netns, addr };
+            let summary = narrowed(summary, is_there, told.others);
             let mut signals = signals(told.heard, &looks, &summary);
-            observe::ask_host(&mut signals, &looks, Some(place.netns), &mut enricher);
+            beside.add_host(&mut signals, place.netns);
             Some((place, diagnose(&signals)))
         };
         summary.listeners.iter().filter_map(judge).collect()
@@ -131,11 +137,11 @@ impl<'a> Places<'a> {
 }
 
 impl Told {
-    fn heed(&mut self, line: &Line<'_>) {
+    fn heed(&mut self, mono_ns: u64, line: &Line<'_>) {
         if self.is_hurt {
-            self.heard.line(line);
+            self.heard.line(mono_ns, line);
         } else if matches!(line, Line::Stats(_)) {
-            self.heard.line(line);
+            self.heard.line(mono_ns, line);
             self.heard.keep_last();
         }
         let (kind, cause, n) = match line {
@@ -150,29 +156,6 @@ impl Told {
     }
 }
 
-/// The part of a summary that is about one place: its refusals exactly, and of other events those that had a line.
-fn of_place(summary: &Summary, place: Place, others: Causes) -> Summary {
-    let is_tally = |tally: &ListenerTally| {
-        let addr = tally.addr;
-        (tally.netns, addr) == (place.netns, Some(place.addr))
-    };
-    let is_row = |row: &ListenerStatsRow| (row.netns, row.addr) == (place.netns, Some(place.addr));
-    let mut one = summary.clone();
-    one.listeners.retain(is_tally);
-    one.stats.retain(is_row);
-    one.counts.clear();
-    one.causes = others;
-    for tally in &one.listeners {
-        for (what, n) in &tally.counts {
-            *one.counts.entry(*what).or_default() += n;
-        }
-        for (name, n) in &tally.causes {
-            *one.causes.entry(name.clone()).or_default() += n;
-        }
-    }
-    one
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -182,7 +165,7 @@ mod tests {
         analyse::judge::tests::summary,
         decode::{Kind, Stage},
         loader::Tier,
-        model::Sampled,
+        model::{ListenerStatsRow, Sampled},
     };
 
     fn place(port: u16) -> Place {
@@ -210,7 +193,8 @@ mod tests {
         all.listeners = vec![tally(80, 5, 3), tally(80, 6, 2), tally(81, 7, 4)];
         all.counts.insert((Kind::Overflow, Some(Stage::Syn)), 9);
         let others = Causes::from([((Kind::CookieSent, "syn-queue-full".into()), 8)]);
-        let one = of_place(&all, place(80), others);
+        let is_there = |netns, addr| place(80) == Place { netns, addr };
+        let one = narrowed(&all, is_there, others);
         assert_eq!((one.listeners.len(), one.refusals()), (2, 5));
         let causes: Vec<u64> = one.causes.values().copied().collect();
         assert_eq!(causes.iter().sum::<u64>(), 13);
@@ -226,7 +210,7 @@ mod tests {
                 addr: Some(place(port).addr),
                 ..ListenerStatsRow::default()
             };
-            places.heed(&Line::Stats(&row));
+            places.heed(0, &Line::Stats(&row));
         }
         let sampled = Sampled {
             netns: 7,
@@ -239,10 +223,10 @@ mod tests {
             clients: 2,
             clients_exact: true,
         };
-        places.heed(&Line::Sampled(&sampled));
+        places.heed(0, &Line::Sampled(&sampled));
         assert!(hurt.all().is_empty());
         assert!(places.places.len() <= SOUND_AT_MOST);
         let quiet = summary(Tier::Kprobe, Some(0), Some(0));
-        assert!(places.diagnoses(&Looks::default(), &quiet).is_empty());
+        assert!(places.diagnoses(&Beside::default(), &quiet).is_empty());
     }
 }

@@ -6,6 +6,7 @@ use tokio::signal::unix::SignalKind;
 
 use crate::{
     model::{Line, Start},
+    observe::Looks,
     sink::Sink,
 };
 
@@ -15,6 +16,8 @@ pub struct Conduct<'a> {
     pub ready: Box<dyn FnOnce(&Start) + 'a>,
     /// Takes every line, in their order, before it is written.
     pub stage: Option<Box<dyn Sink + 'a>>,
+    /// Looks beside the events, that are lines too.
+    pub looks: Option<Looks>,
     /// Whether lines are printed.
     pub prints: bool,
     /// Ends the watch, as the time that was asked for does.
@@ -32,6 +35,7 @@ impl<'a> Conduct<'a> {
         Self {
             ready: Box::new(ready),
             stage: None,
+            looks: None,
             prints: true,
             until: Box::pin(std::future::pending()),
             ends_by_signal: true,
@@ -40,9 +44,9 @@ impl<'a> Conduct<'a> {
     }
 
     /// One that prints nothing, and whose lines another command makes something of.
-    pub fn silent(mut on_line: impl FnMut(&Line<'_>) + 'a) -> Self {
+    pub fn silent(stage: impl FnMut(u64, &Line<'_>) + 'a) -> Self {
         Self {
-            stage: Some(Box::new(move |_: u64, line: &Line<'_>| on_line(line))),
+            stage: Some(Box::new(stage)),
             prints: false,
             ..Self::printed(|_| {})
         }

@@ -27,12 +27,31 @@ use crate::{
     loader::{Probe, Tier},
     model::{SelfTest, Summary},
     selftest,
-    sink::{Closed, Output, OutputError, Printed, Reporter, Sinks},
+    sink::{Closed, Output, OutputError, Printed, Recording, Reporter, Sinks},
     source::{Parts, counters, ring, stop::Stop},
 };
 
 /// Runs until a signal or the end of the time; the summary is for callers that judge it.
 pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
+    let (summary, sinks) = until_its_end(args, conduct)?;
+    closed(sinks.close(&summary))?;
+    Ok(summary)
+}
+
+/// The same, for callers that have more to record: the recording is theirs to close.
+pub fn run_open(
+    args: &WatchArgs,
+    conduct: Conduct<'_>,
+) -> Result<(Summary, Option<Recording>), Failure> {
+    let (summary, sinks) = until_its_end(args, conduct)?;
+    let recording = sinks.end_open(&summary);
+    Ok((summary, recording))
+}
+
+fn until_its_end<'a>(
+    args: &WatchArgs,
+    conduct: Conduct<'a>,
+) -> Result<(Summary, Sinks<'a>), Failure> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -61,7 +80,14 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
         false => None,
     };
     let listeners = prime(&mut enricher, probe.is_some())?;
-    let start = start(probe.as_ref(), self_test, &filter, listeners, &enricher);
+    let start = start(
+        args,
+        probe.as_ref(),
+        self_test,
+        &filter,
+        listeners,
+        &enricher,
+    );
     let reasons = probe
         .as_mut()
         .map_or_else(Reasons::default, |probe| std::mem::take(&mut probe.reasons));
@@ -77,17 +103,15 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
         sinks: Sinks::new(conduct.stage, printed, recording, start.clock),
         enricher,
     };
-    let (summary, sinks) = runtime.block_on(async {
+    runtime.block_on(async {
         stop.end = args.duration.map(|time| tokio::time::Instant::now() + time);
         match probe {
-            Some(probe) => ring::watch(parts, probe, &start, stop, conduct.ready)
+            Some(probe) => ring::watch(parts, probe, &start, stop, conduct.ready, conduct.looks)
                 .await
                 .map_err(Failure::failed),
             None => Ok(counters::watch(parts, &start, stop, conduct.ready).await),
         }
-    })?;
-    closed(sinks.close(&summary))?;
-    Ok(summary)
+    })
 }
 
 /// What is asked for in vain.

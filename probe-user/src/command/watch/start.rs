@@ -1,16 +1,18 @@
 //! What a watch says of itself when it begins.
 
+use super::WatchArgs;
 use crate::{
     command::{boot_id, host_name, kernel_release},
     enrich::Enricher,
     filter::Filter,
     host::{clock::mono_ns, netns},
-    loader::{Probe, Tier},
+    loader::{Probe, Tier, reads_every_netns},
     model::{Clock, SelfTest, Start},
 };
 
 /// `listeners`: how many were there.
 pub fn start(
+    args: &WatchArgs,
     probe: Option<&Probe>,
     self_test: SelfTest,
     filter: &Filter,
@@ -33,5 +35,7 @@ pub fn start(
         host: host_name(),
         boot_id: boot_id(),
         command: std::env::args().collect(),
+        stats_every: args.stats,
+        reads_all: args.netns != "all" || reads_every_netns(),
     }
 }

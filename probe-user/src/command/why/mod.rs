@@ -1,14 +1,10 @@
 //! `whydrop why`: looks at a port, watches it, and answers why it refuses connections.
 
+mod from;
 mod place;
 mod probe;
 
-use std::{
-    collections::BTreeSet,
-    sync::mpsc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, sync::mpsc, thread, time::Duration};
 
 use clap::Args;
 
@@ -18,15 +14,14 @@ use super::{
     watch::{self, Conduct, WatchArgs},
 };
 use crate::{
-    analyse::judge::{self, Scope},
-    analyse::signals::{Heard, signals},
-    diagnose::diagnose,
+    analyse::inquiry::{Asked, Inquiry},
     enrich::Enricher,
     filter::ClientFilter,
-    loader::{Tier, reads_every_netns},
-    model::{Answer, Now, OfClient, Summary},
-    observe::{self, STATS},
-    sink::answer::AnswerFormat,
+    host::clock::mono_ns,
+    loader::Tier,
+    model::{Answer, Answered, Line, Now, Observed, Summary, Tried},
+    observe::{self, Looks, STATS},
+    sink::{RecordArgs, Recording, answer::AnswerFormat},
 };
 
 #[derive(Args, Clone, Debug)]
@@ -52,6 +47,13 @@ pub struct WhyArgs {
     #[arg(long)]
     pub probe: bool,
 
+    /// Answer from this recording instead, of `why`, `watch` or `record`: nothing is watched (can be given again)
+    #[arg(long, value_name = "FILE|DIR", num_args = 1, conflicts_with_all = ["duration", "probe", "tier", "path"])]
+    pub from: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub record: RecordArgs,
+
     /// How the answer looks: `text`, `json` (one object) or `markdown` (a report for a ticket)
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: AnswerFormat,
@@ -62,13 +64,35 @@ pub struct WhyArgs {
 }
 
 pub fn run(args: &WhyArgs) -> Result<(), Failure> {
+    let (answer, recorded) = if args.from.is_empty() {
+        watched(args, || {})?
+    } else {
+        let answer = from::answer(args)?;
+        if let (AnswerFormat::Text, Some(now)) = (args.format, &answer.now) {
+            say_now(now)?;
+        }
+        (answer, Ok(()))
+    };
     let mut text = String::new();
-    answer(args, || {})?.write(args.format, &mut text);
-    say(text.trim_end())
+    answer.write(args.format, &mut text);
+    say(text.trim_end())?;
+    recorded
 }
 
 /// Looks, watches and answers. Calls `ready` when everything is attached.
 pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
+    let (answer, recorded) = watched(args, ready)?;
+    recorded.map(|()| answer)
+}
+
+fn say_now(now: &Now) -> Result<(), Failure> {
+    let mut text = String::new();
+    now.write(&mut text);
+    say(text.trim_end())
+}
+
+/// The answer, and whether it was recorded where that is wanted.
+fn watched(args: &WhyArgs, ready: impl FnOnce()) -> Result<(Answer, Result<(), Failure>), Failure> {
     if args.tier == Some(Tier::Counters) {
         return Err(Failure::usage(
             "`why` needs hooks in the kernel, which the counters tier does without; leave --tier out",
@@ -76,100 +100,100 @@ pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
     }
     let mut enricher = Enricher::new();
     let only = watch::netns_of(&args.netns, &mut enricher.registry)?;
-    let now = args.target.look(only, &mut enricher);
+    let (now, facts) = args.target.look(only, &mut enricher);
     if args.format == AnswerFormat::Text {
-        let mut text = String::new();
-        now.write(&mut text);
-        say(text.trim_end())?;
+        say_now(&now)?;
     }
+    let before = vec![
+        Observed::Before(Box::new(now.clone())),
+        Observed::Host(Box::new(facts)),
+    ];
+    let asked = Asked {
+        target: args.target.filter(),
+        client: args.client,
+        netns: None,
+    };
+    let mut inquiry = None;
+    let hear = |mono_ns: u64, line: &Line<'_>| match (line, &mut inquiry) {
+        (Line::Start(start), _) => inquiry = Some(Inquiry::new(&asked, start)),
+        (line, Some(inquiry)) => inquiry.line(mono_ns, line),
+        (_, None) => {}
+    };
+    let find =
+        |look, found, enricher: &mut Enricher| args.target.again(look, only, found, enricher);
+    let watch = |looks| watch_and_try(args, &now, looks, hear, ready);
+    let (summary, mut recording, tried) =
+        observe::while_watching(before, find, watch).map_err(Failure::failed)??;
+    let Some(mut inquiry) = inquiry else {
+        return Err(Failure::failed("the watch ended before it began"));
+    };
+    let mut after: Vec<Observed> = tried.map(Observed::Tried).into_iter().collect();
+    for netns in inquiry.namespaces() {
+        let facts = observe::host_facts(netns, &mut enricher);
+        after.push(Observed::Host(Box::new(facts)));
+    }
+    for seen in &after {
+        inquiry.line(seen.mono_ns(), &Line::Observed(seen));
+    }
+    let answer = inquiry.answer(&summary);
+    after.push(Observed::Answered(Box::new(Answered::of(
+        mono_ns(),
+        &answer,
+    ))));
+    if let Some(recording) = &mut recording {
+        for seen in &after {
+            recording.take(seen.mono_ns(), &Line::Observed(seen));
+        }
+    }
+    let closed = recording.map_or(Ok(()), |recording| recording.finish(mono_ns()));
+    Ok((answer, closed.map_err(Failure::failed)))
+}
+
+/// Watches, and connects meanwhile where that is asked for.
+fn watch_and_try(
+    args: &WhyArgs,
+    now: &Now,
+    looks: Looks,
+    hear: impl FnMut(u64, &Line<'_>),
+    ready: impl FnOnce(),
+) -> Result<(Summary, Option<Recording>, Option<Tried>), Failure> {
     let watch_args = WatchArgs {
         duration: Some(args.duration),
         listeners: vec![args.target.filter()],
         netns: args.netns.clone(),
         tier: args.tier,
         stats: Some(STATS),
+        record: args.record.clone(),
         ..WatchArgs::default()
     };
-    let mut heard = Heard::of(args.client);
-    let incidents = observe::incidents();
-    let began = Instant::now();
-    let find =
-        |look, found, enricher: &mut Enricher| args.target.again(look, only, found, enricher);
-    let watch = || {
-        thread::scope(|scope| {
-            let (attached, begin) = mpsc::channel();
-            let prober = args
-                .probe
-                .then(|| scope.spawn(|| probe::connect(&args.target, &now, begin)));
-            let summary = watch::run(
-                &watch_args,
-                Conduct {
-                    ready: Box::new(move |_| {
-                        let _ = attached.send(());
-                        ready();
-                        if args.format == AnswerFormat::Text {
-                            let _ = say(format_args!(
-                                "watching for {:?} (Ctrl-C ends it with an answer)",
-                                args.duration
-                            ));
-                        }
-                    }),
-                    ..Conduct::silent(|line| {
-                        heard.line(line);
-                        observe::hear(&incidents, line);
-                    })
-                },
-            );
-            let tried = prober.map(|prober| {
-                prober
-                    .join()
-                    .map_err(|_| Failure::failed("the thread that connects panicked"))
-            });
-            (summary, tried)
-        })
-    };
-    let ((summary, tried), looks) =
-        observe::while_watching(find, &incidents, watch).map_err(Failure::failed)?;
-    let (summary, tried) = (summary?, tried.transpose()?);
-    let first_drop = heard.first_drop.map(|first| first - began);
-    let untold = heard.untold() + summary.loss.total();
-    let doubts = doubts(args, only, &now, &summary);
-    let mut signals = signals(heard, &looks, &summary);
-    let netns = observe::ask_host(&mut signals, &looks, only, &mut enricher);
-    signals.untracked = place::untracked_since(&now, netns, &mut enricher);
-    signals.somaxconn_before = now.sysctls.somaxconn.filter(|_| now.netns == netns);
-    let diagnosis = diagnose(&signals);
-    Ok(Answer {
-        target: args.target.to_string(),
-        client: args.client.map(|client| OfClient {
-            who: client.as_given(),
-            untold,
-        }),
-        now,
-        signals,
-        diagnosis,
-        incidents: observe::told(&incidents, &summary),
-        first_drop,
-        tried: tried.flatten(),
-        tier: summary.tier,
-        lost: summary.loss.total(),
-        doubts,
+    thread::scope(|scope| {
+        let (attached, begin) = mpsc::channel();
+        let prober = args
+            .probe
+            .then(|| scope.spawn(|| probe::connect(&args.target, now, begin)));
+        let watched = watch::run_open(
+            &watch_args,
+            Conduct {
+                ready: Box::new(move |_| {
+                    let _ = attached.send(());
+                    ready();
+                    if args.format == AnswerFormat::Text {
+                        let _ = say(format_args!(
+                            "watching for {:?} (Ctrl-C ends it with an answer)",
+                            args.duration
+                        ));
+                    }
+                }),
+                looks: Some(looks),
+                ..Conduct::silent(hear)
+            },
+        );
+        let tried = prober.map(|prober| {
+            prober
+                .join()
+                .map_err(|_| Failure::failed("the thread that connects panicked"))
+        });
+        let (summary, recording) = watched?;
+        Ok((summary, recording, tried.transpose()?.flatten()))
     })
-}
-
-/// Why something may have happened to its listeners that is in no count.
-fn doubts(args: &WhyArgs, only: Option<u32>, now: &Now, summary: &Summary) -> Vec<String> {
-    let before = now.listeners.iter().map(|listening| listening.netns);
-    let refusing = summary.listeners.iter().map(|tally| tally.netns);
-    let busy = summary.stats.iter().map(|row| row.netns);
-    let namespaces: BTreeSet<u32> = before.chain(refusing).chain(busy).chain(only).collect();
-    let namespaces: Vec<u32> = namespaces.into_iter().collect();
-    let scope = Scope {
-        namespaces: (!namespaces.is_empty()).then_some(&namespaces),
-        picks_listeners: true,
-        reads_all: args.netns != "all" || reads_every_netns(),
-    };
-    let mut doubts = now.unasked.clone();
-    doubts.extend(judge::doubts(summary, scope));
-    doubts
 }

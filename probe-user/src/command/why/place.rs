@@ -5,9 +5,9 @@ use std::{fmt, net::SocketAddr, str::FromStr};
 use crate::{
     enrich::Enricher,
     filter::ListenerFilter,
-    host::{conntrack, diag::ListenerSnapshot, kernel_log, netns},
-    model::{Listening, Now},
-    observe::sysctls,
+    host::{clock::mono_ns, diag::ListenerSnapshot, kernel_log, netns},
+    model::{HostFacts, Listening, Now},
+    observe::host_facts,
     source::unread::Unread,
 };
 
@@ -95,8 +95,8 @@ impl Target {
         (found, unasked)
     }
 
-    /// What is there now.
-    pub fn look(&self, only: Option<u32>, enricher: &mut Enricher) -> Now {
+    /// What is there now, and what the namespace of the first listener says.
+    pub fn look(&self, only: Option<u32>, enricher: &mut Enricher) -> (Now, HostFacts) {
         let namespaces: Vec<u32> = match only {
             Some(netns) => vec![netns],
             None => enricher.registry.iter().collect(),
@@ -104,6 +104,9 @@ impl Target {
         let (all, mut unasked) = self.on_port(&namespaces, enricher);
         unasked.registry(&enricher.registry);
         let mut now = Now {
+            mono_ns: mono_ns(),
+            target: self.to_string(),
+            only,
             unasked: unasked.into_sentences(),
             ..Now::default()
         };
@@ -124,10 +127,11 @@ impl Target {
         }
         let own = only.or_else(|| netns::current().ok()).unwrap_or(0);
         now.netns = now.listeners.first().map_or(own, |first| first.netns);
-        now.sysctls = sysctls(now.netns, enricher);
-        now.untracked = conntrack::dropped(&mut enricher.registry, now.netns);
+        let facts = host_facts(now.netns, enricher);
+        now.sysctls = facts.sysctls;
+        now.unread.clone_from(&facts.unread);
         now.kernel_log = kernel_log::syn_floods(self.0.wanted().1, LOG_LINES_AT_MOST);
-        now
+        (now, facts)
     }
 
     /// Where a client would connect to.
@@ -145,11 +149,4 @@ impl Target {
         }
         Some(addr)
     }
-}
-
-/// What conntrack of this namespace has dropped since it was looked at.
-pub fn untracked_since(now: &Now, netns: u32, enricher: &mut Enricher) -> Option<u64> {
-    let before = now.untracked.filter(|_| now.netns == netns)?;
-    let by_now = conntrack::dropped(&mut enricher.registry, netns)?;
-    Some(by_now.saturating_sub(before))
 }

@@ -10,7 +10,10 @@ use std::{
 
 use super::Target;
 use crate::{
-    host::netns::{self, Registry},
+    host::{
+        clock::mono_ns,
+        netns::{self, Registry},
+    },
     model::{Now, Tried},
 };
 
@@ -22,6 +25,7 @@ pub fn connect(target: &Target, now: &Now, begin: Receiver<()>) -> Option<Tried>
     begin.recv().ok()?;
     let Some(to) = target.address(now) else {
         return Some(Tried {
+            mono_ns: mono_ns(),
             to: None,
             took: Duration::ZERO,
             outcome: "nobody listens there; name an address to connect to".into(),
@@ -31,6 +35,7 @@ pub fn connect(target: &Target, now: &Now, begin: Receiver<()>) -> Option<Tried>
     let connect = || TcpStream::connect_timeout(&to, PATIENCE).map(drop);
     let outcome = enter(now.netns, connect);
     Some(Tried {
+        mono_ns: mono_ns(),
         to: Some(to),
         took: began.elapsed(),
         outcome: match outcome {

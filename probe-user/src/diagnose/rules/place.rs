@@ -39,6 +39,9 @@ pub(super) fn restarting(signals: &Signals) -> Judged {
         let why = "nobody was refused by a listener that came or went".into();
         return none_of(signals, Kind::Refused, why);
     }
+    if signals.members.is_empty() && signals.is_unlooked {
+        return Judged::Abstains;
+    }
     if signals.members.is_empty() {
         return Judged::No("nobody listens there again".into());
     }
@@ -62,8 +65,13 @@ pub(super) fn no_listener(signals: &Signals) -> Judged {
         let why = "nobody was refused for want of a listener".into();
         return none_of(signals, Kind::Refused, why);
     }
-    if !signals.members.is_empty() && signals.of(Kind::Refused, "no-listener") == 0 {
-        return Judged::No("somebody listens there".into());
+    if signals.of(Kind::Refused, "no-listener") == 0 {
+        if signals.is_unlooked {
+            return Judged::Abstains;
+        }
+        if !signals.members.is_empty() {
+            return Judged::No("somebody listens there".into());
+        }
     }
     let mut found = vec![evidence(
         format!("{missed} connections refused with a reset"),

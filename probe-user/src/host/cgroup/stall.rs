@@ -6,8 +6,10 @@
 use std::fs;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 /// Counters that only grow, but for `is_frozen`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stall {
     /// `throttled_usec` and `nr_throttled` of cpu.stat: of this cgroup, or of the one above it that was throttled most.
     pub throttled: Option<(u64, u64)>,

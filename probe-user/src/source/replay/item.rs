@@ -8,7 +8,9 @@ use super::event;
 use crate::{
     analyse::correlate::Story,
     enrich::Observation,
-    model::{Clock, Line, ListenerStatsRow, Loss, Residual, Sampled, Start, Summary, Tick},
+    model::{
+        Clock, Line, ListenerStatsRow, Loss, Observed, Residual, Sampled, Start, Summary, Tick,
+    },
 };
 
 /// An item that was recorded.
@@ -37,6 +39,7 @@ pub enum What {
     Stats(Box<ListenerStatsRow>),
     Story(Box<Story>),
     Summary(Box<Summary>),
+    Observed(Observed),
     Clock(Clock),
     Ended,
 }
@@ -69,6 +72,7 @@ impl Recorded {
                 What::Stats(row) => Line::Stats(row),
                 What::Story(story) => Line::Story(story),
                 What::Summary(summary) => Line::Summary(summary),
+                What::Observed(seen) => Line::Observed(seen),
                 What::Clock(clock) => Line::Clock(*clock),
                 What::Ended => Line::Ended,
             },
@@ -104,6 +108,21 @@ pub fn parse(line: &[u8]) -> Result<Option<Recorded>, serde_json::Error> {
 }
 
 /// The `type` of every line that holds an item.
-const KINDS: [&str; 10] = [
-    "start", "event", "loss", "sampled", "stats", "story", "residual", "summary", "clock", "ended",
+const KINDS: [&str; 16] = [
+    "start",
+    "event",
+    "loss",
+    "sampled",
+    "stats",
+    "story",
+    "residual",
+    "summary",
+    "clock",
+    "ended",
+    "observed-queue",
+    "observed-process",
+    "host-facts",
+    "before",
+    "tried",
+    "answered",
 ];

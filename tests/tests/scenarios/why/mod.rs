@@ -6,6 +6,7 @@ mod client;
 mod group;
 mod path;
 mod place;
+mod recorded;
 mod sound;
 mod syn;
 mod when;

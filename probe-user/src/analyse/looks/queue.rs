@@ -1,14 +1,11 @@
 //! One listener over all looks.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Instant,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{analyse::incident::Place, host::diag::ListenerSnapshot};
+use crate::{analyse::incident::Place, host::diag::ListenerSnapshot, model::ObservedQueue};
 
-/// Of so many looks at a full queue one asks who has accepted from it: once a second.
-const ASK_EVERY: u32 = 20;
+/// Between looks that are further apart nothing is known of the queue, though both found it full.
+const APART_NS: u64 = 250_000_000;
 
 /// Stretches over the limit that are remembered of a listener.
 const SPANS_AT_MOST: usize = 4096;
@@ -25,7 +22,7 @@ pub struct Queue {
     pub drained: u32,
     pub peak: u32,
     /// When it was over its limit.
-    pub spans: Vec<(Instant, Instant)>,
+    pub spans: Vec<(u64, u64)>,
     pub owners: Vec<u32>,
     /// More than are looked at, where there are many.
     pub owners_in_all: usize,
@@ -35,8 +32,6 @@ pub struct Queue {
     pollers: BTreeMap<u32, u32>,
     /// Owners that hold a connection which they accepted.
     accepted: BTreeSet<u32>,
-    /// In how many looks at a full queue of several owners nobody's epoll instance waited for it.
-    unclear: u32,
     is_full: bool,
 }
 
@@ -57,7 +52,6 @@ impl Queue {
             unpolled: 0,
             pollers: BTreeMap::new(),
             accepted: BTreeSet::new(),
-            unclear: 0,
             is_full: false,
         }
     }
@@ -69,9 +63,8 @@ impl Queue {
         }
     }
 
-    /// Whose epoll instances wait for it, of the owners that have any. Says whether it is to be asked who has accepted from
-    /// it: not in every look, since that costs the kernel a walk over all connections.
-    pub fn polls(&mut self, polls: &[(u32, bool)]) -> bool {
+    /// Whose epoll instances wait for it, of the owners that have any.
+    fn polls(&mut self, polls: &[(u32, bool)]) {
         match polls.iter().map(|(_, waits)| *waits).max() {
             Some(true) => self.polled += 1,
             Some(false) => self.unpolled += 1,
@@ -80,15 +73,6 @@ impl Queue {
         for (pid, waits) in polls {
             *self.pollers.entry(*pid).or_default() += u32::from(*waits);
         }
-        let is_clear = self.owners.len() < 2 || polls.iter().any(|(_, waits)| *waits);
-        self.unclear += u32::from(!is_clear);
-        !is_clear && self.unclear % ASK_EVERY == 1
-    }
-
-    pub fn asked(&mut self, has_accepted: impl Fn(u32) -> bool) {
-        let owners = self.owners.iter().copied();
-        self.accepted
-            .extend(owners.filter(|pid| has_accepted(*pid)));
     }
 
     /// Whether an epoll instance of the owners waits for it, mostly; `None` where those that are to accept have none.
@@ -129,15 +113,24 @@ impl Queue {
         (acceptors, n)
     }
 
-    /// Whether it is over its limit now.
-    pub fn saw(&mut self, listener: ListenerSnapshot, now: Instant) -> bool {
+    pub fn saw(&mut self, seen: &ObservedQueue) {
+        let listener = &seen.snapshot;
         let (len, limit) = (listener.accept_queue_len, listener.accept_queue_limit);
-        let is_full = len > limit;
+        let now = listener.taken_mono_ns;
+        let is_full = seen.is_over_its_limit();
         self.looks += 1;
+        self.seen = (self.seen.0.min(seen.look), self.seen.1.max(seen.look));
         self.peak = self.peak.max(len);
         self.full += u32::from(is_full);
         self.drained += u32::from(u64::from(len) * 10 <= u64::from(limit));
-        if is_full && self.is_full {
+        self.owners_in_all = seen.owners_in_all;
+        self.owners = seen.owners.iter().map(|owner| owner.pid).collect();
+        if is_full {
+            self.polls(&seen.polls);
+            self.accepted.extend(seen.accepted.iter().flatten());
+        }
+        let goes_on = self.is_full && now.saturating_sub(self.last.taken_mono_ns) <= APART_NS;
+        if is_full && goes_on {
             if let Some((_, end)) = self.spans.last_mut() {
                 *end = now;
             }
@@ -145,8 +138,7 @@ impl Queue {
             self.spans.push((now, now));
         }
         self.is_full = is_full;
-        self.last = listener;
-        is_full
+        self.last.clone_from(listener);
     }
 }
 
@@ -204,7 +196,7 @@ mod tests {
     fn of_more_owners_than_are_looked_at_none_is_left_out() {
         let mut queue = queue(3);
         queue.polls(&[(WORKER, true)]);
-        queue.asked(|pid| pid == WORKER);
+        queue.accepted.insert(WORKER);
         check(&queue, &[MASTER], &[MASTER, WORKER], 3);
     }
 
@@ -212,7 +204,7 @@ mod tests {
     fn beside_one_that_has_accepted_who_waits_for_others_is_not() {
         let mut queue = queue(2);
         queue.polls(&[(MASTER, false)]);
-        queue.asked(|pid| pid == WORKER);
+        queue.accepted.insert(WORKER);
         check(&queue, &[], &[MASTER, WORKER], 2);
         check(&queue, &[MASTER, WORKER], &[WORKER], 1);
         // The epoll instance of the one that is left out is no matter.
@@ -221,11 +213,23 @@ mod tests {
     }
 
     #[test]
-    fn whom_to_ask_for_is_not_clear_of_several_that_do_not_wait_for_it() {
+    fn what_lies_between_looks_that_are_far_apart_is_not_known() {
         let mut queue = queue(2);
-        assert!(queue.polls(&[]));
-        assert!(!queue.polls(&[(WORKER, true)]));
-        let more = (0..ASK_EVERY).filter(|_| queue.polls(&[(MASTER, false)]));
-        assert_eq!(more.count(), 1);
+        let mut seen = ObservedQueue {
+            look: 0,
+            netns: 7,
+            snapshot: queue.last.clone(),
+            owners: std::sync::Arc::from([]),
+            owners_in_all: 0,
+            polls: Vec::new(),
+            accepted: None,
+        };
+        for (look, at_ms) in [(1, 50), (2, 100), (3, 351), (4, 401)] {
+            seen.look = look;
+            seen.snapshot.taken_mono_ns = at_ms * 1_000_000;
+            queue.saw(&seen);
+        }
+        let spans = [(50_000_000, 100_000_000), (351_000_000, 401_000_000)];
+        assert_eq!((queue.spans.as_slice(), queue.full), (&spans[..], 4));
     }
 }

@@ -20,13 +20,13 @@ pub enum Doing {
 
 impl Doing {
     pub fn of(thread: &task::Thread) -> Self {
-        match (thread.state, thread.syscall) {
+        match (thread.state, thread.syscall.as_deref()) {
             ('T' | 't', _) => Self::Stopped,
             ('R', _) => Self::Running,
-            ('S', Some(number)) if task::waits_for_files(number) => Self::WaitingForFiles,
-            ('S', Some(number)) if task::waits_for_connections(number) => Self::Waiting,
-            ('S' | 'D', Some(number)) => {
-                let mut place = task::syscall_name(number);
+            ('S', Some(syscall)) if task::waits_for_files(syscall) => Self::WaitingForFiles,
+            ('S', Some(syscall)) if task::waits_for_connections(syscall) => Self::Waiting,
+            ('S' | 'D', Some(syscall)) => {
+                let mut place = syscall.to_owned();
                 if thread.waits_for_lock {
                     place.push_str(" for a lock");
                 }

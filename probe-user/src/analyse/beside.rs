@@ -1,0 +1,86 @@
+//! What a stream says beside the events: lines come in, with their times; looks at queues and processes, incidents, and
+//! what namespaces say of themselves go out. Reads no clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    facts,
+    incident::{Incidents, Told},
+    looks::Looks,
+};
+use crate::{
+    diagnose::Signals,
+    model::{HostFacts, Line, Observed, Summary},
+};
+
+/// Everything that is known beside the events.
+#[derive(Default)]
+pub struct Beside {
+    pub looks: Looks,
+    incidents: Incidents,
+    /// What each namespace said first, and last.
+    hosts: BTreeMap<u32, (HostFacts, HostFacts)>,
+}
+
+impl Beside {
+    /// To be told of every line.
+    pub fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
+        match line {
+            Line::Start(start) => {
+                let every = start.stats_every.unwrap_or_default();
+                self.incidents.begin(mono_ns, every.as_nanos() as u64);
+            }
+            Line::Observed(Observed::Queue(queue)) => {
+                let fact = self.looks.queue(queue);
+                self.incidents.take(fact);
+            }
+            Line::Observed(Observed::Process(process)) => self.looks.process(process),
+            Line::Observed(Observed::Host(facts)) => self.host(facts),
+            line => {
+                if let Some(fact) = facts::fact(mono_ns, line) {
+                    self.incidents.take(fact);
+                }
+            }
+        }
+    }
+
+    fn host(&mut self, facts: &HostFacts) {
+        let known = self.hosts.entry(facts.netns);
+        let (_, last) = known.or_insert_with(|| (facts.clone(), facts.clone()));
+        last.clone_from(facts);
+    }
+
+    /// The incidents of the watch that this is the summary of.
+    pub fn told(&self, summary: &Summary) -> Told {
+        self.incidents.told(summary.duration.as_nanos() as u64)
+    }
+
+    /// The namespace whose facts matter: that of the listener which refused most, else the one asked for.
+    pub fn netns(&self, signals: &Signals, only: Option<u32>) -> Option<u32> {
+        let worst = signals.worst().map(|worst| worst.cookie);
+        let queues = || self.looks.queues.values();
+        let of_worst = queues().find(|queue| Some(queue.last.cookie) == worst);
+        let seen: BTreeSet<u32> = queues().map(|queue| queue.netns).collect();
+        let of_worst = of_worst.map(|queue| queue.netns);
+        of_worst.or(only).or_else(|| seen.first().copied())
+    }
+
+    /// Whether that namespace said anything.
+    pub fn knows_host(&self, netns: u32) -> bool {
+        self.hosts.contains_key(&netns)
+    }
+
+    /// Adds what that namespace says. What it has dropped meanwhile is known only where it was asked before, too.
+    pub fn add_host(&self, signals: &mut Signals, netns: u32) {
+        let Some((first, last)) = self.hosts.get(&netns) else {
+            return;
+        };
+        signals.sysctls = last.sysctls;
+        signals.conntrack = last.conntrack;
+        if first.mono_ns < last.mono_ns {
+            signals.somaxconn_before = first.sysctls.somaxconn;
+            let both = first.untracked.zip(last.untracked);
+            signals.untracked = both.map(|(first, last)| last.saturating_sub(first));
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What was heard of a port becomes an answer: lines come in, live or from a recording, and when they end, the answer
+//! goes out. It asks nobody and reads no clock.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{
+    beside::Beside,
+    judge::{self, Scope},
+    narrow::narrowed,
+    signals::{Heard, add_unlooked, signals},
+};
+use crate::{
+    diagnose::{Member, Signals, diagnose},
+    filter::{ClientFilter, Filter, ListenerFilter},
+    model::{Answer, Causes, Line, Now, Observed, OfClient, Start, Summary, Tried},
+};
+
+/// What is asked.
+pub struct Asked {
+    pub target: ListenerFilter,
+    pub client: Option<ClientFilter>,
+    /// Of what is more than this namespace's, only this part.
+    pub netns: Option<u32>,
+}
+
+/// What is known of the port by now.
+pub struct Inquiry {
+    target: ListenerFilter,
+    client: Option<ClientFilter>,
+    /// What is of the target, where a recording has more.
+    filter: Filter,
+    /// How the watch began.
+    start: Start,
+    heard: Heard,
+    beside: Beside,
+    now: Option<Now>,
+    tried: Option<Tried>,
+    /// What happened there that is no refusal, as far as lines tell.
+    others: Causes,
+    /// What was left out of the detail and may have been there, or not.
+    strays: u64,
+}
+
+impl Inquiry {
+    /// Of the watch that begins with `start`.
+    pub fn new(asked: &Asked, start: &Start) -> Self {
+        let mut inquiry = Self {
+            target: asked.target,
+            client: asked.client,
+            filter: Filter {
+                listeners: vec![asked.target],
+                netns: asked.netns,
+                ..Filter::default()
+            },
+            start: start.clone(),
+            heard: Heard::of(asked.client),
+            beside: Beside::default(),
+            now: None,
+            tried: None,
+            others: Causes::new(),
+            strays: 0,
+        };
+        inquiry.tell(start.mono_ns, &Line::Start(start));
+        inquiry
+    }
+
+    /// To be told of every line.
+    pub fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
+        match line {
+            Line::Observed(Observed::Before(now)) => self.now = Some(Now::clone(now)),
+            Line::Observed(Observed::Tried(tried)) => self.tried = Some(tried.clone()),
+            _ if self.takes(line) => self.tell(mono_ns, line),
+            _ => {}
+        }
+    }
+
+    fn tell(&mut self, mono_ns: u64, line: &Line<'_>) {
+        self.heard.line(mono_ns, line);
+        self.beside.line(mono_ns, line);
+        let (kind, cause, n) = match line {
+            Line::Event(seen) => (seen.event.kind, &seen.cause, 1),
+            Line::Sampled(sampled) => (sampled.kind, &sampled.cause, sampled.count),
+            _ => return,
+        };
+        if matches!(line, Line::Sampled(sampled) if sampled.listener.is_none()) {
+            self.strays += n;
+        } else if let (Some(cause), false) = (cause, kind.is_refusal()) {
+            let name = (kind, cause.id.clone().into_owned());
+            *self.others.entry(name).or_default() += n;
+        }
+    }
+
+    /// Whether a line is about the target, or may be.
+    fn takes(&self, line: &Line<'_>) -> bool {
+        let filter = &self.filter;
+        let is_there = |netns, addr| filter.takes_netns(netns) && filter.takes_listener(addr);
+        match line {
+            Line::Event(seen) => filter.takes(&seen.event),
+            Line::Sampled(sampled) => match sampled.listener {
+                Some(addr) => is_there(sampled.netns, addr),
+                None => filter.takes_netns(sampled.netns),
+            },
+            Line::Stats(row) => row.addr.is_some_and(|addr| is_there(row.netns, addr)),
+            Line::Observed(Observed::Queue(queue)) => is_there(queue.netns, queue.snapshot.addr),
+            _ => true,
+        }
+    }
+
+    /// Namespaces whose facts may matter.
+    pub fn namespaces(&self) -> BTreeSet<u32> {
+        let now = self.now.iter();
+        let asked = now.flat_map(|now| now.only.into_iter().chain([now.netns]));
+        let queues = self.beside.looks.queues.keys();
+        asked.chain(queues.map(|(netns, _)| *netns)).collect()
+    }
+
+    /// Whether the watch was of the target alone.
+    fn is_own(&self) -> bool {
+        let target = self.target.to_string();
+        let now = self.now.as_ref();
+        now.is_some_and(|now| {
+            now.target == target && (self.filter.netns.is_none() || self.filter.netns == now.only)
+        })
+    }
+
+    /// Of the watch that ended with this summary.
+    pub fn answer(mut self, summary: &Summary) -> Answer {
+        let others = std::mem::take(&mut self.others);
+        let part;
+        let mut doubts = Vec::new();
+        let summary = if self.is_own() {
+            summary
+        } else {
+            doubts.extend(self.not_recorded());
+            let filter = &self.filter;
+            let is_there = |netns, addr| filter.takes_netns(netns) && filter.takes_listener(addr);
+            part = narrowed(summary, is_there, others);
+            &part
+        };
+        doubts.extend(self.doubts(summary));
+        let only = self
+            .filter
+            .netns
+            .or(self.now.as_ref().and_then(|now| now.only));
+        let heard = std::mem::take(&mut self.heard);
+        let untold = heard.untold() + summary.loss.total();
+        let first_drop = heard.first_drop_ns;
+        let first_drop = first_drop.map(|first| first.saturating_sub(self.start.mono_ns));
+        let mut signals = signals(heard, &self.beside.looks, summary);
+        if self.now.is_none() {
+            add_unlooked(&mut signals, summary);
+        }
+        let netns = self.beside.netns(&signals, only);
+        let netns = netns.or(self.now.as_ref().map(|now| now.netns));
+        let netns = netns.unwrap_or(self.start.own_netns);
+        self.beside.add_host(&mut signals, netns);
+        Answer {
+            clock: self.start.clock,
+            target: self.target.to_string(),
+            client: self.client.map(|client| OfClient {
+                who: client.as_given(),
+                untold,
+            }),
+            diagnosis: diagnose(&signals),
+            missing: self.missing(&signals, netns),
+            signals,
+            incidents: self.beside.told(summary),
+            first_drop: first_drop.map(Duration::from_nanos),
+            now: self.now,
+            tried: self.tried,
+            tier: summary.tier,
+            lost: summary.loss.total(),
+            doubts,
+        }
+    }
+
+    /// What of the target may not be in a recording of something else.
+    fn not_recorded(&self) -> Vec<String> {
+        let mut doubts = Vec::new();
+        let own = format!("listener {}", self.target);
+        if self.start.filters.iter().any(|words| *words != own) {
+            doubts.push(format!(
+                "only this was recorded: {}",
+                self.start.filters.join(", ")
+            ));
+        }
+        if self.strays > 0 {
+            doubts.push(format!(
+                "{} events were left out of the detail, and whose they were is not recorded",
+                self.strays
+            ));
+        }
+        doubts
+    }
+
+    /// What was not recorded, so that rules had to do without it.
+    fn missing(&self, signals: &Signals, netns: u32) -> Vec<String> {
+        let mut missing = Vec::new();
+        if self.now.is_none() && self.beside.looks.queues.is_empty() {
+            missing.push("looks at the queue and at the processes that hold it".to_owned());
+        }
+        if !self.beside.knows_host(netns) {
+            missing.push(format!("the sysctls of netns {netns}"));
+        }
+        let has_looks = signals.members.iter().any(|member| member.looks > 0);
+        if self.now.is_none() && has_looks && signals.members.iter().all(knows_nothing_accepted) {
+            missing.push("what was accepted while the queue was full (--stats 100ms)".to_owned());
+        }
+        missing
+    }
+
+    /// Why something may have happened to its listeners that is in no count.
+    fn doubts(&self, summary: &Summary) -> Vec<String> {
+        let now = self.now.iter();
+        let before = now.clone().flat_map(|now| &now.listeners);
+        let before = before.map(|listening| listening.netns);
+        let refusing = summary.listeners.iter().map(|tally| tally.netns);
+        let busy = summary.stats.iter().map(|row| row.netns);
+        let only = now
+            .clone()
+            .filter_map(|now| now.only)
+            .chain(self.filter.netns);
+        let namespaces: BTreeSet<u32> = before.chain(refusing).chain(busy).chain(only).collect();
+        let namespaces: Vec<u32> = namespaces.into_iter().collect();
+        let scope = Scope {
+            namespaces: (!namespaces.is_empty()).then_some(&namespaces),
+            picks_listeners: true,
+            reads_all: self.start.reads_all,
+        };
+        let unasked = now.flat_map(|now| now.unasked.iter().cloned());
+        unasked.chain(judge::doubts(summary, scope)).collect()
+    }
+}
+
+const fn knows_nothing_accepted(member: &Member) -> bool {
+    member.accepted_while_full.is_none()
+}

@@ -1,0 +1,85 @@
+//! Looks at queues and processes come in, with their times; what they found of each listener and of each process goes
+//! out. Reads no clock.
+
+mod doing;
+mod process;
+mod queue;
+
+use std::collections::{BTreeMap, HashMap};
+
+use self::doing::Doing;
+pub use self::{
+    process::{CgroupLooks, ProcessLooks, ThreadLooks},
+    queue::Queue,
+};
+use super::incident::{Fact, Place, What};
+use crate::model::{ObservedProcess, ObservedQueue};
+
+/// Everything that was found.
+#[derive(Default)]
+pub struct Looks {
+    /// By namespace and cookie.
+    pub queues: BTreeMap<(u32, u64), Queue>,
+    pub processes: HashMap<u32, ProcessLooks>,
+    /// What the threads of a process were doing at the last look, and its number.
+    doing: HashMap<u32, (u32, Vec<String>)>,
+}
+
+impl Looks {
+    /// A process. Those of one look come before its queues.
+    pub fn process(&mut self, seen: &ObservedProcess) {
+        let threads = seen.process.threads.iter();
+        let doing = threads.map(|thread| Doing::of(thread).name()).collect();
+        self.doing.insert(seen.process.pid, (seen.look, doing));
+        let process = self.processes.entry(seen.process.pid).or_default();
+        process.saw(seen);
+    }
+
+    /// A queue; what an incident is told of it comes out.
+    pub fn queue(&mut self, seen: &ObservedQueue) -> Fact {
+        let queue = self
+            .queues
+            .entry((seen.netns, seen.snapshot.cookie))
+            .or_insert_with(|| Queue::new(seen.netns, &seen.snapshot));
+        queue.saw(seen);
+        let mut doing = BTreeMap::new();
+        if seen.is_over_its_limit() {
+            for owner in seen.owners.iter() {
+                let names = self.doing.get(&owner.pid);
+                let names = names.filter(|(look, _)| *look == seen.look);
+                for name in names.into_iter().flat_map(|(_, names)| names) {
+                    *doing.entry(name.clone()).or_default() += 1;
+                }
+            }
+        }
+        let snapshot = &seen.snapshot;
+        Fact {
+            mono_ns: snapshot.taken_mono_ns,
+            place: queue.place(),
+            cookie: snapshot.cookie,
+            what: What::Look {
+                queue: (snapshot.accept_queue_len, snapshot.accept_queue_limit),
+                doing,
+            },
+        }
+    }
+
+    /// Those owners of a listener that are to accept, and how many there are in all.
+    pub fn acceptors(&self, queue: &Queue) -> (Vec<u32>, usize) {
+        queue.acceptors(|pid| {
+            let process = self.processes.get(&pid);
+            process.is_some_and(ProcessLooks::waits_for_files)
+        })
+    }
+
+    /// What was found at this place only.
+    pub fn of(&self, place: Place) -> Self {
+        let mut queues = self.queues.clone();
+        queues.retain(|_, queue| queue.place() == place);
+        Self {
+            queues,
+            processes: self.processes.clone(),
+            doing: HashMap::new(),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! One process over all looks at it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use super::doing::Doing;
+use crate::{
+    host::{
+        cgroup::Stall,
+        task::{self, Thread},
+    },
+    model::{ObservedCgroup, ObservedProcess},
+};
+
+/// After so many looks that did not find its queue full a process begins anew.
+const LOOKS_BETWEEN: u32 = 3;
+
+/// A thread over the looks at its process.
+#[derive(Clone, Debug, Default)]
+pub struct ThreadLooks {
+    pub comm: String,
+    pub looks: u32,
+    pub stopped: u32,
+    pub waiting: u32,
+    /// Of these, for files to become ready.
+    pub waiting_for_files: u32,
+    /// By the system call and function that it slept in.
+    pub blocked: BTreeMap<String, u32>,
+    /// Of these, for a lock.
+    pub locked: u32,
+    pub ran_ns: u64,
+    pub waited_ns: u64,
+    /// Between looks of which times are known.
+    pub known_ns: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct ProcessLooks {
+    pub comm: String,
+    pub threads: BTreeMap<u32, ThreadLooks>,
+    pub fds: Option<(u64, u64)>,
+    pub cgroup: Option<CgroupLooks>,
+    /// It had more threads than are looked at.
+    pub has_more: bool,
+    last: Option<(u32, task::Process)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct CgroupLooks {
+    pub path: String,
+    pub looks: u32,
+    pub frozen: u32,
+    first: (u64, Stall),
+    last: (u64, Stall),
+}
+
+impl CgroupLooks {
+    pub const fn time(&self) -> Duration {
+        Duration::from_nanos(self.last.0.saturating_sub(self.first.0))
+    }
+
+    /// How far a counter grew between the first look and the last.
+    pub fn grown(&self, counter: impl Fn(&Stall) -> Option<u64>) -> Option<u64> {
+        Some(counter(&self.last.1)?.saturating_sub(counter(&self.first.1)?))
+    }
+}
+
+impl ProcessLooks {
+    pub(super) fn saw(&mut self, seen: &ObservedProcess) {
+        let now = &seen.process;
+        let last = self.last.take();
+        let last = last.filter(|(look, _)| seen.look.saturating_sub(*look) <= LOOKS_BETWEEN);
+        let before: Option<HashMap<u32, &Thread>> =
+            last.as_ref().map(|(_, last)| task::by_tid(last));
+        for thread in &now.threads {
+            let looks = self.threads.entry(thread.tid).or_default();
+            looks.comm.clone_from(&thread.comm);
+            looks.looks += 1;
+            let before = before.as_ref().and_then(|before| before.get(&thread.tid));
+            looks.saw(thread, before.copied());
+            if let (Some((_, last)), Some(_)) = (&last, before) {
+                looks.known_ns += now.taken_ns.saturating_sub(last.taken_ns);
+            }
+        }
+        if let Some((open, limit)) = now.fds {
+            let most = self.fds.map_or(open, |(most, _)| most.max(open));
+            self.fds = Some((most, limit));
+        }
+        self.comm.clone_from(&now.comm);
+        self.has_more |= now.has_more;
+        if let Some(cgroup) = &seen.cgroup {
+            self.is_in(cgroup, now.taken_ns);
+        }
+        self.last = Some((seen.look, now.clone()));
+    }
+
+    /// Whether all its threads slept until files become ready.
+    pub fn waits_for_files(&self) -> bool {
+        let waits = |thread: &ThreadLooks| {
+            thread.looks >= 3 && thread.waiting_for_files * 10 >= thread.looks * 9
+        };
+        !self.has_more && !self.threads.is_empty() && self.threads.values().all(waits)
+    }
+
+    fn is_in(&mut self, cgroup: &ObservedCgroup, mono_ns: u64) {
+        let now = (mono_ns, cgroup.stall);
+        let looks = self.cgroup.get_or_insert_with(|| CgroupLooks {
+            path: cgroup.path.clone(),
+            looks: 0,
+            frozen: 0,
+            first: now,
+            last: now,
+        });
+        looks.looks += 1;
+        looks.frozen += u32::from(cgroup.stall.is_frozen == Some(true));
+        looks.last = now;
+    }
+}
+
+impl ThreadLooks {
+    fn saw(&mut self, now: &Thread, before: Option<&Thread>) {
+        match Doing::of(now) {
+            Doing::Stopped => self.stopped += 1,
+            Doing::Waiting => self.waiting += 1,
+            Doing::WaitingForFiles => {
+                self.waiting += 1;
+                self.waiting_for_files += 1;
+            }
+            Doing::Blocked(place) => *self.blocked.entry(place).or_default() += 1,
+            Doing::Locked(place) => {
+                *self.blocked.entry(place).or_default() += 1;
+                self.locked += 1;
+            }
+            Doing::Running | Doing::Unknown => {}
+        }
+        let grown = |counter: fn(&Thread) -> Option<u64>| {
+            Some(counter(now)?.saturating_sub(counter(before?)?))
+        };
+        self.ran_ns += grown(|thread| thread.ran_ns).unwrap_or(0);
+        self.waited_ns += grown(|thread| thread.waited_ns).unwrap_or(0);
+    }
+}

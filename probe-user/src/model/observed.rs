@@ -1,0 +1,145 @@
+//! What is looked at beside the events: queues, processes, and what a host says of itself.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::answer::{Answer, Now, Tried};
+use crate::{
+    diagnose::{Sysctls, Verdict},
+    host::{cgroup::Stall, diag::ListenerSnapshot, owner::Owner, task::Process},
+};
+
+/// A look, at the instant that it was taken. Recordings hold it, nobody prints it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Observed {
+    Queue(Box<ObservedQueue>),
+    Process(Box<ObservedProcess>),
+    Host(Box<HostFacts>),
+    /// What was there before the watch, of a port that was asked about.
+    Before(Box<Now>),
+    /// An attempt to connect, of whydrop's own.
+    Tried(Tried),
+    /// What was answered.
+    Answered(Box<Answered>),
+}
+
+impl Observed {
+    pub const fn mono_ns(&self) -> u64 {
+        match self {
+            Self::Queue(queue) => queue.snapshot.taken_mono_ns,
+            Self::Process(process) => process.process.taken_ns,
+            Self::Host(facts) => facts.mono_ns,
+            Self::Before(now) => now.mono_ns,
+            Self::Tried(tried) => tried.mono_ns,
+            Self::Answered(answered) => answered.mono_ns,
+        }
+    }
+}
+
+/// The accept queue of a listener.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ObservedQueue {
+    /// The number of the look: what one look found has the same.
+    pub look: u32,
+    pub netns: u32,
+    pub snapshot: ListenerSnapshot,
+    /// Those who hold it, of whom only so many are looked at.
+    pub owners: Arc<[Owner]>,
+    /// How many hold it.
+    pub owners_in_all: usize,
+    /// Whether epoll instances wait for it, by owner, of those that have any; asked only while it is over its limit.
+    pub polls: Vec<(u32, bool)>,
+    /// Owners that hold a connection which they accepted; `None` where that was not asked.
+    pub accepted: Option<Vec<u32>>,
+}
+
+impl ObservedQueue {
+    pub const fn is_over_its_limit(&self) -> bool {
+        self.snapshot.accept_queue_len > self.snapshot.accept_queue_limit
+    }
+}
+
+/// A process that holds a listener whose queue was over its limit.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ObservedProcess {
+    pub look: u32,
+    pub process: Process,
+    pub cgroup: Option<ObservedCgroup>,
+}
+
+/// The cgroup of a process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ObservedCgroup {
+    pub path: String,
+    pub stall: Stall,
+}
+
+/// What a network namespace says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostFacts {
+    pub mono_ns: u64,
+    pub netns: u32,
+    pub sysctls: Sysctls,
+    /// `nf_conntrack_count` and `nf_conntrack_max`.
+    pub conntrack: Option<(u32, u32)>,
+    /// Packets that were dropped since their connection could not be tracked.
+    pub untracked: Option<u64>,
+    /// What could not be read, in sentences.
+    pub unread: Vec<String>,
+}
+
+/// What `why` answered when it was asked. Asked again, rules are judged anew, and a later version may know better.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Answered {
+    pub mono_ns: u64,
+    pub version: String,
+    pub target: String,
+    pub client: Option<String>,
+    pub verdicts: Vec<ToldVerdict>,
+    /// What was ruled out, and why.
+    pub ruled_out: Vec<(String, String)>,
+    /// What was not judged for want of signals.
+    pub abstained: Vec<String>,
+    pub doubts: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ToldVerdict {
+    pub id: String,
+    pub confidence: String,
+    pub evidence: Vec<String>,
+}
+
+impl Answered {
+    pub fn of(mono_ns: u64, answer: &Answer) -> Self {
+        let diagnosis = &answer.diagnosis;
+        let names = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect();
+        Self {
+            mono_ns,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            target: answer.target.clone(),
+            client: answer.client.as_ref().map(|client| client.who.clone()),
+            verdicts: diagnosis.verdicts.iter().map(ToldVerdict::of).collect(),
+            ruled_out: diagnosis
+                .ruled_out
+                .iter()
+                .map(|ruled_out| (ruled_out.id.to_owned(), ruled_out.why.clone()))
+                .collect(),
+            abstained: names(&diagnosis.abstained),
+            doubts: answer.doubts.clone(),
+        }
+    }
+}
+
+impl ToldVerdict {
+    fn of(verdict: &Verdict) -> Self {
+        let evidence = verdict.evidence.iter();
+        Self {
+            id: verdict.id.to_owned(),
+            confidence: verdict.confidence.name().to_owned(),
+            evidence: evidence.map(|evidence| evidence.says.clone()).collect(),
+        }
+    }
+}

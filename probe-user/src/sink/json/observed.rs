@@ -1,0 +1,256 @@
+//! Looks beside the events, which are in recordings only: what a line says of one that other programs may ask for. All
+//! of it is in its item.
+
+use std::net::SocketAddr;
+
+use serde::Serialize;
+
+use super::{Cookie, Item, Reporter};
+use crate::model::{Line, Observed, ToldVerdict};
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+enum View<'a> {
+    ObservedQueue {
+        ts: String,
+        netns: u32,
+        addr: SocketAddr,
+        cookie: Cookie,
+        accept_queue_len: u32,
+        accept_queue_limit: u32,
+    },
+    ObservedProcess {
+        ts: String,
+        pid: u32,
+        comm: &'a str,
+        threads: usize,
+    },
+    HostFacts {
+        ts: String,
+        netns: u32,
+        somaxconn: Option<u32>,
+        syncookies: Option<u32>,
+        abort_on_overflow: Option<u32>,
+        max_syn_backlog: Option<u32>,
+    },
+    Before {
+        ts: String,
+        listeners: usize,
+    },
+    Tried {
+        ts: String,
+        to: Option<SocketAddr>,
+        outcome: &'a str,
+    },
+    Answered {
+        ts: String,
+        version: &'a str,
+        target: &'a str,
+        client: Option<&'a str>,
+        verdicts: &'a [ToldVerdict],
+        doubts: &'a [String],
+    },
+}
+
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    view: View<'a>,
+    item: Item<'a>,
+}
+
+pub(super) fn write(reporter: &Reporter, seen: &Observed, line: &Line<'_>, to: &mut String) {
+    if !reporter.is_whole {
+        return;
+    }
+    let mono_ns = seen.mono_ns();
+    let whole = Whole {
+        view: view(reporter.clock.at(mono_ns).to_string(), seen),
+        item: Item {
+            mono_ns,
+            what: line,
+        },
+    };
+    // Strings, numbers and maps with string keys only: nothing in them can fail.
+    if let Ok(text) = serde_json::to_string(&whole) {
+        to.push_str(&text);
+        to.push('\n');
+    }
+}
+
+fn view(ts: String, seen: &Observed) -> View<'_> {
+    match seen {
+        Observed::Queue(queue) => View::ObservedQueue {
+            ts,
+            netns: queue.netns,
+            addr: queue.snapshot.addr,
+            cookie: Cookie(queue.snapshot.cookie),
+            accept_queue_len: queue.snapshot.accept_queue_len,
+            accept_queue_limit: queue.snapshot.accept_queue_limit,
+        },
+        Observed::Process(seen) => View::ObservedProcess {
+            ts,
+            pid: seen.process.pid,
+            comm: &seen.process.comm,
+            threads: seen.process.threads.len(),
+        },
+        Observed::Host(facts) => View::HostFacts {
+            ts,
+            netns: facts.netns,
+            somaxconn: facts.sysctls.somaxconn,
+            syncookies: facts.sysctls.syncookies,
+            abort_on_overflow: facts.sysctls.abort_on_overflow,
+            max_syn_backlog: facts.sysctls.max_syn_backlog,
+        },
+        Observed::Before(now) => View::Before {
+            ts,
+            listeners: now.listeners.len(),
+        },
+        Observed::Tried(tried) => View::Tried {
+            ts,
+            to: tried.to,
+            outcome: &tried.outcome,
+        },
+        Observed::Answered(answered) => View::Answered {
+            ts,
+            version: &answered.version,
+            target: &answered.target,
+            client: answered.client.as_deref(),
+            verdicts: &answered.verdicts,
+            doubts: &answered.doubts,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use super::*;
+    use crate::{
+        diagnose::Sysctls,
+        host::{
+            cgroup::Stall,
+            diag::ListenerSnapshot,
+            task::{Process, Thread},
+        },
+        loader::Tier,
+        model::{
+            Answered, Clock, HostFacts, Now, ObservedCgroup, ObservedProcess, ObservedQueue, Tried,
+        },
+        sink::Format,
+        source::replay::parse,
+    };
+
+    fn every_kind() -> Vec<Observed> {
+        let snapshot = ListenerSnapshot {
+            cookie: 1,
+            addr: ([127, 0, 0, 1], 80).into(),
+            v6only: None,
+            ifindex: 0,
+            inode: 1,
+            uid: 0,
+            accept_queue_len: 9,
+            accept_queue_limit: 8,
+            drops: None,
+            cgroup_id: None,
+            taken_mono_ns: 7,
+        };
+        let thread = Thread {
+            tid: 5,
+            comm: "a".into(),
+            state: 'S',
+            ran_ns: Some(1),
+            waited_ns: None,
+            syscall: Some("futex".into()),
+            waits_for_lock: true,
+            wchan: Some("futex_wait_queue".into()),
+        };
+        vec![
+            Observed::Queue(Box::new(ObservedQueue {
+                look: 3,
+                netns: 4,
+                snapshot,
+                owners: Arc::from([]),
+                owners_in_all: 2,
+                polls: vec![(5, true)],
+                accepted: Some(vec![5]),
+            })),
+            Observed::Process(Box::new(ObservedProcess {
+                look: 3,
+                process: Process {
+                    pid: 5,
+                    comm: "a".into(),
+                    taken_ns: 6,
+                    threads: vec![thread],
+                    has_more: true,
+                    fds: Some((3, 1024)),
+                },
+                cgroup: Some(ObservedCgroup {
+                    path: "/a".into(),
+                    stall: Stall::default(),
+                }),
+            })),
+            Observed::Host(Box::new(HostFacts {
+                mono_ns: 8,
+                netns: 4,
+                sysctls: Sysctls {
+                    somaxconn: Some(4096),
+                    ..Sysctls::default()
+                },
+                conntrack: Some((1, 2)),
+                untracked: None,
+                unread: vec!["why".into()],
+            })),
+            Observed::Before(Box::new(Now {
+                mono_ns: 9,
+                target: ":80".into(),
+                only: Some(4),
+                ..Now::default()
+            })),
+            Observed::Tried(Tried {
+                mono_ns: 10,
+                to: None,
+                took: Duration::from_millis(3),
+                outcome: "connected".into(),
+            }),
+            Observed::Answered(Box::new(Answered {
+                mono_ns: 11,
+                version: "1".into(),
+                target: ":80".into(),
+                client: None,
+                verdicts: Vec::new(),
+                ruled_out: vec![("a".into(), "b".into())],
+                abstained: Vec::new(),
+                doubts: Vec::new(),
+            })),
+        ]
+    }
+
+    #[test]
+    fn every_look_comes_back_from_a_recording_and_is_in_no_other_line() {
+        let printed = Reporter::new(Format::Json, Tier::Cgroup, 0, Clock::of(0));
+        let text = Reporter::new(Format::Text, Tier::Cgroup, 0, Clock::of(0));
+        let whole = Reporter {
+            is_whole: true,
+            ..Reporter::new(Format::Json, Tier::Cgroup, 0, Clock::of(0))
+        };
+        for seen in every_kind() {
+            let line = Line::Observed(&seen);
+            let mut told = String::new();
+            printed.write(0, &line, &mut told);
+            text.write(0, &line, &mut told);
+            assert_eq!(told, "");
+            whole.write(seen.mono_ns(), &line, &mut told);
+            let back = parse(told.as_bytes());
+            let Ok(Some(back)) = back else {
+                panic!("{told} is {back:?}");
+            };
+            assert_eq!(back.mono_ns(), seen.mono_ns(), "{told}");
+            let Line::Observed(back) = back.line() else {
+                panic!("{told} is {back:?}");
+            };
+            assert_eq!(format!("{back:?}"), format!("{seen:?}"), "{told}");
+        }
+    }
+}

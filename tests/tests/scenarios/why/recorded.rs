@@ -1,0 +1,75 @@
+//! What was answered is answered again from the recording alone. (Every answer that these tests ask for is asked for
+//! again, as JSON; here is what that leaves out.)
+
+use std::process::{Command, Output};
+
+use whydrop_tests::whydrop::{binary, forced_tier};
+
+use super::*;
+use crate::lifecycle::Scratch;
+
+fn why_of(arguments: &[&str]) -> Result<Output> {
+    Ok(Command::new(binary()?)
+        .arg("why")
+        .args(arguments)
+        .output()?)
+}
+
+fn said(output: &Output) -> Result<String> {
+    ensure!(
+        output.status.success(),
+        "{:?}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8(output.stdout.clone())?)
+}
+
+/// The words are the same, but that nothing is watched; and a recording that is there is not overwritten.
+#[test]
+fn recorded_answer_in_the_same_words() -> Result<()> {
+    let netns = Netns::new()?;
+    let (to, _holder) = held(&netns, BACKLOG, Work::Sleep)?;
+    let _clients = come_at_once(&netns, to)?;
+    let recording = Scratch::new("why.whydrop");
+    let file = recording.0.to_str().context("no UTF-8")?;
+    let (target, pid) = (to.to_string(), netns.pid().to_string());
+    let tier = forced_tier().map(|tier| format!("--tier={tier}"));
+    let mut live = vec![&target, "--for", WATCHED, "--netns", &pid, "--record", file];
+    live.extend(tier.as_deref());
+    let watched = said(&why_of(&live)?)?;
+    let again = said(&why_of(&[&target, "--from", file])?)?;
+    let expected: String = watched
+        .lines()
+        .filter(|line| !line.starts_with("watching for "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    ensure!(again == expected, "live:\n{watched}\nagain:\n{again}");
+    ensure!(
+        again.contains("refused") || again.contains("overflow"),
+        "{again}"
+    );
+    let refused = why_of(&live)?;
+    ensure!(refused.status.code() == Some(2), "{:?}", refused.status);
+    Ok(())
+}
+
+/// A recording of one port says nothing of another: not that nothing happened there.
+#[test]
+fn recorded_answer_of_something_else() -> Result<()> {
+    let netns = Netns::new()?;
+    let (to, _holder) = held(&netns, BACKLOG, Work::Sleep)?;
+    let recording = Scratch::new("why-other.whydrop");
+    let file = recording.0.to_str().context("no UTF-8")?;
+    let (target, pid) = (to.to_string(), netns.pid().to_string());
+    let tier = forced_tier().map(|tier| format!("--tier={tier}"));
+    let mut live = vec![&target, "--for", "500ms", "--netns", &pid, "--record", file];
+    live.extend(tier.as_deref());
+    said(&why_of(&live)?)?;
+    let same = said(&why_of(&[&target, "--from", file])?)?;
+    ensure!(same.contains("nothing happened"), "{same}");
+    let other = said(&why_of(&["127.0.0.1:1", "--from", file])?)?;
+    ensure!(other.contains("cannot tell"), "{other}");
+    ensure!(other.contains("only this was recorded"), "{other}");
+    Ok(())
+}
