@@ -12,6 +12,8 @@ use std::{
     time::Duration,
 };
 
+use thiserror::Error;
+
 pub use self::{
     host::{ask_host, sysctls},
     looking::{Finds, Looks},
@@ -21,7 +23,10 @@ use crate::{
         facts,
         incident::{Fact, Incidents, Told},
     },
-    host::clock::mono_ns,
+    host::{
+        clock::mono_ns,
+        threads::{NoThread, spawn_scoped},
+    },
     model::{Line, Summary},
 };
 
@@ -35,20 +40,30 @@ pub fn incidents() -> Shared {
     Mutex::new(Incidents::new(STATS.as_nanos() as u64))
 }
 
+/// Why nobody looked.
+#[derive(Debug, Error)]
+pub enum NotLooked {
+    /// Nothing was watched either.
+    #[error(transparent)]
+    NoThread(#[from] NoThread),
+    #[error("the thread that looks at the listener panicked")]
+    Panicked,
+}
+
 /// Looks, on a thread of its own, for as long as the watch lasts.
 pub fn while_watching<T>(
     find: impl Finds + Send,
     incidents: &Shared,
     watch: impl FnOnce() -> T,
-) -> Result<(T, Looks), &'static str> {
+) -> Result<(T, Looks), NotLooked> {
     let (go, stop) = mpsc::channel();
     thread::scope(|scope| {
-        let looker = scope.spawn(move || looking::look_on(find, incidents, &stop));
+        let looker = spawn_scoped(scope, "to look at the listener", move || {
+            looking::look_on(find, incidents, &stop)
+        })?;
         let watched = watch();
         drop(go);
-        let looks = looker
-            .join()
-            .map_err(|_| "the thread that looks at the listener panicked")?;
+        let looks = looker.join().map_err(|_| NotLooked::Panicked)?;
         Ok((watched, looks))
     })
 }

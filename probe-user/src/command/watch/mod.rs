@@ -215,7 +215,7 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
         None => SelfTest::Skipped("there are no hooks on this tier".into()),
     };
     let output = if conduct.aloud {
-        Output::open(args.output.as_deref()).map_err(Failure::usage)?
+        Output::open(args.output.as_deref())?
     } else {
         Output::none()
     };
@@ -224,15 +224,14 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
     {
         eprintln!("whydrop: writing to {}", path.display());
     }
-    let listeners = match enricher.prime() {
-        Ok(listeners) => listeners,
+    let primed = enricher.prime();
+    match primed.no_module() {
         // On the counters tier sock_diag is all there is.
-        Err(error) if probe.is_none() => return Err(Failure::new(status::KERNEL, error)),
-        Err(error) => {
-            eprintln!("whydrop: no snapshots of sockets: {error}");
-            0
-        }
-    };
+        Some(error) if probe.is_none() => return Err(Failure::new(status::KERNEL, error)),
+        Some(error) => eprintln!("whydrop: no snapshots of sockets: {error}"),
+        None if primed.unlisted.is_empty() => {}
+        None => eprintln!("whydrop: {primed}"),
+    }
     let start = Start {
         tier: probe.as_ref().map_or(Tier::Counters, Probe::tier),
         hooks: probe.as_ref().map_or_else(Vec::new, |p| p.hooks.clone()),
@@ -240,7 +239,7 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
         self_test,
         kernel: kernel_release(),
         filters: filter.in_words(),
-        listeners,
+        listeners: primed.listeners,
         namespaces: enricher.registry.iter().count(),
         blind: probe.as_ref().map_or_else(Vec::new, |p| p.blind.clone()),
         own_netns: filter.netns.or_else(|| netns::current().ok()).unwrap_or(0),

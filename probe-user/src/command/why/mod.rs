@@ -23,6 +23,7 @@ use crate::{
     diagnose::diagnose,
     enrich::Enricher,
     filter::ClientFilter,
+    host::threads::spawn_scoped,
     loader::{Tier, reads_every_netns},
     model::{Answer, Now, OfClient, Summary},
     observe::{self, STATS},
@@ -96,11 +97,13 @@ pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
     let find =
         |look, found, enricher: &mut Enricher| args.target.again(look, only, found, enricher);
     let watch = || {
-        thread::scope(|scope| {
+        thread::scope(|scope| -> Result<_, Failure> {
             let (attached, begin) = mpsc::channel();
+            let connect = || probe::connect(&args.target, &now, begin);
             let prober = args
                 .probe
-                .then(|| scope.spawn(|| probe::connect(&args.target, &now, begin)));
+                .then(|| spawn_scoped(scope, "to connect on", connect))
+                .transpose()?;
             let summary = watch::run(
                 &watch_args,
                 Conduct {
@@ -125,12 +128,12 @@ pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
                     .join()
                     .map_err(|_| Failure::failed("the thread that connects panicked"))
             });
-            (summary, tried)
+            Ok((summary?, tried.transpose()?))
         })
     };
-    let ((summary, tried), looks) =
+    let (watched, looks) =
         observe::while_watching(find, &incidents, watch).map_err(Failure::failed)?;
-    let (summary, tried) = (summary?, tried.transpose()?);
+    let (summary, tried) = watched?;
     let first_drop = heard.first_drop.map(|first| first - began);
     let untold = heard.untold() + summary.loss.total();
     let doubts = doubts(args, only, &now, &summary);
