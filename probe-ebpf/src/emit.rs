@@ -82,7 +82,7 @@ impl Pressure {
         let forced = u16::from(self.syncookies == 2) * flag::COOKIES_FORCED;
         let left = i64::from(self.max_syn_backlog) - i64::from(self.syn_queue_len);
         let nearly = (self.syncookies == 0) & (left < i64::from(self.max_syn_backlog >> 2));
-        forced | u16::from(nearly) * flag::NEARLY_FULL
+        forced | (u16::from(nearly) * flag::NEARLY_FULL)
     }
 }
 
@@ -235,8 +235,8 @@ fn fill(record: &mut Record, detail: &Detail) {
 pub fn listener_closed(sock: Ptr, netns: u32, cookie: u64) {
     let accept_queue_len: u32 = kernel::read(sock, SK_ACK_BACKLOG.load());
     let group: u64 = kernel::read(sock, SK_REUSEPORT_CB.load());
-    let flags =
-        u16::from(accept_queue_len != 0) * flag::QUEUED | u16::from(group != 0) * flag::MIGRATES;
+    let flags = (u16::from(accept_queue_len != 0) * flag::QUEUED)
+        | (u16::from(group != 0) * flag::MIGRATES);
     let mut comm = [0; 16];
     // SAFETY: the buffer is 16 bytes long, as a comm is.
     unsafe { generated::bpf_get_current_comm((&raw mut comm).cast::<c_void>(), 16) };

@@ -4,6 +4,10 @@
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
+#![expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "a key that is given away is copied once more, on a stack of 512 bytes"
+)]
 
 #[macro_use]
 mod debug;

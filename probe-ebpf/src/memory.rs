@@ -53,9 +53,9 @@ unsafe impl<T: Plain, const N: usize> Plain for [T; N] {
         let to = value.as_mut_ptr();
         // SAFETY: the words lie one after the other on both sides, and together are the value.
         unsafe {
-            if size_of::<Self>() % 8 == 0 {
+            if size_of::<Self>().is_multiple_of(8) {
                 words::<u64>(from, to.cast(), size_of::<Self>());
-            } else if size_of::<Self>() % 4 == 0 {
+            } else if size_of::<Self>().is_multiple_of(4) {
                 words::<u32>(from, to.cast(), size_of::<Self>());
             } else {
                 words::<u8>(from, to.cast(), size_of::<Self>());
@@ -88,13 +88,13 @@ unsafe fn words<T: Plain>(from: Ptr, to: *mut T, bytes: usize) {
 /// the verifier must never come here.
 #[inline(always)]
 pub fn cast(address: Ptr) -> Ptr {
-    let readable: Ptr;
+    let readable: u64;
     // SAFETY: the function returns its first argument; the second is the type's number.
     unsafe {
         asm!(
             "call {call}",
             call = const CAST_CALL,
-            inlateout("r1") address => _,
+            inlateout("r1") address as u64 => _,
             inlateout("r2") 0_u64 => _,
             lateout("r0") readable,
             lateout("r3") _,
@@ -103,7 +103,7 @@ pub fn cast(address: Ptr) -> Ptr {
             options(pure, nomem, nostack)
         );
     }
-    readable
+    readable as Ptr
 }
 
 /// Reads a `T` at `base + offset`; zero when it cannot be read.

@@ -130,7 +130,7 @@ fn takes_more_than(limit: u64, key: &CountKey, now: u64) -> bool {
     unsafe {
         let age = now.wrapping_sub((*share).second_began);
         // A negative age is that of a second which another CPU has just begun.
-        if age >= SECOND && age < 1 << 63 {
+        if (SECOND..1 << 63).contains(&age) {
             (*share).second_began = now;
             (*share).taken = 0;
         }

@@ -7,6 +7,7 @@
 mod artifacts;
 mod bench;
 mod bpf_linker;
+mod kernel_side;
 mod lab;
 mod proc;
 mod setup;

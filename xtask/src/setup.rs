@@ -17,11 +17,12 @@ pub enum Needs {
     Lab,
 }
 
-/// rustc-web with its BPF core compiles the kernel side; LLVM and friends build bpf-linker; gcc links the user side;
-/// valgrind counts its instructions.
+/// rustc-web with its BPF core compiles the kernel side, and rust-web-clippy, which is of the same version, looks at it; LLVM
+/// and friends build bpf-linker; gcc links the user side; valgrind counts its instructions.
 const BUILD_PACKAGES: &[&str] = &[
     "rustc-web",
     "libstd-rust-web-dev-bpf",
+    "rust-web-clippy",
     "llvm-22-dev",
     "libpolly-22-dev",
     "zlib1g-dev",

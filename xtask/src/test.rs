@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::table::finding::Findings;
 use crate::table::{self, Place};
-use crate::{artifacts, bench, proc, setup, tidy, vm};
+use crate::{artifacts, bench, kernel_side, proc, setup, tidy, vm};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> Result<()> {
         where_there("typos", &[])
     })?;
     step("lints", || {
-        // probe-ebpf compiles for the BPF target only; probe-user's build script builds it.
+        // probe-ebpf compiles for the BPF target only.
         let what = [
             "clippy",
             "--quiet",
@@ -55,6 +55,7 @@ pub fn run(args: &Args) -> Result<()> {
             "--all-targets",
         ];
         proc::run(proc::cargo(what.iter().chain(&["--", "-D", "warnings"])))?;
+        kernel_side::lint()?;
         // The kernel side's debug lines are built by nobody else.
         let debug = [
             "check",

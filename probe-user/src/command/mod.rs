@@ -16,7 +16,12 @@ pub mod why;
 
 use std::{fmt, io::Write};
 
-use crate::{loader::LoadError, selftest::SelfTestError, sink::record::RecordError};
+use crate::{
+    host::threads::NoThread,
+    loader::LoadError,
+    selftest::SelfTestError,
+    sink::{OutputError, record::RecordError},
+};
 
 /// Exit statuses, as `--help` lists them.
 pub mod status {
@@ -70,6 +75,24 @@ pub fn write(lines: &str) -> Result<(), Failure> {
         std::io::ErrorKind::BrokenPipe => Failure::new(status::OK, ""),
         _ => Failure::failed(format!("writing to standard output failed: {error}")),
     })
+}
+
+impl From<NoThread> for Failure {
+    fn from(error: NoThread) -> Self {
+        Self::failed(error)
+    }
+}
+
+impl From<OutputError> for Failure {
+    fn from(error: OutputError) -> Self {
+        let status = match &error {
+            OutputError::Create { .. } | OutputError::Unread(_) => status::USAGE,
+            OutputError::NoThread(_) | OutputError::Write { .. } | OutputError::Stuck(_) => {
+                status::FAILED
+            }
+        };
+        Self::new(status, error)
+    }
 }
 
 impl From<RecordError> for Failure {

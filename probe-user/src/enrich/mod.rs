@@ -13,6 +13,8 @@ mod refusal;
 
 use std::{
     borrow::Cow,
+    collections::BTreeMap,
+    fmt,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Instant,
@@ -108,6 +110,39 @@ pub struct Observation {
     pub netns_name: Option<Arc<NetnsName>>,
 }
 
+/// What a first look at all listeners has found.
+#[derive(Debug)]
+pub struct Primed {
+    pub listeners: usize,
+    /// Namespaces that are there and whose listeners could not be listed.
+    pub unlisted: BTreeMap<u32, DiagError>,
+}
+
+impl Primed {
+    /// Whether no namespace of this host answers.
+    pub fn no_module(&self) -> Option<&DiagError> {
+        let mut errors = self.unlisted.values();
+        errors.find(|error| matches!(error, DiagError::NoModule))
+    }
+}
+
+/// Says what is missing, where something is.
+impl fmt::Display for Primed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((netns, error)) = self.unlisted.first_key_value() else {
+            return Ok(());
+        };
+        write!(
+            f,
+            "the listeners of netns {netns} could not be listed ({error})"
+        )?;
+        match self.unlisted.len() - 1 {
+            0 => Ok(()),
+            others => write!(f, ", nor those of {others} others"),
+        }
+    }
+}
+
 /// Who answers the questions.
 pub struct Enricher {
     pub registry: Registry,
@@ -171,11 +206,11 @@ impl Enricher {
 
     /// Lists every listener of every namespace once: gives each a cookie, and learns its owner. Namespaces that only an open
     /// file or a thread leads to are known afterwards: one that turns up later was made since.
-    pub fn prime(&mut self) -> Result<usize, DiagError> {
+    pub fn prime(&mut self) -> Primed {
         let now = Instant::now();
         let mut inodes = std::collections::HashSet::new();
         let mut found_listeners = Vec::new();
-        let mut first_error = None;
+        let mut unlisted = BTreeMap::new();
         let namespaces: Vec<u32> = self.registry.iter().collect();
         for netns in namespaces {
             let found = self
@@ -187,9 +222,11 @@ impl Enricher {
                     inodes.extend(listeners.iter().map(|l| l.inode));
                     found_listeners.extend(listeners.iter().map(|l| (l.cookie, l.inode)));
                 }
-                // A namespace may end meanwhile; what no namespace answers is worth telling.
-                Err(error @ DiagError::NoModule) => first_error = Some(error),
-                Err(_) => {}
+                // A namespace may end meanwhile.
+                Err(error) if error.is_gone() => {}
+                Err(error) => {
+                    unlisted.insert(netns, error);
+                }
             }
         }
         let mut found = OpenFiles::search(&inodes);
@@ -198,7 +235,10 @@ impl Enricher {
         for (cookie, inode) in found_listeners {
             self.history.meet(cookie, &self.owners.known(inode));
         }
-        first_error.map_or(Ok(inodes.len()), Err)
+        Primed {
+            listeners: inodes.len(),
+            unlisted,
+        }
     }
 
     /// To be called every second or so.

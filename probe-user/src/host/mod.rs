@@ -27,3 +27,4 @@ pub mod sysctl;
 pub mod task;
 #[cfg(test)]
 mod tests;
+pub mod threads;

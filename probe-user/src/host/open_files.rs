@@ -41,13 +41,20 @@ impl OpenFiles {
         };
         let mut all = thread::scope(|scope| {
             let others: Vec<_> = (1..threads)
-                .map(|nth| scope.spawn(move || part(nth)))
+                .map(|nth| {
+                    let other = thread::Builder::new().spawn_scoped(scope, move || part(nth));
+                    (nth, other)
+                })
                 .collect();
             let mut all = part(0);
-            for other in others {
-                let found = other
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            for (nth, other) in others {
+                let found = match other {
+                    Ok(other) => other
+                        .join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                    // Without a thread its part is looked at here.
+                    Err(_) => part(nth),
+                };
                 all.sockets.extend(found.sockets);
                 all.namespaces.extend(found.namespaces);
                 all.unreadable += found.unreadable;

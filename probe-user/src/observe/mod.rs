@@ -11,10 +11,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use thiserror::Error;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 pub use self::{host::host_facts, looking::Looker, survey::Survey};
-use crate::{enrich::Enricher, host::diag::ListenerSnapshot, model::Observed};
+use crate::{
+    enrich::Enricher,
+    host::{
+        diag::ListenerSnapshot,
+        threads::{NoThread, spawn_scoped},
+    },
+    model::Observed,
+};
 
 /// How often what listeners accepted is asked for.
 pub const STATS: Duration = Duration::from_millis(100);
@@ -33,23 +41,34 @@ pub trait Finds: FnMut(u32, Vec<u32>, &mut Enricher) -> Vec<(u32, ListenerSnapsh
 
 impl<F: FnMut(u32, Vec<u32>, &mut Enricher) -> Vec<(u32, ListenerSnapshot)>> Finds for F {}
 
+/// Why nobody looked.
+#[derive(Debug, Error)]
+pub enum NotLooked {
+    /// Nothing was watched either.
+    #[error(transparent)]
+    NoThread(#[from] NoThread),
+    #[error("the thread that looks at the listener panicked")]
+    Panicked,
+    #[error("what was seen before the watch found no room")]
+    Crowded,
+}
+
 /// Looks, on a thread of its own, for as long as the watch lasts that takes them. What was seen before comes first.
 pub fn while_watching<T>(
     before: Vec<Observed>,
     find: impl Finds + Send,
     watch: impl FnOnce(Looks) -> T,
-) -> Result<T, &'static str> {
+) -> Result<T, NotLooked> {
     let (go, stop) = mpsc::channel();
     let (to, looks) = channel(WAITING_AT_MOST);
-    to.try_send(before)
-        .map_err(|_| "what was seen before the watch found no room")?;
+    to.try_send(before).map_err(|_| NotLooked::Crowded)?;
     thread::scope(|scope| {
-        let looker = scope.spawn(move || look_on(find, &to, &stop));
+        let looker = spawn_scoped(scope, "to look at the listener", move || {
+            look_on(find, &to, &stop)
+        })?;
         let watched = watch(looks);
         drop(go);
-        looker
-            .join()
-            .map_err(|_| "the thread that looks at the listener panicked")?;
+        looker.join().map_err(|_| NotLooked::Panicked)?;
         Ok(watched)
     })
 }

@@ -23,6 +23,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use thiserror::Error;
 
 use self::pipe::Pipe;
+use crate::host::threads::{NoThread, spawn};
 
 /// Between two looks at a slow reader.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(5);
@@ -40,6 +41,8 @@ pub enum OutputError {
         "writing to {to} failed: {source}; the counts are complete, lines after this are missing"
     )]
     Write { to: String, source: io::Error },
+    #[error(transparent)]
+    NoThread(#[from] NoThread),
     #[error("the reader of {0} took nothing for so long that the last lines were given up")]
     Stuck(String),
 }
@@ -88,7 +91,7 @@ impl Output {
     pub fn open(path: Option<&Path>) -> Result<Self, OutputError> {
         let (name, to): (String, Box<dyn Write + Send>) = match path {
             None => {
-                let output = Self::start("standard output".into(), Box::new(io::stdout()));
+                let output = Self::start("standard output".into(), Box::new(io::stdout()))?;
                 let pipe = Pipe::of(io::stdout());
                 return Ok(Self { pipe, ..output });
             }
@@ -97,7 +100,7 @@ impl Output {
                 (path.display().to_string(), Box::new(file))
             }
         };
-        Ok(Self::start(name, to))
+        Self::start(name, to)
     }
 
     /// Where nobody reads.
@@ -116,14 +119,14 @@ impl Output {
         }
     }
 
-    fn start(name: String, mut to: Box<dyn Write + Send>) -> Self {
+    fn start(name: String, mut to: Box<dyn Write + Send>) -> Result<Self, OutputError> {
         let (sender, batches) = sync_channel::<Vec<u8>>(BATCHES);
         let (finished, done) = sync_channel(1);
         let broken = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&broken);
         let written = Arc::new(AtomicU64::new(0));
         let progress = Arc::clone(&written);
-        let thread = thread::spawn(move || {
+        let thread = spawn("to write lines on", move || {
             let mut result = Ok(());
             for batch in batches {
                 result = to.write_all(&batch).and_then(|()| to.flush());
@@ -134,8 +137,8 @@ impl Output {
                 progress.fetch_add(1, Ordering::Release);
             }
             let _ = finished.send(result);
-        });
-        Self {
+        })?;
+        Ok(Self {
             name,
             pipe: None,
             sender: Some(sender),
@@ -144,7 +147,7 @@ impl Output {
             thread: Some(thread),
             broken,
             written,
-        }
+        })
     }
 
     /// Hands a batch of lines over, and empties it; `false` when it was not taken.
@@ -272,7 +275,8 @@ mod tests {
     #[test]
     fn a_reader_that_takes_nothing_never_holds_up_the_sender() {
         let (open, closed) = sync_channel(1);
-        let mut output = Output::start("a gate".into(), Box::new(Gate(closed, Vec::new())));
+        let mut output =
+            Output::start("a gate".into(), Box::new(Gate(closed, Vec::new()))).expect("a thread");
         let taken = (0..BATCHES * 2)
             .filter(|_| output.send(&mut "line\n".into()))
             .count();
@@ -309,7 +313,7 @@ mod tests {
                 Ok(())
             }
         }
-        let mut output = Output::start("a pipe".into(), Box::new(Closed));
+        let mut output = Output::start("a pipe".into(), Box::new(Closed)).expect("a thread");
         assert!(output.send(&mut "line\n".into()));
         let finished = output.finish("end\n".into(), Duration::from_secs(5));
         assert!(matches!(finished, Ok(false)));
@@ -330,7 +334,7 @@ mod tests {
         let (mut reader, writer) = io::pipe().expect("a pipe");
         let pipe = Pipe::of(&writer);
         assert!(pipe.is_some());
-        let started = Output::start("a pipe".into(), Box::new(writer));
+        let started = Output::start("a pipe".into(), Box::new(writer)).expect("a thread");
         let mut output = Output { pipe, ..started };
         let lines = |nth: usize| format!("{nth} → {}\n", "x".repeat(10_000));
         let all: String = (0..32).map(lines).collect();

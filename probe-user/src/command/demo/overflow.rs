@@ -18,7 +18,7 @@ use crate::{
         Failure, say,
         watch::{self, Conduct},
     },
-    host::netns::Private,
+    host::{netns::Private, threads::spawn_scoped},
     loader::Tier,
     sink::Format,
 };
@@ -50,10 +50,9 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     };
     let (ready, begin) = mpsc::channel();
     let summary = thread::scope(|scope| {
-        let traffic = scope.spawn({
-            let namespace = &namespace;
-            move || play(namespace, &begin)
-        });
+        let namespace = &namespace;
+        let play = move || play(namespace, &begin);
+        let traffic = spawn_scoped(scope, "to make the demo's traffic on", play)?;
         let summary = watch::run(
             &watch_args,
             Conduct::printed(|_| {

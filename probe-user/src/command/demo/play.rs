@@ -15,6 +15,7 @@ use crate::{
         why::{self, WhyArgs},
     },
     diagnose::UNDETERMINED,
+    host::threads::spawn_scoped,
     model::Answer,
     sink::{Format, RecordArgs, answer::AnswerFormat},
 };
@@ -54,10 +55,9 @@ pub fn play(scene: &Scene, args: &DemoArgs) -> Result<(), Failure> {
     let (go, watch) = mpsc::channel();
     let stage = Stage { is_set, watch };
     let answer = thread::scope(|scope| {
-        let played = scope.spawn(|| {
-            // The stage ends with the scene, so that nobody waits for one that failed.
-            namespace.inside(move || (scene.play)(&stage))
-        });
+        // The stage ends with the scene, so that nobody waits for one that failed.
+        let play = || namespace.inside(move || (scene.play)(&stage));
+        let played = spawn_scoped(scope, "to play the scene on", play)?;
         let answer = set.recv().ok().map(|()| {
             why::answer(&why_args, || {
                 let _ = go.send(());

@@ -127,7 +127,7 @@ fn check(args: &WatchArgs) -> Result<(), Failure> {
 }
 
 fn open(args: &WatchArgs) -> Result<Output, Failure> {
-    let output = Output::open(args.output.as_deref()).map_err(Failure::usage)?;
+    let output = Output::open(args.output.as_deref())?;
     if let Some(path) = &args.output {
         eprintln!("whydrop: writing to {}", path.display());
     }
@@ -136,15 +136,15 @@ fn open(args: &WatchArgs) -> Result<Output, Failure> {
 
 /// Meets the listeners that are there; their number.
 fn prime(enricher: &mut Enricher, has_hooks: bool) -> Result<usize, Failure> {
-    match enricher.prime() {
-        Ok(listeners) => Ok(listeners),
-        Err(error) if has_hooks => {
-            eprintln!("whydrop: no snapshots of sockets: {error}");
-            Ok(0)
-        }
+    let primed = enricher.prime();
+    match primed.no_module() {
         // On the counters tier sock_diag is all there is.
-        Err(error) => Err(Failure::new(status::KERNEL, error)),
+        Some(error) if !has_hooks => return Err(Failure::new(status::KERNEL, error)),
+        Some(error) => eprintln!("whydrop: no snapshots of sockets: {error}"),
+        None if primed.unlisted.is_empty() => {}
+        None => eprintln!("whydrop: {primed}"),
     }
+    Ok(primed.listeners)
 }
 
 /// The namespace that `--netns` means, `None` for all.

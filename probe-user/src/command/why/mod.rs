@@ -17,7 +17,7 @@ use crate::{
     analyse::inquiry::{Asked, Inquiry},
     enrich::Enricher,
     filter::ClientFilter,
-    host::clock::mono_ns,
+    host::{clock::mono_ns, threads::spawn_scoped},
     loader::Tier,
     model::{Answer, Answered, Line, Now, Observed, Summary, Tried},
     observe::{self, Looks, STATS},
@@ -168,9 +168,11 @@ fn watch_and_try(
     };
     thread::scope(|scope| {
         let (attached, begin) = mpsc::channel();
+        let connect = || probe::connect(&args.target, now, begin);
         let prober = args
             .probe
-            .then(|| scope.spawn(|| probe::connect(&args.target, now, begin)));
+            .then(|| spawn_scoped(scope, "to connect on", connect))
+            .transpose()?;
         let watched = watch::run_open(
             &watch_args,
             Conduct {

@@ -7,6 +7,7 @@ mod clock;
 mod gone;
 mod output;
 mod signals;
+mod threads;
 mod unread;
 
 use std::time::Duration;
