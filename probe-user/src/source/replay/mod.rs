@@ -2,6 +2,7 @@
 //! something. Files become lines (`find`, `input`, `lines`, `reader`), lines become items (`item`, `event`), and `source`
 //! knows where a recording begins and ends. It does not know who reads the items.
 
+mod choice;
 mod event;
 mod find;
 mod input;
@@ -12,6 +13,7 @@ mod reader;
 mod source;
 
 pub use self::{
+    choice::Choice,
     find::{PartId, identify},
     item::{Item, Recorded, What, parse},
     lines::{Lines, Step},
