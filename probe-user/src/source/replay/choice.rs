@@ -3,13 +3,13 @@
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
-use super::{Recorded, What};
+use super::{Recorded, What, when};
 use crate::{
     analyse::correlate::Story,
     enrich::Observation,
     filter::Filter,
     host::{cgroup::Cgroup, owner::Owner},
-    model::{Sampled, Tick},
+    model::{Sampled, Start, Tick},
 };
 
 /// Whose a listener is, as the last event had it.
@@ -22,27 +22,44 @@ struct Holder {
 /// Namespace, cookie (0 without one) and address of a listener.
 type Name = (u32, u64, SocketAddr);
 
+/// The first and the last instant that are told, as they were given.
+#[derive(Clone, Debug, Default)]
+pub struct Bounds {
+    pub since: Option<String>,
+    pub until: Option<String>,
+}
+
 /// What is asked for of a recording.
 #[derive(Debug, Default)]
 pub struct Choice {
-    pub filter: Filter,
-    /// First and last instant (CLOCK_MONOTONIC); without an end, the summary is told too.
-    pub since_ns: u64,
-    pub until_ns: Option<u64>,
+    filter: Filter,
+    bounds: Bounds,
+    /// The bounds as CLOCK_MONOTONIC of the recording has them; without an end, the summary is told too.
+    since_ns: u64,
+    until_ns: Option<u64>,
     holders: HashMap<Name, Holder>,
 }
 
 impl Choice {
-    pub fn of(filter: Filter) -> Self {
+    pub fn new(filter: Filter, bounds: Bounds) -> Self {
         Self {
             filter,
+            bounds,
             ..Self::default()
         }
     }
 
-    /// Another recording begins: nothing is known of its listeners.
-    pub fn begin(&mut self) {
+    /// Another recording begins: nothing is known of its listeners. One sentence if what is asked for makes no sense in it.
+    pub fn begin(&mut self, start: &Start) -> Result<(), String> {
+        self.filter.only.check_recorded(start.tier)?;
+        let bound = |given: &Option<String>| match given {
+            Some(text) => when(text, start.clock, start.mono_ns).map(Some),
+            None => Ok(None),
+        };
+        self.since_ns = bound(&self.bounds.since)?.unwrap_or(0);
+        self.until_ns = bound(&self.bounds.until)?;
         self.holders.clear();
+        Ok(())
     }
 
     fn is_in_time(&self, mono_ns: u64) -> bool {

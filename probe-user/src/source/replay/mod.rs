@@ -10,14 +10,16 @@ mod item;
 mod lines;
 mod problem;
 mod reader;
+mod redact;
 mod source;
 
 pub use self::{
-    choice::Choice,
+    choice::{Bounds, Choice},
     find::{PartId, identify},
     item::{Item, Recorded, What, parse},
     lines::{Lines, Step},
     problem::{Problem, ProblemKind, ReadError},
     reader::{Part, Read, Reader},
+    redact::Redaction,
     source::{Source, Told, when},
 };

@@ -1,15 +1,18 @@
 //! `whydrop replay`: what was recorded is told again, line by line as it was told live, or as much of it as is asked for.
 
+mod redact;
+
 use std::{path::PathBuf, thread::sleep, time::Duration};
 
 use clap::Args;
 
+pub use self::redact::Redact;
 use super::{Failure, write};
 use crate::{
     filter::{Filter, ListenerFilter, Only},
-    model::{Line, Start},
+    model::Line,
     sink::{Format, Reporter},
-    source::replay::{Choice, Recorded, Source, Told, What, when},
+    source::replay::{Bounds, Choice, Recorded, Source, Told},
 };
 
 #[derive(Args, Clone, Debug)]
@@ -42,6 +45,15 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "NUMBER")]
     pub netns: Option<u32>,
 
+    /// Print nothing, and make a new recording in which clients have other addresses, whose key is thrown away: for a
+    /// bug report. What filters and times leave out is not in it
+    #[arg(long, value_name = "WHO", requires = "output", conflicts_with_all = ["speed", "format"])]
+    pub redact: Option<Redact>,
+
+    /// The new recording
+    #[arg(long, short = 'o', value_name = "FILE|DIR", requires = "redact")]
+    pub output: Option<PathBuf>,
+
     #[command(flatten)]
     pub only: Only,
 }
@@ -62,9 +74,18 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
     for id in args.only.unknown_causes() {
         eprintln!("whydrop: this version knows no cause `{id}`; docs/causes.md lists them");
     }
+    let is_filtered = !filter.in_words().is_empty();
+    let bounds = Bounds {
+        since: args.since.clone(),
+        until: args.until.clone(),
+    };
+    let choice = Choice::new(filter, bounds);
+    if let (Some(Redact::Clients), Some(to)) = (args.redact, &args.output) {
+        return redact::run(args, choice, to);
+    }
     let mut player = Player {
         args,
-        choice: Choice::of(filter),
+        choice,
         reporter: None,
         last_ns: None,
         text: String::new(),
@@ -82,16 +103,18 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
     }
     player.flush()?;
     if player.reporter.is_none() {
-        return Err(Failure::failed(
-            "there is no start of a recording in it; was it made by `whydrop record`?",
-        ));
+        return Err(no_start());
     }
-    if !player.choice.filter.in_words().is_empty() {
+    if is_filtered {
         eprintln!(
             "whydrop: the summary is that of everything that was recorded; filters choose lines"
         );
     }
     Ok(())
+}
+
+fn no_start() -> Failure {
+    Failure::failed("there is no start of a recording in it; was it made by `whydrop record`?")
 }
 
 /// A batch of lines is written when it is this long.
@@ -111,10 +134,10 @@ struct Player<'a> {
 
 impl Player<'_> {
     fn take(&mut self, mut recorded: Recorded) -> Result<(), Failure> {
-        if let Recorded::Other(item) = &recorded
-            && let What::Start(start) = &item.what
-        {
-            self.begin(start)?;
+        if let Some(start) = recorded.start() {
+            self.choice.begin(start).map_err(Failure::usage)?;
+            self.last_ns = None;
+            self.reporter = Some(Reporter::of(self.args.format, start));
         }
         let is_wanted = self.choice.takes(&mut recorded);
         let Some(reporter) = &mut self.reporter else {
@@ -139,24 +162,6 @@ impl Player<'_> {
         if self.text.len() >= BATCH_BYTES {
             self.flush()?;
         }
-        Ok(())
-    }
-
-    /// Another recording begins.
-    fn begin(&mut self, start: &Start) -> Result<(), Failure> {
-        let only = &self.choice.filter.only;
-        only.check_recorded(start.tier).map_err(Failure::usage)?;
-        let bound = |given: &Option<String>| match given {
-            Some(text) => when(text, start.clock, start.mono_ns).map(Some),
-            None => Ok(None),
-        };
-        self.choice.begin();
-        self.choice.since_ns = bound(&self.args.since)
-            .map_err(Failure::usage)?
-            .unwrap_or(0);
-        self.choice.until_ns = bound(&self.args.until).map_err(Failure::usage)?;
-        self.last_ns = None;
-        self.reporter = Some(Reporter::of(self.args.format, start));
         Ok(())
     }
 
