@@ -1,5 +1,7 @@
 //! How a watch began.
 
+use std::time::Duration;
+
 use super::{clock::Clock, intern::Name};
 use crate::loader::{HookReport, Tier};
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,16 @@ pub enum SelfTest {
     Passed { overflows: u64 },
     /// It could not be made; the reason.
     Skipped(String),
+}
+
+/// What was asked for, as far as lines depend on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Retransmits and resets of every connection, not of attempts only.
+    pub all_events: bool,
+    pub stories: bool,
+    pub stats_every: Option<Duration>,
+    pub warn_percent: Option<u8>,
 }
 
 /// What is being watched, and how.
@@ -39,4 +51,6 @@ pub struct Start {
     pub boot_id: Option<String>,
     /// whydrop's own command line.
     pub command: Vec<String>,
+    #[serde(default)]
+    pub asked: Asked,
 }

@@ -1,18 +1,22 @@
 //! `whydrop replay`: what was recorded is told again, line by line as it was told live, or as much of it as is asked for.
 
+mod player;
 mod redact;
 
-use std::{path::PathBuf, thread::sleep, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
+use self::player::Player;
 pub use self::redact::Redact;
-use super::{Failure, write};
+use super::{
+    Failure,
+    watch::{parse_duration, parse_share},
+};
 use crate::{
     filter::{Filter, ListenerFilter, Only},
-    model::Line,
-    sink::{Format, Reporter},
-    source::replay::{Bounds, Choice, Recorded, Source, Told},
+    sink::Format,
+    source::replay::{Anew, Bounds, Choice, Source, Told, Wanted},
 };
 
 #[derive(Args, Clone, Debug)]
@@ -45,9 +49,25 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "NUMBER")]
     pub netns: Option<u32>,
 
+    /// Tell stories of attempts, also where nobody had asked for them
+    #[arg(long)]
+    pub stories: bool,
+
+    /// Tell figures of busy listeners no more often than this, such as 10s
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub stats: Option<Duration>,
+
+    /// Say so if warnings of queues that pass this share of their room, such as 80%, were not recorded
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    pub warn: Option<u8>,
+
+    /// Leave aside the stories that were told, and make them anew from the events
+    #[arg(long)]
+    pub again: bool,
+
     /// Print nothing, and make a new recording in which clients have other addresses, whose key is thrown away: for a
     /// bug report. What filters and times leave out is not in it
-    #[arg(long, value_name = "WHO", requires = "output", conflicts_with_all = ["speed", "format"])]
+    #[arg(long, value_name = "WHO", requires = "output", conflicts_with_all = ["speed", "format", "stories", "stats", "warn", "again"])]
     pub redact: Option<Redact>,
 
     /// The new recording
@@ -79,30 +99,27 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
         since: args.since.clone(),
         until: args.until.clone(),
     };
-    let choice = Choice::new(filter, bounds);
+    let choice = Choice::new(filter.clone(), bounds);
     if let (Some(Redact::Clients), Some(to)) = (args.redact, &args.output) {
         return redact::run(args, choice, to);
     }
-    let mut player = Player {
-        args,
-        choice,
-        reporter: None,
-        last_ns: None,
-        text: String::new(),
+    let wanted = Wanted {
+        stories: args.stories,
+        stats_every: args.stats,
+        warn_percent: args.warn,
+        again: args.again,
     };
+    let mut player = Player::new(args, choice, Anew::new(wanted, filter));
     let source = Source::open(&args.files).map_err(Failure::usage)?;
     for told in source {
         match told {
             // What is odd about a recording is told beside it.
-            Told::Note(note) => {
-                player.flush()?;
-                eprintln!("whydrop: {note}");
-            }
+            Told::Note(note) => player.note(&note)?,
             Told::Item(recorded) => player.take(recorded)?,
         }
     }
-    player.flush()?;
-    if player.reporter.is_none() {
+    player.end()?;
+    if !player.has_begun() {
         return Err(no_start());
     }
     if is_filtered {
@@ -115,57 +132,4 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
 
 fn no_start() -> Failure {
     Failure::failed("there is no start of a recording in it; was it made by `whydrop record`?")
-}
-
-/// A batch of lines is written when it is this long.
-const BATCH_BYTES: usize = 64 * 1024;
-
-/// Longer than this nobody waits for the next line.
-const PAUSE_AT_MOST: Duration = Duration::from_secs(3600);
-
-struct Player<'a> {
-    args: &'a ReplayArgs,
-    choice: Choice,
-    /// Of the recording that is told.
-    reporter: Option<Reporter>,
-    last_ns: Option<u64>,
-    text: String,
-}
-
-impl Player<'_> {
-    fn take(&mut self, mut recorded: Recorded) -> Result<(), Failure> {
-        if let Some(start) = recorded.start() {
-            self.choice.begin(start).map_err(Failure::usage)?;
-            self.last_ns = None;
-            self.reporter = Some(Reporter::of(self.args.format, start));
-        }
-        let is_wanted = self.choice.takes(&mut recorded);
-        let Some(reporter) = &mut self.reporter else {
-            return Ok(());
-        };
-        let (mono_ns, line) = (recorded.mono_ns(), recorded.line());
-        if let Line::Clock(clock) = line {
-            reporter.set_clock(clock);
-        }
-        if !is_wanted {
-            return Ok(());
-        }
-        if let Some(speed) = self.args.speed {
-            let last_ns = self.last_ns.replace(mono_ns).unwrap_or(mono_ns);
-            let pause = Duration::from_nanos(mono_ns.saturating_sub(last_ns)).div_f64(speed);
-            if !pause.is_zero() {
-                write(&std::mem::take(&mut self.text))?;
-                sleep(pause.min(PAUSE_AT_MOST));
-            }
-        }
-        reporter.write(mono_ns, &line, &mut self.text);
-        if self.text.len() >= BATCH_BYTES {
-            self.flush()?;
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), Failure> {
-        write(&std::mem::take(&mut self.text))
-    }
 }

@@ -27,7 +27,7 @@ use crate::{
         netns::{self, Registry},
     },
     loader::{Probe, Request, Tier},
-    model::{Clock, Line, SelfTest, Start, Summary},
+    model::{Asked, Clock, Line, SelfTest, Start, Summary},
     selftest,
     sink::{Format, Output, OutputError, RecordArgs, Reporter, Sinks},
     source::{
@@ -151,7 +151,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// `80%`, from 1 to 100.
-fn parse_share(text: &str) -> Result<u8, String> {
+pub fn parse_share(text: &str) -> Result<u8, String> {
     let digits = text.strip_suffix('%').unwrap_or(text);
     let share = digits
         .parse()
@@ -249,6 +249,12 @@ pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
         host: host_name(),
         boot_id: boot_id(),
         command: std::env::args().collect(),
+        asked: Asked {
+            all_events: args.events == Events::All,
+            stories: args.stories,
+            stats_every: args.stats,
+            warn_percent: args.warn,
+        },
     };
     let reasons = probe
         .as_mut()

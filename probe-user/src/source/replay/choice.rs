@@ -62,7 +62,7 @@ impl Choice {
         Ok(())
     }
 
-    fn is_in_time(&self, mono_ns: u64) -> bool {
+    pub fn is_in_time(&self, mono_ns: u64) -> bool {
         self.since_ns <= mono_ns && self.until_ns.is_none_or(|until| mono_ns <= until)
     }
 

@@ -2,6 +2,7 @@
 //! something. Files become lines (`find`, `input`, `lines`, `reader`), lines become items (`item`, `event`), and `source`
 //! knows where a recording begins and ends. It does not know who reads the items.
 
+mod anew;
 mod choice;
 mod event;
 mod find;
@@ -14,6 +15,7 @@ mod redact;
 mod source;
 
 pub use self::{
+    anew::{Anew, Passed, Wanted},
     choice::{Bounds, Choice},
     find::{PartId, identify},
     item::{Item, Recorded, What, parse},
@@ -23,3 +25,6 @@ pub use self::{
     redact::Redaction,
     source::{Source, Told, when},
 };
+
+#[cfg(test)]
+mod recordings_tests;
