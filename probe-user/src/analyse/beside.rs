@@ -27,7 +27,7 @@ impl Beside {
     pub fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
         match line {
             Line::Start(start) => {
-                let every = start.stats_every.unwrap_or_default();
+                let every = start.asked.stats_every.unwrap_or_default();
                 self.incidents.begin(mono_ns, every.as_nanos() as u64);
             }
             Line::Observed(Observed::Queue(queue)) => {

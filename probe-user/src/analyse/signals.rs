@@ -73,7 +73,7 @@ impl Heard {
         match line {
             Line::Start(start) => {
                 self.blind.clone_from(&start.blind);
-                self.is_coarse = start.stats_every.is_none_or(|every| every > OFTEN);
+                self.is_coarse = start.asked.stats_every.is_none_or(|every| every > OFTEN);
             }
             Line::Event(seen) => self.event(seen),
             Line::Sampled(sampled) => {

@@ -45,41 +45,70 @@ impl Told {
         }
     }
 
+    /// Those of a recording, which may lack who connected in the end.
+    pub fn recorded(has_connected: bool) -> Self {
+        let mut told = Self::new(true, 0);
+        if let (Some(stories), false) = (&mut told.stories, has_connected) {
+            stories.never_connected();
+        }
+        told
+    }
+
     /// What is old enough to be in order.
     pub fn settle(&mut self) -> Vec<Story> {
+        self.settle_at(mono_ns())
+    }
+
+    /// The same at a moment of a recording.
+    pub fn settle_at(&mut self, now_ns: u64) -> Vec<Story> {
         let stories = self.stories.as_mut();
-        stories.map_or_else(Vec::new, |stories| stories.settle(mono_ns()))
+        stories.map_or_else(Vec::new, |stories| stories.settle(now_ns))
     }
 
     /// What silence says, given how many records were left out and lost so far.
     pub fn tick(&mut self, sampled: u64, loss: &Loss) -> Vec<Story> {
-        self.note_missed(sampled, loss);
-        let stories = self.stories.as_mut();
-        stories.map_or_else(Vec::new, |stories| stories.tick(mono_ns()))
+        self.tick_at(mono_ns(), sampled, loss)
     }
 
-    pub fn end(mut self, sampled: u64, loss: &Loss) -> (Vec<Story>, Option<Totals>) {
-        self.note_missed(sampled, loss);
+    /// The same at a moment of a recording.
+    pub fn tick_at(&mut self, now_ns: u64, sampled: u64, loss: &Loss) -> Vec<Story> {
+        self.note_missed(now_ns, sampled, loss);
+        let stories = self.stories.as_mut();
+        stories.map_or_else(Vec::new, |stories| stories.tick(now_ns))
+    }
+
+    pub fn end(self, sampled: u64, loss: &Loss) -> (Vec<Story>, Option<Totals>) {
+        self.end_at(mono_ns(), sampled, loss)
+    }
+
+    /// The same at a moment of a recording.
+    pub fn end_at(
+        mut self,
+        now_ns: u64,
+        sampled: u64,
+        loss: &Loss,
+    ) -> (Vec<Story>, Option<Totals>) {
+        self.note_missed(now_ns, sampled, loss);
         match self.stories {
             Some(stories) => {
-                let (told, totals) = stories.end(mono_ns());
+                let (told, totals) = stories.end(now_ns);
                 (told, Some(totals))
             }
             None => (Vec::new(), None),
         }
     }
 
-    fn note_missed(&mut self, sampled: u64, loss: &Loss) {
+    fn note_missed(&mut self, now_ns: u64, sampled: u64, loss: &Loss) {
         let Some(stories) = &mut self.stories else {
             return;
         };
         let lost = loss.ring_full + loss.undecodable;
         if sampled > self.sampled {
-            stories.missed(Why::Sampled, sampled - self.sampled, mono_ns());
+            stories.missed(Why::Sampled, sampled - self.sampled, now_ns);
             self.sampled = sampled;
         }
         if lost > self.lost {
-            stories.missed(Why::Lost, lost - self.lost, mono_ns());
+            stories.missed(Why::Lost, lost - self.lost, now_ns);
             self.lost = lost;
         }
     }

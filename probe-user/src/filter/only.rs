@@ -1,6 +1,8 @@
 //! The filters that need more than the packet: whose listener, why, and which
 //! client. Several of one kind are "or", different kinds are "and".
 
+use std::net::IpAddr;
+
 use clap::Args;
 
 use super::{
@@ -75,6 +77,30 @@ impl Only {
             && passes(&self.clients, seen.event.client.as_slice(), |f, client| {
                 f.takes(client.ip())
             })
+    }
+
+    /// Whether a client is among those wanted, or all are.
+    pub fn takes_client(&self, client: IpAddr) -> bool {
+        self.clients.is_empty() || self.clients.iter().any(|filter| filter.takes(client))
+    }
+
+    /// The same filters on a recording: processes and kernels are those of another time. One sentence if they make no
+    /// sense on its tier.
+    pub fn check_recorded(&self, tier: Tier) -> Result<(), String> {
+        let needs_hooks = !self.causes.is_empty() || !self.clients.is_empty();
+        if needs_hooks && tier == Tier::Counters {
+            return Err(
+                "--cause and --client choose nothing in a recording of the counters tier, which knows neither; leave them out"
+                    .into(),
+            );
+        }
+        Ok(())
+    }
+
+    /// Causes that this version does not describe; another kernel may have had them all the same.
+    pub fn unknown_causes(&self) -> impl Iterator<Item = &str> {
+        let ids = self.causes.iter().map(String::as_str);
+        ids.filter(|id| !cause::is_known(id))
     }
 
     /// What is not known is not what was asked for.

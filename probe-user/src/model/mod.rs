@@ -35,7 +35,7 @@ pub use self::{
     },
     ran::{Diagnosed, Dropped, Ended, Hurt, Moments, Ran},
     rows::{Residual, Row},
-    start::{SelfTest, Start},
+    start::{Asked, SelfTest, Start},
     stats::{Accepted, ListenerStatsRow},
     summary::Summary,
     tally::{Causes, Counts, ListenerTally, counts_in_words, name_of},

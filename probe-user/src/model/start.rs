@@ -15,6 +15,16 @@ pub enum SelfTest {
     Skipped(String),
 }
 
+/// What was asked for, as far as lines depend on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Retransmits and resets of every connection, not of attempts only.
+    pub all_events: bool,
+    pub stories: bool,
+    pub stats_every: Option<Duration>,
+    pub warn_percent: Option<u8>,
+}
+
 /// What is being watched, and how.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Start {
@@ -41,10 +51,9 @@ pub struct Start {
     pub boot_id: Option<String>,
     /// whydrop's own command line.
     pub command: Vec<String>,
-    /// How often figures of busy listeners are told; `None`: never.
-    #[serde(default)]
-    pub stats_every: Option<Duration>,
     /// Whether every namespace that was asked about can be found and read.
     #[serde(default)]
     pub reads_all: bool,
+    #[serde(default)]
+    pub asked: Asked,
 }

@@ -1,11 +1,14 @@
 //! What is recorded comes back: byte for byte what was printed live, also from a recording that nobody closed.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use whydrop_tests::deadline::{ready, wait_until};
 use whydrop_tests::flood::{Flood, clients};
 use whydrop_tests::whydrop::{Whydrop, binary, forced_tier, run};
@@ -231,6 +234,75 @@ fn damaged_files_get_a_sentence() -> Result<()> {
     let stopped = run(&["replay", text_of(&file)?])?;
     ensure!(
         stopped.code == Some(1) && stopped.stderr.contains("is no recording"),
+        "{:?}: {}",
+        stopped.code,
+        stopped.stderr
+    );
+    Ok(())
+}
+
+/// What lines of JSON say: each with its client left out, and the clients' addresses by how often each comes.
+fn without_clients(told: &[u8]) -> Result<(Vec<Value>, BTreeMap<String, usize>)> {
+    let (mut lines, mut clients) = (Vec::new(), BTreeMap::new());
+    for line in String::from_utf8_lossy(told).lines() {
+        let mut line: Value = serde_json::from_str(line)?;
+        let members = line.as_object_mut().context("no object")?;
+        if let Some(Value::String(client)) = members.remove("client") {
+            let client: SocketAddr = client.parse()?;
+            *clients.entry(client.ip().to_string()).or_default() += 1;
+        }
+        members.retain(|name, _| !name.starts_with("client"));
+        lines.push(line);
+    }
+    Ok((lines, clients))
+}
+
+/// A redacted recording tells the same of other clients, and its file is nobody else's to read.
+#[test]
+fn redacted() -> Result<()> {
+    let live = Scratch::new("redacted.live");
+    let recording = Scratch::new("redact.whydrop");
+    let redacted = Scratch::new("redacted.whydrop");
+    watched("json", &live, &recording)?;
+    let words = ["replay", "--redact", "clients", "-o", text_of(&redacted)?];
+    let words = [&words[..], &[text_of(&recording)?]].concat();
+    let stopped = run(&words)?;
+    ensure!(
+        stopped.code == Some(0) && stopped.events.is_empty(),
+        "{:?}: {}",
+        stopped.code,
+        stopped.stderr
+    );
+    let mode = fs::metadata(&redacted.0)?.permissions().mode() & 0o777;
+    ensure!(mode == 0o600, "mode {mode:o}");
+    let (before, _) = replayed("json", text_of(&recording)?)?;
+    let (after, said) = replayed("json", text_of(&redacted)?)?;
+    ensure!(said.is_empty(), "{said}");
+    let (lines, clients) = without_clients(&before)?;
+    let (new_lines, new_clients) = without_clients(&after)?;
+    ensure!(clients.len() >= 64, "{} clients", clients.len());
+    ensure!(
+        clients
+            .keys()
+            .all(|client| !new_clients.contains_key(client)),
+        "{new_clients:?}"
+    );
+    let sorted = |clients: &BTreeMap<String, usize>| {
+        let mut times: Vec<usize> = clients.values().copied().collect();
+        times.sort_unstable();
+        times
+    };
+    ensure!(
+        sorted(&clients) == sorted(&new_clients),
+        "{clients:?}: {new_clients:?}"
+    );
+    ensure!(lines.len() == new_lines.len(), "another number of lines");
+    for (line, new) in lines.iter().zip(&new_lines) {
+        ensure!(line == new, "{line}: {new}");
+    }
+    let stopped = run(&words)?;
+    ensure!(
+        stopped.code == Some(2) && stopped.stderr.contains("exists"),
         "{:?}: {}",
         stopped.code,
         stopped.stderr

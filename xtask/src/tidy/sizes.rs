@@ -11,10 +11,9 @@ const COMMANDS: &str = "probe-user/src/command/";
 const SCENES: &str = "probe-user/src/command/demo/";
 
 /// Files that are longer than they may be, until they are cut.
-const LONGER: [&str; 9] = [
+const LONGER: [&str; 8] = [
     "probe-common/src/lib.rs",
     "probe-user/src/decode.rs",
-    "probe-user/src/command/replay.rs",
     "probe-user/src/command/run/child.rs",
     "probe-user/src/command/run/mod.rs",
     "probe-user/src/command/run/places.rs",

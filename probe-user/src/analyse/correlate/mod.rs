@@ -63,8 +63,42 @@ pub struct Stories {
     /// The newest of each attempt.
     stories: HashMap<Attempt, Story>,
     totals: Totals,
+    missed: Missed,
+}
+
+/// What stories may lack.
+#[derive(Clone, Copy, Debug, Default)]
+struct Missed {
     /// Why records were missed last, and when that was found out.
-    missed: Option<(Why, u64)>,
+    last: Option<(Why, u64)>,
+    /// Nobody tells who connected in the end.
+    connected: bool,
+}
+
+impl Missed {
+    /// Why a story whose last news is so old may miss some.
+    fn since(self, last_ns: u64) -> Option<Why> {
+        if self.connected {
+            return Some(Why::NotRecorded);
+        }
+        let (why, at_ns) = self.last?;
+        (at_ns >= last_ns).then_some(why)
+    }
+
+    /// The story, if its outcome is another than was told.
+    fn told_anew(self, story: &mut Story) -> Option<Story> {
+        if self.connected && matches!(story.outcome, Outcome::GaveUp { .. } | Outcome::Ghost) {
+            story.outcome = Outcome::Unknown {
+                why: Why::NotRecorded,
+            };
+        }
+        let name = story.outcome.name();
+        if story.told == name || !story.shown {
+            return None;
+        }
+        story.told = name;
+        Some(story.clone())
+    }
 }
 
 impl Stories {
@@ -87,13 +121,12 @@ impl Stories {
             Why::Sampled => self.totals.sampled += records,
             _ => self.totals.lost += records,
         }
-        self.missed = Some((why, now_ns));
+        self.missed.last = Some((why, now_ns));
     }
 
-    /// Why a story whose last news is so old may miss some.
-    fn missed_since(&self, last_ns: u64) -> Option<Why> {
-        let (why, at_ns) = self.missed?;
-        (at_ns >= last_ns).then_some(why)
+    /// Nobody will tell who connected in the end: who falls silent may have.
+    pub fn never_connected(&mut self) {
+        self.missed.connected = true;
     }
 
     /// What is older than the window is in order by now: the stories whose outcome it has changed.
@@ -114,7 +147,9 @@ impl Stories {
         }
         touched.dedup();
         for attempt in touched {
-            ended.extend(self.stories.get_mut(&attempt).and_then(told_anew));
+            let missed = self.missed;
+            let story = self.stories.get_mut(&attempt);
+            ended.extend(story.and_then(|story| missed.told_anew(story)));
         }
         ended
     }
@@ -125,9 +160,8 @@ impl Stories {
         let missed = self.missed;
         for story in self.stories.values_mut() {
             if story.outcome.is_open() {
-                let since = missed.filter(|(_, at_ns)| *at_ns >= story.last_ns);
-                story.outcome = story.in_silence(now_ns, since.map(|(why, _)| why));
-                ended.extend(told_anew(story));
+                story.outcome = story.in_silence(now_ns, missed.since(story.last_ns));
+                ended.extend(missed.told_anew(story));
             }
         }
         // A map has no order of its own.
@@ -142,7 +176,7 @@ impl Stories {
         let mut open = Vec::new();
         for (_, mut story) in std::mem::take(&mut self.stories) {
             if story.outcome.is_open() {
-                if let Some(why) = self.missed_since(story.last_ns) {
+                if let Some(why) = self.missed.since(story.last_ns) {
                     story.outcome = Outcome::Unknown { why };
                 }
                 if story.shown {
@@ -169,12 +203,12 @@ impl Stories {
             if old.outcome.is_open() {
                 // Who begins anew from the same port has given up.
                 let silent_ns = news.mono_ns.saturating_sub(old.last_ns);
-                old.outcome = match missed {
-                    Some((why, at_ns)) if at_ns >= old.last_ns => Outcome::Unknown { why },
-                    _ => Outcome::GaveUp { silent_ns },
+                old.outcome = match missed.since(old.last_ns) {
+                    Some(why) => Outcome::Unknown { why },
+                    None => Outcome::GaveUp { silent_ns },
                 };
             }
-            let told = told_anew(&mut old);
+            let told = missed.told_anew(&mut old);
             self.totals.add(&old);
             return told.into_iter().collect();
         }
@@ -207,21 +241,11 @@ impl Stories {
                 self.totals.let_go += 1;
                 story.outcome = Outcome::Unknown { why: Why::LetGo };
             }
-            ended.extend(told_anew(&mut story));
+            ended.extend(self.missed.told_anew(&mut story));
             self.totals.add(&story);
         }
         ended
     }
-}
-
-/// The story, if its outcome is another than was told.
-fn told_anew(story: &mut Story) -> Option<Story> {
-    let name = story.outcome.name();
-    if story.told == name || !story.shown {
-        return None;
-    }
-    story.told = name;
-    Some(story.clone())
 }
 
 #[cfg(test)]

@@ -107,6 +107,8 @@ pub enum Why {
     SilentAfterAck,
     /// A SYN cookie was sent, of which the server keeps nothing, and nothing was heard since.
     SilentAfterCookie,
+    /// The recording does not hold who connected in the end.
+    NotRecorded,
 }
 
 impl Why {
@@ -117,6 +119,7 @@ impl Why {
             Self::LetGo => "let-go",
             Self::SilentAfterAck => "silent-after-ack",
             Self::SilentAfterCookie => "silent-after-cookie",
+            Self::NotRecorded => "not-recorded",
         }
     }
 }

@@ -16,7 +16,7 @@ pub use self::{
     args::{Events, WatchArgs},
     conduct::Conduct,
     detail::Detail,
-    values::parse_duration,
+    values::{parse_duration, parse_share},
 };
 use super::{Failure, status};
 use crate::{

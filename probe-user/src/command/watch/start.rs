@@ -1,13 +1,13 @@
 //! What a watch says of itself when it begins.
 
-use super::WatchArgs;
+use super::{Events, WatchArgs};
 use crate::{
     command::{boot_id, host_name, kernel_release},
     enrich::Enricher,
     filter::Filter,
     host::{clock::mono_ns, netns},
     loader::{Probe, Tier, reads_every_netns},
-    model::{Clock, SelfTest, Start},
+    model::{Asked, Clock, SelfTest, Start},
 };
 
 /// `listeners`: how many were there.
@@ -35,7 +35,12 @@ pub fn start(
         host: host_name(),
         boot_id: boot_id(),
         command: std::env::args().collect(),
-        stats_every: args.stats,
+        asked: Asked {
+            all_events: args.events == Events::All,
+            stories: args.stories,
+            stats_every: args.stats,
+            warn_percent: args.warn,
+        },
         reads_all: args.netns != "all" || reads_every_netns(),
     }
 }

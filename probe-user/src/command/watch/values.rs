@@ -22,7 +22,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// `80%`, from 1 to 100.
-pub(super) fn parse_share(text: &str) -> Result<u8, String> {
+pub fn parse_share(text: &str) -> Result<u8, String> {
     let digits = text.strip_suffix('%').unwrap_or(text);
     let share = digits
         .parse()

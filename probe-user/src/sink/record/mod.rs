@@ -6,6 +6,7 @@
 //! one write(2). So who records waits for no disk, and a SIGKILL loses a second at most.
 //! The format is that of [`crate::model::format`].
 
+mod copy;
 mod error;
 mod keep;
 mod part;
@@ -22,6 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use copy::Copy;
 pub use error::RecordError;
 pub use place::Target;
 pub use size::{Age, Size};
@@ -210,11 +212,16 @@ impl<T: Default + Send + 'static> Recorder<T> {
         if self.due.is_none_or(|due| now < due) || self.line != self.batch.text.len() {
             return;
         }
-        if self.shared.is_behind() {
+        if self.is_behind() {
             self.due = Some(now + BEHIND);
         } else {
             self.hand_over(false);
         }
+    }
+
+    /// Whether the thread has more to write than it has in hand.
+    pub fn is_behind(&self) -> bool {
+        self.shared.is_behind()
     }
 
     pub fn status(&self) -> Status {

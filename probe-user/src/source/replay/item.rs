@@ -53,6 +53,17 @@ impl Recorded {
         })
     }
 
+    /// How a watch began, if that is what it tells.
+    pub fn start(&self) -> Option<&Start> {
+        match self {
+            Self::Other(Item {
+                what: What::Start(start),
+                ..
+            }) => Some(start),
+            _ => None,
+        }
+    }
+
     pub fn mono_ns(&self) -> u64 {
         match self {
             Self::Event(seen) => seen.event.mono_ns,

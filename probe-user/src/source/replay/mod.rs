@@ -2,6 +2,8 @@
 //! something. Files become lines (`find`, `input`, `lines`, `reader`), lines become items (`item`, `event`), and `source`
 //! knows where a recording begins and ends. It does not know who reads the items.
 
+mod anew;
+mod choice;
 mod event;
 mod find;
 mod input;
@@ -9,13 +11,20 @@ mod item;
 mod lines;
 mod problem;
 mod reader;
+mod redact;
 mod source;
 
 pub use self::{
+    anew::{Anew, Passed, Wanted},
+    choice::{Bounds, Choice},
     find::{PartId, identify},
     item::{Item, Recorded, What, parse},
     lines::{Lines, Step},
     problem::{Problem, ProblemKind, ReadError},
     reader::{Part, Read, Reader},
+    redact::Redaction,
     source::{Source, Told, when},
 };
+
+#[cfg(test)]
+mod recordings_tests;

@@ -51,8 +51,9 @@ struct Current {
 /// Reads parts, one after another.
 pub struct Source {
     reader: Reader,
-    /// The part that the last line was of.
+    /// The part that the last line was of, and that line.
     part: PathBuf,
+    line: Vec<u8>,
     current: Option<Current>,
     /// Comes out before the next line is read.
     ready: VecDeque<Told>,
@@ -65,6 +66,7 @@ impl Source {
         Ok(Self {
             reader: Reader::open(paths, find::identify)?,
             part: PathBuf::new(),
+            line: Vec::new(),
             current: None,
             ready: VecDeque::new(),
             unknown: 0,
@@ -90,8 +92,14 @@ impl Source {
         }
     }
 
-    fn line(&mut self, line: &[u8]) {
-        let recorded = match item::parse(line) {
+    /// The line that the last item was read from, as it was recorded. Where a recording goes on in another part, that is
+    /// the first line of the part.
+    pub fn line(&self) -> &[u8] {
+        &self.line
+    }
+
+    fn read(&mut self) {
+        let recorded = match item::parse(&self.line) {
             Ok(Some(recorded)) => recorded,
             Ok(None) => {
                 self.unknown += 1;
@@ -107,7 +115,7 @@ impl Source {
         if let Recorded::Other(item) = &recorded
             && matches!(item.what, What::Start(_))
         {
-            return self.start(line, recorded);
+            return self.start(recorded);
         }
         if let Some(current) = &mut self.current {
             current.last_ns = current.last_ns.max(recorded.mono_ns());
@@ -123,8 +131,8 @@ impl Source {
     }
 
     /// The first line of a part: it goes on with the same recording, or begins another.
-    fn start(&mut self, line: &[u8], recorded: Recorded) {
-        let part = serde_json::from_slice::<First>(line).ok();
+    fn start(&mut self, recorded: Recorded) {
+        let part = serde_json::from_slice::<First>(&self.line).ok();
         let part = part.and_then(|first| first.recording);
         let name = self.part.display().to_string();
         let clock = |part: &Part| Clock::of(part.ahead_ns);
@@ -198,8 +206,9 @@ impl Iterator for Source {
                     if self.part != part.path {
                         self.part.clone_from(&part.path);
                     }
-                    let line = line.to_vec();
-                    self.line(&line);
+                    self.line.clear();
+                    self.line.extend_from_slice(line);
+                    self.read();
                 }
                 Some(Read::Problem(problem)) => self.note(problem.to_string()),
                 None => self.end(),

@@ -1,0 +1,135 @@
+//! `whydrop replay`: what was recorded is told again, line by line as it was told live, or as much of it as is asked for.
+
+mod player;
+mod redact;
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+
+use self::player::Player;
+pub use self::redact::Redact;
+use super::{
+    Failure,
+    watch::{parse_duration, parse_share},
+};
+use crate::{
+    filter::{Filter, ListenerFilter, Only},
+    sink::Format,
+    source::replay::{Anew, Bounds, Choice, Source, Told, Wanted},
+};
+
+#[derive(Args, Clone, Debug)]
+pub struct ReplayArgs {
+    /// Recordings, or folders of them; `-` is standard input
+    #[arg(value_name = "FILE|DIR", required = true)]
+    pub files: Vec<PathBuf>,
+
+    /// How lines look: `text` for people, `json` for machines (one object a line)
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+
+    /// Leave out what was before this: 2026-11-27T03:00:00Z, or 03:00:00 on the day the recording began (UTC)
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+
+    /// Leave out what came after this
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+
+    /// Let time pass as it did, so many times as fast
+    #[arg(long, value_name = "N", value_parser = parse_speed)]
+    pub speed: Option<f64>,
+
+    /// Show only this listener, as ADDR:PORT or :PORT (can be given again)
+    #[arg(long = "listener", value_name = "[ADDR]:PORT")]
+    pub listeners: Vec<ListenerFilter>,
+
+    /// Show only this network namespace, by its number
+    #[arg(long, value_name = "NUMBER")]
+    pub netns: Option<u32>,
+
+    /// Tell stories of attempts, also where nobody had asked for them
+    #[arg(long)]
+    pub stories: bool,
+
+    /// Tell figures of busy listeners no more often than this, such as 10s
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub stats: Option<Duration>,
+
+    /// Say so if warnings of queues that pass this share of their room, such as 80%, were not recorded
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    pub warn: Option<u8>,
+
+    /// Leave aside the stories that were told, and make them anew from the events
+    #[arg(long)]
+    pub again: bool,
+
+    /// Print nothing, and make a new recording in which clients have other addresses, whose key is thrown away: for a
+    /// bug report. What filters and times leave out is not in it
+    #[arg(long, value_name = "WHO", requires = "output", conflicts_with_all = ["speed", "format", "stories", "stats", "warn", "again"])]
+    pub redact: Option<Redact>,
+
+    /// The new recording
+    #[arg(long, short = 'o', value_name = "FILE|DIR", requires = "redact")]
+    pub output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub only: Only,
+}
+
+fn parse_speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse().ok();
+    speed
+        .filter(|speed: &f64| speed.is_finite() && *speed > 0.0)
+        .ok_or_else(|| format!("`{text}` is no speed; write 1, 10 or 0.5"))
+}
+
+pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
+    let filter = Filter {
+        listeners: args.listeners.clone(),
+        netns: args.netns,
+        only: args.only.clone(),
+    };
+    for id in args.only.unknown_causes() {
+        eprintln!("whydrop: this version knows no cause `{id}`; docs/causes.md lists them");
+    }
+    let is_filtered = !filter.in_words().is_empty();
+    let bounds = Bounds {
+        since: args.since.clone(),
+        until: args.until.clone(),
+    };
+    let choice = Choice::new(filter.clone(), bounds);
+    if let (Some(Redact::Clients), Some(to)) = (args.redact, &args.output) {
+        return redact::run(args, choice, to);
+    }
+    let wanted = Wanted {
+        stories: args.stories,
+        stats_every: args.stats,
+        warn_percent: args.warn,
+        again: args.again,
+    };
+    let mut player = Player::new(args, choice, Anew::new(wanted, filter));
+    let source = Source::open(&args.files).map_err(Failure::usage)?;
+    for told in source {
+        match told {
+            // What is odd about a recording is told beside it.
+            Told::Note(note) => player.note(&note)?,
+            Told::Item(recorded) => player.take(recorded)?,
+        }
+    }
+    player.end()?;
+    if !player.has_begun() {
+        return Err(no_start());
+    }
+    if is_filtered {
+        eprintln!(
+            "whydrop: the summary is that of everything that was recorded; filters choose lines"
+        );
+    }
+    Ok(())
+}
+
+fn no_start() -> Failure {
+    Failure::failed("there is no start of a recording in it; was it made by `whydrop record`?")
+}
