@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use super::clock::Clock;
 use crate::{
     analyse::incident::Told,
     diagnose::{Diagnosis, Signals, Sysctls},
@@ -53,6 +54,8 @@ pub struct OfClient {
 }
 
 pub struct Answer {
+    /// What the wall clock showed at its end.
+    pub clock: Clock,
     pub target: String,
     pub client: Option<OfClient>,
     pub now: Now,

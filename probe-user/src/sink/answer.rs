@@ -8,7 +8,6 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    Clock,
     incident::{IncidentView, write_worst},
     json::{Cookie, SCHEMA, Whose},
     text::{Clean, plural, whose},
@@ -184,7 +183,7 @@ impl Answer {
         if self.client.is_some() && !all.is_empty() {
             writeln!(to, "of all clients:")?;
         }
-        write_worst(&all, refusals, INCIDENTS_AT_MOST, Clock::now(), to)
+        write_worst(&all, refusals, INCIDENTS_AT_MOST, self.clock, to)
     }
 
     fn write_end(&self, to: &mut String) -> fmt::Result {
@@ -285,7 +284,6 @@ impl Answer {
     }
 
     fn object(&self) -> AnswerView<'_> {
-        let clock = Clock::now();
         AnswerView {
             r#type: "diagnosis",
             schema: SCHEMA,
@@ -326,7 +324,7 @@ impl Answer {
                 .incidents
                 .incidents
                 .iter()
-                .map(|incident| IncidentView::of(incident, clock))
+                .map(|incident| IncidentView::of(incident, self.clock))
                 .collect(),
             incidents_let_go: self.incidents.let_go,
             adds_up: self.signals.adds_up,

@@ -24,7 +24,7 @@ use crate::{
     enrich::Enricher,
     filter::ClientFilter,
     loader::{Tier, reads_every_netns},
-    model::{Answer, Now, OfClient, Summary},
+    model::{Answer, Clock, Now, OfClient, Summary},
     observe::{self, STATS},
     sink::answer::AnswerFormat,
 };
@@ -140,6 +140,7 @@ pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
     signals.somaxconn_before = now.sysctls.somaxconn.filter(|_| now.netns == netns);
     let diagnosis = diagnose(&signals);
     Ok(Answer {
+        clock: Clock::now(),
         target: args.target.to_string(),
         client: args.client.map(|client| OfClient {
             who: client.as_given(),
