@@ -8,6 +8,7 @@ pub mod health;
 pub mod histogram;
 pub mod intern;
 mod line;
+mod loss;
 mod missing;
 pub mod pairs;
 mod ran;
@@ -25,7 +26,8 @@ pub use self::{
     clock::{Clock, Stamp, Utc},
     group::{Group, GroupMember},
     histogram::Histogram,
-    line::{Candidate, Line, Loss, Sampled, Tick},
+    line::{Candidate, Line, Sampled, Tick},
+    loss::Loss,
     missing::Missing,
     ran::{Diagnosed, Dropped, Ended, Hurt, Moments, Ran},
     rows::{Residual, Row},

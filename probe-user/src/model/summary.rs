@@ -10,7 +10,7 @@ use probe_common::Health;
 
 use super::{
     group::Group,
-    line::Loss,
+    loss::Loss,
     rows::Row,
     stats::ListenerStatsRow,
     tally::{Causes, ListenerTally},

@@ -7,6 +7,8 @@ mod identity;
 mod member;
 mod refusal;
 mod snapshot;
+mod stats;
+mod story;
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -14,9 +16,9 @@ use serde::{Serialize, Serializer};
 
 use self::group::{GroupView, group_view};
 pub(super) use self::identity::{NetnsView, Whose};
+pub(super) use self::story::TotalsView;
+use self::{stats::StatsView, story::StoryView};
 use super::Reporter;
-use super::stats::StatsView;
-use super::story::{StoryView, TotalsView};
 use crate::{
     decode::{Kind, Stage},
     host::diag::ListenerSnapshot,

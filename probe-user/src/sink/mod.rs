@@ -12,8 +12,6 @@ pub mod record;
 mod recording;
 mod run;
 mod sinks;
-mod stats;
-mod story;
 mod text;
 mod verdict;
 mod verify;

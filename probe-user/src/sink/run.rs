@@ -9,9 +9,8 @@ use serde::Serialize;
 use self::diagnosed::DiagnosedView;
 use super::{
     Reporter,
-    json::{Cookie, Whose, by_cause, by_kind},
-    story::{TotalsView, write_totals},
-    text::{Clean, plural, whose, write_rows},
+    json::{Cookie, TotalsView, Whose, by_cause, by_kind},
+    text::{Clean, plural, whose, write_rows, write_totals},
     verify::counted,
 };
 use crate::{

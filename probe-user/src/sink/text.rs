@@ -4,7 +4,10 @@
 mod event;
 mod group;
 mod identity;
+mod stats;
+mod story;
 mod table;
+mod time;
 
 use std::{
     collections::BTreeMap,
@@ -15,9 +18,11 @@ use std::{
 use self::{event::write_event, group::write_groups};
 pub(super) use self::{
     identity::{holders, place, whose, write_netns},
+    stats::write_table,
+    story::write_totals,
     table::Table,
 };
-use super::{Reporter, stats, story};
+use super::Reporter;
 use crate::{
     analyse::correlate::Story,
     decode::Stage,

@@ -6,8 +6,7 @@ use serde::Serialize;
 
 use super::{
     Reporter,
-    stats::write_table,
-    text::{Clean, write_rows},
+    text::{Clean, write_rows, write_table},
 };
 use crate::model::{OF_REFUSALS, Row, Verdict, Verified};
 
