@@ -52,7 +52,12 @@ pub fn run(args: &ListArgs) -> Result<(), Failure> {
         missing: Vec::new(),
     };
     let rows = survey.rows(&filter)?;
-    write(&listing(args.format, &rows, &survey.missing))
+    write(&listing(
+        args.format,
+        &super::origin(),
+        &rows,
+        &survey.missing,
+    ))
 }
 
 /// One look at everything.
@@ -185,6 +190,11 @@ impl Survey {
     }
 
     fn miss(&mut self, netns: Option<u32>, why: String) {
-        self.missing.push(Missing { netns, why });
+        let netns_name = netns.and_then(|netns| self.enricher.netns_name(netns));
+        self.missing.push(Missing {
+            netns,
+            netns_name,
+            why,
+        });
     }
 }

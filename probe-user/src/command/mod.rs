@@ -16,7 +16,7 @@ pub mod why;
 
 use std::{fmt, io::Write};
 
-use crate::{loader::LoadError, selftest::SelfTestError, sink::record::RecordError};
+use crate::{loader::LoadError, model::Origin, selftest::SelfTestError, sink::record::RecordError};
 
 /// Exit statuses, as `--help` lists them.
 pub mod status {
@@ -101,6 +101,15 @@ pub fn host_name() -> String {
         .nodename()
         .to_string_lossy()
         .into_owned()
+}
+
+/// This host.
+pub fn origin() -> Origin {
+    Origin {
+        host: host_name(),
+        boot_id: boot_id(),
+        kernel: kernel_release(),
+    }
 }
 
 /// Which boot of this host it is; `None` where that cannot be read.

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use super::clock::Clock;
+use super::{clock::Clock, origin::Origin, summary::NetnsNames};
 use crate::{
     analyse::incident::Told,
     diagnose::{Diagnosis, Signals, Sysctls},
@@ -54,7 +54,10 @@ pub struct OfClient {
 }
 
 pub struct Answer {
-    /// What the wall clock showed at its end.
+    pub origin: Origin,
+    /// When it was given.
+    pub mono_ns: u64,
+    /// What the wall clock showed then.
     pub clock: Clock,
     pub target: String,
     pub client: Option<OfClient>,
@@ -66,6 +69,8 @@ pub struct Answer {
     pub tried: Option<Tried>,
     pub tier: Tier,
     pub lost: u64,
+    /// What the namespaces of its incidents are called.
+    pub netns_names: NetnsNames,
     /// Why something may have happened that is not in the answer.
     pub doubts: Vec<String>,
 }

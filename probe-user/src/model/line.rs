@@ -40,6 +40,8 @@ pub struct Candidate {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sampled {
     pub netns: u32,
+    #[serde(default)]
+    pub netns_name: Option<Arc<NetnsName>>,
     pub listener: Option<SocketAddr>,
     /// 0 where it is not known.
     pub cookie: u64,

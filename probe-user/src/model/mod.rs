@@ -10,6 +10,7 @@ pub mod intern;
 mod line;
 mod loss;
 mod missing;
+mod origin;
 pub mod pairs;
 mod ran;
 pub mod rest;
@@ -19,6 +20,7 @@ mod stats;
 pub mod steps;
 mod summary;
 mod tally;
+mod thread_state;
 mod verified;
 
 pub use self::{
@@ -29,11 +31,13 @@ pub use self::{
     line::{Candidate, Line, Sampled, Tick},
     loss::Loss,
     missing::Missing,
+    origin::Origin,
     ran::{Diagnosed, Dropped, Ended, Hurt, Moments, Ran},
     rows::{Residual, Row},
     start::{SelfTest, Start},
     stats::{Accepted, ListenerStatsRow},
-    summary::Summary,
+    summary::{NetnsNames, Summary},
     tally::{Causes, Counts, ListenerTally, counts_in_words, name_of},
+    thread_state::ThreadState,
     verified::{OF_REFUSALS, Verdict, Verified},
 };

@@ -8,7 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Shared, doing::Doing, queue::Queue, take};
+use super::{
+    Shared,
+    doing::{self, Doing},
+    queue::Queue,
+    take,
+};
 use crate::{
     analyse::incident::{Fact, Place, What},
     enrich::Enricher,
@@ -18,6 +23,7 @@ use crate::{
         diag::ListenerSnapshot,
         task,
     },
+    model::ThreadState,
 };
 
 const PERIOD: Duration = Duration::from_millis(50);
@@ -163,16 +169,13 @@ impl Looks {
         }
         pids.sort_unstable();
         pids.dedup();
-        let mut doing: HashMap<u32, Vec<String>> = HashMap::new();
+        let mut doing: HashMap<u32, Vec<ThreadState>> = HashMap::new();
         for pid in pids {
             let Some(process) = task::look(pid) else {
                 continue;
             };
             let threads = process.threads.iter();
-            doing.insert(
-                pid,
-                threads.map(|thread| Doing::of(thread).name()).collect(),
-            );
+            doing.insert(pid, threads.map(doing::state).collect());
             let of_process = self.processes.entry(pid).or_default();
             of_process.saw(process);
             if let (Some(mount), Some(cgroup)) = (mount, cgroups.of_process(pid)) {
@@ -191,9 +194,9 @@ impl Looks {
             if let (Some(queue), true) = (self.queues.get(&key), pressed.contains(&key))
                 && let What::Look { doing: found, .. } = &mut fact.what
             {
-                let names = queue.owners.iter().filter_map(|pid| doing.get(pid));
-                for name in names.flatten() {
-                    *found.entry(name.clone()).or_default() += 1;
+                let states = queue.owners.iter().filter_map(|pid| doing.get(pid));
+                for state in states.flatten() {
+                    *found.entry(state.clone()).or_default() += 1;
                 }
             }
         }

@@ -2,14 +2,15 @@
 
 use std::{
     fmt::{self, Write as _},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
     incident::{IncidentView, write_worst},
-    json::{Cookie, SCHEMA, Whose},
+    json::{At, Cookie, Head, NetnsView, Whose},
     text::{Clean, plural, whose},
     verdict::{VerdictView, write_verdict},
 };
@@ -286,7 +287,8 @@ impl Answer {
     fn object(&self) -> AnswerView<'_> {
         AnswerView {
             r#type: "diagnosis",
-            schema: SCHEMA,
+            head: Head::of(&self.origin),
+            ts: self.clock.at(self.mono_ns).to_string(),
             target: &self.target,
             client: self.client.as_ref().map(|client| client.who.as_str()),
             untold: self.client.as_ref().map(|client| client.untold),
@@ -324,7 +326,7 @@ impl Answer {
                 .incidents
                 .incidents
                 .iter()
-                .map(|incident| IncidentView::of(incident, self.clock))
+                .map(|incident| IncidentView::of(incident, self.clock, &self.netns_names))
                 .collect(),
             incidents_let_go: self.incidents.let_go,
             adds_up: self.signals.adds_up,
@@ -332,6 +334,8 @@ impl Answer {
             lost: self.lost,
             probe: self.tried.as_ref().map(|tried| TriedView {
                 to: tried.to,
+                to_addr: tried.to.map(|to| to.ip()),
+                to_port: tried.to.map(|to| to.port()),
                 took_ms: tried.took.as_millis() as u64,
                 outcome: &tried.outcome,
             }),
@@ -339,10 +343,13 @@ impl Answer {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct AnswerView<'a> {
+    #[schemars(extend("const" = "diagnosis"))]
     r#type: &'static str,
-    schema: u32,
+    #[serde(flatten)]
+    head: Head<'a>,
+    ts: String,
     target: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<&'a str>,
@@ -372,7 +379,7 @@ struct AnswerView<'a> {
     probe: Option<TriedView<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct SceneView<'a> {
     #[serde(flatten)]
     answer: AnswerView<'a>,
@@ -380,17 +387,21 @@ struct SceneView<'a> {
     truth: &'a [&'a str],
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct TriedView<'a> {
     to: Option<SocketAddr>,
+    to_addr: Option<IpAddr>,
+    to_port: Option<u16>,
     took_ms: u64,
     outcome: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ListeningView<'a> {
-    netns: u32,
-    addr: SocketAddr,
+    #[serde(flatten)]
+    netns: NetnsView<'a>,
+    #[serde(flatten)]
+    at: At,
     cookie: Cookie,
     accept_queue_len: u32,
     accept_queue_limit: u32,
@@ -402,8 +413,8 @@ struct ListeningView<'a> {
 impl<'a> ListeningView<'a> {
     fn of(listening: &'a Listening) -> Self {
         Self {
-            netns: listening.netns,
-            addr: listening.snapshot.addr,
+            netns: NetnsView::of(listening.netns, listening.netns_name.as_deref()),
+            at: listening.snapshot.addr.into(),
             cookie: Cookie(listening.snapshot.cookie),
             accept_queue_len: listening.snapshot.accept_queue_len,
             accept_queue_limit: listening.snapshot.accept_queue_limit,

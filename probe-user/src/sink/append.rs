@@ -1,7 +1,10 @@
 //! What lines are made of, appended to them without an allocation and without
 //! the machinery of `fmt`, which costs more than all else that an event needs.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    ops::Range,
+};
 
 pub fn number(to: &mut String, number: impl itoa::Integer) {
     to.push_str(itoa::Buffer::new().format(number));
@@ -19,22 +22,30 @@ pub fn hex(to: &mut String, number: u64) {
     }
 }
 
-/// As `Display` has it.
-pub fn address(to: &mut String, addr: SocketAddr) {
-    match addr {
-        SocketAddr::V4(v4) => ipv4(to, *v4.ip()),
+/// As `Display` has it; where in the text the address itself is then, and its port.
+pub fn address(to: &mut String, addr: SocketAddr) -> [Range<usize>; 2] {
+    let start = to.len();
+    let ip = match addr {
+        SocketAddr::V4(v4) => {
+            ipv4(to, *v4.ip());
+            start..to.len()
+        }
         SocketAddr::V6(v6) => {
             to.push('[');
             ipv6(to, *v6.ip());
+            let end = to.len();
             if v6.scope_id() != 0 {
                 to.push('%');
                 number(to, v6.scope_id());
             }
             to.push(']');
+            start + 1..end
         }
-    }
+    };
     to.push(':');
+    let start = to.len();
     number(to, addr.port());
+    [ip, start..to.len()]
 }
 
 fn ipv4(to: &mut String, ip: Ipv4Addr) {
@@ -113,8 +124,10 @@ mod tests {
 
     fn check(addr: SocketAddr) {
         let mut text = String::new();
-        address(&mut text, addr);
+        let [ip, port] = address(&mut text, addr);
         assert_eq!(text, addr.to_string());
+        assert_eq!(text[ip], addr.ip().to_string());
+        assert_eq!(text[port], addr.port().to_string());
     }
 
     #[test]

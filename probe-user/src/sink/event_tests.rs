@@ -16,7 +16,7 @@ use crate::{
         owner::Owner,
     },
     loader::Tier,
-    model::Line,
+    model::{Line, Origin},
     source::replay::Recorded,
 };
 
@@ -265,6 +265,7 @@ fn refusals() -> Vec<Observation> {
     };
     let near = |netns, at: &str| Elsewhere {
         netns,
+        netns_name: (netns == 5).then(|| NetnsName::Given("blue".into()).into()),
         addr: addr(at),
         cookie: 5,
         inode: 9,
@@ -316,7 +317,12 @@ pub(super) fn every_kind() -> Vec<Observation> {
 
 pub(super) fn reporter(format: Format) -> Reporter {
     let clock = Clock::ahead(1_795_000_000_000_000_000);
-    Reporter::new(format, Tier::Cgroup, OWN_NETNS, clock)
+    let origin = Origin {
+        host: "a.example".into(),
+        boot_id: Some("12345678-1234-4234-8234-123456789abc".into()),
+        kernel: "6.18.0".into(),
+    };
+    Reporter::new(format, Tier::Cgroup, OWN_NETNS, clock, origin)
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub use self::{
 };
 use crate::{
     loader::Tier,
-    model::{Clock, Line, Ran, Start, Verified},
+    model::{Clock, Line, Origin, Ran, Start, Verified},
 };
 
 /// How lines look.
@@ -43,28 +43,43 @@ pub struct Reporter {
     tier: Tier,
     /// The namespace that needs no mention.
     own_netns: u32,
+    /// The host that they are of.
+    origin: Origin,
     /// Whether lines hold all that a recording needs.
     is_whole: bool,
 }
 
 impl Reporter {
-    pub const fn new(format: Format, tier: Tier, own_netns: u32, clock: Clock) -> Self {
+    pub const fn new(
+        format: Format,
+        tier: Tier,
+        own_netns: u32,
+        clock: Clock,
+        origin: Origin,
+    ) -> Self {
         Self {
             format,
             clock,
             tier,
             own_netns,
+            origin,
             is_whole: false,
         }
     }
 
     /// Of a watch.
-    pub const fn of(format: Format, start: &Start) -> Self {
-        Self::new(format, start.tier, start.own_netns, start.clock)
+    pub fn of(format: Format, start: &Start) -> Self {
+        Self::new(
+            format,
+            start.tier,
+            start.own_netns,
+            start.clock,
+            Origin::of(start),
+        )
     }
 
     /// One whose lines hold all that a recording needs.
-    pub const fn whole(start: &Start) -> Self {
+    pub fn whole(start: &Start) -> Self {
         Self {
             is_whole: true,
             ..Self::of(Format::Json, start)

@@ -4,12 +4,13 @@ mod diagnosed;
 
 use std::fmt::{self, Write as _};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::diagnosed::DiagnosedView;
 use super::{
     Reporter,
-    json::{Cookie, TotalsView, Whose, by_cause, by_kind},
+    json::{AtOrNull, Cookie, Head, NetnsView, TotalsView, Whose, by_cause, by_kind},
     text::{Clean, plural, whose, write_rows, write_totals},
     verify::counted,
 };
@@ -17,7 +18,7 @@ use crate::{
     analyse::incident::Place,
     decode::Kind,
     loader::Tier,
-    model::{Dropped, Ended, Hurt, Ran, counts_in_words, name_of},
+    model::{Dropped, Ended, Hurt, NetnsNames, Ran, counts_in_words, name_of},
 };
 
 /// What is no refusal of a listener, and still nothing that a client wants.
@@ -172,10 +173,13 @@ impl Hurt {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RanView<'a> {
     #[serde(rename = "type")]
+    #[schemars(extend("const" = "run"))]
     kind: &'static str,
+    #[serde(flatten)]
+    head: Head<'a>,
     ts: String,
     command: &'a [String],
     duration_s: f64,
@@ -188,18 +192,19 @@ struct RanView<'a> {
     doubts: &'a [String],
     refusals: u64,
     listeners: Vec<HurtView<'a>>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     candidates: &'a [String],
     #[serde(flatten)]
     diagnosed: Option<DiagnosedView<'a>>,
     stories: Option<TotalsView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct HurtView<'a> {
     cookie: Cookie,
-    netns: u32,
-    addr: Option<std::net::SocketAddr>,
+    #[serde(flatten)]
+    netns: NetnsView<'a>,
+    #[serde(flatten)]
+    at: AtOrNull,
     #[serde(flatten)]
     whose: Whose<'a>,
     refusals: u64,
@@ -208,7 +213,7 @@ struct HurtView<'a> {
     moments: Option<MomentsView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct MomentsView {
     first_ts: String,
     first_mono_ns: u64,
@@ -233,6 +238,7 @@ pub(super) fn write_json(reporter: &Reporter, mono_ns: u64, ran: &Ran, to: &mut 
     let diagnosed = ran.diagnosed.as_ref();
     let view = RanView {
         kind: "run",
+        head: Head::of(&reporter.origin),
         ts: reporter.clock.at(mono_ns).to_string(),
         command: &ran.command,
         duration_s: ran.lasted.as_secs_f64(),
@@ -247,10 +253,11 @@ pub(super) fn write_json(reporter: &Reporter, mono_ns: u64, ran: &Ran, to: &mut 
         listeners: ran
             .hurt
             .iter()
-            .map(|hurt| hurt_view(reporter, hurt))
+            .map(|hurt| hurt_view(reporter, hurt, &ran.summary.netns_names))
             .collect(),
         candidates: &ran.candidates,
-        diagnosed: diagnosed.map(|all| DiagnosedView::of(all, reporter.clock)),
+        diagnosed: diagnosed
+            .map(|all| DiagnosedView::of(all, reporter.clock, &ran.summary.netns_names)),
         stories: ran.summary.stories.as_ref().map(TotalsView::from),
     };
     // Strings, numbers and maps with string keys only: nothing in it can fail.
@@ -260,13 +267,13 @@ pub(super) fn write_json(reporter: &Reporter, mono_ns: u64, ran: &Ran, to: &mut 
     }
 }
 
-fn hurt_view<'a>(reporter: &Reporter, hurt: &'a Hurt) -> HurtView<'a> {
+fn hurt_view<'a>(reporter: &Reporter, hurt: &'a Hurt, names: &'a NetnsNames) -> HurtView<'a> {
     let tally = &hurt.tally;
     let at = |mono_ns| reporter.clock.at(mono_ns).to_string();
     HurtView {
         cookie: Cookie(tally.cookie),
-        netns: tally.netns,
-        addr: tally.addr,
+        netns: NetnsView::among(tally.netns, names),
+        at: tally.addr.into(),
         whose: Whose::of(&tally.owner, tally.cgroup.as_deref()),
         refusals: tally.refusals(),
         events: by_kind(&tally.counts),

@@ -2,10 +2,12 @@
 
 use std::fmt::{self, Write as _};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
     Reporter,
+    json::Head,
     text::{Clean, write_rows, write_table},
 };
 use crate::model::{OF_REFUSALS, Row, Verdict, Verified};
@@ -62,10 +64,13 @@ pub(super) fn counted<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> String
     counters.join(", ")
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct VerifiedView<'a> {
     #[serde(rename = "type")]
+    #[schemars(extend("const" = "verify"))]
     kind: &'static str,
+    #[serde(flatten)]
+    head: Head<'a>,
     ts: String,
     listener: &'a str,
     verdict: &'static str,
@@ -82,6 +87,7 @@ struct VerifiedView<'a> {
 pub(super) fn write_json(reporter: &Reporter, mono_ns: u64, verified: &Verified, to: &mut String) {
     let view = VerifiedView {
         kind: "verify",
+        head: Head::of(&reporter.origin),
         ts: reporter.clock.at(mono_ns).to_string(),
         listener: &verified.listener,
         verdict: verified.verdict.name(),

@@ -166,6 +166,13 @@ impl<'a> Poller<'a> {
     }
 }
 
+/// Kinds that no counter tells of.
+fn unseen() -> Vec<Kind> {
+    let told = kinds(Reading::default()).map(|(kind, _)| kind);
+    let all = Kind::ALL.into_iter();
+    all.filter(|kind| !told.contains(kind)).collect()
+}
+
 pub async fn watch<'a>(
     parts: Parts<'a>,
     start: &Start,
@@ -226,6 +233,10 @@ pub async fn watch<'a>(
     if let Some(netns) = poller.parts.filter.netns {
         rows.retain(|row| row.netns == netns);
     }
+    let netns_names = poller
+        .parts
+        .enricher
+        .netns_names(rows.iter().map(|row| row.netns));
     let summary = Summary {
         duration: began.elapsed(),
         tier: Tier::Counters,
@@ -240,6 +251,8 @@ pub async fn watch<'a>(
         skipped: Default::default(),
         rows,
         accounted: poller.reconciler.accounted(&last),
+        netns_names,
+        unseen: unseen(),
         unread: poller.unread.into_sentences(),
         moving: false,
     };

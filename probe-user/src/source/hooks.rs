@@ -232,7 +232,7 @@ impl<'a> HookPipeline<'a> {
     fn tell_sampled(&mut self, now: &HashMap<CountKey, CountValue>, health: &Health) {
         let news = self.left_out.news(now, health);
         let tally = self.tallying();
-        let lines: Vec<Sampled> = news
+        let mut lines: Vec<Sampled> = news
             .into_iter()
             .filter(|news| tally.takes_key(&news.key))
             .filter_map(|news| {
@@ -241,6 +241,7 @@ impl<'a> HookPipeline<'a> {
                 let listener = tally.listener(&news.key);
                 Some(Sampled {
                     netns: news.key.netns,
+                    netns_name: None,
                     listener: listener.addr,
                     cookie: listener.cookie,
                     kind,
@@ -252,7 +253,8 @@ impl<'a> HookPipeline<'a> {
                 })
             })
             .collect();
-        for line in &lines {
+        for line in &mut lines {
+            line.netns_name = self.enricher.netns_name(line.netns);
             self.tell(&Line::Sampled(line));
         }
     }
@@ -278,6 +280,19 @@ impl<'a> HookPipeline<'a> {
         for row in &rows {
             self.tell(&Line::Stats(row));
         }
+    }
+
+    /// Kinds of which it says nothing that there was none.
+    fn unseen(&self, probe: &Probe) -> Vec<Kind> {
+        let asked = |kind| match kind {
+            Kind::Connected => self.lines.stories.are_wanted(),
+            Kind::NearLimit | Kind::Eased => self.warn_percent.is_some(),
+            _ => true,
+        };
+        let kinds = Kind::ALL.into_iter();
+        kinds
+            .filter(|kind| !asked(*kind) || probe.blind.contains(&kind.name()))
+            .collect()
     }
 
     fn tallying(&self) -> Tally<'_> {
@@ -318,7 +333,8 @@ impl<'a> HookPipeline<'a> {
         let after = probe.counts().sums()?;
         let present: Vec<u32> = self.enricher.registry.iter().collect();
         self.reconciler.observe(&present, &kernel);
-        for residual in self.reconciler.residuals(&kernel, &before, &after) {
+        for mut residual in self.reconciler.residuals(&kernel, &before, &after) {
+            residual.netns_name = self.enricher.netns_name(residual.netns);
             if self
                 .lines
                 .filter
@@ -408,6 +424,12 @@ impl<'a> HookPipeline<'a> {
             ..self.tallying()
         }
         .between(&self.base.counts, &last.totals.counts);
+        let netns_names = self.enricher.netns_names(
+            rows.iter()
+                .map(|row| row.netns)
+                .chain(figures.listeners.iter().map(|tally| tally.netns)),
+        );
+        let unseen = self.unseen(probe);
         let summary = Summary {
             duration,
             tier: probe.tier(),
@@ -422,6 +444,8 @@ impl<'a> HookPipeline<'a> {
             skipped: skipped.unwrap_or_default(),
             rows,
             accounted: self.reconciler.accounted(&last),
+            netns_names,
+            unseen,
             unread: self.unread.into_sentences(),
             moving: last.moving || self.reconciler.base_was_moving(),
         };

@@ -209,7 +209,13 @@ fn judged(args: &RunArgs, watched: Watched) -> Ran {
 
 fn tell(format: Format, ran: &Ran, mut to: Box<dyn Write>) -> io::Result<()> {
     let own_netns = netns::current().unwrap_or(0);
-    let reporter = Reporter::new(format, ran.summary.tier, own_netns, Clock::now());
+    let reporter = Reporter::new(
+        format,
+        ran.summary.tier,
+        own_netns,
+        Clock::now(),
+        super::origin(),
+    );
     let mut text = String::new();
     reporter.write_ran(mono_ns(), ran, &mut text);
     to.write_all(text.as_bytes())?;

@@ -229,6 +229,7 @@ mod tests {
             places.heed(&Line::Stats(&row));
         }
         let sampled = Sampled {
+            netns_name: None,
             netns: 7,
             listener: Some(place(2047).addr),
             cookie: 5,

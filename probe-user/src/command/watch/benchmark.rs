@@ -17,7 +17,7 @@ use crate::{
     filter::Filter,
     host::{diag::ListenerSnapshot, netns},
     loader::Tier,
-    model::Clock,
+    model::{Clock, Origin},
     sink::{Format, Output, Reporter, Sinks},
     source::{hooks::Parts, lines::Lines},
 };
@@ -65,7 +65,7 @@ impl Pipeline {
             sinks: Sinks {
                 heed: Box::new(|_| {}),
                 aloud: true,
-                reporter: Reporter::new(format, Tier::Cgroup, 0, Clock::now()),
+                reporter: Reporter::new(format, Tier::Cgroup, 0, Clock::now(), Origin::default()),
                 output: Output::none(),
                 recording: None,
             },

@@ -23,6 +23,7 @@ use crate::{
     diagnose::diagnose,
     enrich::Enricher,
     filter::ClientFilter,
+    host::clock::mono_ns,
     loader::{Tier, reads_every_netns},
     model::{Answer, Clock, Now, OfClient, Summary},
     observe::{self, STATS},
@@ -140,6 +141,8 @@ pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
     signals.somaxconn_before = now.sysctls.somaxconn.filter(|_| now.netns == netns);
     let diagnosis = diagnose(&signals);
     Ok(Answer {
+        origin: super::origin(),
+        mono_ns: mono_ns(),
         clock: Clock::now(),
         target: args.target.to_string(),
         client: args.client.map(|client| OfClient {
@@ -154,6 +157,7 @@ pub fn answer(args: &WhyArgs, ready: impl FnOnce()) -> Result<Answer, Failure> {
         tried: tried.flatten(),
         tier: summary.tier,
         lost: summary.loss.total(),
+        netns_names: summary.netns_names,
         doubts,
     })
 }

@@ -16,7 +16,7 @@ use crate::{
     loader::Tier,
     model::{
         self, Answer, Clock, Diagnosed, Dropped, Ended, Hurt, Listening, Missing, Moments, Now,
-        OfClient, Ran, Tried, Verified,
+        OfClient, Origin, Ran, ThreadState, Tried, Verified,
     },
     sink::{
         Format,
@@ -71,9 +71,13 @@ fn incident() -> Incident {
         }),
         precision_ns: 100 * MS,
         doing: [
-            ("stopped".to_owned(), 9),
+            (ThreadState::Stopped, 9),
             (
-                "asleep in clock_nanosleep (hrtimer_nanosleep)".to_owned(),
+                ThreadState::Asleep {
+                    syscall: "clock_nanosleep".into(),
+                    for_lock: false,
+                    wchan: Some("hrtimer_nanosleep".into()),
+                },
                 1,
             ),
         ]
@@ -132,6 +136,12 @@ fn listening(bound: &str) -> Listening {
 
 fn full_answer() -> Answer {
     Answer {
+        origin: Origin {
+            host: "a.example".into(),
+            boot_id: None,
+            kernel: "6.18.0".into(),
+        },
+        mono_ns: TOLD_NS,
         clock: Clock::ahead(1_795_000_000_000_000_000),
         target: ":8080".into(),
         client: Some(OfClient {
@@ -169,6 +179,7 @@ fn full_answer() -> Answer {
         }),
         tier: Tier::Cgroup,
         lost: 1,
+        netns_names: full().netns_names,
         doubts: vec!["namespace 7 could not be read".into()],
     }
 }
@@ -345,17 +356,18 @@ fn a_list_looks_as_it_did() {
     ];
     let missing = [Some(7), None].map(|netns| Missing {
         netns,
+        netns_name: netns.map(|_| NetnsName::Given("blue".into()).into()),
         why: "it may not be entered".into(),
     });
     for (format, form) in [(Format::Text, "txt"), (Format::Json, "jsonl")] {
         let listed = listing::list(all.clone());
         check(
             &format!("list.{form}"),
-            &write_listing(format, &listed, &missing),
+            &write_listing(format, &full_answer().origin, &listed, &missing),
         );
         check(
             &format!("list-nothing.{form}"),
-            &write_listing(format, &[], &[]),
+            &write_listing(format, &full_answer().origin, &[], &[]),
         );
     }
 }

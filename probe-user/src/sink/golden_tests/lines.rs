@@ -66,6 +66,7 @@ pub fn samples() -> Vec<Sample> {
     }));
     let residual = |news| Residual {
         netns: OTHER_NETNS,
+        netns_name: (news == 2).then(|| NetnsName::Given("blue".into()).into()),
         counter: "ListenDrops",
         unattributed: 2,
         news,
@@ -172,6 +173,7 @@ fn ticks() -> [Tick; 3] {
 fn sampled() -> [Sampled; 2] {
     let of_syn = Sampled {
         netns: OTHER_NETNS,
+        netns_name: given(),
         listener: Some(addr("0.0.0.0:8080")),
         cookie: 0x1f,
         kind: Kind::Overflow,
@@ -183,6 +185,7 @@ fn sampled() -> [Sampled; 2] {
     };
     let unknown = Sampled {
         netns: OWN_NETNS,
+        netns_name: None,
         listener: None,
         cookie: 0,
         kind: Kind::ListenDrop,
@@ -202,6 +205,7 @@ pub fn rows() -> [ListenerStatsRow; 3] {
     }
     let busy = ListenerStatsRow {
         netns: OTHER_NETNS,
+        netns_name: given(),
         cookie: 0x1f,
         addr: Some(addr("[::]:8080")),
         owner: Arc::from([owner(4321, "nginx", Some("/usr/sbin/nginx"))]),
@@ -352,6 +356,11 @@ pub fn full() -> Summary {
             row("ListenDrops", None, 0),
         ],
         accounted: [OWN_NETNS, OTHER_NETNS].into(),
+        netns_names: given()
+            .into_iter()
+            .map(|name| (OTHER_NETNS, name))
+            .collect(),
+        unseen: Vec::new(),
         unread: vec!["counters of namespace 7: permission denied".into()],
         moving: true,
     };
@@ -376,6 +385,8 @@ pub fn empty() -> Summary {
         skipped: Default::default(),
         rows: Vec::new(),
         accounted: Default::default(),
+        netns_names: Default::default(),
+        unseen: vec![Kind::Connected, Kind::NearLimit, Kind::Eased],
         unread: Vec::new(),
         moving: false,
     }

@@ -1,23 +1,25 @@
 //! What a listener goes through before anything is lost, as JSON has it.
 
-use std::net::SocketAddr;
-
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Cookie, Whose};
+use super::{Cookie, NetnsView, Whose, address::AtOrNull};
 use crate::model::{Accepted, ListenerStatsRow};
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct StatsView<'a> {
-    netns: u32,
+    #[serde(flatten)]
+    netns: NetnsView<'a>,
     cookie: Cookie,
-    addr: Option<SocketAddr>,
+    #[serde(flatten)]
+    at: AtOrNull,
     #[serde(flatten)]
     whose: Whose<'a>,
     closed: bool,
     established: u64,
     accepted: Option<u64>,
     /// `hook`, or `queue` where it is told by what is not queued any more.
+    #[schemars(extend("enum" = ["hook", "queue", null]))]
     accepted_from: Option<&'static str>,
     queued: Option<u32>,
     reset: u64,
@@ -27,13 +29,13 @@ pub struct StatsView<'a> {
     wait_us: Option<WaitView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct QueueView {
     peak: u32,
     limit: u32,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct WaitView {
     p50: u64,
     p99: u64,
@@ -44,9 +46,9 @@ impl<'a> From<&'a ListenerStatsRow> for StatsView<'a> {
     fn from(row: &'a ListenerStatsRow) -> Self {
         let queue = |(peak, limit)| QueueView { peak, limit };
         Self {
-            netns: row.netns,
+            netns: NetnsView::of(row.netns, row.netns_name.as_deref()),
             cookie: Cookie(row.cookie),
-            addr: row.addr,
+            at: row.addr.into(),
             whose: Whose::of(&row.owner, row.cgroup.as_deref()),
             closed: row.is_closed,
             established: row.established,

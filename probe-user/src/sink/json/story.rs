@@ -1,31 +1,34 @@
 //! The story of an attempt and what became of all, as JSON has it.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Cookie, NetnsView, Whose};
+use super::{At, Cookie, NetnsView, Whose, address::Ends, names};
 use crate::analyse::correlate::{Outcome, Story, Totals};
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ListenerView {
     cookie: Cookie,
-    addr: SocketAddr,
+    #[serde(flatten)]
+    at: At,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RefusalsView {
     syn: u32,
     ack: u32,
     cookie_ack: u32,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct StoryView<'a> {
     mono_ns: u64,
+    #[schemars(extend("enum" = names::outcomes()))]
     outcome: &'a str,
-    client: SocketAddr,
-    local: SocketAddr,
+    #[serde(flatten)]
+    ends: Ends,
     #[serde(flatten)]
     netns: NetnsView<'a>,
     listener: Option<ListenerView>,
@@ -43,6 +46,7 @@ pub struct StoryView<'a> {
     causes: &'a BTreeMap<String, u32>,
     #[serde(flatten)]
     whose: Whose<'a>,
+    #[schemars(extend("enum" = names::tiers()))]
     tier: &'a str,
 }
 
@@ -56,12 +60,11 @@ impl<'a> StoryView<'a> {
         let mut view = Self {
             mono_ns: story.last_ns,
             outcome: story.outcome.name(),
-            client: story.attempt.client,
-            local: story.attempt.local,
+            ends: Ends::of(story.attempt.client, story.attempt.local),
             netns: NetnsView::of(story.attempt.netns, story.whose.netns_name.as_deref()),
             listener: story.listener.map(|(cookie, addr)| ListenerView {
                 cookie: Cookie(cookie),
-                addr,
+                at: addr.into(),
             }),
             began_mono_ns: story.first_ns,
             delay_ms: None,
@@ -89,14 +92,14 @@ impl<'a> StoryView<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct DelayView {
     p50: f64,
     p99: f64,
     max: f64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct TotalsView {
     outcomes: BTreeMap<&'static str, u64>,
     delay_ms: Option<DelayView>,
