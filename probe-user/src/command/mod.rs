@@ -7,6 +7,7 @@ pub mod empty;
 pub mod record;
 pub mod replay;
 pub mod run;
+pub mod schema;
 pub mod verify;
 
 pub mod explain;

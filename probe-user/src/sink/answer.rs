@@ -100,10 +100,10 @@ impl Answer {
 
     /// As JSON, with a scene of the demo and the verdicts that are right.
     pub fn write_scene(&self, scene: &str, truth: &[&str], to: &mut String) {
-        let view = SceneView {
-            answer: self.object(),
-            scene,
-            truth,
+        let view = AnswerView {
+            scene: Some(scene),
+            truth: Some(truth),
+            ..self.object()
         };
         to.push_str(&serde_json::to_string(&view).unwrap_or_default());
         to.push('\n');
@@ -339,12 +339,14 @@ impl Answer {
                 took_ms: tried.took.as_millis() as u64,
                 outcome: &tried.outcome,
             }),
+            scene: None,
+            truth: None,
         }
     }
 }
 
 #[derive(Serialize, JsonSchema)]
-struct AnswerView<'a> {
+pub(super) struct AnswerView<'a> {
     #[schemars(extend("const" = "diagnosis"))]
     r#type: &'static str,
     #[serde(flatten)]
@@ -377,14 +379,10 @@ struct AnswerView<'a> {
     lost: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     probe: Option<TriedView<'a>>,
-}
-
-#[derive(Serialize, JsonSchema)]
-struct SceneView<'a> {
-    #[serde(flatten)]
-    answer: AnswerView<'a>,
-    scene: &'a str,
-    truth: &'a [&'a str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scene: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truth: Option<&'a [&'a str]>,
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -22,30 +22,34 @@ pub fn hex(to: &mut String, number: u64) {
     }
 }
 
-/// As `Display` has it; where in the text the address itself is then, and its port.
-pub fn address(to: &mut String, addr: SocketAddr) -> [Range<usize>; 2] {
-    let start = to.len();
-    let ip = match addr {
-        SocketAddr::V4(v4) => {
-            ipv4(to, *v4.ip());
-            start..to.len()
-        }
+/// As `Display` has it.
+pub fn address(to: &mut String, addr: SocketAddr) {
+    match addr {
+        SocketAddr::V4(v4) => ipv4(to, *v4.ip()),
         SocketAddr::V6(v6) => {
             to.push('[');
             ipv6(to, *v6.ip());
-            let end = to.len();
             if v6.scope_id() != 0 {
                 to.push('%');
                 number(to, v6.scope_id());
             }
             to.push(']');
-            start + 1..end
         }
-    };
+    }
     to.push(':');
-    let start = to.len();
     number(to, addr.port());
-    [ip, start..to.len()]
+}
+
+/// Where the address itself and the port are in what [`address`] has appended from there on.
+pub fn parts(of: &str, start: usize) -> [Range<usize>; 2] {
+    let text = of.as_bytes();
+    // A port has five digits at most.
+    let colon = text.iter().rposition(|byte| *byte == b':').unwrap_or(start);
+    let ip = match text.get(start) {
+        Some(b'[') => start + 1..colon - 1,
+        _ => start..colon,
+    };
+    [ip, colon + 1..text.len()]
 }
 
 fn ipv4(to: &mut String, ip: Ipv4Addr) {
@@ -124,9 +128,11 @@ mod tests {
 
     fn check(addr: SocketAddr) {
         let mut text = String::new();
-        let [ip, port] = address(&mut text, addr);
+        address(&mut text, addr);
         assert_eq!(text, addr.to_string());
-        assert_eq!(text[ip], addr.ip().to_string());
+        let [ip, port] = parts(&text, 0);
+        let (text_of_ip, _) = text[ip.clone()].split_once('%').unwrap_or((&text[ip], ""));
+        assert_eq!(text_of_ip, addr.ip().to_string());
         assert_eq!(text[port], addr.port().to_string());
     }
 

@@ -3,6 +3,7 @@
 
 mod address;
 mod event;
+mod event_schema;
 mod group;
 mod head;
 mod identity;
@@ -21,6 +22,7 @@ use serde::{Serialize, Serializer};
 
 pub(super) use self::{
     address::{At, AtOrNull},
+    event_schema::EventLine,
     head::Head,
     identity::{NetnsView, Whose, name_and_pid},
     story::TotalsView,
@@ -59,7 +61,7 @@ impl JsonSchema for Cookie {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct SampledListener {
+pub(super) struct SampledListener {
     cookie: Cookie,
     #[serde(flatten)]
     at: At,
@@ -67,7 +69,7 @@ struct SampledListener {
 
 #[derive(Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "lowercase")]
-enum Object<'a> {
+pub(super) enum Object<'a> {
     Start(StartView<'a>),
     #[serde(rename = "event")]
     Tick(TickView<'a>),

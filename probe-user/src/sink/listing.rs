@@ -124,7 +124,7 @@ fn netns(row: &Listed) -> String {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct RowView<'a> {
+pub(super) struct RowView<'a> {
     #[schemars(extend("const" = "listener"))]
     r#type: &'static str,
     #[serde(flatten)]
@@ -196,7 +196,7 @@ fn row_view<'a>(origin: &'a Origin, row: &'a Listed) -> RowView<'a> {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct MissingView<'a> {
+pub(super) struct MissingView<'a> {
     #[schemars(extend("const" = "missing"))]
     r#type: &'static str,
     #[serde(flatten)]

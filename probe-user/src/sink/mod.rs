@@ -11,6 +11,7 @@ mod output;
 pub mod record;
 mod recording;
 mod run;
+mod schema;
 mod sinks;
 mod text;
 mod verdict;
@@ -20,6 +21,7 @@ pub use self::{
     listing::listing,
     output::{Output, OutputError, create},
     recording::{Kept, RecordArgs, Recording},
+    schema::schema,
     sinks::Sinks,
 };
 use crate::{

@@ -174,7 +174,7 @@ impl Hurt {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct RanView<'a> {
+pub(super) struct RanView<'a> {
     #[serde(rename = "type")]
     #[schemars(extend("const" = "run"))]
     kind: &'static str,

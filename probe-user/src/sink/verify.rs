@@ -65,7 +65,7 @@ pub(super) fn counted<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> String
 }
 
 #[derive(Serialize, JsonSchema)]
-struct VerifiedView<'a> {
+pub(super) struct VerifiedView<'a> {
     #[serde(rename = "type")]
     #[schemars(extend("const" = "verify"))]
     kind: &'static str,

@@ -56,7 +56,9 @@ pub struct AddressKeys {
 /// The parts are copied: an address is made into text once.
 pub fn address(to: &mut String, keys: &AddressKeys, addr: SocketAddr) {
     to.push_str(keys.whole);
-    let [ip, port] = append::address(to, addr);
+    let start = to.len();
+    append::address(to, addr);
+    let [ip, port] = append::parts(to, start);
     to.push_str(keys.ip);
     to.extend_from_within(ip);
     to.push_str(keys.port);

@@ -29,7 +29,7 @@ pub struct TickView<'a> {
     count: u64,
     listener: Option<CandidateView<'a>>,
     candidates: Vec<CandidateView<'a>>,
-    #[schemars(extend("const" = "counters"))]
+    #[schemars(extend("enum" = names::tiers()))]
     tier: &'a str,
 }
 

@@ -56,9 +56,7 @@ impl End {
 
     fn write(self, to: &mut String) {
         match self {
-            Self::At(addr) => {
-                address(to, addr);
-            }
+            Self::At(addr) => address(to, addr),
             Self::Unknown => to.push('?'),
             Self::Absent => {}
         }
