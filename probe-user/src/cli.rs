@@ -66,6 +66,11 @@ pub enum Command {
     /// Tell again what a recording holds: as it was told live, or a part of it
     #[command(after_help = REPLAY)]
     Replay(ReplayArgs),
+    /// Print a JSON Schema of every line and object that whydrop writes
+    ///
+    /// Draft 2020-12. docs/output.md says what the members mean. What a later
+    /// version adds is no fault; what it changes raises `schema`.
+    Schema,
     /// Explain the name of a cause, an event or a verdict
     ///
     /// Prints what docs/causes.md and docs/verdicts.md, which are part of this

@@ -6,7 +6,7 @@ use clap::Parser;
 use whydrop::{
     cli::{Cli, Command},
     command::{
-        Failure, check, demo, empty, explain, list, record, replay, run, status, verify,
+        Failure, check, demo, empty, explain, list, record, replay, run, schema, status, verify,
         watch::{self, Conduct},
         why,
     },
@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         Some(Command::List(args)) => list::run(args),
         Some(Command::Record(args)) => record::run(args),
         Some(Command::Replay(args)) => replay::run(args),
+        Some(Command::Schema) => schema::run(),
         None => watch::run(&cli.watch, Conduct::printed(|_| {})).map(drop),
     };
     match result {

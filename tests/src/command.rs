@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::deadline::{left_until, ready, scaled, wait_until};
 use crate::process;
+use crate::schema::Schema;
 use crate::whydrop::{binary, forced_tier};
 
 pub struct Running {
@@ -160,12 +161,17 @@ impl Over {
     }
 }
 
-/// The JSON lines of a text.
+/// The JSON lines of a text, each as `whydrop schema` has it.
 pub fn lines(text: &[u8]) -> Result<Vec<Value>> {
-    String::from_utf8_lossy(text)
-        .lines()
-        .map(|line| serde_json::from_str(line).with_context(|| format!("no JSON: {line}")))
-        .collect()
+    let schema = Schema::of_binary()?;
+    let text = String::from_utf8_lossy(text);
+    let line = |line: &str| {
+        let value = serde_json::from_str(line).with_context(|| format!("no JSON: {line}"))?;
+        let checked = schema.check(&value);
+        checked.with_context(|| format!("against `whydrop schema`: {line}"))?;
+        Ok(value)
+    };
+    text.lines().map(line).collect()
 }
 
 /// The line of this type.

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::event::Event;
+use crate::schema::Schema;
 
 /// What it has written so far.
 #[derive(Default)]
@@ -86,13 +87,27 @@ pub fn blind(start: &Value) -> Vec<String> {
     names.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// Reads lines until whydrop closes its output. Of events only these fields are
+/// Reads lines until whydrop closes its output, and holds each against its schema. Of events only these fields are
 /// kept, or all.
 pub fn listen(output: impl BufRead, kept: Option<&[&str]>, shared: &Shared) -> Result<()> {
-    let result = output.split(b'\n').try_for_each(|line| {
+    let result = Schema::of_binary().and_then(|schema| take(output, kept, shared, schema));
+    change(shared, |heard| heard.closed = true);
+    result
+}
+
+fn take(
+    output: impl BufRead,
+    kept: Option<&[&str]>,
+    shared: &Shared,
+    schema: &Schema,
+) -> Result<()> {
+    output.split(b'\n').try_for_each(|line| {
         let line = line?;
         let mut value: Value = serde_json::from_slice(&line)
             .with_context(|| format!("no JSON: {}", String::from_utf8_lossy(&line)))?;
+        schema
+            .check(&value)
+            .with_context(|| format!("against `whydrop schema`: {value}"))?;
         let is_event = value["type"] == "event";
         if let (true, Some(kept), Some(fields)) = (is_event, kept, value.as_object_mut()) {
             fields.retain(|name, _| kept.contains(&name.as_str()));
@@ -105,9 +120,7 @@ pub fn listen(output: impl BufRead, kept: Option<&[&str]>, shared: &Shared) -> R
             }
         });
         Ok(())
-    });
-    change(shared, |heard| heard.closed = true);
-    result
+    })
 }
 
 fn change(shared: &Shared, change: impl FnOnce(&mut Heard)) {

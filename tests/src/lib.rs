@@ -35,6 +35,7 @@ pub mod process;
 pub mod processor;
 pub mod programs;
 pub mod requests;
+pub mod schema;
 pub mod segment;
 pub mod server;
 pub mod skip;

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     diagnose::{Member, Signals, diagnose},
     filter::{ClientFilter, Filter, ListenerFilter},
-    model::{Answer, Causes, Line, Now, Observed, OfClient, Start, Summary, Tried},
+    model::{Answer, Causes, Line, Now, Observed, OfClient, Origin, Start, Summary, Tried},
 };
 
 /// What is asked.
@@ -155,6 +155,9 @@ impl Inquiry {
         let netns = netns.unwrap_or(self.start.own_netns);
         self.beside.add_host(&mut signals, netns);
         Answer {
+            origin: Origin::of(&self.start),
+            mono_ns: self.start.mono_ns + summary.duration.as_nanos() as u64,
+            netns_names: summary.netns_names.clone(),
             clock: self.start.clock,
             target: self.target.to_string(),
             client: self.client.map(|client| OfClient {

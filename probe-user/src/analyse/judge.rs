@@ -142,6 +142,8 @@ pub mod tests {
             stories: None,
             rows: rows.into(),
             accounted: kernel.map(|_| 7).into_iter().collect(),
+            netns_names: Default::default(),
+            unseen: Vec::new(),
             unread: Vec::new(),
             moving: false,
         }

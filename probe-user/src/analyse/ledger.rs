@@ -264,6 +264,7 @@ mod tests {
         let moments = ledger.moments(&tally(9)).expect("moments");
         assert!(!moments.exact && !moments.clients_exact, "nobody knows why");
         let mut sampled = Sampled {
+            netns_name: None,
             netns: 7,
             listener: Some(LISTENER.addr),
             cookie: 5,

@@ -167,6 +167,7 @@ impl Pressure {
             }
         }
         for row in rows {
+            row.netns_name = enricher.netns_name(row.netns);
             let left = self.closed.get(&(row.netns, row.cookie)).copied();
             if row.queued.is_none() && left.is_some() {
                 row.queued = Some(0);

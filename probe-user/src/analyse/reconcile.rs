@@ -118,6 +118,7 @@ impl Reconciler {
                 if unattributed != *told && unattributed == *last {
                     found.push(Residual {
                         netns: *netns,
+                        netns_name: None,
                         counter: counter::NAMES[slot].1,
                         unattributed,
                         news: unattributed - *told,

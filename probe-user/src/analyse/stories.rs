@@ -21,6 +21,10 @@ pub struct Told {
 }
 
 impl Told {
+    pub const fn are_wanted(&self) -> bool {
+        self.stories.is_some()
+    }
+
     pub fn new(wanted: bool, sampled: u64) -> Self {
         Self {
             stories: wanted.then(Stories::default),

@@ -47,5 +47,10 @@ pub fn run(args: &ListArgs) -> Result<(), Failure> {
         let found = &row.found;
         filter.takes_row(found.snapshot.addr, &found.owner, found.cgroup.as_deref())
     });
-    write(&listing(args.format, &rows, survey.missing()))
+    write(&listing(
+        args.format,
+        &super::origin(),
+        &rows,
+        survey.missing(),
+    ))
 }

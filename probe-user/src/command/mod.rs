@@ -7,6 +7,7 @@ pub mod empty;
 pub mod record;
 pub mod replay;
 pub mod run;
+pub mod schema;
 pub mod verify;
 
 pub mod explain;
@@ -19,6 +20,7 @@ use std::{fmt, io::Write};
 use crate::{
     host::threads::NoThread,
     loader::LoadError,
+    model::Origin,
     selftest::SelfTestError,
     sink::{OutputError, record::RecordError},
 };
@@ -124,6 +126,15 @@ pub fn host_name() -> String {
         .nodename()
         .to_string_lossy()
         .into_owned()
+}
+
+/// This host.
+pub fn origin() -> Origin {
+    Origin {
+        host: host_name(),
+        boot_id: boot_id(),
+        kernel: kernel_release(),
+    }
 }
 
 /// Which boot of this host it is; `None` where that cannot be read.

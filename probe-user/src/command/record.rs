@@ -110,7 +110,13 @@ fn say_ready(start: &Start) {
 /// The summary goes to standard error: standard output is the command's.
 fn tell(summary: &Summary) {
     let own_netns = crate::host::netns::current().unwrap_or(0);
-    let reporter = Reporter::new(Format::Text, summary.tier, own_netns, Clock::now());
+    let reporter = Reporter::new(
+        Format::Text,
+        summary.tier,
+        own_netns,
+        Clock::now(),
+        super::origin(),
+    );
     let mut text = String::new();
     let now = crate::host::clock::mono_ns();
     reporter.write(now, &Line::Summary(summary), &mut text);

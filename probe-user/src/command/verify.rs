@@ -12,7 +12,7 @@ use crate::{
     analyse::verify::{Asked, judge},
     enrich::Enricher,
     filter::ListenerFilter,
-    host::netns,
+    host::{clock::mono_ns, netns},
     loader::{Tier, reads_every_netns},
     model::{Clock, Verdict},
     sink::{Format, Reporter},
@@ -103,8 +103,14 @@ pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
     let verified = judge(asked, summary);
     let mut text = String::new();
     let own_netns = netns::current().unwrap_or(0);
-    Reporter::new(args.format, verified.summary.tier, own_netns, Clock::now())
-        .write_verified(&verified, &mut text);
+    Reporter::new(
+        args.format,
+        verified.summary.tier,
+        own_netns,
+        Clock::now(),
+        super::origin(),
+    )
+    .write_verified(mono_ns(), &verified, &mut text);
     let said = say(text.trim_end());
     match (verified.verdict, said) {
         (Verdict::Held, said) => said,

@@ -2,12 +2,18 @@
 //! processes that hold it, the cgroup it was made in and a name for people go
 //! out.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use foldhash::HashMap;
 
 use super::{Enricher, Observation, Snapshot, inode};
-use crate::host::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner};
+use crate::{
+    host::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner},
+    model::NetnsNames,
+};
 
 /// Inode and cgroup of a socket.
 type Key = (u32, Option<u64>);
@@ -69,6 +75,14 @@ impl Enricher {
         let name = Arc::new(self.registry.called(netns)?);
         self.netns_names.insert(netns, Arc::clone(&name));
         Some(name)
+    }
+
+    /// What those of these namespaces are called that have a name.
+    pub fn netns_names(&mut self, of: impl IntoIterator<Item = u32>) -> NetnsNames {
+        let of: BTreeSet<u32> = of.into_iter().collect();
+        of.into_iter()
+            .filter_map(|netns| Some((netns, self.netns_name(netns)?)))
+            .collect()
     }
 
     /// The cgroup that a socket was made in; where that is not known, or is the root, which says nothing, that of the first

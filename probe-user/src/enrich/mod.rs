@@ -336,6 +336,7 @@ impl Enricher {
         };
         for one in &mut refusal.elsewhere {
             one.owner = self.owners.find(one.inode);
+            one.netns_name = self.netns_name(one.netns);
         }
         seen.snapshot = Err("there is no socket".into());
         seen.cause = refusal.cause.clone();

@@ -6,13 +6,14 @@ use std::{net::SocketAddr, sync::Arc};
 use super::history::{Closed, is_bound_for};
 use crate::{
     cause::Cause,
-    host::{diag::ListenerSnapshot, owner::Owner},
+    host::{diag::ListenerSnapshot, netns::NetnsName, owner::Owner},
 };
 
 /// A listener of the same port that the packet did not reach.
 #[derive(Clone, Debug)]
 pub struct Elsewhere {
     pub netns: u32,
+    pub netns_name: Option<Arc<NetnsName>>,
     pub addr: SocketAddr,
     pub cookie: u64,
     pub inode: u32,
@@ -23,6 +24,7 @@ impl Elsewhere {
     fn of(netns: u32, listener: &ListenerSnapshot) -> Self {
         Self {
             netns,
+            netns_name: None,
             addr: listener.addr,
             cookie: listener.cookie,
             inode: listener.inode,

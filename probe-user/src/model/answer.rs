@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::clock::Clock;
+use super::{clock::Clock, origin::Origin, summary::NetnsNames};
 use crate::{
     analyse::incident::Told,
     diagnose::{Diagnosis, Signals, Sysctls},
@@ -64,7 +64,10 @@ pub struct OfClient {
 }
 
 pub struct Answer {
-    /// That of when it was watched.
+    pub origin: Origin,
+    /// When the watch ended.
+    pub mono_ns: u64,
+    /// What the wall clock showed then.
     pub clock: Clock,
     pub target: String,
     pub client: Option<OfClient>,
@@ -77,6 +80,8 @@ pub struct Answer {
     pub tried: Option<Tried>,
     pub tier: Tier,
     pub lost: u64,
+    /// What the namespaces of its incidents are called.
+    pub netns_names: NetnsNames,
     /// Why something may have happened that is not in the answer.
     pub doubts: Vec<String>,
     /// What a recording lacks, so that it could not be judged by.

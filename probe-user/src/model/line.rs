@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, sync::Arc};
 
 use super::{
-    clock::Clock, observed::Observed, rows::Residual, start::Start, stats::ListenerStatsRow,
-    summary::Summary,
+    clock::Clock, loss::Loss, observed::Observed, rows::Residual, start::Start,
+    stats::ListenerStatsRow, summary::Summary,
 };
 use crate::{
     analyse::correlate::Story,
@@ -36,27 +36,12 @@ pub struct Candidate {
     pub cgroup: Option<Arc<Cgroup>>,
 }
 
-/// Detail that was lost since the last such line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Loss {
-    /// Records that found no room in the ring.
-    pub ring_full: u64,
-    /// Lines that a slow reader of the output did not take.
-    pub output_full: u64,
-    /// Records that did not decode.
-    pub undecodable: u64,
-}
-
-impl Loss {
-    pub const fn total(&self) -> u64 {
-        self.ring_full + self.output_full + self.undecodable
-    }
-}
-
 /// What was left out of the detail on purpose since the last such line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sampled {
     pub netns: u32,
+    #[serde(default)]
+    pub netns_name: Option<Arc<NetnsName>>,
     pub listener: Option<SocketAddr>,
     /// 0 where it is not known.
     pub cookie: u64,

@@ -1,9 +1,14 @@
 //! What could not be looked at.
 
+use std::sync::Arc;
+
+use crate::host::netns::NetnsName;
+
 /// Something that `whydrop list` could not look at.
 #[derive(Clone, Debug)]
 pub struct Missing {
     /// `None` where it is not about one namespace.
     pub netns: Option<u32>,
+    pub netns_name: Option<Arc<NetnsName>>,
     pub why: String,
 }

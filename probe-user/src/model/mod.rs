@@ -9,8 +9,10 @@ pub mod health;
 pub mod histogram;
 pub mod intern;
 mod line;
+mod loss;
 mod missing;
 mod observed;
+mod origin;
 pub mod pairs;
 mod ran;
 pub mod rest;
@@ -20,6 +22,7 @@ mod stats;
 pub mod steps;
 mod summary;
 mod tally;
+mod thread_state;
 mod verified;
 
 pub use self::{
@@ -28,16 +31,19 @@ pub use self::{
     found::Found,
     group::{Group, GroupMember},
     histogram::Histogram,
-    line::{Candidate, Line, Loss, Sampled, Tick},
+    line::{Candidate, Line, Sampled, Tick},
+    loss::Loss,
     missing::Missing,
     observed::{
         Answered, HostFacts, Observed, ObservedCgroup, ObservedProcess, ObservedQueue, ToldVerdict,
     },
+    origin::Origin,
     ran::{Diagnosed, Dropped, Ended, Hurt, Moments, Ran},
     rows::{Residual, Row},
     start::{Asked, SelfTest, Start},
     stats::{Accepted, ListenerStatsRow},
-    summary::Summary,
+    summary::{NetnsNames, Summary},
     tally::{Causes, Counts, ListenerTally, counts_in_words, name_of},
+    thread_state::ThreadState,
     verified::{OF_REFUSALS, Verdict, Verified},
 };

@@ -1,7 +1,7 @@
 //! What a recorded event holds beside the members of its line, so that the whole of it comes back. Written as it goes: an
 //! event allocates nothing on its way to a recording either.
 
-use std::{borrow::Cow, net::SocketAddr};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 
 use probe_common::counter;
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,9 @@ pub struct Rest<'a> {
     pub netns_comm: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub elsewhere_inodes: Vec<u32>,
+    /// A line names a process by its number only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere_names: Vec<Option<Arc<NetnsName>>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed_netns: Option<u32>,
     /// The cause that the look at who listens found; the line has it too.
@@ -108,10 +111,16 @@ impl<'a> Rest<'a> {
                 _ => None,
             },
             elsewhere_inodes: seen.refusal.elsewhere.iter().map(|one| one.inode).collect(),
+            elsewhere_names: elsewhere_names(seen),
             closed_netns: seen.refusal.closed.as_ref().map(|closed| closed.netns),
             cause_by_look: seen.refusal.cause.is_some(),
         }
     }
+}
+
+fn elsewhere_names(seen: &Observation) -> Vec<Option<Arc<NetnsName>>> {
+    let names = seen.refusal.elsewhere.iter();
+    names.map(|one| one.netns_name.clone()).collect()
 }
 
 const fn bound(snapshot: &Snapshot) -> Option<Bound> {

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use std::sync::Arc;
+
 use super::intern::Name;
+use crate::host::netns::NetnsName;
 
 /// One line of the reconciliation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,9 +32,11 @@ impl Row {
 }
 
 /// A difference between the kernel's count and the hooks' that has grown since it was last told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Residual {
     pub netns: u32,
+    #[serde(default)]
+    pub netns_name: Option<Arc<NetnsName>>,
     #[serde(deserialize_with = "super::intern::name")]
     pub counter: Name,
     /// As in [`Row::unattributed`], since the start.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, sync::Arc};
 
 use super::histogram::Histogram;
-use crate::host::{cgroup::Cgroup, owner::Owner};
+use crate::host::{cgroup::Cgroup, netns::NetnsName, owner::Owner};
 
 /// How many of a listener's connections accept(2) took out of its queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,8 @@ impl Accepted {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ListenerStatsRow {
     pub netns: u32,
+    #[serde(default)]
+    pub netns_name: Option<Arc<NetnsName>>,
     pub cookie: u64,
     pub addr: Option<SocketAddr>,
     pub owner: Arc<[Owner]>,

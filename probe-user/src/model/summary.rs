@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -10,7 +11,7 @@ use probe_common::Health;
 
 use super::{
     group::Group,
-    line::Loss,
+    loss::Loss,
     rows::Row,
     stats::ListenerStatsRow,
     tally::{Causes, ListenerTally},
@@ -18,8 +19,12 @@ use super::{
 use crate::{
     analyse::correlate::Totals,
     decode::{Kind, Stage},
+    host::netns::NetnsName,
     loader::{Skipped, Tier},
 };
+
+/// What namespaces are called that have a name.
+pub type NetnsNames = BTreeMap<u32, Arc<NetnsName>>;
 
 /// The end.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -47,6 +52,12 @@ pub struct Summary {
     pub accounted: BTreeSet<u32>,
     /// What could not be read, in sentences: what it would have told is missing here, and is not zero.
     pub unread: Vec<String>,
+    /// What these namespaces are called.
+    #[serde(default, with = "super::pairs")]
+    pub netns_names: NetnsNames,
+    /// Kinds that nobody looked for, or that cannot be seen there: that there was none says nothing.
+    #[serde(default)]
+    pub unseen: Vec<Kind>,
     /// The counters were still moving while they were read for the last time.
     pub moving: bool,
 }

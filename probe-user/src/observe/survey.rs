@@ -150,6 +150,11 @@ impl Survey {
     }
 
     fn miss(&mut self, netns: Option<u32>, why: String) {
-        self.missing.push(Missing { netns, why });
+        let netns_name = netns.and_then(|netns| self.enricher.netns_name(netns));
+        self.missing.push(Missing {
+            netns,
+            netns_name,
+            why,
+        });
     }
 }

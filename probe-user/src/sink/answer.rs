@@ -2,14 +2,15 @@
 
 use std::{
     fmt::{self, Write as _},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
     incident::{IncidentView, write_worst},
-    json::{Cookie, SCHEMA, Whose},
+    json::{At, Cookie, Head, NetnsView, Whose},
     text::{Clean, plural, whose},
     verdict::{VerdictView, write_verdict},
 };
@@ -102,10 +103,10 @@ impl Answer {
 
     /// As JSON, with a scene of the demo and the verdicts that are right.
     pub fn write_scene(&self, scene: &str, truth: &[&str], to: &mut String) {
-        let view = SceneView {
-            answer: self.object(),
-            scene,
-            truth,
+        let view = AnswerView {
+            scene: Some(scene),
+            truth: Some(truth),
+            ..self.object()
         };
         to.push_str(&serde_json::to_string(&view).unwrap_or_default());
         to.push('\n');
@@ -301,7 +302,8 @@ impl Answer {
         let sysctls = now.map_or(self.signals.sysctls, |now| now.sysctls);
         AnswerView {
             r#type: "diagnosis",
-            schema: SCHEMA,
+            head: Head::of(&self.origin),
+            ts: self.clock.at(self.mono_ns).to_string(),
             target: &self.target,
             client: self.client.as_ref().map(|client| client.who.as_str()),
             untold: self.client.as_ref().map(|client| client.untold),
@@ -339,7 +341,7 @@ impl Answer {
                 .incidents
                 .incidents
                 .iter()
-                .map(|incident| IncidentView::of(incident, self.clock))
+                .map(|incident| IncidentView::of(incident, self.clock, &self.netns_names))
                 .collect(),
             incidents_let_go: self.incidents.let_go,
             adds_up: self.signals.adds_up,
@@ -348,17 +350,24 @@ impl Answer {
             lost: self.lost,
             probe: self.tried.as_ref().map(|tried| TriedView {
                 to: tried.to,
+                to_addr: tried.to.map(|to| to.ip()),
+                to_port: tried.to.map(|to| to.port()),
                 took_ms: tried.took.as_millis() as u64,
                 outcome: &tried.outcome,
             }),
+            scene: None,
+            truth: None,
         }
     }
 }
 
-#[derive(Serialize)]
-struct AnswerView<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct AnswerView<'a> {
+    #[schemars(extend("const" = "diagnosis"))]
     r#type: &'static str,
-    schema: u32,
+    #[serde(flatten)]
+    head: Head<'a>,
+    ts: String,
     target: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<&'a str>,
@@ -383,32 +392,31 @@ struct AnswerView<'a> {
     incidents_let_go: u64,
     adds_up: bool,
     doubts: &'a [String],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     missing: &'a [String],
     lost: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     probe: Option<TriedView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scene: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truth: Option<&'a [&'a str]>,
 }
 
-#[derive(Serialize)]
-struct SceneView<'a> {
-    #[serde(flatten)]
-    answer: AnswerView<'a>,
-    scene: &'a str,
-    truth: &'a [&'a str],
-}
-
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct TriedView<'a> {
     to: Option<SocketAddr>,
+    to_addr: Option<IpAddr>,
+    to_port: Option<u16>,
     took_ms: u64,
     outcome: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ListeningView<'a> {
-    netns: u32,
-    addr: SocketAddr,
+    #[serde(flatten)]
+    netns: NetnsView<'a>,
+    #[serde(flatten)]
+    at: At,
     cookie: Cookie,
     accept_queue_len: u32,
     accept_queue_limit: u32,
@@ -420,8 +428,8 @@ struct ListeningView<'a> {
 impl<'a> ListeningView<'a> {
     fn of(listening: &'a Listening) -> Self {
         Self {
-            netns: listening.netns,
-            addr: listening.snapshot.addr,
+            netns: NetnsView::of(listening.netns, listening.netns_name.as_deref()),
+            at: listening.snapshot.addr.into(),
             cookie: Cookie(listening.snapshot.cookie),
             accept_queue_len: listening.snapshot.accept_queue_len,
             accept_queue_limit: listening.snapshot.accept_queue_limit,

@@ -1,7 +1,10 @@
 //! What lines are made of, appended to them without an allocation and without
 //! the machinery of `fmt`, which costs more than all else that an event needs.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    ops::Range,
+};
 
 pub fn number(to: &mut String, number: impl itoa::Integer) {
     to.push_str(itoa::Buffer::new().format(number));
@@ -35,6 +38,18 @@ pub fn address(to: &mut String, addr: SocketAddr) {
     }
     to.push(':');
     number(to, addr.port());
+}
+
+/// Where the address itself and the port are in what [`address`] has appended from there on.
+pub fn parts(of: &str, start: usize) -> [Range<usize>; 2] {
+    let text = of.as_bytes();
+    // A port has five digits at most.
+    let colon = text.iter().rposition(|byte| *byte == b':').unwrap_or(start);
+    let ip = match text.get(start) {
+        Some(b'[') => start + 1..colon - 1,
+        _ => start..colon,
+    };
+    [ip, colon + 1..text.len()]
 }
 
 /// Each octet with a dot before it, in four places: to look one up costs less than to format it.
@@ -148,6 +163,10 @@ mod tests {
         let mut text = String::new();
         address(&mut text, addr);
         assert_eq!(text, addr.to_string());
+        let [ip, port] = parts(&text, 0);
+        let (text_of_ip, _) = text[ip.clone()].split_once('%').unwrap_or((&text[ip], ""));
+        assert_eq!(text_of_ip, addr.ip().to_string());
+        assert_eq!(text[port], addr.port().to_string());
     }
 
     #[test]

@@ -16,14 +16,14 @@ use crate::{
         owner::Owner,
     },
     loader::Tier,
-    model::Line,
+    model::{Line, Origin},
     source::replay::Recorded,
 };
 
-const AT_NS: u64 = 5_000_123_456_789;
-const OWN_NETNS: u32 = 4_026_532_177;
+pub(super) const AT_NS: u64 = 5_000_123_456_789;
+pub(super) const OWN_NETNS: u32 = 4_026_532_177;
 
-fn addr(text: &str) -> SocketAddr {
+pub(super) fn addr(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
 
@@ -39,7 +39,7 @@ fn listener(bound: &str) -> ListenerAt {
     }
 }
 
-fn snapshot(bound: &str) -> Snapshot {
+pub(super) fn snapshot(bound: &str) -> Snapshot {
     Snapshot::Listener(ListenerSnapshot {
         cookie: 0x1f,
         addr: addr(bound),
@@ -73,7 +73,7 @@ fn connection() -> Snapshot {
     })
 }
 
-fn owner(pid: u32, comm: &str, exe: Option<&str>) -> Owner {
+pub(super) fn owner(pid: u32, comm: &str, exe: Option<&str>) -> Owner {
     Owner {
         pid,
         comm: comm.into(),
@@ -265,6 +265,7 @@ fn refusals() -> Vec<Observation> {
     };
     let near = |netns, at: &str| Elsewhere {
         netns,
+        netns_name: (netns == 5).then(|| NetnsName::Given("blue".into()).into()),
         addr: addr(at),
         cookie: 5,
         inode: 9,
@@ -302,7 +303,7 @@ fn refusals() -> Vec<Observation> {
 }
 
 /// Each kind of event, with its reset's reason.
-fn every_kind() -> Vec<Observation> {
+pub(super) fn every_kind() -> Vec<Observation> {
     let reasons = Reasons {
         reset: [(5, "tcp-abort-on-data".into())].into(),
         ..Reasons::default()
@@ -314,31 +315,14 @@ fn every_kind() -> Vec<Observation> {
     all
 }
 
-fn reporter(format: Format) -> Reporter {
+pub(super) fn reporter(format: Format) -> Reporter {
     let clock = Clock::ahead(1_795_000_000_000_000_000);
-    Reporter::new(format, Tier::Cgroup, OWN_NETNS, clock)
-}
-
-fn check(format: Format, expect: &str) {
-    let reporter = reporter(format);
-    let mut text = String::new();
-    for seen in every_kind() {
-        reporter.write(0, &Line::Event(&seen), &mut text);
-    }
-    for (got, expect) in text.lines().zip(expect.lines()) {
-        assert_eq!(got, expect);
-    }
-    assert_eq!(text, expect);
-}
-
-#[test]
-fn every_kind_of_event_has_its_line_of_text() {
-    check(Format::Text, include_str!("golden/events.txt"));
-}
-
-#[test]
-fn every_kind_of_event_has_its_line_of_json() {
-    check(Format::Json, include_str!("golden/events.jsonl"));
+    let origin = Origin {
+        host: "a.example".into(),
+        boot_id: Some("12345678-1234-4234-8234-123456789abc".into()),
+        kernel: "6.18.0".into(),
+    };
+    Reporter::new(format, Tier::Cgroup, OWN_NETNS, clock, origin)
 }
 
 #[test]

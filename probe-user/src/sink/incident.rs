@@ -1,16 +1,16 @@
 //! Incidents: a few lines each for people, and as JSON.
 
-use crate::model::Clock;
+use crate::model::{Clock, NetnsNames, ThreadState};
 use std::{
     collections::BTreeMap,
     fmt::{self, Write as _},
-    net::SocketAddr,
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    json::Cookie,
+    json::{At, Cookie, NetnsView},
     text::{Clean, plural},
 };
 use crate::analyse::incident::{Depth, Gap, Incident, Rates};
@@ -145,16 +145,16 @@ fn rates(accepted: Rates) -> String {
     format!("; accepted {}", known.join(", "))
 }
 
-fn write_doing(doing: &BTreeMap<String, u64>, to: &mut String) -> fmt::Result {
+fn write_doing(doing: &BTreeMap<ThreadState, u64>, to: &mut String) -> fmt::Result {
     let all: u64 = doing.values().sum();
     if all == 0 {
         return Ok(());
     }
-    let mut most: Vec<(&String, &u64)> = doing.iter().collect();
+    let mut most: Vec<(&ThreadState, &u64)> = doing.iter().collect();
     most.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
     let most = most.iter().take(DOING_AT_MOST);
     let shares: Vec<String> = most
-        .map(|(doing, n)| format!("{}% {}", **n * 100 / all, Clean(doing)))
+        .map(|(doing, n)| format!("{}% {}", **n * 100 / all, Clean(&doing.to_string())))
         .collect();
     writeln!(
         to,
@@ -163,10 +163,12 @@ fn write_doing(doing: &BTreeMap<String, u64>, to: &mut String) -> fmt::Result {
     )
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct IncidentView<'a> {
-    netns: u32,
-    addr: SocketAddr,
+    #[serde(flatten)]
+    netns: NetnsView<'a>,
+    #[serde(flatten)]
+    at: At,
     start_ts: String,
     start_mono_ns: u64,
     end_ts: String,
@@ -181,16 +183,16 @@ pub(super) struct IncidentView<'a> {
     step_ms: u64,
     accepted_per_s: RatesView,
     accept_gap: Option<GapView>,
-    threads: &'a BTreeMap<String, u64>,
+    threads: Vec<ThreadsView<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ListenerView {
     cookie: Cookie,
     drops: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct DepthView {
     /// After the first drop.
     at_ms: i64,
@@ -198,14 +200,14 @@ struct DepthView {
     limit: u32,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RatesView {
     before: Option<f64>,
     during: Option<f64>,
     after: Option<f64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct GapView {
     ms: u64,
     at_least: bool,
@@ -213,13 +215,57 @@ struct GapView {
     from_mono_ns: u64,
 }
 
+/// How often threads were found doing that, of all that was found of threads.
+#[derive(Serialize, JsonSchema)]
+struct ThreadsView<'a> {
+    #[schemars(extend("enum" = ["stopped", "waiting-for-connections", "asleep", "running", null]))]
+    state: Option<&'static str>,
+    syscall: Option<&'a str>,
+    for_lock: bool,
+    wchan: Option<&'a str>,
+    looks: u64,
+    share: f64,
+}
+
+impl<'a> ThreadsView<'a> {
+    fn of(state: &'a ThreadState, looks: u64, all: u64) -> Self {
+        let (syscall, for_lock, wchan) = match state {
+            ThreadState::Asleep {
+                syscall,
+                for_lock,
+                wchan,
+            } => (Some(syscall.as_str()), *for_lock, wchan.as_deref()),
+            _ => (None, false, None),
+        };
+        Self {
+            state: state.name(),
+            syscall,
+            for_lock,
+            wchan,
+            looks,
+            share: looks as f64 / all as f64,
+        }
+    }
+}
+
+/// What most were doing first.
+fn threads(doing: &BTreeMap<ThreadState, u64>) -> Vec<ThreadsView<'_>> {
+    let all: u64 = doing.values().sum();
+    let mut threads = Vec::from_iter(doing);
+    threads.sort_by_key(|(_, looks)| std::cmp::Reverse(**looks));
+    threads
+        .into_iter()
+        .map(|(state, looks)| ThreadsView::of(state, *looks, all))
+        .collect()
+}
+
 impl<'a> IncidentView<'a> {
-    pub(super) fn of(incident: &'a Incident, clock: Clock) -> Self {
+    pub(super) fn of(incident: &'a Incident, clock: Clock, names: &'a NetnsNames) -> Self {
         let after_start = |ns: u64| ns.wrapping_sub(incident.start_ns).cast_signed();
         let listeners = incident.listeners.iter();
         Self {
-            netns: incident.place.netns,
-            addr: incident.place.addr,
+            netns: NetnsView::among(incident.place.netns, names),
+            at: incident.place.addr.into(),
             start_ts: clock.at(incident.start_ns).to_string(),
             start_mono_ns: incident.start_ns,
             end_ts: clock.at(incident.end_ns).to_string(),
@@ -256,7 +302,7 @@ impl<'a> IncidentView<'a> {
                 precision_ms: incident.precision_ns / 1_000_000,
                 from_mono_ns: gap.from_ns,
             }),
-            threads: &incident.doing,
+            threads: threads(&incident.doing),
         }
     }
 }
@@ -299,7 +345,7 @@ mod tests {
                 at_least: false,
             }),
             precision_ns: 100 * MS,
-            doing: [("stopped".to_owned(), 9), ("running".to_owned(), 1)].into(),
+            doing: [(ThreadState::Stopped, 9), (ThreadState::Running, 1)].into(),
         }
     }
 

@@ -1,27 +1,26 @@
 //! `whydrop list`, as text and as JSON: rows of listeners come in, lines go out.
 
-use std::net::SocketAddr;
-
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
     Format,
-    json::{Cookie, NetnsView, SCHEMA, Whose},
+    json::{At, Cookie, Head, NetnsView, Whose, name_and_pid},
     text::{Clean, Table, holders, place},
 };
 use crate::{
     host::netns::NetnsName,
     listing::{Listed, Note},
-    model::Missing,
+    model::{Missing, Origin},
 };
 
 /// All lines, each with its newline.
-pub fn listing(format: Format, rows: &[Listed], missing: &[Missing]) -> String {
+pub fn listing(format: Format, origin: &Origin, rows: &[Listed], missing: &[Missing]) -> String {
     match format {
         Format::Text => text(rows, missing),
         Format::Json => {
-            let rows = rows.iter().map(|row| json(&row_view(row)));
-            let missing = missing.iter().map(|one| json(&missing_view(one)));
+            let rows = rows.iter().map(|row| json(&row_view(origin, row)));
+            let missing = missing.iter().map(|one| json(&missing_view(origin, one)));
             rows.chain(missing).collect()
         }
     }
@@ -124,14 +123,17 @@ fn netns(row: &Listed) -> String {
     }
 }
 
-#[derive(Serialize)]
-struct RowView<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct RowView<'a> {
+    #[schemars(extend("const" = "listener"))]
     r#type: &'static str,
-    schema: u32,
+    #[serde(flatten)]
+    head: Head<'a>,
     #[serde(flatten)]
     netns: NetnsView<'a>,
     cookie: Cookie,
-    addr: SocketAddr,
+    #[serde(flatten)]
+    at: At,
     ifindex: Option<u32>,
     v6only: Option<bool>,
     accept_queue_len: u32,
@@ -148,28 +150,28 @@ struct RowView<'a> {
     notes: Vec<&'static str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct SysctlsView {
     somaxconn: Option<u32>,
     tcp_syncookies: Option<u32>,
     tcp_abort_on_overflow: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct GroupView {
     number: usize,
     members: usize,
 }
 
-fn row_view(row: &Listed) -> RowView<'_> {
+fn row_view<'a>(origin: &'a Origin, row: &'a Listed) -> RowView<'a> {
     let found = &row.found;
     let snapshot = &found.snapshot;
     RowView {
         r#type: "listener",
-        schema: SCHEMA,
+        head: Head::of(origin),
         netns: NetnsView::of(found.netns, found.netns_name.as_deref()),
         cookie: Cookie(snapshot.cookie),
-        addr: snapshot.addr,
+        at: snapshot.addr.into(),
         ifindex: (snapshot.ifindex != 0).then_some(snapshot.ifindex),
         v6only: snapshot.v6only,
         accept_queue_len: snapshot.accept_queue_len,
@@ -193,19 +195,26 @@ fn row_view(row: &Listed) -> RowView<'_> {
     }
 }
 
-#[derive(Serialize)]
-struct MissingView<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct MissingView<'a> {
+    #[schemars(extend("const" = "missing"))]
     r#type: &'static str,
-    schema: u32,
+    #[serde(flatten)]
+    head: Head<'a>,
     netns: Option<u32>,
+    netns_name: Option<&'a str>,
+    netns_pid: Option<u32>,
     why: &'a str,
 }
 
-fn missing_view(missing: &Missing) -> MissingView<'_> {
+fn missing_view<'a>(origin: &'a Origin, missing: &'a Missing) -> MissingView<'a> {
+    let (netns_name, netns_pid) = name_and_pid(missing.netns_name.as_deref());
     MissingView {
         r#type: "missing",
-        schema: SCHEMA,
+        head: Head::of(origin),
         netns: missing.netns,
+        netns_name,
+        netns_pid,
         why: &missing.why,
     }
 }

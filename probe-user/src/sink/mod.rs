@@ -12,9 +12,8 @@ mod printed;
 pub mod record;
 mod recording;
 mod run;
+mod schema;
 mod sinks;
-mod stats;
-mod story;
 mod text;
 mod verdict;
 mod verify;
@@ -24,12 +23,12 @@ pub use self::{
     output::{Output, OutputError, create},
     printed::{Lost, Printed},
     recording::{Kept, RecordArgs, Recording},
+    schema::schema,
     sinks::{Closed, Sinks},
 };
 use crate::{
-    host::clock::mono_ns,
     loader::Tier,
-    model::{Clock, Line, Ran, Start, Verified},
+    model::{Clock, Line, Origin, Ran, Start, Verified},
 };
 
 /// Whoever takes lines.
@@ -60,28 +59,43 @@ pub struct Reporter {
     tier: Tier,
     /// The namespace that needs no mention.
     own_netns: u32,
+    /// The host that they are of.
+    origin: Origin,
     /// Whether lines hold all that a recording needs.
     is_whole: bool,
 }
 
 impl Reporter {
-    pub const fn new(format: Format, tier: Tier, own_netns: u32, clock: Clock) -> Self {
+    pub const fn new(
+        format: Format,
+        tier: Tier,
+        own_netns: u32,
+        clock: Clock,
+        origin: Origin,
+    ) -> Self {
         Self {
             format,
             clock,
             tier,
             own_netns,
+            origin,
             is_whole: false,
         }
     }
 
     /// Of a watch.
-    pub const fn of(format: Format, start: &Start) -> Self {
-        Self::new(format, start.tier, start.own_netns, start.clock)
+    pub fn of(format: Format, start: &Start) -> Self {
+        Self::new(
+            format,
+            start.tier,
+            start.own_netns,
+            start.clock,
+            Origin::of(start),
+        )
     }
 
     /// One whose lines hold all that a recording needs.
-    pub const fn whole(start: &Start) -> Self {
+    pub fn whole(start: &Start) -> Self {
         Self {
             is_whole: true,
             ..Self::of(Format::Json, start)
@@ -98,23 +112,23 @@ impl Reporter {
     }
 
     /// Appends the report of a command that was watched.
-    pub fn write_ran(&self, ran: &Ran, to: &mut String) {
+    pub fn write_ran(&self, mono_ns: u64, ran: &Ran, to: &mut String) {
         match self.format {
             Format::Text => run::write_text(self, ran, to),
             Format::Json => {
-                json::write(self, mono_ns(), &Line::Summary(&ran.summary), to);
-                run::write_json(self, ran, to);
+                json::write(self, mono_ns, &Line::Summary(&ran.summary), to);
+                run::write_json(self, mono_ns, ran, to);
             }
         }
     }
 
     /// Appends the verdict on a listener.
-    pub fn write_verified(&self, verified: &Verified, to: &mut String) {
+    pub fn write_verified(&self, mono_ns: u64, verified: &Verified, to: &mut String) {
         match self.format {
             Format::Text => verify::write_text(verified, to),
             Format::Json => {
-                json::write(self, mono_ns(), &Line::Summary(&verified.summary), to);
-                verify::write_json(self, verified, to);
+                json::write(self, mono_ns, &Line::Summary(&verified.summary), to);
+                verify::write_json(self, mono_ns, verified, to);
             }
         }
     }
@@ -130,3 +144,5 @@ impl Reporter {
 
 #[cfg(test)]
 mod event_tests;
+#[cfg(test)]
+mod golden_tests;

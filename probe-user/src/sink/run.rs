@@ -4,21 +4,21 @@ mod diagnosed;
 
 use std::fmt::{self, Write as _};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::diagnosed::DiagnosedView;
 use super::{
     Reporter,
-    json::{Cookie, Whose, by_cause, by_kind, now},
-    story::{TotalsView, write_totals},
-    text::{Clean, plural, whose, write_rows},
+    json::{AtOrNull, Cookie, Head, NetnsView, TotalsView, Whose, by_cause, by_kind},
+    text::{Clean, plural, whose, write_rows, write_totals},
     verify::counted,
 };
 use crate::{
     analyse::incident::Place,
     decode::Kind,
     loader::Tier,
-    model::{Dropped, Ended, Hurt, Ran, counts_in_words, name_of},
+    model::{Dropped, Ended, Hurt, NetnsNames, Ran, counts_in_words, name_of},
 };
 
 /// What is no refusal of a listener, and still nothing that a client wants.
@@ -173,10 +173,13 @@ impl Hurt {
     }
 }
 
-#[derive(Serialize)]
-struct RanView<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct RanView<'a> {
     #[serde(rename = "type")]
+    #[schemars(extend("const" = "run"))]
     kind: &'static str,
+    #[serde(flatten)]
+    head: Head<'a>,
     ts: String,
     command: &'a [String],
     duration_s: f64,
@@ -189,18 +192,19 @@ struct RanView<'a> {
     doubts: &'a [String],
     refusals: u64,
     listeners: Vec<HurtView<'a>>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     candidates: &'a [String],
     #[serde(flatten)]
     diagnosed: Option<DiagnosedView<'a>>,
     stories: Option<TotalsView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct HurtView<'a> {
     cookie: Cookie,
-    netns: u32,
-    addr: Option<std::net::SocketAddr>,
+    #[serde(flatten)]
+    netns: NetnsView<'a>,
+    #[serde(flatten)]
+    at: AtOrNull,
     #[serde(flatten)]
     whose: Whose<'a>,
     refusals: u64,
@@ -209,7 +213,7 @@ struct HurtView<'a> {
     moments: Option<MomentsView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct MomentsView {
     first_ts: String,
     first_mono_ns: u64,
@@ -226,7 +230,7 @@ struct MomentsView {
     syn_queue_len: u32,
 }
 
-pub(super) fn write_json(reporter: &Reporter, ran: &Ran, to: &mut String) {
+pub(super) fn write_json(reporter: &Reporter, mono_ns: u64, ran: &Ran, to: &mut String) {
     let (exit_code, signal) = match ran.ended {
         Ended::Code(code) => (Some(code), None),
         Ended::Signal(signal) => (None, Some(signal)),
@@ -234,7 +238,8 @@ pub(super) fn write_json(reporter: &Reporter, ran: &Ran, to: &mut String) {
     let diagnosed = ran.diagnosed.as_ref();
     let view = RanView {
         kind: "run",
-        ts: now(reporter),
+        head: Head::of(&reporter.origin),
+        ts: reporter.clock.at(mono_ns).to_string(),
         command: &ran.command,
         duration_s: ran.lasted.as_secs_f64(),
         exit_code,
@@ -248,10 +253,11 @@ pub(super) fn write_json(reporter: &Reporter, ran: &Ran, to: &mut String) {
         listeners: ran
             .hurt
             .iter()
-            .map(|hurt| hurt_view(reporter, hurt))
+            .map(|hurt| hurt_view(reporter, hurt, &ran.summary.netns_names))
             .collect(),
         candidates: &ran.candidates,
-        diagnosed: diagnosed.map(|all| DiagnosedView::of(all, reporter.clock)),
+        diagnosed: diagnosed
+            .map(|all| DiagnosedView::of(all, reporter.clock, &ran.summary.netns_names)),
         stories: ran.summary.stories.as_ref().map(TotalsView::from),
     };
     // Strings, numbers and maps with string keys only: nothing in it can fail.
@@ -261,13 +267,13 @@ pub(super) fn write_json(reporter: &Reporter, ran: &Ran, to: &mut String) {
     }
 }
 
-fn hurt_view<'a>(reporter: &Reporter, hurt: &'a Hurt) -> HurtView<'a> {
+fn hurt_view<'a>(reporter: &Reporter, hurt: &'a Hurt, names: &'a NetnsNames) -> HurtView<'a> {
     let tally = &hurt.tally;
     let at = |mono_ns| reporter.clock.at(mono_ns).to_string();
     HurtView {
         cookie: Cookie(tally.cookie),
-        netns: tally.netns,
-        addr: tally.addr,
+        netns: NetnsView::among(tally.netns, names),
+        at: tally.addr.into(),
         whose: Whose::of(&tally.owner, tally.cgroup.as_deref()),
         refusals: tally.refusals(),
         events: by_kind(&tally.counts),

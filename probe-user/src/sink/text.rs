@@ -4,7 +4,10 @@
 mod event;
 mod group;
 mod identity;
+mod stats;
+mod story;
 mod table;
+mod time;
 
 use std::{
     collections::BTreeMap,
@@ -15,12 +18,15 @@ use std::{
 use self::{event::write_event, group::write_groups};
 pub(super) use self::{
     identity::{holders, place, whose, write_netns},
+    stats::write_table,
+    story::write_totals,
     table::Table,
 };
-use super::{Reporter, stats, story};
+use super::Reporter;
 use crate::{
     analyse::correlate::Story,
     decode::Stage,
+    host::netns::NetnsName,
     loader::Tier,
     model::{
         Line, ListenerStatsRow, ListenerTally, Loss, Residual, Sampled, SelfTest, Start, Summary,
@@ -173,6 +179,7 @@ fn write_loss(loss: &Loss, to: &mut String) -> fmt::Result {
 fn write_residual(residual: &Residual, to: &mut String) -> fmt::Result {
     let Residual {
         netns,
+        netns_name,
         counter,
         unattributed,
         news,
@@ -182,9 +189,13 @@ fn write_residual(residual: &Residual, to: &mut String) -> fmt::Result {
     } else {
         write!(to, "the hooks saw {} {counter} more", -news)?;
     }
+    let called = match netns_name.as_deref() {
+        Some(NetnsName::Given(name)) => Clean(name).to_string(),
+        _ => netns.to_string(),
+    };
     writeln!(
         to,
-        " in netns {netns}: {unattributed} unattributed since the start"
+        " in netns {called}: {unattributed} unattributed since the start"
     )
 }
 
@@ -226,7 +237,7 @@ fn write_sampled(
         write!(to, " → {listener}")?;
     }
     if sampled.netns != reporter.own_netns {
-        write_netns(sampled.netns, None, to);
+        write_netns(sampled.netns, sampled.netns_name.as_deref(), to);
     }
     to.push('\n');
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::text::Clean;
@@ -24,7 +25,7 @@ pub(super) fn write_verdict(verdict: &Verdict, to: &mut String) -> fmt::Result {
     Ok(())
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct VerdictView<'a> {
     id: &'static str,
     confidence: &'static str,
@@ -34,7 +35,7 @@ pub(super) struct VerdictView<'a> {
     verify: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct EvidenceView<'a> {
     says: &'a str,
     from: &'static str,

@@ -2,13 +2,13 @@
 
 use std::fmt::{self, Write as _};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
     Reporter,
-    json::now,
-    stats::write_table,
-    text::{Clean, write_rows},
+    json::Head,
+    text::{Clean, write_rows, write_table},
 };
 use crate::model::{OF_REFUSALS, Row, Verdict, Verified};
 
@@ -64,10 +64,13 @@ pub(super) fn counted<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> String
     counters.join(", ")
 }
 
-#[derive(Serialize)]
-struct VerifiedView<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct VerifiedView<'a> {
     #[serde(rename = "type")]
+    #[schemars(extend("const" = "verify"))]
     kind: &'static str,
+    #[serde(flatten)]
+    head: Head<'a>,
     ts: String,
     listener: &'a str,
     verdict: &'static str,
@@ -81,10 +84,11 @@ struct VerifiedView<'a> {
     accepted: Option<u64>,
 }
 
-pub(super) fn write_json(reporter: &Reporter, verified: &Verified, to: &mut String) {
+pub(super) fn write_json(reporter: &Reporter, mono_ns: u64, verified: &Verified, to: &mut String) {
     let view = VerifiedView {
         kind: "verify",
-        ts: now(reporter),
+        head: Head::of(&reporter.origin),
+        ts: reporter.clock.at(mono_ns).to_string(),
         listener: &verified.listener,
         verdict: verified.verdict.name(),
         reasons: &verified.reasons,

@@ -160,6 +160,13 @@ impl<'a> Poller<'a> {
     }
 }
 
+/// Kinds that no counter tells of.
+fn unseen() -> Vec<Kind> {
+    let told = kinds(Reading::default()).map(|(kind, _)| kind);
+    let all = Kind::ALL.into_iter();
+    all.filter(|kind| !told.contains(kind)).collect()
+}
+
 pub async fn watch<'a>(
     parts: Parts<'a>,
     start: &Start,
@@ -213,8 +220,12 @@ pub async fn watch<'a>(
         reconciler: &poller.reconciler,
         unread: poller.unread,
     });
+    let namespaces = reckoned.rows.iter().map(|row| row.netns);
+    let netns_names = poller.parts.enricher.netns_names(namespaces);
     let summary = Summary {
         counts: poller.counts,
+        netns_names,
+        unseen: unseen(),
         ..reckoned
     };
     (summary, poller.parts.sinks)

@@ -26,7 +26,7 @@ pub struct Ending<'a> {
     pub unread: Unread,
 }
 
-/// A summary that lacks what hooks alone tell.
+/// A summary that lacks what hooks alone tell, what cannot be told, and names.
 pub fn summary(ending: Ending<'_>) -> Summary {
     let own = || netns::current().unwrap_or(0);
     let always = ending.netns.unwrap_or_else(own);
@@ -51,6 +51,8 @@ pub fn summary(ending: Ending<'_>) -> Summary {
         skipped: Default::default(),
         rows,
         accounted: ending.reconciler.accounted(ending.last),
+        netns_names: Default::default(),
+        unseen: Vec::new(),
         unread: ending.unread.into_sentences(),
         moving: false,
     }

@@ -225,7 +225,7 @@ impl<'a> HookPipeline<'a> {
     fn tell_sampled(&mut self, now: &HashMap<CountKey, CountValue>, health: &Health) {
         let news = self.left_out.news(now, health);
         let tally = self.tallying();
-        let lines: Vec<Sampled> = news
+        let mut lines: Vec<Sampled> = news
             .into_iter()
             .filter(|news| tally.takes_key(&news.key))
             .filter_map(|news| {
@@ -234,6 +234,7 @@ impl<'a> HookPipeline<'a> {
                 let listener = tally.listener(&news.key);
                 Some(Sampled {
                     netns: news.key.netns,
+                    netns_name: None,
                     listener: listener.addr,
                     cookie: listener.cookie,
                     kind,
@@ -245,7 +246,8 @@ impl<'a> HookPipeline<'a> {
                 })
             })
             .collect();
-        for line in &lines {
+        for line in &mut lines {
+            line.netns_name = self.enricher.netns_name(line.netns);
             self.tell(&Line::Sampled(line));
         }
     }
@@ -271,6 +273,19 @@ impl<'a> HookPipeline<'a> {
         for row in &rows {
             self.tell(&Line::Stats(row));
         }
+    }
+
+    /// Kinds of which it says nothing that there was none.
+    fn unseen(&self, probe: &Probe) -> Vec<Kind> {
+        let asked = |kind| match kind {
+            Kind::Connected => self.lines.stories.are_wanted(),
+            Kind::NearLimit | Kind::Eased => self.warn_percent.is_some(),
+            _ => true,
+        };
+        let kinds = Kind::ALL.into_iter();
+        kinds
+            .filter(|kind| !asked(*kind) || probe.blind.contains(&kind.name()))
+            .collect()
     }
 
     fn tallying(&self) -> Tally<'_> {
@@ -311,7 +326,8 @@ impl<'a> HookPipeline<'a> {
         let after = probe.counts().sums()?;
         let present: Vec<u32> = self.enricher.registry.iter().collect();
         self.reconciler.observe(&present, &kernel);
-        for residual in self.reconciler.residuals(&kernel, &before, &after) {
+        for mut residual in self.reconciler.residuals(&kernel, &before, &after) {
+            residual.netns_name = self.enricher.netns_name(residual.netns);
             if self
                 .lines
                 .filter
@@ -390,6 +406,7 @@ impl<'a> HookPipeline<'a> {
             ..self.tallying()
         }
         .between(&self.base.counts, &last.totals.counts);
+        let unseen = self.unseen(probe);
         let loss = self.lines.loss();
         let reckoned = ending::summary(Ending {
             duration,
@@ -401,6 +418,9 @@ impl<'a> HookPipeline<'a> {
             reconciler: &self.reconciler,
             unread: self.unread,
         });
+        let of_rows = reckoned.rows.iter().map(|row| row.netns);
+        let of_listeners = figures.listeners.iter().map(|tally| tally.netns);
+        let netns_names = (self.enricher).netns_names(of_rows.chain(of_listeners));
         let summary = Summary {
             counts: figures.counts,
             causes: figures.causes,
@@ -411,6 +431,8 @@ impl<'a> HookPipeline<'a> {
             loss,
             health,
             skipped: skipped.unwrap_or_default(),
+            netns_names,
+            unseen,
             moving: last.moving || self.reconciler.base_was_moving(),
             ..reckoned
         };

@@ -20,7 +20,7 @@ fn list(arguments: &[&str]) -> Result<Vec<Value>> {
     let stopped = run(&all)?;
     stopped.ended_well()?;
     for line in &stopped.others {
-        ensure!(line["schema"] == 1, "no schema: {line}");
+        ensure!(line["schema"] == 2, "no schema: {line}");
     }
     let lines = stopped.others.into_iter();
     Ok(lines.filter(|line| line["type"] == "listener").collect())

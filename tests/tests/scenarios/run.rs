@@ -270,7 +270,7 @@ fn counters_tier_counts_too() -> Result<()> {
     ensure!(run["refusals"] == 4, "{run}");
     // None when sk_drops grew between a look at the counters and the look at listeners that follows it.
     let candidates = run["candidates"].as_array();
-    ensure!(candidates.is_none_or(|all| all.len() == 1), "{run}");
+    ensure!(candidates.is_some_and(|all| all.len() <= 1), "{run}");
     // Without hooks nobody knows when whose client was refused.
     for unknown in ["incidents", "diagnoses"] {
         ensure!(run.get(unknown).is_none(), "{run}");

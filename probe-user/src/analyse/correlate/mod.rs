@@ -43,6 +43,16 @@ impl Totals {
         self.outcomes.values().sum()
     }
 
+    /// Nanoseconds at the middle, near the end and at the end of all delays.
+    pub fn delays_ns(&self) -> Option<[u64; 3]> {
+        let delays = &self.delays;
+        Some([
+            delays.percentile(50)?,
+            delays.percentile(99)?,
+            delays.max_ns(),
+        ])
+    }
+
     fn add(&mut self, story: &Story) {
         if !story.shown {
             return;

@@ -35,6 +35,15 @@ pub enum End {
     Server,
 }
 
+impl End {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+}
+
 /// Something that happened to an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum What {
@@ -365,5 +374,11 @@ impl Story {
     /// Segments that were refused, as far as is known.
     pub fn times(&self) -> u32 {
         self.refused.unwrap_or(0).max(self.refusals.seen())
+    }
+
+    /// Segments that tried to connect, with the one that made it.
+    pub fn tries(&self) -> u32 {
+        let is_late = matches!(self.outcome, Outcome::ConnectedLate { .. });
+        self.times() + u32::from(is_late)
     }
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{CLOSE_NS, Fact, Row, What};
+use crate::model::ThreadState;
 
 /// As fine as looks come.
 const WIDTH_NS: u64 = 50_000_000;
@@ -42,7 +43,7 @@ pub struct Cell {
     pub look: Option<(u64, u32)>,
     /// The newest row.
     pub row: Option<(u64, Row)>,
-    pub doing: BTreeMap<String, u64>,
+    pub doing: BTreeMap<ThreadState, u64>,
 }
 
 /// The slots of one place.
@@ -71,7 +72,7 @@ fn around(one: Option<(u64, u64)>, other: Option<(u64, u64)>) -> Option<(u64, u6
     }
 }
 
-fn add<N: Copy + Into<u64>>(sums: &mut BTreeMap<String, u64>, more: BTreeMap<String, N>) {
+fn add<K: Ord, N: Copy + Into<u64>>(sums: &mut BTreeMap<K, u64>, more: BTreeMap<K, N>) {
     for (name, n) in more {
         *sums.entry(name).or_default() += n.into();
     }

@@ -14,6 +14,7 @@ use std::{
 };
 
 use self::cells::Cells;
+use crate::model::ThreadState;
 
 /// Drops that are no further apart, and those between which the accept queue stood full, are one incident. A client
 /// sends its SYN again after so long.
@@ -62,7 +63,7 @@ pub enum What {
     /// A look at its accept queue: length, limit, and what the threads of its owners were doing.
     Look {
         queue: (u32, u32),
-        doing: BTreeMap<String, u32>,
+        doing: BTreeMap<ThreadState, u32>,
     },
 }
 
@@ -105,7 +106,7 @@ pub struct Incident {
     /// How far that time can be off at each end.
     pub precision_ns: u64,
     /// Looks at threads of the owners while the queue was over its limit, by what they found.
-    pub doing: BTreeMap<String, u64>,
+    pub doing: BTreeMap<ThreadState, u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

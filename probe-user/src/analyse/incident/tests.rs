@@ -48,7 +48,7 @@ fn row(accepted: Option<u64>, is_counted: bool, queued: u32) -> What {
 fn look(len: u32) -> What {
     What::Look {
         queue: (len, LIMIT),
-        doing: [("stopped".to_owned(), u32::from(len > LIMIT))].into(),
+        doing: [(ThreadState::Stopped, u32::from(len > LIMIT))].into(),
     }
 }
 
@@ -180,7 +180,7 @@ fn a_pause_is_as_long_as_it_was() {
         assert!(gap.ns().abs_diff(400 * MS) <= EVERY_NS, "{gap:?}");
         assert!(!gap.at_least, "{gap:?}");
         assert_eq!(incident.precision_ns, EVERY_NS);
-        assert_eq!(incident.doing["stopped"], 6);
+        assert_eq!(incident.doing[&ThreadState::Stopped], 6);
         let Rates {
             before,
             during,

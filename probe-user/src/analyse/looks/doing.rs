@@ -1,6 +1,6 @@
 //! What a thread is doing, out of its state and the system call it is in.
 
-use crate::host::task;
+use crate::{host::task, model::ThreadState};
 
 /// What a thread is doing at one look.
 pub enum Doing {
@@ -42,14 +42,19 @@ impl Doing {
             _ => Self::Unknown,
         }
     }
+}
 
-    pub fn name(self) -> String {
-        match self {
-            Self::Stopped => "stopped".into(),
-            Self::Waiting | Self::WaitingForFiles => "waiting for connections".into(),
-            Self::Blocked(place) | Self::Locked(place) => format!("asleep in {place}"),
-            Self::Running => "running".into(),
-            Self::Unknown => "not known".into(),
-        }
+/// The same, to be counted by.
+pub fn state(thread: &task::Thread) -> ThreadState {
+    match Doing::of(thread) {
+        Doing::Stopped => ThreadState::Stopped,
+        Doing::Waiting | Doing::WaitingForFiles => ThreadState::WaitingForConnections,
+        Doing::Blocked(_) | Doing::Locked(_) => ThreadState::Asleep {
+            syscall: thread.syscall.clone().unwrap_or_default(),
+            for_lock: thread.waits_for_lock,
+            wchan: thread.wchan.clone(),
+        },
+        Doing::Running => ThreadState::Running,
+        Doing::Unknown => ThreadState::Unknown,
     }
 }

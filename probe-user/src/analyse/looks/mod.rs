@@ -7,13 +7,12 @@ mod queue;
 
 use std::collections::{BTreeMap, HashMap};
 
-use self::doing::Doing;
 pub use self::{
     process::{CgroupLooks, ProcessLooks, ThreadLooks},
     queue::Queue,
 };
 use super::incident::{Fact, Place, What};
-use crate::model::{ObservedProcess, ObservedQueue};
+use crate::model::{ObservedProcess, ObservedQueue, ThreadState};
 
 /// Everything that was found.
 #[derive(Default)]
@@ -22,14 +21,14 @@ pub struct Looks {
     pub queues: BTreeMap<(u32, u64), Queue>,
     pub processes: HashMap<u32, ProcessLooks>,
     /// What the threads of a process were doing at the last look, and its number.
-    doing: HashMap<u32, (u32, Vec<String>)>,
+    doing: HashMap<u32, (u32, Vec<ThreadState>)>,
 }
 
 impl Looks {
     /// A process. Those of one look come before its queues.
     pub fn process(&mut self, seen: &ObservedProcess) {
         let threads = seen.process.threads.iter();
-        let doing = threads.map(|thread| Doing::of(thread).name()).collect();
+        let doing = threads.map(doing::state).collect();
         self.doing.insert(seen.process.pid, (seen.look, doing));
         let process = self.processes.entry(seen.process.pid).or_default();
         process.saw(seen);
@@ -45,10 +44,10 @@ impl Looks {
         let mut doing = BTreeMap::new();
         if seen.is_over_its_limit() {
             for owner in seen.owners.iter() {
-                let names = self.doing.get(&owner.pid);
-                let names = names.filter(|(look, _)| *look == seen.look);
-                for name in names.into_iter().flat_map(|(_, names)| names) {
-                    *doing.entry(name.clone()).or_default() += 1;
+                let states = self.doing.get(&owner.pid);
+                let states = states.filter(|(look, _)| *look == seen.look);
+                for state in states.into_iter().flat_map(|(_, states)| states) {
+                    *doing.entry(state.clone()).or_default() += 1;
                 }
             }
         }

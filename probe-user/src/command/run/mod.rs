@@ -31,7 +31,7 @@ use crate::{
     },
     enrich::Enricher,
     filter::ListenerFilter,
-    host::netns,
+    host::{clock::mono_ns, netns},
     loader::{Tier, reads_every_netns},
     model::{Clock, Diagnosed, Dropped, Ended, Hurt, Line, ListenerTally, Observed, Ran, Summary},
     observe::{self, STATS},
@@ -213,9 +213,15 @@ fn judged(args: &RunArgs, watched: Watched) -> Ran {
 
 fn tell(format: Format, ran: &Ran, mut to: Box<dyn Write>) -> io::Result<()> {
     let own_netns = netns::current().unwrap_or(0);
-    let reporter = Reporter::new(format, ran.summary.tier, own_netns, Clock::now());
+    let reporter = Reporter::new(
+        format,
+        ran.summary.tier,
+        own_netns,
+        Clock::now(),
+        super::origin(),
+    );
     let mut text = String::new();
-    reporter.write_ran(ran, &mut text);
+    reporter.write_ran(mono_ns(), ran, &mut text);
     to.write_all(text.as_bytes())?;
     to.flush()
 }

@@ -213,6 +213,7 @@ mod tests {
             places.heed(0, &Line::Stats(&row));
         }
         let sampled = Sampled {
+            netns_name: None,
             netns: 7,
             listener: Some(place(2047).addr),
             cookie: 5,

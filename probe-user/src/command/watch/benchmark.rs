@@ -17,7 +17,7 @@ use crate::{
     filter::Filter,
     host::{diag::ListenerSnapshot, netns},
     loader::Tier,
-    model::Clock,
+    model::{Clock, Origin},
     sink::{Format, Output, Printed, Reporter, Sinks},
     source::{Parts, lines::Lines},
 };
@@ -57,7 +57,7 @@ impl Pipeline {
         };
         enricher.fix(netns, snapshot);
         let clock = Clock::now();
-        let reporter = Reporter::new(format, Tier::Cgroup, 0, clock);
+        let reporter = Reporter::new(format, Tier::Cgroup, 0, clock, Origin::default());
         let printed = Printed::new(reporter, Output::none());
         let parts = Parts {
             filter: Filter::default(),

@@ -2,7 +2,7 @@
 
 use super::{
     identity::{task_view, write_netns, write_whose},
-    member,
+    member::{self, AddressKeys},
     refusal::{ElsewhereView, closed_view},
     snapshot,
 };
@@ -12,6 +12,31 @@ use crate::{
     enrich::{Observation, Refusal},
     model::rest::Rest,
     sink::Reporter,
+};
+
+const CLIENT: AddressKeys = AddressKeys {
+    whole: r#","client":""#,
+    ip: r#"","client_addr":""#,
+    port: r#"","client_port":"#,
+    null: r#","client":null,"client_addr":null,"client_port":null"#,
+};
+const LOCAL: AddressKeys = AddressKeys {
+    whole: r#","local":""#,
+    ip: r#"","local_addr":""#,
+    port: r#"","local_port":"#,
+    null: r#","local":null,"local_addr":null,"local_port":null"#,
+};
+const REMOTE: AddressKeys = AddressKeys {
+    whole: r#","remote":""#,
+    ip: r#"","remote_addr":""#,
+    port: r#"","remote_port":"#,
+    null: r#","remote":null,"remote_addr":null,"remote_port":null"#,
+};
+const ADDR: AddressKeys = AddressKeys {
+    whole: r#","addr":""#,
+    ip: r#"","ip":""#,
+    port: r#"","port":"#,
+    null: r#","addr":null,"ip":null,"port":null"#,
 };
 
 pub fn write(reporter: &Reporter, seen: &Observation, to: &mut String) {
@@ -24,14 +49,14 @@ pub fn write(reporter: &Reporter, seen: &Observation, to: &mut String) {
         Some(stage) => member::name(to, r#","stage":"#, stage.name()),
         None => to.push_str(r#","stage":null"#),
     }
-    if let Some(cause) = &seen.cause {
-        write_cause(cause, to);
-    }
-    member::address_or_null(to, r#","client":"#, event.client);
-    member::address_or_null(to, r#","local":"#, event.local);
+    write_cause(seen.cause.as_ref(), to);
+    member::address_or_null(to, &CLIENT, event.client);
+    member::address_or_null(to, &LOCAL, event.local);
     // The other end, where it is not the client.
-    if event.remote.is_some() && event.remote != event.client {
-        member::address_or_null(to, r#","remote":"#, event.remote);
+    if let Some(remote) = event.remote
+        && event.remote != event.client
+    {
+        member::address(to, &REMOTE, remote);
     }
     write_netns(event.netns, seen.netns_name.as_deref(), to);
     member::number(to, r#","cpu":"#, event.cpu);
@@ -39,14 +64,17 @@ pub fn write(reporter: &Reporter, seen: &Observation, to: &mut String) {
     if matches!(event.kind, Kind::Retransmit | Kind::SynackRetransmit) {
         member::number(to, r#","retransmits":"#, event.retransmits);
     }
-    if let Some(reason) = &seen.reset_reason {
-        member::text(to, r#","reset_reason":"#, reason);
+    if seen.reset_reason.is_some() || matches!(event.kind, Kind::ResetSent | Kind::Refused) {
+        member::text_or_null(to, r#","reset_reason":"#, seen.reset_reason.as_deref());
     }
-    write_refusal(&seen.refusal, event.mono_ns, to);
+    if event.kind == Kind::Refused {
+        write_refusal(&seen.refusal, event.mono_ns, to);
+    }
     write_past(event, to);
-    if event.late {
-        to.push_str(r#","late":true"#);
-    }
+    to.push_str(match event.late {
+        true => r#","late":true"#,
+        false => r#","late":false"#,
+    });
     match &seen.snapshot {
         Ok(found) => snapshot::write(found, event.mono_ns, seen.shared, to),
         Err(why) => member::text(to, r#","snapshot":null,"no_snapshot":"#, why),
@@ -59,15 +87,19 @@ pub fn write(reporter: &Reporter, seen: &Observation, to: &mut String) {
     to.push_str("}\n");
 }
 
-fn write_cause(cause: &Cause, to: &mut String) {
+fn write_cause(cause: Option<&Cause>, to: &mut String) {
+    let Some(cause) = cause else {
+        return to.push_str(r#","cause":null,"or":[]"#);
+    };
     member::text(to, r#","cause":"#, &cause.id);
-    if let [first, others @ ..] = cause.or {
-        member::text(to, r#","or":["#, first);
-        for other in others {
-            member::text(to, ",", other);
-        }
-        to.push(']');
+    let [first, others @ ..] = cause.or else {
+        return to.push_str(r#","or":[]"#);
+    };
+    member::text(to, r#","or":["#, first);
+    for other in others {
+        member::text(to, ",", other);
     }
+    to.push(']');
 }
 
 fn write_listener(listener: Option<&ListenerAt>, to: &mut String) {
@@ -75,7 +107,7 @@ fn write_listener(listener: Option<&ListenerAt>, to: &mut String) {
         return to.push_str(r#","listener":null"#);
     };
     member::cookie(to, r#","listener":{"cookie":"#, at.cookie);
-    member::address_or_null(to, r#","addr":"#, Some(at.addr));
+    member::address(to, &ADDR, at.addr);
     member::number(to, r#","accept_queue_len":"#, at.accept_queue_len);
     member::number(to, r#","accept_queue_limit":"#, at.accept_queue_limit);
     member::number(to, r#","syn_queue_len":"#, at.syn_queue_len);
@@ -84,28 +116,36 @@ fn write_listener(listener: Option<&ListenerAt>, to: &mut String) {
 
 /// Why nobody listened.
 fn write_refusal(refusal: &Refusal, event_ns: u64, to: &mut String) {
-    if !refusal.elsewhere.is_empty() {
-        let near: Vec<ElsewhereView> = refusal.elsewhere.iter().map(Into::into).collect();
-        member::any(to, r#","elsewhere":"#, &near);
-    }
-    if let Some(closed) = &refusal.closed {
-        member::any(to, r#","closed":"#, &closed_view(closed, event_ns));
-    }
+    let near: Vec<ElsewhereView> = refusal.elsewhere.iter().map(Into::into).collect();
+    member::any(to, r#","elsewhere":"#, &near);
+    let closed = refusal.closed.as_ref();
+    let closed = closed.map(|closed| closed_view(closed, event_ns));
+    member::any(to, r#","closed":"#, &closed);
 }
 
 /// What came before: of a closed listener, of a queue that has eased, of a connection.
 fn write_past(event: &Event, to: &mut String) {
     let ms = |ns: u64| (ns / 1000) as f64 / 1000.0;
-    if let Some(task) = &event.closed_by {
-        member::any(to, r#","closed_by":"#, &task_view(task));
-    }
-    if let Some(episode) = event.episode {
-        member::number(to, r#","peak":"#, episode.peak);
-        member::any(to, r#","lasted_ms":"#, &ms(episode.lasted_ns));
-    }
-    if let Some(refused) = event.refused {
-        member::number(to, r#","refusals":"#, refused.times);
-        let delay_ns = event.mono_ns.saturating_sub(refused.first_ns);
-        member::any(to, r#","delay_ms":"#, &ms(delay_ns));
+    match event.kind {
+        Kind::ListenerClosed => {
+            let task = event.closed_by.as_ref().map(task_view);
+            member::any(to, r#","closed_by":"#, &task);
+        }
+        Kind::Eased => {
+            let episode = event.episode;
+            member::number_or_null(to, r#","peak":"#, episode.map(|episode| episode.peak));
+            let lasted = episode.map(|episode| ms(episode.lasted_ns));
+            member::any(to, r#","lasted_ms":"#, &lasted);
+        }
+        Kind::Connected => {
+            let refused = event.refused;
+            member::number_or_null(to, r#","refusals":"#, refused.map(|refused| refused.times));
+            let delay = refused.map(|refused| {
+                let delay_ns = event.mono_ns.saturating_sub(refused.first_ns);
+                ms(delay_ns)
+            });
+            member::any(to, r#","delay_ms":"#, &delay);
+        }
+        _ => {}
     }
 }

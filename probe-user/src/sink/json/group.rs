@@ -1,10 +1,11 @@
 //! The SO_REUSEPORT group of a row, as JSON has it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::Group;
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct GroupView {
     members: usize,
     refusals: u64,

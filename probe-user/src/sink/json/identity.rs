@@ -1,5 +1,6 @@
 //! Whose it is, as JSON has it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::member;
@@ -10,9 +11,10 @@ use crate::{
         netns::NetnsName,
         owner::Owner,
     },
+    model::NetnsNames,
 };
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct OwnerView<'a> {
     pid: u32,
     comm: &'a str,
@@ -31,7 +33,7 @@ pub fn owners(owners: &[Owner]) -> Vec<OwnerView<'_>> {
 }
 
 /// A process of which the kernel side has told.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct TaskView<'a> {
     pid: u32,
     comm: &'a str,
@@ -44,7 +46,7 @@ pub fn task_view(task: &Task) -> TaskView<'_> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ContainerView<'a> {
     id: &'a str,
     runtime: Option<&'a str>,
@@ -60,7 +62,7 @@ impl<'a> From<&'a Container> for ContainerView<'a> {
 }
 
 /// The processes that hold a socket, and what its cgroup is called.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Whose<'a> {
     owner: Vec<OwnerView<'a>>,
     cgroup: Option<&'a str>,
@@ -111,23 +113,26 @@ pub fn write_whose(owner: &[Owner], cgroup: Option<&Cgroup>, to: &mut String) {
     member::text_or_null(to, r#","pod":"#, pod);
 }
 
+/// Its name, or the process that it is called by.
+pub fn name_and_pid(called: Option<&NetnsName>) -> (Option<&str>, Option<u32>) {
+    match called {
+        Some(NetnsName::Given(name)) => (Some(name.as_str()), None),
+        Some(NetnsName::Process { pid, .. }) => (None, Some(*pid)),
+        None => (None, None),
+    }
+}
+
 /// A namespace, and what it is called.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct NetnsView<'a> {
     netns: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
     netns_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     netns_pid: Option<u32>,
 }
 
 impl<'a> NetnsView<'a> {
     pub fn of(netns: u32, called: Option<&'a NetnsName>) -> Self {
-        let (netns_name, netns_pid) = match called {
-            Some(NetnsName::Given(name)) => (Some(name.as_str()), None),
-            Some(NetnsName::Process { pid, .. }) => (None, Some(*pid)),
-            None => (None, None),
-        };
+        let (netns_name, netns_pid) = name_and_pid(called);
         Self {
             netns,
             netns_name,
@@ -136,12 +141,24 @@ impl<'a> NetnsView<'a> {
     }
 }
 
+impl<'a> NetnsView<'a> {
+    /// By the names that are known of a watch's.
+    pub fn among(netns: u32, names: &'a NetnsNames) -> Self {
+        Self::of(netns, names.get(&netns).map(|name| &**name))
+    }
+}
+
 /// The members of [`NetnsView`].
 pub fn write_netns(netns: u32, called: Option<&NetnsName>, to: &mut String) {
     member::number(to, r#","netns":"#, netns);
     match called {
-        Some(NetnsName::Given(name)) => member::text(to, r#","netns_name":"#, name),
-        Some(NetnsName::Process { pid, .. }) => member::number(to, r#","netns_pid":"#, *pid),
-        None => {}
+        Some(NetnsName::Given(name)) => {
+            member::text(to, r#","netns_name":"#, name);
+            to.push_str(r#","netns_pid":null"#);
+        }
+        Some(NetnsName::Process { pid, .. }) => {
+            member::number(to, r#","netns_name":null,"netns_pid":"#, *pid);
+        }
+        None => to.push_str(r#","netns_name":null,"netns_pid":null"#),
     }
 }

@@ -44,16 +44,31 @@ pub fn text_or_null(to: &mut String, key: &str, text: Option<&str>) {
     }
 }
 
-/// As text.
-pub fn address_or_null(to: &mut String, key: &str, addr: Option<SocketAddr>) {
-    to.push_str(key);
+/// An address and its parts. Keys come with the quotes around their values.
+pub struct AddressKeys {
+    pub whole: &'static str,
+    pub ip: &'static str,
+    pub port: &'static str,
+    /// All three where it is not known.
+    pub null: &'static str,
+}
+
+/// The parts are copied: an address is made into text once.
+pub fn address(to: &mut String, keys: &AddressKeys, addr: SocketAddr) {
+    to.push_str(keys.whole);
+    let start = to.len();
+    append::address(to, addr);
+    let [ip, port] = append::parts(to, start);
+    to.push_str(keys.ip);
+    to.extend_from_within(ip);
+    to.push_str(keys.port);
+    to.extend_from_within(port);
+}
+
+pub fn address_or_null(to: &mut String, keys: &AddressKeys, addr: Option<SocketAddr>) {
     match addr {
-        Some(addr) => {
-            to.push('"');
-            append::address(to, addr);
-            to.push('"');
-        }
-        None => to.push_str(NULL),
+        Some(addr) => address(to, keys, addr),
+        None => to.push_str(keys.null),
     }
 }
 

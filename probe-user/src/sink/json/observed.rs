@@ -123,7 +123,7 @@ fn view(ts: String, seen: &Observed) -> View<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::sink) mod tests {
     use std::{sync::Arc, time::Duration};
 
     use super::*;
@@ -136,13 +136,15 @@ mod tests {
         },
         loader::Tier,
         model::{
-            Answered, Clock, HostFacts, Now, ObservedCgroup, ObservedProcess, ObservedQueue, Tried,
+            Answered, Clock, HostFacts, Now, ObservedCgroup, ObservedProcess, ObservedQueue,
+            Origin, Tried,
         },
         sink::Format,
         source::replay::parse,
     };
 
-    fn every_kind() -> Vec<Observed> {
+    /// One look of each kind.
+    pub fn every_kind() -> Vec<Observed> {
         let snapshot = ListenerSnapshot {
             cookie: 1,
             addr: ([127, 0, 0, 1], 80).into(),
@@ -229,11 +231,29 @@ mod tests {
 
     #[test]
     fn every_look_comes_back_from_a_recording_and_is_in_no_other_line() {
-        let printed = Reporter::new(Format::Json, Tier::Cgroup, 0, Clock::of(0));
-        let text = Reporter::new(Format::Text, Tier::Cgroup, 0, Clock::of(0));
+        let printed = Reporter::new(
+            Format::Json,
+            Tier::Cgroup,
+            0,
+            Clock::of(0),
+            Origin::default(),
+        );
+        let text = Reporter::new(
+            Format::Text,
+            Tier::Cgroup,
+            0,
+            Clock::of(0),
+            Origin::default(),
+        );
         let whole = Reporter {
             is_whole: true,
-            ..Reporter::new(Format::Json, Tier::Cgroup, 0, Clock::of(0))
+            ..Reporter::new(
+                Format::Json,
+                Tier::Cgroup,
+                0,
+                Clock::of(0),
+                Origin::default(),
+            )
         };
         for seen in every_kind() {
             let line = Line::Observed(&seen);

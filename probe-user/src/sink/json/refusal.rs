@@ -1,20 +1,22 @@
 //! Why nobody listened, as JSON has it.
 
-use std::net::SocketAddr;
-
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
     Cookie,
-    identity::{OwnerView, TaskView, owners, task_view},
+    address::At,
+    identity::{NetnsView, OwnerView, TaskView, owners, task_view},
 };
 use crate::enrich::{Closed, Elsewhere};
 
 /// A listener of the same port that the packet did not reach.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct ElsewhereView<'a> {
-    netns: u32,
-    addr: SocketAddr,
+    #[serde(flatten)]
+    netns: NetnsView<'a>,
+    #[serde(flatten)]
+    at: At,
     cookie: Cookie,
     owner: Vec<OwnerView<'a>>,
 }
@@ -22,8 +24,8 @@ pub struct ElsewhereView<'a> {
 impl<'a> From<&'a Elsewhere> for ElsewhereView<'a> {
     fn from(near: &'a Elsewhere) -> Self {
         Self {
-            netns: near.netns,
-            addr: near.addr,
+            netns: NetnsView::of(near.netns, near.netns_name.as_deref()),
+            at: near.addr.into(),
             cookie: Cookie(near.cookie),
             owner: owners(&near.owner),
         }
@@ -31,11 +33,12 @@ impl<'a> From<&'a Elsewhere> for ElsewhereView<'a> {
 }
 
 /// The listener that was there before.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct ClosedView<'a> {
     ago_ms: u64,
     mono_ns: u64,
-    addr: SocketAddr,
+    #[serde(flatten)]
+    at: At,
     cookie: Cookie,
     by: Option<TaskView<'a>>,
     owner: Vec<OwnerView<'a>>,
@@ -45,7 +48,7 @@ pub fn closed_view(closed: &Closed, event_ns: u64) -> ClosedView<'_> {
     ClosedView {
         ago_ms: event_ns.saturating_sub(closed.mono_ns) / 1_000_000,
         mono_ns: closed.mono_ns,
-        addr: closed.addr,
+        at: closed.addr.into(),
         cookie: Cookie(closed.cookie),
         by: closed.by.as_ref().map(task_view),
         owner: owners(&closed.owner),

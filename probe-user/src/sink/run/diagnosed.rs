@@ -3,18 +3,19 @@
 use std::{
     collections::BTreeMap,
     fmt::{self, Write as _},
-    net::SocketAddr,
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
     analyse::incident::{Incident, Place},
     diagnose::Diagnosis,
-    model::Diagnosed,
+    model::{Diagnosed, NetnsNames},
     sink::{
         Clock,
         incident::{IncidentView, write_worst},
+        json::{At, NetnsView},
         verdict::{VerdictView, write_verdict},
     },
 };
@@ -50,7 +51,7 @@ impl Diagnosed {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct DiagnosedView<'a> {
     diagnoses: Vec<DiagnosisView<'a>>,
     incidents: Vec<IncidentView<'a>>,
@@ -58,35 +59,40 @@ pub(super) struct DiagnosedView<'a> {
 }
 
 impl<'a> DiagnosedView<'a> {
-    pub(super) fn of(diagnosed: &'a Diagnosed, clock: Clock) -> Self {
+    pub(super) fn of(diagnosed: &'a Diagnosed, clock: Clock, names: &'a NetnsNames) -> Self {
         let incidents = diagnosed.incidents.incidents.iter();
+        let places = diagnosed.places.iter();
         Self {
-            diagnoses: diagnosed.places.iter().map(DiagnosisView::of).collect(),
+            diagnoses: places
+                .map(|place| DiagnosisView::of(place, names))
+                .collect(),
             incidents: incidents
-                .map(|incident| IncidentView::of(incident, clock))
+                .map(|incident| IncidentView::of(incident, clock, names))
                 .collect(),
             incidents_let_go: diagnosed.incidents.let_go,
         }
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct DiagnosisView<'a> {
-    netns: u32,
-    addr: SocketAddr,
+    #[serde(flatten)]
+    netns: NetnsView<'a>,
+    #[serde(flatten)]
+    at: At,
     verdicts: Vec<VerdictView<'a>>,
     ruled_out: BTreeMap<&'static str, &'a str>,
     abstained: &'a [&'static str],
 }
 
 impl<'a> DiagnosisView<'a> {
-    fn of((place, diagnosis): &'a (Place, Diagnosis)) -> Self {
+    fn of((place, diagnosis): &'a (Place, Diagnosis), names: &'a NetnsNames) -> Self {
         let verify = || format!("whydrop verify {} --for 60s", place.addr);
         let verdicts = diagnosis.verdicts.iter();
         let ruled_out = diagnosis.ruled_out.iter();
         Self {
-            netns: place.netns,
-            addr: place.addr,
+            netns: NetnsView::among(place.netns, names),
+            at: place.addr.into(),
             verdicts: verdicts.map(|v| VerdictView::of(v, verify())).collect(),
             ruled_out: ruled_out.map(|rule| (rule.id, rule.why.as_str())).collect(),
             abstained: &diagnosis.abstained,

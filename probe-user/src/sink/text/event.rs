@@ -5,6 +5,7 @@ use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 use super::{
     Clean,
     identity::{write_netns, write_whose},
+    time::time,
 };
 use crate::{
     cause::Cause,
@@ -13,7 +14,6 @@ use crate::{
     sink::{
         Reporter,
         append::{address, column, number},
-        stats,
     },
 };
 
@@ -157,7 +157,7 @@ fn write_reset(seen: &Observation, to: &mut String) {
 fn write_connected(event: &Event, to: &mut String) {
     if let Some(refused) = event.refused {
         let delay_ns = event.mono_ns.saturating_sub(refused.first_ns);
-        let (delay, tries) = (stats::time(delay_ns), refused.times + 1);
+        let (delay, tries) = (time(delay_ns), refused.times + 1);
         let _ = write!(to, "after {delay}, try {tries}");
     }
 }

@@ -219,13 +219,16 @@ fn refusal(line: &mut EventLine<'_>, cause: Option<&Cause>) -> Refusal {
         .iter()
         .copied()
         .chain(std::iter::repeat(0));
-    let elsewhere = std::mem::take(&mut line.elsewhere).into_iter().zip(inodes);
+    let names = std::mem::take(&mut line.item.elsewhere_names).into_iter();
+    let rest = inodes.zip(names.chain(std::iter::repeat(None)));
+    let elsewhere = std::mem::take(&mut line.elsewhere).into_iter().zip(rest);
     let closed_netns = line.item.closed_netns.unwrap_or(line.netns);
     Refusal {
         cause: cause.filter(|_| line.item.cause_by_look).cloned(),
         elsewhere: elsewhere
-            .map(|(one, inode)| Elsewhere {
+            .map(|(one, (inode, netns_name))| Elsewhere {
                 netns: one.netns,
+                netns_name,
                 addr: one.addr,
                 cookie: one.cookie.0,
                 inode,

@@ -223,7 +223,7 @@ fn closed_members_are_none() -> Result<()> {
     let rows = rows.context("no rows")?;
     ensure!(!rows.is_empty(), "no row");
     for row in rows {
-        ensure!(row.get("group").is_none(), "a group: {row}");
+        ensure!(row["group"].is_null(), "a group: {row}");
     }
     Ok(())
 }

@@ -96,8 +96,9 @@ fn pause_of_the_application() -> Result<()> {
     let curve = incident["accept_queue"].as_array().context("no curve")?;
     let peak = curve.iter().filter_map(|point| point["len"].as_u64()).max();
     ensure!(peak == Some(BACKLOG as u64 + 1), "{incident}");
+    let threads = incident["threads"].as_array().context("no threads")?;
     ensure!(
-        incident["threads"]["stopped"].as_u64() > Some(0),
+        threads.iter().any(|thread| thread["state"] == "stopped"),
         "{incident}"
     );
     let verdict = &run["diagnoses"][0]["verdicts"][0];

@@ -30,7 +30,8 @@ fn stopped_before_the_watch_and_to_its_end() -> Result<()> {
     let gap = &incident["accept_gap"];
     ensure!(gap["at_least"] == true, "{incident:#}");
     ensure!(gap["ms"].as_u64() > Some(1000), "{incident:#}");
-    let threads = incident["threads"].as_object().context("no threads")?;
-    ensure!(threads.keys().eq(["stopped"]), "{incident:#}");
+    let threads = incident["threads"].as_array().context("no threads")?;
+    let states = threads.iter().map(|thread| &thread["state"]);
+    ensure!(states.eq(["stopped"]), "{incident:#}");
     Ok(())
 }

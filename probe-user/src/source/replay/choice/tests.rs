@@ -60,6 +60,7 @@ fn check(make: impl Fn() -> What, words: &str, expect: bool) {
 fn sampled(listener: Option<&str>) -> What {
     What::Sampled(Sampled {
         netns: NETNS,
+        netns_name: None,
         listener: listener.map(addr),
         cookie: 3,
         kind: Kind::Overflow,

@@ -1,0 +1,22 @@
+//! On which host a watch was, so that its lines can be told from those of others.
+
+use super::start::Start;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    pub host: String,
+    /// `None` where it cannot be read.
+    pub boot_id: Option<String>,
+    /// Its release.
+    pub kernel: String,
+}
+
+impl Origin {
+    pub fn of(start: &Start) -> Self {
+        Self {
+            host: start.host.clone(),
+            boot_id: start.boot_id.clone(),
+            kernel: start.kernel.clone(),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The values of members that have one of a few.
+
+use crate::{
+    analyse::correlate::Outcome,
+    decode::{Kind, Stage},
+    loader::Tier,
+};
+
+pub fn kinds() -> Vec<&'static str> {
+    Kind::ALL.map(Kind::name).into()
+}
+
+pub fn stages() -> Vec<Option<&'static str>> {
+    let all = [
+        Stage::Syn,
+        Stage::SynAck,
+        Stage::Ack,
+        Stage::CookieAck,
+        Stage::Icmp,
+    ];
+    let names = all.map(Stage::name).map(Some);
+    names.into_iter().chain([None]).collect()
+}
+
+pub fn tiers() -> Vec<&'static str> {
+    Tier::ALL.map(Tier::name).into()
+}
+
+pub fn outcomes() -> Vec<&'static str> {
+    Outcome::NAMES.into()
+}

@@ -1,0 +1,83 @@
+//! How a watch began, as JSON has it.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{head::Head, names};
+use crate::{
+    loader::HookReport,
+    model::{SelfTest, Start},
+    sink::Reporter,
+};
+
+#[derive(Serialize, JsonSchema)]
+pub struct StartView<'a> {
+    #[serde(flatten)]
+    head: Head<'a>,
+    ts: String,
+    #[schemars(extend("enum" = names::tiers()))]
+    tier: &'a str,
+    hooks: Vec<Hook<'a>>,
+    #[schemars(extend("enum" = ["passed", "skipped"]))]
+    self_test: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    self_test_skipped: Option<&'a str>,
+    namespaces: usize,
+    listeners: usize,
+    filters: &'a [String],
+    absent: &'a [String],
+    blind: &'a [&'a str],
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Hook<'a> {
+    hook: &'a str,
+    /// How it is attached, `null` when it is not.
+    via: Option<&'a str>,
+    refused: Vec<Refusal<'a>>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Refusal<'a> {
+    via: &'a str,
+    why: &'a str,
+}
+
+impl<'a> Hook<'a> {
+    fn of(report: &'a HookReport) -> Self {
+        let trials = report.trials.iter();
+        let refused = trials.filter_map(|trial| {
+            Some(Refusal {
+                via: trial.via,
+                why: trial.refused.as_deref()?,
+            })
+        });
+        Self {
+            hook: report.hook,
+            via: report.tier.and(report.via()),
+            refused: refused.collect(),
+        }
+    }
+}
+
+impl<'a> StartView<'a> {
+    pub fn of(reporter: &'a Reporter, ts: String, start: &'a Start) -> Self {
+        let (self_test, self_test_skipped) = match &start.self_test {
+            SelfTest::Passed { .. } => ("passed", None),
+            SelfTest::Skipped(why) => ("skipped", Some(why.as_str())),
+        };
+        Self {
+            head: Head::of(&reporter.origin),
+            ts,
+            tier: start.tier.name(),
+            hooks: start.hooks.iter().map(Hook::of).collect(),
+            self_test,
+            self_test_skipped,
+            namespaces: start.namespaces,
+            listeners: start.listeners,
+            filters: &start.filters,
+            absent: &start.absent,
+            blind: &start.blind,
+        }
+    }
+}
