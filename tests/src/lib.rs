@@ -6,6 +6,7 @@
 //! a developer's machine and as root in a VM that has nothing else in it.
 
 pub mod answer;
+pub mod binary;
 pub mod bpf;
 pub mod cgroup;
 pub mod client;

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Map, Value};
 
-use crate::whydrop::binary;
+use crate::binary::binary;
 
 /// What says something to readers only. Cookies and addresses are texts here.
 const TOLD: [&str; 6] = [

@@ -2,7 +2,6 @@
 //! collected while it runs, and stopped as a person stops it.
 
 use std::io::{BufReader, Read};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, MutexGuard};
 use std::thread::JoinHandle;
@@ -12,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
 
+pub use crate::binary::binary;
 use crate::deadline;
 use crate::event::Event;
 use crate::heard::{Heard, Shared, Stopped, listen};
@@ -308,22 +308,4 @@ pub fn forced_tier() -> Option<String> {
     std::env::var("WHYDROP_TIER")
         .ok()
         .filter(|tier| !tier.is_empty())
-}
-
-/// `WHYDROP_BIN`, or the one beside the tests: /bin in a VM, the profile's
-/// directory in a target directory.
-pub fn binary() -> Result<PathBuf> {
-    if let Some(path) = std::env::var_os("WHYDROP_BIN") {
-        return Ok(path.into());
-    }
-    let tests = std::env::current_exe()?;
-    let places = tests
-        .ancestors()
-        .skip(1)
-        .take(2)
-        .map(|directory| directory.join("whydrop"));
-    let mut places = places.filter(|path| path.is_file());
-    places
-        .next()
-        .context("no whydrop beside the tests; build it, or name it in WHYDROP_BIN")
 }
