@@ -12,8 +12,12 @@ use super::{
 use crate::{
     diagnose::{Member, Signals, diagnose},
     filter::{ClientFilter, Filter, ListenerFilter},
+    host::kernel_log::names_port,
     model::{Answer, Causes, Line, Now, Observed, OfClient, Start, Summary, Tried},
 };
+
+/// Lines of the kernel's log that are remembered.
+const LOG_LINES_AT_MOST: usize = 3;
 
 /// What is asked.
 pub struct Asked {
@@ -35,6 +39,7 @@ pub struct Inquiry {
     beside: Beside,
     now: Option<Now>,
     tried: Option<Tried>,
+    kernel_log: Vec<String>,
     /// What happened there that is no refusal, as far as lines tell.
     others: Causes,
     /// What was left out of the detail and may have been there, or not.
@@ -57,6 +62,7 @@ impl Inquiry {
             beside: Beside::default(),
             now: None,
             tried: None,
+            kernel_log: Vec::new(),
             others: Causes::new(),
             strays: 0,
         };
@@ -69,6 +75,12 @@ impl Inquiry {
         match line {
             Line::Observed(Observed::Before(now)) => self.now = Some(Now::clone(now)),
             Line::Observed(Observed::Tried(tried)) => self.tried = Some(tried.clone()),
+            Line::Observed(Observed::Log(log)) => {
+                let is_its = names_port(&log.says, self.target.port());
+                if is_its && self.kernel_log.len() < LOG_LINES_AT_MOST {
+                    self.kernel_log.push(log.says.clone());
+                }
+            }
             _ if self.takes(line) => self.tell(mono_ns, line),
             _ => {}
         }
@@ -167,6 +179,7 @@ impl Inquiry {
             incidents: self.beside.told(summary),
             first_drop: first_drop.map(Duration::from_nanos),
             now: self.now,
+            kernel_log: self.kernel_log,
             tried: self.tried,
             tier: summary.tier,
             lost: summary.loss.total(),
@@ -196,7 +209,7 @@ impl Inquiry {
     /// What was not recorded, so that rules had to do without it.
     fn missing(&self, signals: &Signals, netns: u32) -> Vec<String> {
         let mut missing = Vec::new();
-        if self.now.is_none() && self.beside.looks.queues.is_empty() {
+        if !self.start.observes {
             missing.push("looks at the queue and at the processes that hold it".to_owned());
         }
         if !self.beside.knows_host(netns) {

@@ -29,7 +29,8 @@ pub use self::{
     line::{Candidate, Hears, Line, Loss, Sampled, Tick},
     missing::Missing,
     observed::{
-        Answered, HostFacts, Observed, ObservedCgroup, ObservedProcess, ObservedQueue, ToldVerdict,
+        Answered, HostFacts, LogLine, Observed, ObservedCgroup, ObservedProcess, ObservedQueue,
+        ToldVerdict,
     },
     ran::{Diagnosed, Dropped, Ended, Hurt, Moments, Ran},
     rows::{Residual, Row},

@@ -17,6 +17,7 @@ pub enum Observed {
     Queue(Box<ObservedQueue>),
     Process(Box<ObservedProcess>),
     Host(Box<HostFacts>),
+    Log(LogLine),
     /// What was there before the watch, of a port that was asked about.
     Before(Box<Now>),
     /// An attempt to connect, of whydrop's own.
@@ -31,6 +32,7 @@ impl Observed {
             Self::Queue(queue) => queue.snapshot.taken_mono_ns,
             Self::Process(process) => process.process.taken_ns,
             Self::Host(facts) => facts.mono_ns,
+            Self::Log(line) => line.mono_ns,
             Self::Before(now) => now.mono_ns,
             Self::Tried(tried) => tried.mono_ns,
             Self::Answered(answered) => answered.mono_ns,
@@ -88,6 +90,13 @@ pub struct HostFacts {
     pub untracked: Option<u64>,
     /// What could not be read, in sentences.
     pub unread: Vec<String>,
+}
+
+/// What the kernel's log said of a SYN flood.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    pub mono_ns: u64,
+    pub says: String,
 }
 
 /// What `why` answered when it was asked. Asked again, rules are judged anew, and a later version may know better.

@@ -44,6 +44,9 @@ pub struct Start {
     /// How often figures of busy listeners are told; `None`: never.
     #[serde(default)]
     pub stats_every: Option<Duration>,
+    /// Whether queues and processes are looked at beside the events.
+    #[serde(default)]
+    pub observes: bool,
     /// Whether every namespace that was asked about can be found and read.
     #[serde(default)]
     pub reads_all: bool,

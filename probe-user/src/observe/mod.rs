@@ -1,8 +1,12 @@
 //! Looks at listeners, their owners and their namespaces while a watch goes on: a thread of its own, whose looks go
 //! into the stream.
 
+mod budget;
 mod host;
+mod host_news;
 mod looking;
+mod pressed;
+mod told;
 
 use std::{
     sync::mpsc::{self, RecvTimeoutError},
@@ -12,8 +16,13 @@ use std::{
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-pub use self::{host::host_facts, looking::Looker};
-use crate::{enrich::Enricher, host::diag::ListenerSnapshot, model::Observed};
+use self::pressed::Pressed;
+pub use self::{
+    host::host_facts,
+    looking::Looker,
+    told::{Ears, Refusals},
+};
+use crate::{enrich::Enricher, filter::Filter, host::diag::ListenerSnapshot, model::Observed};
 
 /// How often what listeners accepted is asked for.
 pub const STATS: Duration = Duration::from_millis(100);
@@ -35,32 +44,64 @@ impl<F: FnMut(u32, Vec<u32>, &mut Enricher) -> Vec<(u32, ListenerSnapshot)>> Fin
 /// Looks, on a thread of its own, for as long as the watch lasts that takes them. What was seen before comes first.
 pub fn while_watching<T>(
     before: Vec<Observed>,
-    find: impl Finds + Send,
+    mut find: impl Finds + Send,
     watch: impl FnOnce(Looks) -> T,
+) -> Result<T, &'static str> {
+    beside(before, watch, || {
+        let mut looker = Looker::default();
+        move |now| {
+            looker.enricher.tick(now);
+            let (look, places) = (looker.number(), looker.places());
+            let listeners = find(look, places, &mut looker.enricher);
+            looker.look(listeners)
+        }
+    })
+}
+
+/// Looks at whoever of these is pressed, or has refused somebody, on the whole host.
+pub fn at_the_pressed<T>(
+    filter: Filter,
+    refusals: &Refusals,
+    watch: impl FnOnce(Looks) -> T,
+) -> Result<T, &'static str> {
+    beside(Vec::new(), watch, || {
+        let mut pressed = Pressed::new(filter, refusals);
+        move |now| pressed.look(now)
+    })
+}
+
+/// Looks while it watches, with a looker that is made on the thread of its own.
+fn beside<T, L: FnMut(Instant) -> Vec<Observed>>(
+    before: Vec<Observed>,
+    watch: impl FnOnce(Looks) -> T,
+    looker: impl FnOnce() -> L + Send,
 ) -> Result<T, &'static str> {
     let (go, stop) = mpsc::channel();
     let (to, looks) = channel(WAITING_AT_MOST);
     to.try_send(before)
         .map_err(|_| "what was seen before the watch found no room")?;
     thread::scope(|scope| {
-        let looker = scope.spawn(move || look_on(find, &to, &stop));
+        let looking = thread::Builder::new()
+            .name("whydrop-looks".into())
+            .spawn_scoped(scope, move || look_on(looker(), &to, &stop))
+            .map_err(|_| "the thread that looks at listeners cannot be started")?;
         let watched = watch(looks);
         drop(go);
-        looker
+        looking
             .join()
-            .map_err(|_| "the thread that looks at the listener panicked")?;
+            .map_err(|_| "the thread that looks at listeners panicked")?;
         Ok(watched)
     })
 }
 
 /// Looks until the other end of `stop` is gone, or nobody takes what was seen.
-fn look_on(mut find: impl Finds, to: &Sender<Vec<Observed>>, stop: &mpsc::Receiver<()>) {
-    let mut looker = Looker::default();
+fn look_on(
+    mut look: impl FnMut(Instant) -> Vec<Observed>,
+    to: &Sender<Vec<Observed>>,
+    stop: &mpsc::Receiver<()>,
+) {
     loop {
-        looker.enricher.tick(Instant::now());
-        let (look, places) = (looker.number(), looker.places());
-        let listeners = find(look, places, &mut looker.enricher);
-        let seen = looker.look(listeners);
+        let seen = look(Instant::now());
         if !seen.is_empty() && to.blocking_send(seen).is_err() {
             break;
         }

@@ -28,7 +28,7 @@ use crate::{
     },
     loader::{Probe, Request, Tier, reads_every_netns},
     model::{Clock, Line, Observed, SelfTest, Start, Summary},
-    observe::Looks,
+    observe::{self, Ears, Looks, Refusals},
     selftest,
     sink::{Format, Output, OutputError, RecordArgs, Recording, Reporter, Sinks},
     source::{
@@ -171,7 +171,27 @@ fn parse_ring(text: &str) -> Result<u32, String> {
 }
 
 /// Runs until a signal or the end of the time; the summary is for callers that judge it.
-pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
+pub fn run(args: &WatchArgs, mut conduct: Conduct<'_>) -> Result<Summary, Failure> {
+    if args.record.path.is_none() || args.tier == Some(Tier::Counters) {
+        return conducted(args, conduct);
+    }
+    // What is recorded holds what analysis will need.
+    let filter = filter_of(args, &mut Registry::new())?;
+    let refusals = Refusals::default();
+    let watch = |looks| {
+        let mut ears = Ears::of(&refusals);
+        conduct.heed = Box::new(move |mono_ns, line| {
+            ears.line(line);
+            (conduct.heed)(mono_ns, line);
+        });
+        conduct.looks = Some(looks);
+        conducted(args, conduct)
+    };
+    observe::at_the_pressed(filter, &refusals, watch).map_err(Failure::failed)?
+}
+
+/// The same, with no looks but those that it was given.
+fn conducted(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
     let is_aloud = conduct.aloud;
     let (summary, now, sinks) = until_its_end(args, conduct)?;
     let recorded = match sinks.recording {
@@ -216,11 +236,7 @@ fn until_its_end<'a>(
             "--stats, --warn and --stories need hooks in the kernel, which the counters tier does without; leave --tier out",
         ));
     }
-    let filter = Filter {
-        only: args.only.clone(),
-        listeners: args.listeners.clone(),
-        netns: netns_of(&args.netns, &mut enricher.registry)?,
-    };
+    let filter = filter_of(args, &mut enricher.registry)?;
     let mut probe = match args.tier {
         Some(Tier::Counters) => None,
         tier => Some(Probe::attach(&Request {
@@ -278,6 +294,7 @@ fn until_its_end<'a>(
         boot_id: boot_id(),
         command: std::env::args().collect(),
         stats_every: args.stats,
+        observes: conduct.looks.is_some(),
         reads_all: args.netns != "all" || reads_every_netns(),
     };
     let reasons = probe
@@ -314,6 +331,14 @@ fn until_its_end<'a>(
         recording.take(now, &Line::Summary(&summary));
     }
     Ok((summary, now, sinks))
+}
+
+fn filter_of(args: &WatchArgs, registry: &mut Registry) -> Result<Filter, Failure> {
+    Ok(Filter {
+        only: args.only.clone(),
+        listeners: args.listeners.clone(),
+        netns: netns_of(&args.netns, registry)?,
+    })
 }
 
 /// The namespace that `--netns` means, `None` for all.

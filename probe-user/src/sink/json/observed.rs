@@ -33,6 +33,10 @@ enum View<'a> {
         abort_on_overflow: Option<u32>,
         max_syn_backlog: Option<u32>,
     },
+    KernelLog {
+        ts: String,
+        says: &'a str,
+    },
     Before {
         ts: String,
         listeners: usize,
@@ -102,6 +106,10 @@ fn view(ts: String, seen: &Observed) -> View<'_> {
             abort_on_overflow: facts.sysctls.abort_on_overflow,
             max_syn_backlog: facts.sysctls.max_syn_backlog,
         },
+        Observed::Log(line) => View::KernelLog {
+            ts,
+            says: &line.says,
+        },
         Observed::Before(now) => View::Before {
             ts,
             listeners: now.listeners.len(),
@@ -136,7 +144,8 @@ mod tests {
         },
         loader::Tier,
         model::{
-            Answered, Clock, HostFacts, Now, ObservedCgroup, ObservedProcess, ObservedQueue, Tried,
+            Answered, Clock, HostFacts, LogLine, Now, ObservedCgroup, ObservedProcess,
+            ObservedQueue, Tried,
         },
         sink::Format,
         source::replay::parse,
@@ -202,6 +211,10 @@ mod tests {
                 untracked: None,
                 unread: vec!["why".into()],
             })),
+            Observed::Log(LogLine {
+                mono_ns: 9,
+                says: "TCP: flood".into(),
+            }),
             Observed::Before(Box::new(Now {
                 mono_ns: 9,
                 target: ":80".into(),

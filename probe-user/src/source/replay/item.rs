@@ -108,7 +108,7 @@ pub fn parse(line: &[u8]) -> Result<Option<Recorded>, serde_json::Error> {
 }
 
 /// The `type` of every line that holds an item.
-const KINDS: [&str; 16] = [
+const KINDS: [&str; 17] = [
     "start",
     "event",
     "loss",
@@ -122,6 +122,7 @@ const KINDS: [&str; 16] = [
     "observed-queue",
     "observed-process",
     "host-facts",
+    "kernel-log",
     "before",
     "tried",
     "answered",
