@@ -6,14 +6,14 @@ use std::{collections::BTreeSet, time::Duration};
 use super::{
     beside::Beside,
     judge::{self, Scope},
-    narrow::narrowed,
+    narrow::{self, Rest, narrowed},
     signals::{Heard, add_unlooked, signals},
 };
 use crate::{
     diagnose::{Member, Signals, diagnose},
     filter::{ClientFilter, Filter, ListenerFilter},
     host::kernel_log::names_port,
-    model::{Answer, Causes, Line, Now, Observed, OfClient, Start, Summary, Tried},
+    model::{Answer, Line, Now, Observed, OfClient, Start, Summary, Tried},
 };
 
 /// Lines of the kernel's log that are remembered.
@@ -40,10 +40,7 @@ pub struct Inquiry {
     now: Option<Now>,
     tried: Option<Tried>,
     kernel_log: Vec<String>,
-    /// What happened there that is no refusal, as far as lines tell.
-    others: Causes,
-    /// What was left out of the detail and may have been there, or not.
-    strays: u64,
+    rest: Rest,
 }
 
 impl Inquiry {
@@ -63,8 +60,7 @@ impl Inquiry {
             now: None,
             tried: None,
             kernel_log: Vec::new(),
-            others: Causes::new(),
-            strays: 0,
+            rest: Rest::default(),
         };
         inquiry.tell(start.mono_ns, &Line::Start(start));
         inquiry
@@ -81,7 +77,7 @@ impl Inquiry {
                     self.kernel_log.push(log.says.clone());
                 }
             }
-            _ if self.takes(line) => self.tell(mono_ns, line),
+            _ if narrow::takes(&self.filter, line) => self.tell(mono_ns, line),
             _ => {}
         }
     }
@@ -89,33 +85,7 @@ impl Inquiry {
     fn tell(&mut self, mono_ns: u64, line: &Line<'_>) {
         self.heard.line(mono_ns, line);
         self.beside.line(mono_ns, line);
-        let (kind, cause, n) = match line {
-            Line::Event(seen) => (seen.event.kind, &seen.cause, 1),
-            Line::Sampled(sampled) => (sampled.kind, &sampled.cause, sampled.count),
-            _ => return,
-        };
-        if matches!(line, Line::Sampled(sampled) if sampled.listener.is_none()) {
-            self.strays += n;
-        } else if let (Some(cause), false) = (cause, kind.is_refusal()) {
-            let name = (kind, cause.id.clone().into_owned());
-            *self.others.entry(name).or_default() += n;
-        }
-    }
-
-    /// Whether a line is about the target, or may be.
-    fn takes(&self, line: &Line<'_>) -> bool {
-        let filter = &self.filter;
-        let is_there = |netns, addr| filter.takes_netns(netns) && filter.takes_listener(addr);
-        match line {
-            Line::Event(seen) => filter.takes(&seen.event),
-            Line::Sampled(sampled) => match sampled.listener {
-                Some(addr) => is_there(sampled.netns, addr),
-                None => filter.takes_netns(sampled.netns),
-            },
-            Line::Stats(row) => row.addr.is_some_and(|addr| is_there(row.netns, addr)),
-            Line::Observed(Observed::Queue(queue)) => is_there(queue.netns, queue.snapshot.addr),
-            _ => true,
-        }
+        self.rest.line(line);
     }
 
     /// Namespaces whose facts may matter.
@@ -137,13 +107,14 @@ impl Inquiry {
 
     /// Of the watch that ended with this summary.
     pub fn answer(mut self, summary: &Summary) -> Answer {
-        let others = std::mem::take(&mut self.others);
+        let others = std::mem::take(&mut self.rest.others);
         let part;
         let mut doubts = Vec::new();
         let summary = if self.is_own() {
             summary
         } else {
-            doubts.extend(self.not_recorded());
+            let target = self.target.to_string();
+            doubts.extend(self.rest.doubts(&self.start, summary, &target));
             let filter = &self.filter;
             let is_there = |netns, addr| filter.takes_netns(netns) && filter.takes_listener(addr);
             part = narrowed(summary, is_there, others);
@@ -185,25 +156,6 @@ impl Inquiry {
             lost: summary.loss.total(),
             doubts,
         }
-    }
-
-    /// What of the target may not be in a recording of something else.
-    fn not_recorded(&self) -> Vec<String> {
-        let mut doubts = Vec::new();
-        let own = format!("listener {}", self.target);
-        if self.start.filters.iter().any(|words| *words != own) {
-            doubts.push(format!(
-                "only this was recorded: {}",
-                self.start.filters.join(", ")
-            ));
-        }
-        if self.strays > 0 {
-            doubts.push(format!(
-                "{} events were left out of the detail, and whose they were is not recorded",
-                self.strays
-            ));
-        }
-        doubts
     }
 
     /// What was not recorded, so that rules had to do without it.

@@ -30,7 +30,7 @@ pub use self::{
     missing::Missing,
     observed::{
         Answered, HostFacts, LogLine, Observed, ObservedCgroup, ObservedProcess, ObservedQueue,
-        ToldVerdict,
+        ToldRan, ToldVerdict, ToldVerified,
     },
     ran::{Diagnosed, Dropped, Ended, Hurt, Moments, Ran},
     rows::{Residual, Row},

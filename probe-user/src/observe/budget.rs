@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// A share of the time, one part in so many.
-const ONE_IN: u32 = 250;
+const ONE_IN: u32 = 300;
 
 /// More is not saved up: enough for a few looks at once after a rest.
 const SAVED_AT_MOST: Duration = Duration::from_millis(20);
@@ -77,7 +77,7 @@ mod tests {
         budget.spent(ms(520));
         budget.passed(Duration::from_secs(124));
         assert!(!budget.has(Duration::ZERO));
-        budget.passed(Duration::from_secs(2));
+        budget.passed(Duration::from_secs(27));
         assert!(budget.has(Duration::ZERO));
         assert!(!budget.has(ms(500)));
     }

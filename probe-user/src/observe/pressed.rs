@@ -48,6 +48,8 @@ pub struct Pressed<'a> {
     swept: Option<Instant>,
     met: Instant,
     now: Instant,
+    /// How long this thread had been on a CPU when it was last paid for.
+    paid_ns: u64,
     host: HostNews,
 }
 
@@ -66,6 +68,7 @@ impl<'a> Pressed<'a> {
             swept: None,
             met: now,
             now,
+            paid_ns: thread_ns(),
             host: HostNews::begin(),
         }
     }
@@ -74,6 +77,11 @@ impl<'a> Pressed<'a> {
     pub fn look(&mut self, now: Instant) -> Vec<Observed> {
         self.budget.passed(now.saturating_duration_since(self.now));
         self.now = now;
+        // All that this thread did since, its waking and sending among it.
+        let spent_ns = thread_ns();
+        let spent = spent_ns.saturating_sub(self.paid_ns);
+        self.budget.spent(Duration::from_nanos(spent));
+        self.paid_ns = spent_ns;
         self.looker.enricher.tick(now);
         for place in self.refusals.take() {
             self.press(place);
@@ -83,27 +91,23 @@ impl<'a> Pressed<'a> {
             && self.budget.has(self.sweep_cost)
         {
             self.swept = Some(now);
-            self.sweep_cost = self.spend(|this| seen.extend(this.sweep()));
+            self.sweep_cost = self.cost(|this| seen.extend(this.sweep()));
             let namespaces = self.namespaces();
-            self.spend(|this| {
-                let enricher = &mut this.looker.enricher;
-                seen.extend(this.host.news(now, &namespaces, enricher));
-            });
+            let enricher = &mut self.looker.enricher;
+            seen.extend(self.host.news(now, &namespaces, enricher));
         }
         self.places.retain(|_, until| now < *until);
         if let Some(place) = self.next() {
-            self.look_cost = self.spend(|this| seen.extend(this.look_at(place)));
+            self.look_cost = self.cost(|this| seen.extend(this.look_at(place)));
         }
         seen
     }
 
-    /// Does it, and pays for it.
-    fn spend(&mut self, work: impl FnOnce(&mut Self)) -> Duration {
+    /// Does it, and says what it cost.
+    fn cost(&mut self, work: impl FnOnce(&mut Self)) -> Duration {
         let began = thread_ns();
         work(self);
-        let cost = Duration::from_nanos(thread_ns().saturating_sub(began));
-        self.budget.spent(cost);
-        cost
+        Duration::from_nanos(thread_ns().saturating_sub(began))
     }
 
     fn press(&mut self, place: Place) {

@@ -297,10 +297,6 @@ struct Item<'a> {
     what: &'a Line<'a>,
 }
 
-pub(super) fn now(reporter: &Reporter) -> String {
-    reporter.clock.at(crate::host::clock::mono_ns()).to_string()
-}
-
 fn start_object<'a>(ts: String, start: &'a Start) -> Object<'a> {
     let (self_test, self_test_skipped) = match &start.self_test {
         SelfTest::Passed { .. } => ("passed", None),

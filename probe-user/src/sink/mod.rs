@@ -25,7 +25,6 @@ pub use self::{
     sinks::Sinks,
 };
 use crate::{
-    host::clock::mono_ns,
     loader::Tier,
     model::{Clock, Line, Ran, Start, Verified},
 };
@@ -84,23 +83,23 @@ impl Reporter {
     }
 
     /// Appends the report of a command that was watched.
-    pub fn write_ran(&self, ran: &Ran, to: &mut String) {
+    pub fn write_ran(&self, mono_ns: u64, ran: &Ran, to: &mut String) {
         match self.format {
             Format::Text => run::write_text(self, ran, to),
             Format::Json => {
-                json::write(self, mono_ns(), &Line::Summary(&ran.summary), to);
-                run::write_json(self, ran, to);
+                json::write(self, mono_ns, &Line::Summary(&ran.summary), to);
+                run::write_json(self, mono_ns, ran, to);
             }
         }
     }
 
     /// Appends the verdict on a listener.
-    pub fn write_verified(&self, verified: &Verified, to: &mut String) {
+    pub fn write_verified(&self, mono_ns: u64, verified: &Verified, to: &mut String) {
         match self.format {
             Format::Text => verify::write_text(verified, to),
             Format::Json => {
-                json::write(self, mono_ns(), &Line::Summary(&verified.summary), to);
-                verify::write_json(self, verified, to);
+                json::write(self, mono_ns, &Line::Summary(&verified.summary), to);
+                verify::write_json(self, mono_ns, verified, to);
             }
         }
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use self::diagnosed::DiagnosedView;
 use super::{
     Reporter,
-    json::{Cookie, Whose, by_cause, by_kind, now},
+    json::{Cookie, Whose, by_cause, by_kind},
     story::{TotalsView, write_totals},
     text::{Clean, plural, whose, write_rows},
     verify::counted,
@@ -226,7 +226,7 @@ struct MomentsView {
     syn_queue_len: u32,
 }
 
-pub(super) fn write_json(reporter: &Reporter, ran: &Ran, to: &mut String) {
+pub(super) fn write_json(reporter: &Reporter, mono_ns: u64, ran: &Ran, to: &mut String) {
     let (exit_code, signal) = match ran.ended {
         Ended::Code(code) => (Some(code), None),
         Ended::Signal(signal) => (None, Some(signal)),
@@ -234,7 +234,7 @@ pub(super) fn write_json(reporter: &Reporter, ran: &Ran, to: &mut String) {
     let diagnosed = ran.diagnosed.as_ref();
     let view = RanView {
         kind: "run",
-        ts: now(reporter),
+        ts: reporter.clock.at(mono_ns).to_string(),
         command: &ran.command,
         duration_s: ran.lasted.as_secs_f64(),
         exit_code,

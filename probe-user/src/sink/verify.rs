@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::{
     Reporter,
-    json::now,
     stats::write_table,
     text::{Clean, write_rows},
 };
@@ -81,10 +80,10 @@ struct VerifiedView<'a> {
     accepted: Option<u64>,
 }
 
-pub(super) fn write_json(reporter: &Reporter, verified: &Verified, to: &mut String) {
+pub(super) fn write_json(reporter: &Reporter, mono_ns: u64, verified: &Verified, to: &mut String) {
     let view = VerifiedView {
         kind: "verify",
-        ts: now(reporter),
+        ts: reporter.clock.at(mono_ns).to_string(),
         listener: &verified.listener,
         verdict: verified.verdict.name(),
         reasons: &verified.reasons,

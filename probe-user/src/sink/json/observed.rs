@@ -54,6 +54,21 @@ enum View<'a> {
         verdicts: &'a [ToldVerdict],
         doubts: &'a [String],
     },
+    Verified {
+        ts: String,
+        version: &'a str,
+        listener: &'a str,
+        verdict: &'a str,
+        reasons: &'a [String],
+    },
+    Ran {
+        ts: String,
+        version: &'a str,
+        command: &'a [String],
+        status: u8,
+        verdict: &'a str,
+        doubts: &'a [String],
+    },
 }
 
 #[derive(Serialize)]
@@ -127,6 +142,21 @@ fn view(ts: String, seen: &Observed) -> View<'_> {
             verdicts: &answered.verdicts,
             doubts: &answered.doubts,
         },
+        Observed::Verified(verified) => View::Verified {
+            ts,
+            version: &verified.version,
+            listener: &verified.listener,
+            verdict: &verified.verdict,
+            reasons: &verified.reasons,
+        },
+        Observed::Ran(ran) => View::Ran {
+            ts,
+            version: &ran.version,
+            command: &ran.command,
+            status: ran.ended.status(),
+            verdict: &ran.dropped,
+            doubts: &ran.doubts,
+        },
     }
 }
 
@@ -144,8 +174,8 @@ mod tests {
         },
         loader::Tier,
         model::{
-            Answered, Clock, HostFacts, LogLine, Now, ObservedCgroup, ObservedProcess,
-            ObservedQueue, Tried,
+            Answered, Clock, Ended, HostFacts, LogLine, Now, ObservedCgroup, ObservedProcess,
+            ObservedQueue, ToldRan, ToldVerified, Tried,
         },
         sink::Format,
         source::replay::parse,
@@ -235,6 +265,28 @@ mod tests {
                 verdicts: Vec::new(),
                 ruled_out: vec![("a".into(), "b".into())],
                 abstained: Vec::new(),
+                doubts: Vec::new(),
+            })),
+            Observed::Verified(Box::new(ToldVerified {
+                mono_ns: 12,
+                clock: Clock::of(5),
+                version: "1".into(),
+                listener: ":80".into(),
+                asked: Duration::from_secs(3),
+                listening_in: vec![4],
+                unasked: Vec::new(),
+                verdict: "held".into(),
+                reasons: vec!["why".into()],
+            })),
+            Observed::Ran(Box::new(ToldRan {
+                mono_ns: 13,
+                clock: Clock::of(5),
+                own_netns: 4,
+                version: "1".into(),
+                command: vec!["true".into()],
+                ended: Ended::Code(7),
+                lasted: Duration::from_millis(3),
+                dropped: "nothing-dropped".into(),
                 doubts: Vec::new(),
             })),
         ]

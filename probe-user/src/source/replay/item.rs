@@ -108,7 +108,7 @@ pub fn parse(line: &[u8]) -> Result<Option<Recorded>, serde_json::Error> {
 }
 
 /// The `type` of every line that holds an item.
-const KINDS: [&str; 17] = [
+const KINDS: [&str; 19] = [
     "start",
     "event",
     "loss",
@@ -126,4 +126,6 @@ const KINDS: [&str; 17] = [
     "before",
     "tried",
     "answered",
+    "verified",
+    "ran",
 ];
