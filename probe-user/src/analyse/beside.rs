@@ -27,8 +27,8 @@ impl Beside {
     pub fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
         match line {
             Line::Start(start) => {
-                let every = start.asked.stats_every.unwrap_or_default();
-                self.incidents.begin(mono_ns, every.as_nanos() as u64);
+                let every = start.asked.stats_every.map(|every| every.as_nanos() as u64);
+                self.incidents.begin(mono_ns, every);
             }
             Line::Observed(Observed::Queue(queue)) => {
                 let fact = self.looks.queue(queue);

@@ -6,14 +6,18 @@ use std::{collections::BTreeSet, time::Duration};
 use super::{
     beside::Beside,
     judge::{self, Scope},
-    narrow::narrowed,
+    narrow::{self, Rest, narrowed},
     signals::{Heard, add_unlooked, signals},
 };
 use crate::{
     diagnose::{Member, Signals, diagnose},
     filter::{ClientFilter, Filter, ListenerFilter},
-    model::{Answer, Causes, Line, Now, Observed, OfClient, Origin, Start, Summary, Tried},
+    host::kernel_log::names_port,
+    model::{Answer, Line, Now, Observed, OfClient, Origin, Start, Summary, Tried},
 };
+
+/// Lines of the kernel's log that are remembered.
+const LOG_LINES_AT_MOST: usize = 3;
 
 /// What is asked.
 pub struct Asked {
@@ -35,10 +39,8 @@ pub struct Inquiry {
     beside: Beside,
     now: Option<Now>,
     tried: Option<Tried>,
-    /// What happened there that is no refusal, as far as lines tell.
-    others: Causes,
-    /// What was left out of the detail and may have been there, or not.
-    strays: u64,
+    kernel_log: Vec<String>,
+    rest: Rest,
 }
 
 impl Inquiry {
@@ -57,8 +59,8 @@ impl Inquiry {
             beside: Beside::default(),
             now: None,
             tried: None,
-            others: Causes::new(),
-            strays: 0,
+            kernel_log: Vec::new(),
+            rest: Rest::default(),
         };
         inquiry.tell(start.mono_ns, &Line::Start(start));
         inquiry
@@ -69,7 +71,13 @@ impl Inquiry {
         match line {
             Line::Observed(Observed::Before(now)) => self.now = Some(Now::clone(now)),
             Line::Observed(Observed::Tried(tried)) => self.tried = Some(tried.clone()),
-            _ if self.takes(line) => self.tell(mono_ns, line),
+            Line::Observed(Observed::Log(log)) => {
+                let is_its = names_port(&log.says, self.target.port());
+                if is_its && self.kernel_log.len() < LOG_LINES_AT_MOST {
+                    self.kernel_log.push(log.says.clone());
+                }
+            }
+            _ if narrow::takes(&self.filter, line) => self.tell(mono_ns, line),
             _ => {}
         }
     }
@@ -77,33 +85,7 @@ impl Inquiry {
     fn tell(&mut self, mono_ns: u64, line: &Line<'_>) {
         self.heard.line(mono_ns, line);
         self.beside.line(mono_ns, line);
-        let (kind, cause, n) = match line {
-            Line::Event(seen) => (seen.event.kind, &seen.cause, 1),
-            Line::Sampled(sampled) => (sampled.kind, &sampled.cause, sampled.count),
-            _ => return,
-        };
-        if matches!(line, Line::Sampled(sampled) if sampled.listener.is_none()) {
-            self.strays += n;
-        } else if let (Some(cause), false) = (cause, kind.is_refusal()) {
-            let name = (kind, cause.id.clone().into_owned());
-            *self.others.entry(name).or_default() += n;
-        }
-    }
-
-    /// Whether a line is about the target, or may be.
-    fn takes(&self, line: &Line<'_>) -> bool {
-        let filter = &self.filter;
-        let is_there = |netns, addr| filter.takes_netns(netns) && filter.takes_listener(addr);
-        match line {
-            Line::Event(seen) => filter.takes(&seen.event),
-            Line::Sampled(sampled) => match sampled.listener {
-                Some(addr) => is_there(sampled.netns, addr),
-                None => filter.takes_netns(sampled.netns),
-            },
-            Line::Stats(row) => row.addr.is_some_and(|addr| is_there(row.netns, addr)),
-            Line::Observed(Observed::Queue(queue)) => is_there(queue.netns, queue.snapshot.addr),
-            _ => true,
-        }
+        self.rest.line(line);
     }
 
     /// Namespaces whose facts may matter.
@@ -125,13 +107,14 @@ impl Inquiry {
 
     /// Of the watch that ended with this summary.
     pub fn answer(mut self, summary: &Summary) -> Answer {
-        let others = std::mem::take(&mut self.others);
+        let others = std::mem::take(&mut self.rest.others);
         let part;
         let mut doubts = Vec::new();
         let summary = if self.is_own() {
             summary
         } else {
-            doubts.extend(self.not_recorded());
+            let target = self.target.to_string();
+            doubts.extend(self.rest.doubts(&self.start, summary, &target));
             let filter = &self.filter;
             let is_there = |netns, addr| filter.takes_netns(netns) && filter.takes_listener(addr);
             part = narrowed(summary, is_there, others);
@@ -170,6 +153,7 @@ impl Inquiry {
             incidents: self.beside.told(summary),
             first_drop: first_drop.map(Duration::from_nanos),
             now: self.now,
+            kernel_log: self.kernel_log,
             tried: self.tried,
             tier: summary.tier,
             lost: summary.loss.total(),
@@ -177,29 +161,10 @@ impl Inquiry {
         }
     }
 
-    /// What of the target may not be in a recording of something else.
-    fn not_recorded(&self) -> Vec<String> {
-        let mut doubts = Vec::new();
-        let own = format!("listener {}", self.target);
-        if self.start.filters.iter().any(|words| *words != own) {
-            doubts.push(format!(
-                "only this was recorded: {}",
-                self.start.filters.join(", ")
-            ));
-        }
-        if self.strays > 0 {
-            doubts.push(format!(
-                "{} events were left out of the detail, and whose they were is not recorded",
-                self.strays
-            ));
-        }
-        doubts
-    }
-
     /// What was not recorded, so that rules had to do without it.
     fn missing(&self, signals: &Signals, netns: u32) -> Vec<String> {
         let mut missing = Vec::new();
-        if self.now.is_none() && self.beside.looks.queues.is_empty() {
+        if !self.start.observes {
             missing.push("looks at the queue and at the processes that hold it".to_owned());
         }
         if !self.beside.knows_host(netns) {

@@ -130,10 +130,11 @@ impl Heard {
         }
     }
 
-    /// Accepted while the queue was over its limit, as far as lines tell.
-    fn accepted_in(&self, queue: &Queue) -> Option<u64> {
+    /// Accepted while the queue was over its limit, as far as lines tell, or else the whole watch: 0 of 0.
+    fn accepted_in(&self, queue: &Queue, row: Option<&ListenerStatsRow>) -> Option<u64> {
         if self.is_coarse {
-            return None;
+            let accepted = row?.accepted.number();
+            return accepted.filter(|accepted| *accepted == 0);
         }
         let known = self.accepted.get(&(queue.netns, queue.last.cookie))?;
         let at = |when: u64| {
@@ -201,7 +202,7 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
                 looks.acceptors(queue),
                 rows.get(&key).copied(),
                 refusals_at(key.0, key.1),
-                heard.accepted_in(queue),
+                heard.accepted_in(queue, rows.get(&key).copied()),
             )
         })
         .collect();

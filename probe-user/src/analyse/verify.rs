@@ -20,8 +20,8 @@ const OTHER_HARM: [Kind; 2] = [Kind::Refused, Kind::PacketDrop];
 pub struct Asked {
     pub listener: String,
     pub time: Duration,
-    /// Namespaces in which somebody listens there, at the end or at the beginning.
-    pub listening_in: Vec<u32>,
+    /// Namespaces in which somebody listens there, at the end or at the beginning; `None` where nobody looked.
+    pub listening_in: Option<Vec<u32>>,
     /// Why some namespaces could not be asked who listens there.
     pub unasked: Vec<String>,
     /// Whether every namespace that was asked for can be found and read.
@@ -52,7 +52,7 @@ fn namespaces(asked: &Asked, summary: &Summary) -> Vec<u32> {
     let refusing = summary.listeners.iter().map(|tally| tally.netns);
     let mut all: Vec<u32> = busy
         .chain(refusing)
-        .chain(asked.listening_in.iter().copied())
+        .chain(asked.listening_in.iter().flatten().copied())
         .collect();
     all.sort_unstable();
     all.dedup();
@@ -69,11 +69,13 @@ fn verdict(
     if !faults.is_empty() {
         return (Verdict::NotHeld, faults);
     }
+    let is_placed = asked.listening_in.is_some() || !namespaces.is_empty();
     let mut doubts = asked.unasked.clone();
     doubts.extend(judge::doubts(
         summary,
         Scope {
-            namespaces: Some(namespaces),
+            // Where nobody knows who listened, each of them matters.
+            namespaces: is_placed.then_some(namespaces),
             picks_listeners: true,
             reads_all: asked.reads_all,
         },
@@ -89,7 +91,7 @@ fn verdict(
     }
     if established == 0 {
         let mut why = vec!["no connection came".to_owned()];
-        if namespaces.is_empty() {
+        if namespaces.is_empty() && asked.listening_in.is_some() {
             why.push(format!(
                 "nobody listens on {}; `ss -ltn` shows who listens where",
                 asked.listener
@@ -170,7 +172,7 @@ mod tests {
         Asked {
             listener: ":80".into(),
             time: Duration::from_secs(seconds),
-            listening_in: vec![7],
+            listening_in: Some(vec![7]),
             unasked: Vec::new(),
             reads_all: true,
         }
@@ -246,7 +248,7 @@ mod tests {
             "no connection came",
         );
         let nobody = Asked {
-            listening_in: Vec::new(),
+            listening_in: Some(Vec::new()),
             ..asked(2)
         };
         let reasons = judge(nobody, quiet(Vec::new())).reasons;

@@ -5,6 +5,7 @@ pub mod check;
 pub mod demo;
 pub mod empty;
 pub mod record;
+mod recorded;
 pub mod replay;
 pub mod run;
 pub mod schema;

@@ -13,6 +13,11 @@ pub fn boot_ns() -> u64 {
     read_ns(libc::CLOCK_BOOTTIME)
 }
 
+/// Nanoseconds for which the calling thread has been on a CPU.
+pub fn thread_ns() -> u64 {
+    read_ns(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
 fn read_ns(clock: libc::clockid_t) -> u64 {
     let mut now = libc::timespec {
         tv_sec: 0,

@@ -2,8 +2,8 @@
 //!
 //! Needs CAP_SYSLOG where kernel.dmesg_restrict is set; without, there are none.
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Read};
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 
 /// Room for one record (kernel/printk/printk.c:PRINTK_MESSAGE_MAX, 5.10 to 7.2).
@@ -33,15 +33,60 @@ pub fn syn_floods(port: u16, at_most: usize) -> Vec<String> {
     found.split_off(found.len().saturating_sub(at_most))
 }
 
+/// The log from now on.
+pub struct News(File);
+
+impl News {
+    pub fn begin() -> io::Result<Self> {
+        let mut log = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open("/dev/kmsg")?;
+        log.seek(SeekFrom::End(0))?;
+        Ok(Self(log))
+    }
+
+    /// What was said of SYN floods at any port since this was last asked.
+    pub fn syn_floods(&mut self) -> io::Result<Vec<String>> {
+        let mut record = [0; RECORD_BYTES];
+        let mut found = Vec::new();
+        loop {
+            match self.0.read(&mut record) {
+                Ok(0) => return Ok(found),
+                Ok(length) => found.extend(flood(&record[..length]).map(|(message, _)| message)),
+                // A record that was overwritten before it was read.
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(found),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Whether a message about a SYN flood names this port.
+pub fn names_port(message: &str, port: u16) -> bool {
+    port_of(message) == Some(port)
+}
+
 /// `4,321,98765,-;TCP: request_sock_TCP: Possible SYN flooding on port 0.0.0.0:8080. Sending cookies.`, with the
 /// address since 6.2 (net/ipv4/tcp_input.c:tcp_syn_flood_action).
-fn flood_at(record: &[u8], port: u16) -> Option<String> {
+fn flood(record: &[u8]) -> Option<(String, u16)> {
     let text = String::from_utf8_lossy(record);
     let (_, message) = text.lines().next()?.split_once(';')?;
+    Some((message.to_owned(), port_of(message)?))
+}
+
+fn flood_at(record: &[u8], port: u16) -> Option<String> {
+    let (message, named) = flood(record)?;
+    (named == port).then_some(message)
+}
+
+fn port_of(message: &str) -> Option<u16> {
     let (_, place) = message.split_once("Possible SYN flooding on port ")?;
     let place = place.split(". ").next()?;
     let named = place.rsplit_once(':').map_or(place, |(_, port)| port);
-    (named.trim_end_matches('.').parse() == Ok(port)).then(|| message.to_owned())
+    named.trim_end_matches('.').parse().ok()
 }
 
 #[cfg(test)]

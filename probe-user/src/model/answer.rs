@@ -73,6 +73,8 @@ pub struct Answer {
     pub client: Option<OfClient>,
     /// `None` where nobody looked.
     pub now: Option<Now>,
+    /// What the kernel's log said of SYN floods at this port meanwhile, where that was recorded.
+    pub kernel_log: Vec<String>,
     pub signals: Signals,
     pub diagnosis: Diagnosis,
     pub incidents: Told,

@@ -35,7 +35,8 @@ pub use self::{
     loss::Loss,
     missing::Missing,
     observed::{
-        Answered, HostFacts, Observed, ObservedCgroup, ObservedProcess, ObservedQueue, ToldVerdict,
+        Answered, HostFacts, LogLine, Observed, ObservedCgroup, ObservedProcess, ObservedQueue,
+        ToldRan, ToldVerdict, ToldVerified,
     },
     origin::Origin,
     ran::{Diagnosed, Dropped, Ended, Hurt, Moments, Ran},

@@ -1,10 +1,14 @@
 //! What is looked at beside the events: queues, processes, and what a host says of itself.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::answer::{Answer, Now, Tried};
+use super::{
+    answer::{Answer, Now, Tried},
+    clock::Clock,
+    ran::Ended,
+};
 use crate::{
     diagnose::{Sysctls, Verdict},
     host::{cgroup::Stall, diag::ListenerSnapshot, owner::Owner, task::Process},
@@ -17,12 +21,17 @@ pub enum Observed {
     Queue(Box<ObservedQueue>),
     Process(Box<ObservedProcess>),
     Host(Box<HostFacts>),
+    Log(LogLine),
     /// What was there before the watch, of a port that was asked about.
     Before(Box<Now>),
     /// An attempt to connect, of whydrop's own.
     Tried(Tried),
     /// What was answered.
     Answered(Box<Answered>),
+    /// What became of a listener that was verified.
+    Verified(Box<ToldVerified>),
+    /// A command that was watched.
+    Ran(Box<ToldRan>),
 }
 
 impl Observed {
@@ -31,9 +40,12 @@ impl Observed {
             Self::Queue(queue) => queue.snapshot.taken_mono_ns,
             Self::Process(process) => process.process.taken_ns,
             Self::Host(facts) => facts.mono_ns,
+            Self::Log(line) => line.mono_ns,
             Self::Before(now) => now.mono_ns,
             Self::Tried(tried) => tried.mono_ns,
             Self::Answered(answered) => answered.mono_ns,
+            Self::Verified(verified) => verified.mono_ns,
+            Self::Ran(ran) => ran.mono_ns,
         }
     }
 }
@@ -90,6 +102,13 @@ pub struct HostFacts {
     pub unread: Vec<String>,
 }
 
+/// What the kernel's log said of a SYN flood.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    pub mono_ns: u64,
+    pub says: String,
+}
+
 /// What `why` answered when it was asked. Asked again, rules are judged anew, and a later version may know better.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Answered {
@@ -142,4 +161,37 @@ impl ToldVerdict {
             evidence: evidence.map(|evidence| evidence.says.clone()).collect(),
         }
     }
+}
+
+/// What `verify` was asked, and the verdict it came to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ToldVerified {
+    pub mono_ns: u64,
+    /// That of then.
+    pub clock: Clock,
+    pub version: String,
+    pub listener: String,
+    pub asked: Duration,
+    /// Namespaces in which somebody listened there, at the end or at the beginning.
+    pub listening_in: Vec<u32>,
+    /// Why some namespaces could not be asked.
+    pub unasked: Vec<String>,
+    pub verdict: String,
+    pub reasons: Vec<String>,
+}
+
+/// The command of `run`, and how it ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ToldRan {
+    pub mono_ns: u64,
+    /// That of then.
+    pub clock: Clock,
+    /// The namespace that needed no mention.
+    pub own_netns: u32,
+    pub version: String,
+    pub command: Vec<String>,
+    pub ended: Ended,
+    pub lasted: Duration,
+    pub dropped: String,
+    pub doubts: Vec<String>,
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use super::{summary::Summary, tally::ListenerTally};
 use crate::{
     analyse::incident::{Place, Told},
@@ -9,7 +11,7 @@ use crate::{
 };
 
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ended {
     Code(u8),
     Signal(i32),

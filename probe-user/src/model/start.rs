@@ -51,6 +51,9 @@ pub struct Start {
     pub boot_id: Option<String>,
     /// whydrop's own command line.
     pub command: Vec<String>,
+    /// Whether queues and processes are looked at beside the events.
+    #[serde(default)]
+    pub observes: bool,
     /// Whether every namespace that was asked about can be found and read.
     #[serde(default)]
     pub reads_all: bool,

@@ -70,8 +70,9 @@ impl Looker {
         let mut pids = BTreeSet::new();
         for (netns, listener) in listeners {
             self.places.insert(netns);
-            let queue = self.queue(look, netns, listener);
+            let mut queue = self.queue(look, netns, listener);
             if queue.is_over_its_limit() {
+                self.ask(&mut queue);
                 pids.extend(queue.owners.iter().map(|owner| owner.pid));
             }
             queues.push(Observed::Queue(Box::new(queue)));
@@ -85,13 +86,25 @@ impl Looker {
         seen
     }
 
+    /// The queues alone.
+    pub fn queues(&mut self, listeners: Vec<(u32, ListenerSnapshot)>) -> Vec<Observed> {
+        let look = self.look;
+        self.look = look.saturating_add(1);
+        let queues = listeners
+            .into_iter()
+            .map(|(netns, listener)| self.queue(look, netns, listener));
+        queues
+            .map(|queue| Observed::Queue(Box::new(queue)))
+            .collect()
+    }
+
     fn queue(&mut self, look: u32, netns: u32, snapshot: ListenerSnapshot) -> ObservedQueue {
         let (all, _) = self.enricher.identity(&snapshot);
         let owners: Arc<[Owner]> = match all.len() {
             0..=PROCESSES_AT_MOST => Arc::clone(&all),
             _ => all.iter().take(PROCESSES_AT_MOST).cloned().collect(),
         };
-        let mut queue = ObservedQueue {
+        ObservedQueue {
             look,
             netns,
             snapshot,
@@ -99,11 +112,7 @@ impl Looker {
             owners_in_all: all.len(),
             polls: Vec::new(),
             accepted: None,
-        };
-        if queue.is_over_its_limit() {
-            self.ask(&mut queue);
         }
-        queue
     }
 
     /// Who of its owners waits for it. Who has accepted from it is not asked in every look, since that costs the kernel a

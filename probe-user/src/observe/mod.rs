@@ -1,9 +1,13 @@
 //! Looks at listeners, their owners and their namespaces while a watch goes on: a thread of its own, whose looks go
 //! into the stream.
 
+mod budget;
 mod host;
+mod host_news;
 mod looking;
+mod pressed;
 mod survey;
+mod told;
 
 use std::{
     sync::mpsc::{self, RecvTimeoutError},
@@ -14,9 +18,16 @@ use std::{
 use thiserror::Error;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-pub use self::{host::host_facts, looking::Looker, survey::Survey};
+use self::pressed::Pressed;
+pub use self::{
+    host::host_facts,
+    looking::Looker,
+    survey::Survey,
+    told::{Ears, Refusals},
+};
 use crate::{
     enrich::Enricher,
+    filter::Filter,
     host::{
         diag::ListenerSnapshot,
         threads::{NoThread, spawn_scoped},
@@ -47,7 +58,7 @@ pub enum NotLooked {
     /// Nothing was watched either.
     #[error(transparent)]
     NoThread(#[from] NoThread),
-    #[error("the thread that looks at the listener panicked")]
+    #[error("the thread that looks at listeners panicked")]
     Panicked,
     #[error("what was seen before the watch found no room")]
     Crowded,
@@ -56,31 +67,60 @@ pub enum NotLooked {
 /// Looks, on a thread of its own, for as long as the watch lasts that takes them. What was seen before comes first.
 pub fn while_watching<T>(
     before: Vec<Observed>,
-    find: impl Finds + Send,
+    mut find: impl Finds + Send,
     watch: impl FnOnce(Looks) -> T,
+) -> Result<T, NotLooked> {
+    beside(before, watch, || {
+        let mut looker = Looker::default();
+        move |now| {
+            looker.enricher.tick(now);
+            let (look, places) = (looker.number(), looker.places());
+            let listeners = find(look, places, &mut looker.enricher);
+            looker.look(listeners)
+        }
+    })
+}
+
+/// Looks at whoever of these is pressed, or has refused somebody, on the whole host.
+pub fn at_the_pressed<T>(
+    filter: Filter,
+    refusals: &Refusals,
+    watch: impl FnOnce(Looks) -> T,
+) -> Result<T, NotLooked> {
+    beside(Vec::new(), watch, || {
+        let mut pressed = Pressed::new(filter, refusals);
+        move |now| pressed.look(now)
+    })
+}
+
+/// Looks while it watches, with a looker that is made on the thread of its own.
+fn beside<T, L: FnMut(Instant) -> Vec<Observed>>(
+    before: Vec<Observed>,
+    watch: impl FnOnce(Looks) -> T,
+    looker: impl FnOnce() -> L + Send,
 ) -> Result<T, NotLooked> {
     let (go, stop) = mpsc::channel();
     let (to, looks) = channel(WAITING_AT_MOST);
     to.try_send(before).map_err(|_| NotLooked::Crowded)?;
     thread::scope(|scope| {
-        let looker = spawn_scoped(scope, "to look at the listener", move || {
-            look_on(find, &to, &stop)
+        let looking = spawn_scoped(scope, "to look at listeners", move || {
+            look_on(looker(), &to, &stop)
         })?;
         let watched = watch(looks);
         drop(go);
-        looker.join().map_err(|_| NotLooked::Panicked)?;
+        looking.join().map_err(|_| NotLooked::Panicked)?;
         Ok(watched)
     })
 }
 
 /// Looks until the other end of `stop` is gone, or nobody takes what was seen.
-fn look_on(mut find: impl Finds, to: &Sender<Vec<Observed>>, stop: &mpsc::Receiver<()>) {
-    let mut looker = Looker::default();
+fn look_on(
+    mut look: impl FnMut(Instant) -> Vec<Observed>,
+    to: &Sender<Vec<Observed>>,
+    stop: &mpsc::Receiver<()>,
+) {
     loop {
-        looker.enricher.tick(Instant::now());
-        let (look, places) = (looker.number(), looker.places());
-        let listeners = find(look, places, &mut looker.enricher);
-        let seen = looker.look(listeners);
+        let seen = look(Instant::now());
         if !seen.is_empty() && to.blocking_send(seen).is_err() {
             break;
         }

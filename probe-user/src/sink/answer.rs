@@ -178,7 +178,14 @@ impl Answer {
             writeln!(to)?;
         }
         self.write_incidents(to)?;
+        self.write_log(to)?;
         self.write_end(to)
+    }
+
+    /// What was said before stands with what was there.
+    fn write_log(&self, to: &mut String) -> fmt::Result {
+        let mut lines = self.kernel_log.iter();
+        lines.try_for_each(|line| writeln!(to, "kernel log: {}", Clean(line)))
     }
 
     fn write_incidents(&self, to: &mut String) -> fmt::Result {
@@ -291,6 +298,7 @@ impl Answer {
             self.write_incidents(to)?;
             writeln!(to, "```\n")?;
         }
+        self.write_log(to)?;
         writeln!(to, "## The rest\n\n```")?;
         self.write_end(to)?;
         writeln!(to, "```")
@@ -316,7 +324,7 @@ impl Answer {
             syncookies: sysctls.syncookies,
             abort_on_overflow: sysctls.abort_on_overflow,
             max_syn_backlog: sysctls.max_syn_backlog,
-            kernel_log: now.map(|now| now.kernel_log.as_slice()),
+            kernel_log: now.map_or(&self.kernel_log, |now| &now.kernel_log),
             causes: self
                 .signals
                 .causes
@@ -382,7 +390,7 @@ pub(super) struct AnswerView<'a> {
     syncookies: Option<u32>,
     abort_on_overflow: Option<u32>,
     max_syn_backlog: Option<u32>,
-    kernel_log: Option<&'a [String]>,
+    kernel_log: &'a [String],
     causes: std::collections::BTreeMap<String, u64>,
     clients: usize,
     verdicts: Vec<VerdictView<'a>>,

@@ -1,6 +1,7 @@
 //! `whydrop verify`: it passes where everybody was taken, fails where somebody was not, and proves nothing where nobody came.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
@@ -12,7 +13,10 @@ use whydrop_tests::family::Family;
 use whydrop_tests::listener::{Listener, Options, unused_port};
 use whydrop_tests::netns::Netns;
 use whydrop_tests::truth::Truth;
+use whydrop_tests::whydrop::{Watch, binary};
 use whydrop_tests::wire::Wire;
+
+use crate::lifecycle::Scratch;
 
 const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
@@ -245,4 +249,57 @@ fn arguments_that_make_no_sense() -> Result<()> {
         over.ensure_status(2)?;
     }
     Ok(())
+}
+
+/// Judged again, by the recording alone, and by one of a watch that nobody asked about this listener.
+#[test]
+fn recorded_listener_is_judged_again() -> Result<()> {
+    let wire = Wire::new()?;
+    let listener = Listener::new(wire.netns(), Family::V4.bind(), 1)?;
+    let (recording, of_watch) = (
+        Scratch::new("verify.whydrop"),
+        Scratch::new("verify-watch.whydrop"),
+    );
+    let file = recording.0.to_str().context("no UTF-8")?;
+    let watch = of_watch.0.to_str().context("no UTF-8")?;
+    let watching = Watch::new().args(["--record", watch]).start()?;
+    let (port, here) = (listener.port().to_string(), wire.netns().pid().to_string());
+    let options = [
+        &[port.as_str(), "--netns", &here, "--record", file],
+        &JSON[..],
+    ]
+    .concat();
+    let mut running = Running::start(whydrop("verify", &options)?)?;
+    while !running.error_line()?.contains("watching ") {}
+    wire.fill(&listener)?;
+    for _ in 0..3 {
+        wire.peer(Family::V4, listener.port()).syn()?;
+    }
+    wire.barrier()?;
+    running.signal(Signal::INT)?;
+    let live = running.finish()?;
+    let stopped = watching.stop()?;
+    ensure!(stopped.code == Some(0), "{}", stopped.stderr);
+    let again = |port: &str, file| -> Result<Over> {
+        let mut command = Command::new(binary()?);
+        command.args(["verify", port, "--format", "json", "--from", file]);
+        Running::start(command)?.finish()
+    };
+    let same = again(&port, file)?;
+    let text = |over: &Over| String::from_utf8_lossy(&over.stdout).into_owned();
+    ensure!(
+        same.stdout == live.stdout,
+        "live:\n{}\nagain:\n{}",
+        text(&live),
+        text(&same)
+    );
+    ensure_judged(live, 1, "not-held")?;
+    ensure_judged(same, 1, "not-held")?;
+    let lines = ensure_judged(again(&port, watch)?, 1, "not-held")?;
+    let line = line_of_type(&lines, "verify")?;
+    ensure!(line["refusals"] == 3 && line["established"] == 2, "{line}");
+    // Of another nothing was recorded.
+    ensure_judged(again("1", file)?, 1, "cannot-tell")?;
+    // To another nothing came, and who was there meanwhile is not known.
+    again("1", watch)?.ensure_status(1)
 }

@@ -152,8 +152,8 @@ impl Incident {
 /// All that is known.
 #[derive(Debug, Default)]
 pub struct Incidents {
-    /// Rows come no more often than this.
-    rows_every_ns: u64,
+    /// Rows come no more often than this; `None` where they never do.
+    rows_every_ns: Option<u64>,
     began_ns: u64,
     places: HashMap<Place, Cells>,
     /// How many slots they have.
@@ -172,18 +172,8 @@ pub struct Told {
 }
 
 impl Incidents {
-    pub fn new(rows_every_ns: u64) -> Self {
-        Self {
-            rows_every_ns,
-            began_ns: 0,
-            places: HashMap::new(),
-            cells: 0,
-            let_go: 0,
-        }
-    }
-
-    /// From here on is everything known. Rows come no more often than this.
-    pub const fn begin(&mut self, mono_ns: u64, rows_every_ns: u64) {
+    /// From here on is everything known. Rows come no more often than this; `None`: never.
+    pub const fn begin(&mut self, mono_ns: u64, rows_every_ns: Option<u64>) {
         self.began_ns = mono_ns;
         self.rows_every_ns = rows_every_ns;
     }

@@ -29,19 +29,24 @@ pub fn incidents(
     place: Place,
     cells: &Cells,
     watched: (u64, u64),
-    rows_every_ns: u64,
+    rows_every_ns: Option<u64>,
 ) -> Vec<Incident> {
     let mut members: BTreeMap<u64, Member> = BTreeMap::new();
     for ((_, cookie), cell) in &cells.cells {
         members.entry(*cookie).or_default().add(cell);
     }
-    let resolution_ns = rows_every_ns.max(cells.width_ns);
+    let resolution_ns = rows_every_ns.unwrap_or(0).max(cells.width_ns);
     stretches(cells)
         .into_iter()
         .filter(|stretch| stretch.has_drops)
         .map(|stretch| {
             let mut incident = of_stretch(place, cells, stretch);
             let (start_ns, end_ns) = (incident.start_ns, incident.end_ns);
+            incident.precision_ns = resolution_ns;
+            // Without rows that nothing was told of is no sign that nothing was accepted.
+            if rows_every_ns.is_none() {
+                return incident;
+            }
             incident.accepted = rates(&members, (start_ns, end_ns), watched, resolution_ns);
             // Of a group, those that refused: the others may have accepted all the time.
             let hurt = members

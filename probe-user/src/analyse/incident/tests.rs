@@ -59,8 +59,8 @@ fn told(facts: &[(u64, What)]) -> Told {
 }
 
 fn told_of_group(facts: impl IntoIterator<Item = (u64, u64, What)>) -> Told {
-    let mut incidents = Incidents::new(EVERY_NS);
-    incidents.begin(10 * S, EVERY_NS);
+    let mut incidents = Incidents::default();
+    incidents.begin(10 * S, Some(EVERY_NS));
     for (at_ms, cookie, what) in facts {
         incidents.take(fact(at_ms, cookie, what));
     }
@@ -304,8 +304,21 @@ fn one_stuck_member_of_a_group_is_told() {
 }
 
 #[test]
+fn without_rows_nobody_knows_what_was_accepted() {
+    let mut incidents = Incidents::default();
+    incidents.begin(10 * S, None);
+    for n in 0..20 {
+        incidents.take(fact(n * 50, 5, look(9)));
+    }
+    incidents.take(fact(500, 5, drop_of(1)));
+    let told = incidents.told(10 * S);
+    let incident = only(&told);
+    assert_eq!((incident.gap, incident.accepted), (None, Rates::default()));
+}
+
+#[test]
 fn a_long_incident_gets_coarser_and_the_oldest_is_let_go() {
-    let mut incidents = Incidents::new(EVERY_NS);
+    let mut incidents = Incidents::default();
     let n = 100_000;
     for at in 0..n {
         incidents.take(fact(at * 50, 5, drop_of(1)));
@@ -320,7 +333,7 @@ fn a_long_incident_gets_coarser_and_the_oldest_is_let_go() {
 
 #[test]
 fn quiet_listeners_and_places_make_room() {
-    let mut incidents = Incidents::new(EVERY_NS);
+    let mut incidents = Incidents::default();
     for at in 0..20_000 {
         incidents.take(fact(at * 50, 5, look(1)));
     }

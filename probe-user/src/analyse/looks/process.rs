@@ -17,6 +17,9 @@ use crate::{
 /// After so many looks that did not find its queue full a process begins anew.
 const LOOKS_BETWEEN: u32 = 3;
 
+/// And after so long without a look: what it did meanwhile it may not have done while its queue was full.
+const APART_NS: u64 = 250_000_000;
+
 /// A thread over the looks at its process.
 #[derive(Clone, Debug, Default)]
 pub struct ThreadLooks {
@@ -71,7 +74,10 @@ impl ProcessLooks {
     pub(super) fn saw(&mut self, seen: &ObservedProcess) {
         let now = &seen.process;
         let last = self.last.take();
-        let last = last.filter(|(look, _)| seen.look.saturating_sub(*look) <= LOOKS_BETWEEN);
+        let last = last.filter(|(look, last)| {
+            seen.look.saturating_sub(*look) <= LOOKS_BETWEEN
+                && now.taken_ns.saturating_sub(last.taken_ns) <= APART_NS
+        });
         let before: Option<HashMap<u32, &Thread>> =
             last.as_ref().map(|(_, last)| task::by_tid(last));
         for thread in &now.threads {

@@ -2,6 +2,7 @@
 //! until it ends, and what was refused meanwhile is told.
 
 pub(super) mod child;
+mod heard;
 mod places;
 
 use std::{
@@ -9,33 +10,29 @@ use std::{
     ffi::OsString,
     io::{self, Write},
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use clap::Args;
 use tokio::time::sleep;
 
-use self::{
-    child::Child,
-    places::{Hurt as HurtPlaces, Places},
-};
+use self::{child::Child, heard::Heard, places::Hurt as HurtPlaces};
 use super::{
-    Failure, status,
+    Failure,
+    recorded::{self, Hears},
+    status,
     watch::{self, Conduct, WatchArgs},
 };
 use crate::{
-    analyse::{
-        beside::Beside,
-        judge::{self, Scope},
-        ledger::Ledger,
-    },
+    analyse::judge::{self, Scope},
     enrich::Enricher,
     filter::ListenerFilter,
     host::{clock::mono_ns, netns},
-    loader::{Tier, reads_every_netns},
-    model::{Clock, Diagnosed, Dropped, Ended, Hurt, Line, ListenerTally, Observed, Ran, Summary},
+    loader::Tier,
+    model::{Clock, Dropped, Ended, Line, Observed, Origin, Ran, Start, Summary, ToldRan},
     observe::{self, STATS},
-    sink::{Format, Reporter, create},
+    sink::{Format, RecordArgs, Recording, Reporter, create},
 };
 
 /// When nothing was told for so long, the command's last packets have been dealt with.
@@ -70,8 +67,15 @@ pub struct RunArgs {
     #[arg(long, value_name = "TIER")]
     pub tier: Option<Tier>,
 
+    /// Report on this recording of `run` instead: nothing is run and nothing is watched (can be given again)
+    #[arg(long, value_name = "FILE|DIR", num_args = 1, conflicts_with_all = ["tier", "path", "listeners", "netns", "command"])]
+    pub from: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub record: RecordArgs,
+
     /// The command and its arguments
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    #[arg(last = true, required_unless_present = "from", value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }
 
@@ -82,29 +86,64 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         None => Box::new(io::stderr()),
         Some(path) => Box::new(create(path).map_err(Failure::usage)?),
     };
-    let ran = judged(args, watch_it_run(args)?);
-    let told = tell(args.format, &ran, report);
-    match (ran.status, told) {
-        (status::OK, Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(
-            Failure::failed(format!("writing the report failed: {error}")),
-        ),
-        (status::OK, _) => Ok(()),
-        (status, _) => Err(Failure::new(status, "")),
+    let report_of = if args.from.is_empty() {
+        watch_it_run(args)?
+    } else {
+        of_recording(args)?
+    };
+    let ran = &report_of.ran;
+    let told = tell(&report_of, report);
+    let failed = match (told, report_of.recorded) {
+        (Err(error), _) if error.kind() != io::ErrorKind::BrokenPipe => {
+            format!("writing the report failed: {error}")
+        }
+        (_, Err(failure)) => failure,
+        _ => String::new(),
+    };
+    match (ran.status, failed.is_empty()) {
+        (status::OK, true) => Ok(()),
+        (status::OK, false) => Err(Failure::failed(failed)),
+        (status, _) => Err(Failure::new(status, failed)),
     }
 }
 
-/// A command that has ended, and what was seen meanwhile.
-struct Watched {
-    ended: Ended,
-    lasted: Duration,
-    filters: Vec<String>,
-    ledger: Ledger,
-    summary: Summary,
-    /// `None` without hooks.
-    diagnosed: Option<Diagnosed>,
+/// A command that has ended, and how to tell of it.
+struct Report {
+    ran: Ran,
+    reporter: Reporter,
+    /// When it was made.
+    told_ns: u64,
+    recorded: Result<(), String>,
 }
 
-fn watch_it_run(args: &RunArgs) -> Result<Watched, Failure> {
+fn of_recording(args: &RunArgs) -> Result<Report, Failure> {
+    let mut read = recorded::read(&args.from, |start| {
+        let mut heard = Heard::new(Arc::default());
+        heard.line(start.mono_ns, &Line::Start(start));
+        heard
+    })?;
+    let told = read.heard.told.take().ok_or_else(|| {
+        Failure::failed(
+            "no command was run while this was recorded; `whydrop run --record FILE` records one",
+        )
+    })?;
+    Ok(Report {
+        reporter: Reporter::new(
+            args.format,
+            read.start.tier,
+            told.own_netns,
+            told.clock,
+            Origin::of(&read.start),
+        ),
+        told_ns: told.mono_ns,
+        ran: read
+            .heard
+            .ran(told, &read.start, read.summary, args.fail_on_drop),
+        recorded: Ok(()),
+    })
+}
+
+fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
     let has_hooks = args.tier != Some(Tier::Counters);
     let watch_args = WatchArgs {
         listeners: args.listeners.clone(),
@@ -112,21 +151,20 @@ fn watch_it_run(args: &RunArgs) -> Result<Watched, Failure> {
         tier: args.tier,
         stats: has_hooks.then_some(STATS),
         stories: has_hooks,
+        record: args.record.clone(),
         ..WatchArgs::default()
     };
     let child = Child::new();
-    let ledger = RefCell::new(Ledger::default());
-    let filters = RefCell::new(Vec::new());
+    let began = RefCell::new(None);
     let last_line = Cell::new(Instant::now());
-    let mut beside = Beside::default();
-    let hurt = HurtPlaces::default();
-    let mut places = Places::new(&hurt);
+    let hurt = Arc::new(HurtPlaces::default());
+    let mut heard = Heard::new(Arc::clone(&hurt));
     let watch = |looks| {
-        watch::run(
+        watch::run_open(
             &watch_args,
             Conduct {
                 ready: Box::new(|start| {
-                    filters.borrow_mut().clone_from(&start.filters);
+                    *began.borrow_mut() = Some(start.clone());
                     child.start(&args.command);
                 }),
                 until: Box::pin(async {
@@ -140,9 +178,7 @@ fn watch_it_run(args: &RunArgs) -> Result<Watched, Failure> {
                     if is_news(line) {
                         last_line.set(Instant::now());
                     }
-                    ledger.borrow_mut().heed(line);
-                    places.heed(mono_ns, line);
-                    beside.line(mono_ns, line);
+                    heard.line(mono_ns, line);
                 })
             },
         )
@@ -150,7 +186,7 @@ fn watch_it_run(args: &RunArgs) -> Result<Watched, Failure> {
     let find = |_, _, enricher: &mut Enricher| hurt.find(enricher);
     let watched = observe::while_watching(Vec::new(), find, watch).map_err(Failure::failed)?;
     let outcome = child.outcome();
-    let summary = watched.map_err(|failure| match &outcome {
+    let (summary, recording) = watched.map_err(|failure| match &outcome {
         // Where the command has run, its own failure is the status.
         Ok((ended, _)) if ended.status() != status::OK => {
             Failure::new(ended.status(), failure.message)
@@ -158,70 +194,67 @@ fn watch_it_run(args: &RunArgs) -> Result<Watched, Failure> {
         _ => failure,
     })?;
     let (ended, lasted) = outcome?;
+    let Some(start) = began.into_inner() else {
+        return Err(Failure::failed("the watch ended before it began"));
+    };
+    report(args, heard, (summary, recording), &start, (ended, lasted))
+}
+
+/// After the end: what namespaces say by now is heard, too, and all of it is recorded where that is wanted.
+fn report(
+    args: &RunArgs,
+    mut heard: Heard,
+    (summary, mut recording): (Summary, Option<Recording>),
+    start: &Start,
+    (ended, lasted): (Ended, Duration),
+) -> Result<Report, Failure> {
     let mut enricher = Enricher::new();
-    for netns in places.namespaces() {
+    let mut keep = |seen: &Observed| {
+        if let Some(recording) = &mut recording {
+            recording.take(seen.mono_ns(), &Line::Observed(seen));
+        }
+    };
+    for netns in heard.namespaces() {
         let facts = Observed::Host(Box::new(observe::host_facts(netns, &mut enricher)));
-        beside.line(facts.mono_ns(), &Line::Observed(&facts));
+        heard.line(facts.mono_ns(), &Line::Observed(&facts));
+        keep(&facts);
     }
-    Ok(Watched {
+    let word = |word: &OsString| word.to_string_lossy().into_owned();
+    let mut told = ToldRan {
+        mono_ns: mono_ns(),
+        clock: Clock::now(),
+        own_netns: netns::current().unwrap_or(0),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        command: args.command.iter().map(word).collect(),
         ended,
         lasted,
-        filters: filters.into_inner(),
-        ledger: ledger.into_inner(),
-        diagnosed: has_hooks.then(|| Diagnosed {
-            places: places.diagnoses(&beside, &summary),
-            incidents: beside.told(&summary),
-        }),
-        summary,
+        dropped: String::new(),
+        doubts: Vec::new(),
+    };
+    let ran = heard.ran(told.clone(), start, summary, args.fail_on_drop);
+    told.dropped = ran.dropped.name().to_owned();
+    told.doubts.clone_from(&ran.doubts);
+    let reporter = Reporter::new(
+        args.format,
+        ran.summary.tier,
+        told.own_netns,
+        told.clock,
+        Origin::of(start),
+    );
+    let told_ns = told.mono_ns;
+    keep(&Observed::Ran(Box::new(told)));
+    Ok(Report {
+        reporter,
+        ran,
+        told_ns,
+        recorded: recording.map_or(Ok(()), |recording| recording.finish(mono_ns())),
     })
 }
 
-fn judged(args: &RunArgs, watched: Watched) -> Ran {
-    let Watched {
-        ended,
-        lasted,
-        filters,
-        ledger,
-        summary,
-        diagnosed,
-    } = watched;
-    let scope = Scope {
-        namespaces: None,
-        picks_listeners: !args.listeners.is_empty(),
-        reads_all: args.netns != "all" || reads_every_netns(),
-    };
-    let (dropped, doubts) = judge(&summary, scope);
-    let hurt = |tally: &ListenerTally| Hurt {
-        moments: ledger.moments(tally),
-        tally: tally.clone(),
-    };
-    let word = |word: &OsString| word.to_string_lossy().into_owned();
-    Ran {
-        command: args.command.iter().map(word).collect(),
-        lasted,
-        ended,
-        status: status_of(ended, dropped, args.fail_on_drop),
-        filters,
-        dropped,
-        doubts,
-        hurt: summary.listeners.iter().map(hurt).collect(),
-        candidates: ledger.candidates(),
-        diagnosed,
-        summary,
-    }
-}
-
-fn tell(format: Format, ran: &Ran, mut to: Box<dyn Write>) -> io::Result<()> {
-    let own_netns = netns::current().unwrap_or(0);
-    let reporter = Reporter::new(
-        format,
-        ran.summary.tier,
-        own_netns,
-        Clock::now(),
-        super::origin(),
-    );
+fn tell(report: &Report, mut to: Box<dyn Write>) -> io::Result<()> {
     let mut text = String::new();
-    reporter.write_ran(mono_ns(), ran, &mut text);
+    let reporter = &report.reporter;
+    reporter.write_ran(report.told_ns, &report.ran, &mut text);
     to.write_all(text.as_bytes())?;
     to.flush()
 }

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use crate::{
@@ -59,8 +59,8 @@ impl Hurt {
 }
 
 /// What the lines say of each place.
-pub struct Places<'a> {
-    hurt: &'a Hurt,
+pub struct Places {
+    hurt: Arc<Hurt>,
     places: HashMap<Place, Told>,
 }
 
@@ -72,8 +72,8 @@ struct Told {
     others: Causes,
 }
 
-impl<'a> Places<'a> {
-    pub fn new(hurt: &'a Hurt) -> Self {
+impl Places {
+    pub fn new(hurt: Arc<Hurt>) -> Self {
         Self {
             hurt,
             places: HashMap::new(),
@@ -158,8 +158,6 @@ impl Told {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::{
         analyse::judge::tests::summary,
@@ -202,8 +200,8 @@ mod tests {
 
     #[test]
     fn who_never_refused_is_not_looked_at() {
-        let hurt = Hurt::default();
-        let mut places = Places::new(&hurt);
+        let hurt = Arc::new(Hurt::default());
+        let mut places = Places::new(Arc::clone(&hurt));
         for port in 0..2 * SOUND_AT_MOST as u16 {
             let row = ListenerStatsRow {
                 netns: 7,

@@ -6,6 +6,7 @@ mod args;
 pub mod benchmark;
 mod conduct;
 mod detail;
+mod observed;
 mod start;
 mod values;
 
@@ -33,6 +34,14 @@ use crate::{
 
 /// Runs until a signal or the end of the time; the summary is for callers that judge it.
 pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
+    if args.record.path.is_none() || args.tier == Some(Tier::Counters) {
+        return conducted(args, conduct);
+    }
+    observed::run(args, conduct)
+}
+
+/// The same, with no looks but those that it was given.
+fn conducted(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
     let (summary, sinks) = until_its_end(args, conduct)?;
     closed(sinks.close(&summary))?;
     Ok(summary)
@@ -62,11 +71,7 @@ fn until_its_end<'a>(
         .map_err(|error| Failure::failed(format!("cannot catch signals: {error}")))?;
     check(args)?;
     let mut enricher = Enricher::new();
-    let filter = Filter {
-        only: args.only.clone(),
-        listeners: args.listeners.clone(),
-        netns: netns_of(&args.netns, &mut enricher.registry)?,
-    };
+    let filter = filter_of(args, &mut enricher.registry)?;
     let mut probe = match args.tier {
         Some(Tier::Counters) => None,
         _ => Some(Probe::attach(&args.request(&filter))?),
@@ -85,7 +90,7 @@ fn until_its_end<'a>(
         probe.as_ref(),
         self_test,
         &filter,
-        listeners,
+        (listeners, conduct.looks.is_some()),
         &enricher,
     );
     let reasons = probe
@@ -145,6 +150,14 @@ fn prime(enricher: &mut Enricher, has_hooks: bool) -> Result<usize, Failure> {
         None => eprintln!("whydrop: {primed}"),
     }
     Ok(primed.listeners)
+}
+
+fn filter_of(args: &WatchArgs, registry: &mut Registry) -> Result<Filter, Failure> {
+    Ok(Filter {
+        only: args.only.clone(),
+        listeners: args.listeners.clone(),
+        netns: netns_of(&args.netns, registry)?,
+    })
 }
 
 /// The namespace that `--netns` means, `None` for all.

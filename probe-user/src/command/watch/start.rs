@@ -10,13 +10,13 @@ use crate::{
     model::{Asked, Clock, SelfTest, Start},
 };
 
-/// `listeners`: how many were there.
+/// `listeners`: how many were there; `observes`: whether queues and processes are looked at.
 pub fn start(
     args: &WatchArgs,
     probe: Option<&Probe>,
     self_test: SelfTest,
     filter: &Filter,
-    listeners: usize,
+    (listeners, observes): (usize, bool),
     enricher: &Enricher,
 ) -> Start {
     Start {
@@ -41,6 +41,7 @@ pub fn start(
             stats_every: args.stats,
             warn_percent: args.warn,
         },
+        observes,
         reads_all: args.netns != "all" || reads_every_netns(),
     }
 }

@@ -183,6 +183,7 @@ fn full_answer() -> Answer {
         netns_names: full().netns_names,
         doubts: vec!["namespace 7 could not be read".into()],
         missing: vec!["the sysctls of netns 7".into()],
+        kernel_log: Vec::new(),
     }
 }
 

@@ -132,6 +132,7 @@ pub fn start() -> Start {
         host: "a.example".into(),
         boot_id: Some("12345678-1234-4234-8234-123456789abc".into()),
         command: vec!["whydrop".into(), "--listener".into(), ":8080".into()],
+        observes: true,
         reads_all: true,
         asked: Asked {
             stories: true,

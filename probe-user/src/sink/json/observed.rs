@@ -33,6 +33,10 @@ enum View<'a> {
         abort_on_overflow: Option<u32>,
         max_syn_backlog: Option<u32>,
     },
+    KernelLog {
+        ts: String,
+        says: &'a str,
+    },
     Before {
         ts: String,
         listeners: usize,
@@ -48,6 +52,21 @@ enum View<'a> {
         target: &'a str,
         client: Option<&'a str>,
         verdicts: &'a [ToldVerdict],
+        doubts: &'a [String],
+    },
+    Verified {
+        ts: String,
+        version: &'a str,
+        listener: &'a str,
+        verdict: &'a str,
+        reasons: &'a [String],
+    },
+    Ran {
+        ts: String,
+        version: &'a str,
+        command: &'a [String],
+        status: u8,
+        verdict: &'a str,
         doubts: &'a [String],
     },
 }
@@ -102,6 +121,10 @@ fn view(ts: String, seen: &Observed) -> View<'_> {
             abort_on_overflow: facts.sysctls.abort_on_overflow,
             max_syn_backlog: facts.sysctls.max_syn_backlog,
         },
+        Observed::Log(line) => View::KernelLog {
+            ts,
+            says: &line.says,
+        },
         Observed::Before(now) => View::Before {
             ts,
             listeners: now.listeners.len(),
@@ -118,6 +141,21 @@ fn view(ts: String, seen: &Observed) -> View<'_> {
             client: answered.client.as_deref(),
             verdicts: &answered.verdicts,
             doubts: &answered.doubts,
+        },
+        Observed::Verified(verified) => View::Verified {
+            ts,
+            version: &verified.version,
+            listener: &verified.listener,
+            verdict: &verified.verdict,
+            reasons: &verified.reasons,
+        },
+        Observed::Ran(ran) => View::Ran {
+            ts,
+            version: &ran.version,
+            command: &ran.command,
+            status: ran.ended.status(),
+            verdict: &ran.dropped,
+            doubts: &ran.doubts,
         },
     }
 }
@@ -136,8 +174,8 @@ pub(in crate::sink) mod tests {
         },
         loader::Tier,
         model::{
-            Answered, Clock, HostFacts, Now, ObservedCgroup, ObservedProcess, ObservedQueue,
-            Origin, Tried,
+            Answered, Clock, Ended, HostFacts, LogLine, Now, ObservedCgroup, ObservedProcess,
+            ObservedQueue, Origin, ToldRan, ToldVerified, Tried,
         },
         sink::Format,
         source::replay::parse,
@@ -204,6 +242,10 @@ pub(in crate::sink) mod tests {
                 untracked: None,
                 unread: vec!["why".into()],
             })),
+            Observed::Log(LogLine {
+                mono_ns: 9,
+                says: "TCP: flood".into(),
+            }),
             Observed::Before(Box::new(Now {
                 mono_ns: 9,
                 target: ":80".into(),
@@ -224,6 +266,28 @@ pub(in crate::sink) mod tests {
                 verdicts: Vec::new(),
                 ruled_out: vec![("a".into(), "b".into())],
                 abstained: Vec::new(),
+                doubts: Vec::new(),
+            })),
+            Observed::Verified(Box::new(ToldVerified {
+                mono_ns: 12,
+                clock: Clock::of(5),
+                version: "1".into(),
+                listener: ":80".into(),
+                asked: Duration::from_secs(3),
+                listening_in: vec![4],
+                unasked: Vec::new(),
+                verdict: "held".into(),
+                reasons: vec!["why".into()],
+            })),
+            Observed::Ran(Box::new(ToldRan {
+                mono_ns: 13,
+                clock: Clock::of(5),
+                own_netns: 4,
+                version: "1".into(),
+                command: vec!["true".into()],
+                ended: Ended::Code(7),
+                lasted: Duration::from_millis(3),
+                dropped: "nothing-dropped".into(),
                 doubts: Vec::new(),
             })),
         ]

@@ -119,7 +119,7 @@ pub fn parse(line: &[u8]) -> Result<Option<Recorded>, serde_json::Error> {
 }
 
 /// The `type` of every line that holds an item.
-const KINDS: [&str; 16] = [
+const KINDS: [&str; 19] = [
     "start",
     "event",
     "loss",
@@ -133,7 +133,10 @@ const KINDS: [&str; 16] = [
     "observed-queue",
     "observed-process",
     "host-facts",
+    "kernel-log",
     "before",
     "tried",
     "answered",
+    "verified",
+    "ran",
 ];

@@ -1,17 +1,21 @@
 //! A server that does not accept for a while: the report says when, for how long, why, and how late it made clients.
 
+use std::fs;
 use std::io::Read;
 use std::net::Ipv4Addr;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use whydrop_tests::client::Client;
+use whydrop_tests::command::Running;
 use whydrop_tests::deadline::{soon, wait_until};
 use whydrop_tests::holder::{Birth, Holder, Work};
 use whydrop_tests::listener::Listener;
 use whydrop_tests::netns::Netns;
 use whydrop_tests::truth::Truth;
+use whydrop_tests::whydrop::binary;
 
 use super::{Report, WAITS, ensure_incidents, start};
 use crate::lifecycle::Scratch;
@@ -36,7 +40,10 @@ fn pause_of_the_application() -> Result<()> {
     // Only the server holds it.
     let to = listener.address();
     drop(listener);
-    let options = ["--netns", &here, "--format", "json", "--report", path];
+    let recording = Scratch::new("run-pause.whydrop");
+    let kept = recording.0.to_str().context("no UTF-8")?;
+    let mut options = vec!["--netns", &here, "--format", "json", "--report", path];
+    options.extend(["--record", kept]);
     let running = start(&options, &WAITS)?;
     let truth = Truth::begin(&netns)?;
     Client::connect(&netns, to)?.into_stream()?;
@@ -111,5 +118,17 @@ fn pause_of_the_application() -> Result<()> {
     // A client sends its SYN again after a second, and after two more.
     let delay = run["stories"]["delay_ms"]["p50"].as_f64();
     ensure!(delay.is_some_and(|ms| ms >= 900.0), "{run}");
+    ensure_told_again(&file, kept)
+}
+
+/// From the recording alone, byte for byte.
+fn ensure_told_again(live: &Scratch, kept: &str) -> Result<()> {
+    let again = Scratch::new("run-again.json");
+    let path = again.0.to_str().context("no UTF-8")?;
+    let mut command = Command::new(binary()?);
+    command.args(["run", "--format", "json", "--from", kept, "--report", path]);
+    Running::start(command)?.finish()?.ensure_status(0)?;
+    let (live, again) = (fs::read_to_string(&live.0)?, fs::read_to_string(&again.0)?);
+    ensure!(live == again, "live:\n{live}\nagain:\n{again}");
     Ok(())
 }

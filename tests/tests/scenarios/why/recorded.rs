@@ -2,8 +2,11 @@
 //! again, as JSON; here is what that leaves out.)
 
 use std::process::{Command, Output};
+use std::time::Instant;
 
-use whydrop_tests::whydrop::{binary, forced_tier};
+use whydrop_tests::answer::again;
+use whydrop_tests::deadline::{ready, wait_until};
+use whydrop_tests::whydrop::{Watch, binary, forced_tier};
 
 use super::*;
 use crate::lifecycle::Scratch;
@@ -71,5 +74,33 @@ fn recorded_answer_of_something_else() -> Result<()> {
     let other = said(&why_of(&["127.0.0.1:1", "--from", file])?)?;
     ensure!(other.contains("cannot tell"), "{other}");
     ensure!(other.contains("only this was recorded"), "{other}");
+    Ok(())
+}
+
+/// A recording of the whole host, which nobody asked about anything yet, has what it takes.
+#[test]
+fn recorded_by_a_watch_of_the_whole_host() -> Result<()> {
+    let netns = Netns::new()?;
+    let (to, _holder) = held(&netns, BACKLOG, Work::Sleep)?;
+    let recording = Scratch::new("host.whydrop");
+    let file = recording.0.to_str().context("no UTF-8")?;
+    let whydrop = Watch::new().args(["--record", file]).start()?;
+    let crowd = Crowd::new(&netns, to);
+    let began = Instant::now();
+    wait_until("two seconds of refusals", ready(), || {
+        crowd.come()?;
+        Ok(began.elapsed() > Duration::from_secs(2))
+    })?;
+    let stopped = whydrop.stop()?;
+    ensure!(
+        stopped.code == Some(0),
+        "{:?}: {}",
+        stopped.code,
+        stopped.stderr
+    );
+    let answer = again(&[&to.to_string()], &recording.0)?;
+    expect(&answer, &["acceptor-blocked"])?;
+    ensure!(answer["missing"].is_null(), "{answer:#}");
+    ensure!(answer["listeners"].is_null(), "{answer:#}");
     Ok(())
 }

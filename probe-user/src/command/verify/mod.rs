@@ -1,0 +1,108 @@
+//! `whydrop verify`: one listener is watched for a time, and whether it took everybody who came is said.
+
+mod from;
+mod watched;
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+
+use super::{Failure, say, status, watch::parse_duration};
+use crate::{
+    filter::ListenerFilter,
+    loader::Tier,
+    model::{Verdict, Verified},
+    sink::{Format, RecordArgs, Reporter},
+};
+
+#[derive(Args, Clone, Debug)]
+pub struct VerifyArgs {
+    /// The listener, as ADDR:PORT or PORT
+    #[arg(value_name = "[ADDR:]PORT", value_parser = parse_listener)]
+    pub listener: ListenerFilter,
+
+    /// Watch for so long, such as 30s, 5m or 1h
+    #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    pub duration: Duration,
+
+    /// Look only in this network namespace: a name of `ip netns`, a PID, a path, `self` or `all`
+    #[arg(long, value_name = "NETNS", default_value = "all")]
+    pub netns: String,
+
+    /// Force one way of watching: trampoline, kprobe or cgroup (see `whydrop check`)
+    #[arg(long, value_name = "TIER")]
+    pub tier: Option<Tier>,
+
+    /// Judge this recording instead, of `verify`, `watch` or `record`: nothing is watched (can be given again)
+    #[arg(long, value_name = "FILE|DIR", num_args = 1, conflicts_with_all = ["duration", "tier", "path"])]
+    pub from: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub record: RecordArgs,
+
+    /// How the verdict looks: `text` for people, `json` for machines
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+/// As `--listener` takes it, and a port alone.
+fn parse_listener(text: &str) -> Result<ListenerFilter, String> {
+    let is_port = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let parsed = if is_port {
+        format!(":{text}").parse()
+    } else {
+        text.parse()
+    };
+    parsed.map_err(|_: String| {
+        format!("`{text}` is no listener; write 8080, 10.0.0.1:8080 or [fd00::1]:8080")
+    })
+}
+
+/// Status 0 if it held, else 1.
+pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
+    let (verified, reporter, told_ns, recorded) = if args.from.is_empty() {
+        watched::verified(args)?
+    } else {
+        from::verified(args)?
+    };
+    let mut text = String::new();
+    reporter.write_verified(told_ns, &verified, &mut text);
+    let said = say(text.trim_end());
+    match (verified.verdict, said) {
+        (Verdict::Held, Ok(())) => recorded,
+        (Verdict::Held, said) => said,
+        // A reader that went away may still ask for the status.
+        (_, Err(failure)) if failure.status != status::OK => Err(failure),
+        _ => Err(Failure::new(
+            status::FAILED,
+            recorded.map_or_else(|failure| failure.message, |()| String::new()),
+        )),
+    }
+}
+
+/// A listener that was judged, how to tell of it, when that was, and whether it was recorded where that is wanted.
+type Judged = (Verified, Reporter, u64, Result<(), Failure>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_alone_is_a_listener() {
+        let check = |text: &str, expect: &str| {
+            assert_eq!(
+                parse_listener(text).map(|listener| listener.to_string()),
+                Ok(expect.to_owned()),
+                "{text}"
+            );
+        };
+        check("8080", ":8080");
+        check(":8080", ":8080");
+        check("10.0.0.1:8080", "10.0.0.1:8080");
+        check("[fd00::1]:8080", "[fd00::1]:8080");
+        for text in ["", "0", "99999", "localhost:80", "10.0.0.1", "+80", "80 "] {
+            let error = parse_listener(text).expect_err(text);
+            assert!(error.contains("is no listener; write 8080"), "{error}");
+        }
+    }
+}

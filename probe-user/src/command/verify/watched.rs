@@ -1,0 +1,120 @@
+//! A listener is watched for a time; where it is asked for, all of it is recorded.
+
+use std::cell::RefCell;
+
+use super::{Judged, VerifyArgs};
+use crate::{
+    analyse::verify::{Asked, judge},
+    command::{
+        Failure,
+        watch::{self, Conduct, WatchArgs},
+    },
+    enrich::Enricher,
+    host::{clock::mono_ns, netns},
+    loader::{Tier, reads_every_netns},
+    model::{Clock, Line, Observed, ToldVerified, Verified},
+    sink::{Recording, Reporter},
+    source::unread::Unread,
+};
+
+pub fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
+    if args.tier == Some(Tier::Counters) {
+        return Err(Failure::usage(
+            "verify needs hooks in the kernel, which the counters tier does without; leave --tier out",
+        ));
+    }
+    let watch_args = WatchArgs {
+        duration: Some(args.duration),
+        listeners: vec![args.listener],
+        netns: args.netns.clone(),
+        tier: args.tier,
+        record: args.record.clone(),
+        ..WatchArgs::default()
+    };
+    let found = RefCell::new(Vec::new());
+    let unasked = RefCell::new(Unread::default());
+    let (summary, recording) = watch::run_open(
+        &watch_args,
+        Conduct {
+            ready: Box::new(|_| {
+                *found.borrow_mut() = listening_in(args, &mut unasked.borrow_mut());
+                let nobody = if found.borrow().is_empty() {
+                    "; nobody listens there yet"
+                } else {
+                    ""
+                };
+                eprintln!(
+                    "whydrop: watching {} for {:.1} s{nobody}",
+                    args.listener,
+                    args.duration.as_secs_f64()
+                );
+            }),
+            ..Conduct::silent(|_, _| {})
+        },
+    )?;
+    let mut namespaces = found.into_inner();
+    let mut unasked = unasked.into_inner();
+    namespaces.extend(listening_in(args, &mut unasked));
+    let asked = Asked {
+        listener: args.listener.to_string(),
+        time: args.duration,
+        listening_in: Some(namespaces),
+        unasked: unasked.into_sentences(),
+        reads_all: args.netns != "all" || reads_every_netns(),
+    };
+    let verified = judge(asked.clone(), summary);
+    let told = told(asked, &verified);
+    let own_netns = netns::current().unwrap_or(0);
+    let reporter = Reporter::new(
+        args.format,
+        verified.summary.tier,
+        own_netns,
+        told.clock,
+        crate::command::origin(),
+    );
+    let told_ns = told.mono_ns;
+    let recorded = recording.map_or(Ok(()), |recording| keep(recording, told));
+    Ok((verified, reporter, told_ns, recorded))
+}
+
+fn told(asked: Asked, verified: &Verified) -> ToldVerified {
+    ToldVerified {
+        mono_ns: mono_ns(),
+        clock: Clock::now(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        listener: asked.listener,
+        asked: asked.time,
+        listening_in: asked.listening_in.unwrap_or_default(),
+        unasked: asked.unasked,
+        verdict: verified.verdict.name().to_owned(),
+        reasons: verified.reasons.clone(),
+    }
+}
+
+fn keep(mut recording: Recording, told: ToldVerified) -> Result<(), Failure> {
+    let told = Observed::Verified(Box::new(told));
+    recording.take(told.mono_ns(), &Line::Observed(&told));
+    recording.finish(mono_ns()).map_err(Failure::failed)
+}
+
+/// Namespaces in which somebody listens there now; which ones could not be asked is noted.
+fn listening_in(args: &VerifyArgs, unasked: &mut Unread) -> Vec<u32> {
+    let mut enricher = Enricher::new();
+    unasked.registry(&enricher.registry);
+    let only = watch::netns_of(&args.netns, &mut enricher.registry);
+    let Some(only) = unasked.note(only.map_err(|failure| failure.message)) else {
+        return Vec::new();
+    };
+    let mut namespaces: Vec<u32> = enricher.registry.iter().collect();
+    namespaces.retain(|netns| {
+        only.is_none_or(|only| only == *netns)
+            && unasked
+                .note(enricher.listeners_if_there(*netns, args.listener.port()))
+                .is_some_and(|found| {
+                    found
+                        .iter()
+                        .any(|listener| args.listener.takes_listener(listener.addr))
+                })
+    });
+    namespaces
+}
