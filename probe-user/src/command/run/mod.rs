@@ -1,27 +1,25 @@
 //! `whydrop run`: a command is started once everything is attached, watched
 //! until it ends, and what was refused meanwhile is told.
 
-pub(super) mod child;
+mod child;
+mod conduct;
 mod places;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     ffi::OsString,
     io::{self, Write},
     path::PathBuf,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use clap::Args;
-use tokio::time::sleep;
 
-use self::{
-    child::Child,
-    places::{Hurt as HurtPlaces, Places},
-};
+pub(super) use self::conduct::While;
+use self::places::{Hurt as HurtPlaces, Places};
 use super::{
     Failure, status,
-    watch::{self, Conduct, WatchArgs},
+    watch::{self, WatchArgs},
 };
 use crate::{
     analyse::{
@@ -32,16 +30,10 @@ use crate::{
     filter::ListenerFilter,
     host::netns,
     loader::{Tier, reads_every_netns},
-    model::{Clock, Diagnosed, Dropped, Ended, Hurt, Line, ListenerTally, Ran, Summary},
+    model::{Clock, Diagnosed, Dropped, Ended, Hurt, ListenerTally, Ran, Summary},
     observe::{self, STATS},
     sink::{Format, Reporter, create},
 };
-
-/// When nothing was told for so long, the command's last packets have been dealt with.
-const QUIET: Duration = Duration::from_millis(50);
-
-/// Others on the host may never be quiet.
-const SETTLED_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
@@ -113,43 +105,27 @@ fn watch_it_run(args: &RunArgs) -> Result<Watched, Failure> {
         stories: has_hooks,
         ..WatchArgs::default()
     };
-    let child = Child::new();
+    let running = While::new(&args.command);
     let ledger = RefCell::new(Ledger::default());
     let filters = RefCell::new(Vec::new());
-    let last_line = Cell::new(Instant::now());
     let incidents = observe::incidents();
     let hurt = HurtPlaces::default();
     let mut places = Places::new(&hurt);
     let watch = || {
-        watch::run(
-            &watch_args,
-            Conduct {
-                ready: Box::new(|start| {
-                    filters.borrow_mut().clone_from(&start.filters);
-                    child.start(&args.command);
-                }),
-                until: Box::pin(async {
-                    child.ended().await;
-                    settle(&last_line).await;
-                }),
-                ends_by_signal: false,
-                signalled: Box::new(|kind| child.signalled(kind)),
-                ..Conduct::silent(|line| {
-                    // Figures and stories are told of when there is time.
-                    if !matches!(line, Line::Stats(_) | Line::Story(_)) {
-                        last_line.set(Instant::now());
-                    }
-                    ledger.borrow_mut().heed(line);
-                    places.heed(line);
-                    observe::hear(&incidents, line);
-                })
+        let conduct = running.conduct(
+            |start| filters.borrow_mut().clone_from(&start.filters),
+            |line| {
+                ledger.borrow_mut().heed(line);
+                places.heed(line);
+                observe::hear(&incidents, line);
             },
-        )
+        );
+        watch::run(&watch_args, conduct)
     };
     let find = |_, _, enricher: &mut Enricher| hurt.find(enricher);
     let (watched, looks) =
         observe::while_watching(find, &incidents, watch).map_err(Failure::failed)?;
-    let outcome = child.outcome();
+    let outcome = running.into_child().outcome();
     let summary = watched.map_err(|failure| match &outcome {
         // Where the command has run, its own failure is the status.
         Ok((ended, _)) if ended.status() != status::OK => {
@@ -214,17 +190,6 @@ fn tell(format: Format, ran: &Ran, mut to: Box<dyn Write>) -> io::Result<()> {
     reporter.write_ran(ran, &mut text);
     to.write_all(text.as_bytes())?;
     to.flush()
-}
-
-/// Lets what is under way come in.
-pub(super) async fn settle(last_line: &Cell<Instant>) {
-    let began = Instant::now();
-    loop {
-        sleep(QUIET).await;
-        if last_line.get().elapsed() >= QUIET || began.elapsed() >= SETTLED_AFTER {
-            return;
-        }
-    }
 }
 
 /// Whether anything was dropped, and why that may not be all.
