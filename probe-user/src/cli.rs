@@ -61,7 +61,7 @@ pub enum Command {
     #[command(after_long_help = LIST)]
     List(ListArgs),
     /// Keep everything in a file instead of showing it, alone or while a command runs
-    #[command(mut_arg("format", |arg| arg.hide(true)), mut_arg("path", |arg| arg.hide(true)), after_help = RECORD)]
+    #[command(mut_arg("format", |arg| arg.hide(true)), mut_arg("path", |arg| arg.hide(true)), mut_arg("output", |arg| arg.value_name("FILE|DIR").help("Record into this new file, or into a new file in this folder")), after_help = RECORD)]
     Record(Box<RecordCommand>),
     /// Tell again what a recording holds: as it was told live, or a part of it
     #[command(after_help = REPLAY)]
@@ -162,10 +162,14 @@ Examples:
 
 const REPLAY: &str = "\
 Without filters it prints, byte for byte, what was printed live in the same format. What a recording lacks
-(it was not closed, parts are gone, a disk was full) is said on standard error.
+(it was not closed, parts are gone, a disk was full) is said on standard error; so is what it lacks for --stories,
+--stats or --warn where the watch was not asked for them. Filters choose lines; the summary is that of everything.
 
 Examples:
   whydrop replay test.whydrop
+  whydrop replay test.whydrop --stories --client 10.0.0.0/8
+  whydrop replay test.whydrop --redact clients -o report.whydrop
+                                       the same of other clients, for a bug report
   whydrop replay /var/lib/whydrop/ --since 03:00 --until 03:10 --listener :8080
   whydrop replay test.whydrop --format json | jq .";
 

@@ -1,12 +1,12 @@
 //! `whydrop record`: a watch that is kept instead of shown, for as long as it is wanted or while a command runs.
 
-use std::{cell::Cell, ffi::OsString, time::Instant};
+use std::ffi::OsString;
 
 use clap::Args;
 
 use super::{
     Failure,
-    run::{child::Child, is_news, settle},
+    run::While,
     status,
     watch::{self, Conduct, WatchArgs},
 };
@@ -54,29 +54,9 @@ pub fn run(args: &RecordCommand) -> Result<(), Failure> {
 }
 
 fn while_it_runs(watch_args: &WatchArgs, command: &[OsString]) -> Result<(), Failure> {
-    let child = Child::new();
-    let last_line = Cell::new(Instant::now());
-    let watched = watch::run(
-        watch_args,
-        Conduct {
-            ready: Box::new(|start| {
-                say_ready(start);
-                child.start(command);
-            }),
-            until: Box::pin(async {
-                child.ended().await;
-                settle(&last_line).await;
-            }),
-            ends_by_signal: false,
-            signalled: Box::new(|kind| child.signalled(kind)),
-            ..Conduct::silent(|_, line| {
-                if is_news(line) {
-                    last_line.set(Instant::now());
-                }
-            })
-        },
-    );
-    let outcome = child.outcome();
+    let running = While::new(command);
+    let watched = watch::run(watch_args, running.conduct(say_ready, |_, _| {}));
+    let outcome = running.into_child().outcome();
     let failed = match watched {
         Ok(summary) => {
             tell(&summary);

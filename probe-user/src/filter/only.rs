@@ -24,11 +24,11 @@ pub struct Only {
     #[command(flatten)]
     pub whose: Whose,
 
-    /// Show only what has, or may have, this cause, such as ghost-connection; docs/causes.md lists them
+    /// Only what has, or may have, this cause, such as ghost-connection; docs/causes.md lists them
     #[arg(long = "cause", value_name = "CAUSE")]
     pub causes: Vec<String>,
 
-    /// Show only these clients: an address or a network such as 10.0.0.0/8. What was left out for want of detail
+    /// Only these clients: an address or a network such as 10.0.0.0/8. What was left out for want of detail
     /// (see --detail) and the counts at the end are those of all clients
     #[arg(long = "client", value_name = "ADDR[/BITS]")]
     pub clients: Vec<ClientFilter>,

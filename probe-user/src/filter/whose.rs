@@ -13,19 +13,19 @@ use crate::host::{cgroup::Cgroup, owner::Owner};
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Filters (each can be given again)")]
 pub struct Whose {
-    /// Show only sockets that this process holds
+    /// Only sockets that this process holds
     #[arg(long = "pid", value_name = "PID")]
     pub pids: Vec<PidFilter>,
 
-    /// Show only sockets that a process of this name holds, as `ps -o comm` shows it
+    /// Only sockets that a process of this name holds, as `ps -o comm` shows it
     #[arg(long = "comm", value_name = "NAME")]
     pub comms: Vec<CommFilter>,
 
-    /// Show only sockets of this cgroup and those below it, such as /system.slice/nginx.service
+    /// Only sockets of this cgroup and those below it, such as /system.slice/nginx.service
     #[arg(long = "cgroup", value_name = "PATH")]
     pub cgroups: Vec<CgroupFilter>,
 
-    /// Show only sockets of this container: how its id begins, at least 6 digits
+    /// Only sockets of this container: how its id begins, at least 6 digits
     #[arg(long = "container", value_name = "ID")]
     pub containers: Vec<ContainerFilter>,
 }

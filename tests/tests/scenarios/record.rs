@@ -140,6 +140,8 @@ fn killed() -> Result<()> {
         "record",
         "--detail",
         "all",
+        "--listener",
+        &listener.address().to_string(),
         "--output",
         text_of(&recording)?,
     ]);
@@ -167,7 +169,8 @@ fn killed() -> Result<()> {
     wait_until("its lines on the disk", ready(), || {
         let (told, _) = replayed("json", text_of(&recording)?)?;
         let told = String::from_utf8_lossy(&told).into_owned();
-        Ok(told.matches(r#""kind":"overflow""#).count() == 100)
+        // Others on the host may have a listener of this address in a namespace of theirs.
+        Ok(told.matches(r#""kind":"overflow""#).count() >= 100)
     })?;
     whydrop.0.kill()?;
     whydrop.0.wait()?;

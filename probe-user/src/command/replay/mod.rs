@@ -41,11 +41,11 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "N", value_parser = parse_speed)]
     pub speed: Option<f64>,
 
-    /// Show only this listener, as ADDR:PORT or :PORT (can be given again)
+    /// Only this listener, as ADDR:PORT or :PORT (can be given again)
     #[arg(long = "listener", value_name = "[ADDR]:PORT")]
     pub listeners: Vec<ListenerFilter>,
 
-    /// Show only this network namespace, by its number
+    /// Only this network namespace, by its number
     #[arg(long, value_name = "NUMBER")]
     pub netns: Option<u32>,
 

@@ -1,23 +1,24 @@
 //! `whydrop run`: a command is started once everything is attached, watched
 //! until it ends, and what was refused meanwhile is told.
 
-pub(super) mod child;
+mod child;
+mod conduct;
 mod heard;
 mod places;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     ffi::OsString,
     io::{self, Write},
     path::PathBuf,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use clap::Args;
-use tokio::time::sleep;
 
-use self::{child::Child, heard::Heard, places::Hurt as HurtPlaces};
+pub(super) use self::conduct::While;
+use self::{heard::Heard, places::Hurt as HurtPlaces};
 use super::{
     Failure,
     recorded::{self, Hears},
@@ -34,12 +35,6 @@ use crate::{
     observe::{self, STATS},
     sink::{Format, RecordArgs, Recording, Reporter, create},
 };
-
-/// When nothing was told for so long, the command's last packets have been dealt with.
-const QUIET: Duration = Duration::from_millis(50);
-
-/// Others on the host may never be quiet.
-const SETTLED_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
@@ -154,38 +149,21 @@ fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
         record: args.record.clone(),
         ..WatchArgs::default()
     };
-    let child = Child::new();
+    let running = While::new(&args.command);
     let began = RefCell::new(None);
-    let last_line = Cell::new(Instant::now());
     let hurt = Arc::new(HurtPlaces::default());
     let mut heard = Heard::new(Arc::clone(&hurt));
     let watch = |looks| {
-        watch::run_open(
-            &watch_args,
-            Conduct {
-                ready: Box::new(|start| {
-                    *began.borrow_mut() = Some(start.clone());
-                    child.start(&args.command);
-                }),
-                until: Box::pin(async {
-                    child.ended().await;
-                    settle(&last_line).await;
-                }),
-                ends_by_signal: false,
-                signalled: Box::new(|kind| child.signalled(kind)),
-                looks: has_hooks.then_some(looks),
-                ..Conduct::silent(|mono_ns, line| {
-                    if is_news(line) {
-                        last_line.set(Instant::now());
-                    }
-                    heard.line(mono_ns, line);
-                })
-            },
-        )
+        let ready = |start: &Start| *began.borrow_mut() = Some(start.clone());
+        let conduct = Conduct {
+            looks: has_hooks.then_some(looks),
+            ..running.conduct(ready, |mono_ns, line| heard.line(mono_ns, line))
+        };
+        watch::run_open(&watch_args, conduct)
     };
     let find = |_, _, enricher: &mut Enricher| hurt.find(enricher);
     let watched = observe::while_watching(Vec::new(), find, watch).map_err(Failure::failed)?;
-    let outcome = child.outcome();
+    let outcome = running.into_child().outcome();
     let (summary, recording) = watched.map_err(|failure| match &outcome {
         // Where the command has run, its own failure is the status.
         Ok((ended, _)) if ended.status() != status::OK => {
@@ -257,22 +235,6 @@ fn tell(report: &Report, mut to: Box<dyn Write>) -> io::Result<()> {
     reporter.write_ran(report.told_ns, &report.ran, &mut text);
     to.write_all(text.as_bytes())?;
     to.flush()
-}
-
-/// Whether something is under way. Figures, stories and looks are told of when there is time.
-pub(super) const fn is_news(line: &Line<'_>) -> bool {
-    !matches!(line, Line::Stats(_) | Line::Story(_) | Line::Observed(_))
-}
-
-/// Lets what is under way come in.
-pub(super) async fn settle(last_line: &Cell<Instant>) {
-    let began = Instant::now();
-    loop {
-        sleep(QUIET).await;
-        if last_line.get().elapsed() >= QUIET || began.elapsed() >= SETTLED_AFTER {
-            return;
-        }
-    }
 }
 
 /// Whether anything was dropped, and why that may not be all.

@@ -24,11 +24,11 @@ pub struct WatchArgs {
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<Duration>,
 
-    /// Show only this listener, as ADDR:PORT or :PORT (can be given again)
+    /// Only this listener, as ADDR:PORT or :PORT (can be given again)
     #[arg(long = "listener", value_name = "[ADDR]:PORT")]
     pub listeners: Vec<ListenerFilter>,
 
-    /// Show only this network namespace: a name of `ip netns`, a PID, a path, `self` or `all`
+    /// Only this network namespace: a name of `ip netns`, a PID, a path, `self` or `all`
     #[arg(long, value_name = "NETNS", default_value = "all")]
     pub netns: String,
 

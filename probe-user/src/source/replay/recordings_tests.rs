@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::{
     analyse::correlate::{Outcome, Story, Why},
@@ -230,5 +232,67 @@ fn a_redacted_recording_tells_the_same_of_other_clients() {
     assert_eq!(old.lines().count(), new.lines().count());
     for (old, new) in old.lines().zip(new.lines()) {
         assert_eq!(without(old), without(new));
+    }
+}
+
+/// Lines that some bytes of others were written into.
+fn garbled(seed: &[(usize, usize, usize, usize)]) -> Vec<String> {
+    let mut lines: Vec<Vec<u8>> = items("overflow.whydrop")
+        .into_iter()
+        .map(|(_, line)| line.into_bytes())
+        .collect();
+    for (line, at, other, from) in seed {
+        let other = lines[other % lines.len()].clone();
+        let length = from % 7 + 1;
+        let from = from % (other.len() - length);
+        let line_at = line % lines.len();
+        let line = &mut lines[line_at];
+        let at = at % (line.len() - length);
+        line[at..at + length].copy_from_slice(&other[from..from + length]);
+    }
+    let text = lines.into_iter().map(String::from_utf8);
+    text.filter_map(Result::ok).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_garbled_line_is_redacted_into_one_of_its_kind_and_passes_filters_and_stages(
+        seed: [(usize, usize, usize, usize); 32],
+    ) {
+        let lines = garbled(&seed);
+        let mut redaction = Redaction::default();
+        for line in &lines {
+            redaction.learn(line.as_bytes());
+        }
+        let filter = Filter {
+            listeners: vec![":8080".parse().expect("a listener")],
+            ..Filter::default()
+        };
+        let mut choice = Choice::new(filter, Bounds::default());
+        let mut all = Vec::new();
+        for line in &lines {
+            let Ok(Some(mut before)) = parse(line.as_bytes()) else {
+                continue;
+            };
+            let new = redaction.replace_start(line);
+            let after = parse(new.as_bytes());
+            let is_same = matches!(
+                (&before, &after),
+                (Recorded::Event(_), Ok(Some(Recorded::Event(_))))
+                    | (Recorded::Other(_), Ok(Some(Recorded::Other(_))))
+            );
+            prop_assert!(is_same, "{line}\n{new}\n{after:?}");
+            choice.takes(&mut before);
+            all.push(before);
+        }
+        let wanted = Wanted {
+            stories: true,
+            again: true,
+            stats_every: Some(std::time::Duration::from_secs(1)),
+            ..Wanted::default()
+        };
+        anew(wanted, all);
     }
 }
