@@ -23,5 +23,5 @@ pub(super) fn loader() -> EbpfLoader<'static> {
     let made = thread::Builder::new().spawn(without_sys);
     made.ok()
         .and_then(|made| made.join().ok())
-        .unwrap_or_else(EbpfLoader::new)
+        .unwrap_or_default()
 }

@@ -11,9 +11,7 @@ const COMMANDS: &str = "probe-user/src/command/";
 const SCENES: &str = "probe-user/src/command/demo/";
 
 /// Files that are longer than they may be, until they are cut.
-const LONGER: [&str; 11] = [
-    "probe-common/src/lib.rs",
-    "probe-user/src/decode.rs",
+const LONGER: [&str; 9] = [
     "probe-user/src/command/list.rs",
     "probe-user/src/command/replay.rs",
     "probe-user/src/command/run/child.rs",

@@ -37,7 +37,11 @@ pub fn write(reporter: &Reporter, seen: &Observation, to: &mut String) {
     member::number(to, r#","cpu":"#, event.cpu);
     write_listener(event.listener.as_ref(), to);
     if matches!(event.kind, Kind::Retransmit | Kind::SynackRetransmit) {
-        member::number(to, r#","retransmits":"#, event.retransmits);
+        member::number(
+            to,
+            r#","retransmits":"#,
+            event.segment().map_or(0, |segment| segment.retransmits),
+        );
     }
     if let Some(reason) = &seen.reset_reason {
         member::text(to, r#","reset_reason":"#, reason);
@@ -96,14 +100,14 @@ fn write_refusal(refusal: &Refusal, event_ns: u64, to: &mut String) {
 /// What came before: of a closed listener, of a queue that has eased, of a connection.
 fn write_past(event: &Event, to: &mut String) {
     let ms = |ns: u64| (ns / 1000) as f64 / 1000.0;
-    if let Some(task) = &event.closed_by {
+    if let Some(task) = event.closed_by() {
         member::any(to, r#","closed_by":"#, &task_view(task));
     }
-    if let Some(episode) = event.episode {
+    if let Some(episode) = event.episode() {
         member::number(to, r#","peak":"#, episode.peak);
         member::any(to, r#","lasted_ms":"#, &ms(episode.lasted_ns));
     }
-    if let Some(refused) = event.refused {
+    if let Some(refused) = event.refused() {
         member::number(to, r#","refusals":"#, refused.times);
         let delay_ns = event.mono_ns.saturating_sub(refused.first_ns);
         member::any(to, r#","delay_ms":"#, &ms(delay_ns));
