@@ -3,12 +3,12 @@
 //! look into an empty map for each connection, and that only where it is asked for.
 
 use aya_ebpf::{btf_maps::LruHashMap, helpers::bpf_ktime_get_ns, macros::btf_map};
-use probe_common::{REFUSED_AT_MOST, SAME_ATTEMPT, counter, hook};
+use probe_common::{Connected, REFUSED_AT_MOST, SAME_ATTEMPT, counter, hook};
 
 use crate::{
     config::*,
     emit,
-    event::{Detail, Late, OfListener},
+    event::{Detail, OfListener},
     health::add_small,
     kernel::{self, Ptr},
     listener_id::Listener,
@@ -111,20 +111,19 @@ pub fn connected(listener: &Listener, child: Ptr) -> Option<()> {
     } else {
         core::ptr::null()
     };
-    emit::of_listener(&OfListener {
+    let event = OfListener {
         hook: hook::CONNECTED,
         flags: 0,
         sock,
         netns: listener.netns,
         cookie: listener.cookie,
         counted_by: listener.key().listener,
-        seq: isn,
-        remote_addr: [0; 16],
-        late: Some(Late {
-            child,
-            first_ns,
-            refusals,
-        }),
+    };
+    emit::of_listener(&event, |connected: &mut Connected| {
+        kernel::fill_ends(&mut connected.ends, child);
+        connected.first_ns = first_ns;
+        connected.isn = isn;
+        connected.refusals = refusals;
     });
     Some(())
 }

@@ -7,7 +7,9 @@ use aya_ebpf::{
     helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id, bpf_ktime_get_ns, generated},
     macros::btf_map,
 };
-use probe_common::{CountKey, CountValue, Record, counter, flag, hook, state, tcp_flag};
+use probe_common::{
+    Closed, CountKey, CountValue, Part, Record, Segment, Tail, counter, flag, hook, state, tcp_flag,
+};
 
 use crate::{
     config::*,
@@ -174,59 +176,52 @@ fn start(record: &mut Record, detail: &Detail, flags: u16, sock_state: u8) {
     record.cookie = detail.cookie;
     record.netns = detail.netns;
     record.reason = detail.reason;
-    record.seq = 0;
-    record.ack_seq = 0;
     record.accept_queue_len = 0;
     record.accept_queue_limit = 0;
     record.syn_queue_len = 0;
-    record.sk_drops = 0;
-    record.bound_ifindex = 0;
-    record.remote_addr = [0; 16];
-    record.local_addr = [0; 16];
     record.bound_addr = [0; 16];
-    record.remote_port = 0;
-    record.local_port = 0;
     record.bound_port = 0;
-    record.family = 0;
     record.sock_family = 0;
     record.hook = detail.hook;
     record.flags = flags;
-    record.tcp_flags = 0;
     record.sock_state = sock_state;
-    record.retransmits = 0;
     record.syncookies = 0;
     record.max_syn_backlog = 0;
     record.reserved = 0;
+    record.tail = Tail::ZERO;
 }
 
 /// The two ends (from the packet, else from the request, else from the socket) and the socket itself.
 #[inline(always)]
 fn fill(record: &mut Record, detail: &Detail) {
+    let sock_state = record.sock_state;
+    if detail.headers.some().is_some() || !detail.request.is_null() {
+        record.flags |= flag::PACKET;
+    }
+    let segment: &mut Segment = part(&mut record.tail);
     if let Some(headers) = detail.headers.some() {
-        record.flags |= flag::PACKET;
-        headers.fill(record);
+        headers.fill(segment);
     } else if !detail.request.is_null() {
-        record.flags |= flag::PACKET;
-        kernel::fill_ends(record, detail.request);
-        record.seq = kernel::read(detail.request, TREQ_RCV_ISN.load());
-        record.ack_seq = kernel::read(detail.request, TREQ_SNT_ISN.load());
-        record.retransmits = kernel::read(detail.request, REQ_NUM_RETRANS.load());
+        kernel::fill_ends(&mut segment.ends, detail.request);
+        segment.seq = kernel::read(detail.request, TREQ_RCV_ISN.load());
+        segment.ack_seq = kernel::read(detail.request, TREQ_SNT_ISN.load());
+        segment.retransmits = kernel::read(detail.request, REQ_NUM_RETRANS.load());
     } else if !detail.sock.is_null() {
-        kernel::fill_ends(record, detail.sock);
-        if is_full(record.sock_state) {
-            record.local_port = kernel::port_of(detail.sock);
+        kernel::fill_ends(&mut segment.ends, detail.sock);
+        if is_full(sock_state) {
+            segment.ends.local_port = kernel::port_of(detail.sock);
         }
     }
     if detail.sock.is_null() {
         return;
     }
     kernel::fill_bound(record, detail.sock);
-    if record.sock_state == state::LISTEN {
+    if sock_state == state::LISTEN {
         record.accept_queue_len = kernel::read(detail.sock, SK_ACK_BACKLOG.load());
         record.accept_queue_limit = kernel::read(detail.sock, SK_MAX_ACK_BACKLOG.load());
-        record.sk_drops = kernel::read(detail.sock, SK_DROPS.load());
-    } else if is_full(record.sock_state) {
-        record.retransmits = kernel::read(detail.sock, ICSK_RETRANSMITS.load());
+    } else if is_full(sock_state) {
+        part::<Segment>(&mut record.tail).retransmits =
+            kernel::read(detail.sock, ICSK_RETRANSMITS.load());
     }
 }
 
@@ -240,22 +235,31 @@ pub fn listener_closed(sock: Ptr, netns: u32, cookie: u64) {
     let mut comm = [0; 16];
     // SAFETY: the buffer is 16 bytes long, as a comm is.
     unsafe { generated::bpf_get_current_comm((&raw mut comm).cast::<c_void>(), 16) };
-    of_listener(&OfListener {
+    let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let event = OfListener {
         hook: hook::LISTENER_CLOSED,
         flags,
         sock,
         netns,
         cookie,
         counted_by: 0,
-        seq: (bpf_get_current_pid_tgid() >> 32) as u32,
-        remote_addr: comm,
-        late: None,
+    };
+    of_listener(&event, |closed: &mut Closed| {
+        closed.comm = comm;
+        closed.pid = pid;
     });
 }
 
-/// Counts it, and hands its record out.
+/// The tail, as one of those that it may be.
 #[inline(always)]
-pub fn of_listener(event: &OfListener) {
+fn part<T: Part>(tail: &mut Tail) -> &mut T {
+    // SAFETY: it is as long as the tail, at most as aligned, and any bytes are one (probe-common has checked it).
+    unsafe { &mut *(&raw mut *tail).cast::<T>() }
+}
+
+/// Counts it, and hands its record out; `tell` writes what only such an event tells, over zeroes.
+#[inline(always)]
+pub fn of_listener<T: Part>(event: &OfListener, tell: impl FnOnce(&mut T)) {
     let counted = count(&CountKey {
         listener: event.counted_by,
         netns: event.netns,
@@ -298,14 +302,6 @@ pub fn of_listener(event: &OfListener) {
     record.accept_queue_len = kernel::read(sock, SK_ACK_BACKLOG.load());
     record.accept_queue_limit = kernel::read(sock, SK_MAX_ACK_BACKLOG.load());
     record.syn_queue_len = kernel::read(sock, ICSK_QLEN.load());
-    record.sk_drops = kernel::read(sock, SK_DROPS.load());
-    record.seq = event.seq;
-    record.remote_addr = event.remote_addr;
-    if let Some(late) = &event.late {
-        kernel::fill_ends(record, late.child);
-        record.ack_seq = late.first_ns as u32;
-        record.max_syn_backlog = (late.first_ns >> 32) as u32;
-        record.sk_drops = late.refusals;
-    }
+    tell(part(&mut record.tail));
     entry.submit(0);
 }

@@ -27,17 +27,6 @@ pub struct OfListener {
     pub cookie: u64,
     /// What the counts know the listener by; 0 where they are not kept apart.
     pub counted_by: u64,
-    pub seq: u32,
-    pub remote_addr: [u8; 16],
-    /// The connection that it is about.
-    pub late: Option<Late>,
-}
-
-/// A connection that was refused before.
-pub struct Late {
-    pub child: Ptr,
-    pub first_ns: u64,
-    pub refusals: u32,
 }
 
 /// Of an event that no counter decides.

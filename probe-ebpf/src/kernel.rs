@@ -1,7 +1,7 @@
 //! What the structs of the kernel say of sockets, requests and packets.
 
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
-use probe_common::{ABSENT, Record, family, state, tcp_flag};
+use probe_common::{ABSENT, Ends, Record, Segment, family, state, tcp_flag};
 
 use crate::config::*;
 pub use crate::memory::{Ptr, copy, load, read, read_ptr};
@@ -235,7 +235,7 @@ impl Headers {
         (self.local_port(), from)
     }
 
-    /// The address it was sent from, as [`Record::remote_addr`].
+    /// The address it was sent from, as [`Ends::remote_addr`].
     #[inline(always)]
     pub fn copy_remote(&self, to: *mut [u8; 16]) {
         if self.family == family::INET6 {
@@ -247,11 +247,11 @@ impl Headers {
 
     /// Writes what the headers say: source is the other end, destination this host.
     #[inline(always)]
-    pub fn fill(&self, record: &mut Record) {
-        record.family = self.family;
-        record.tcp_flags = self.tcp_flags;
-        self.copy_remote(&raw mut record.remote_addr);
-        let dest = &raw mut record.local_addr;
+    pub fn fill(&self, segment: &mut Segment) {
+        segment.ends.family = self.family;
+        segment.tcp_flags = self.tcp_flags;
+        self.copy_remote(&raw mut segment.ends.remote_addr);
+        let dest = &raw mut segment.ends.local_addr;
         if self.family == family::INET6 {
             copy(self.head, self.network + 24, dest);
         } else {
@@ -259,10 +259,10 @@ impl Headers {
         }
         let tcp: [u32; 3] = read(self.head, self.transport);
         let ports = u32::from_be(tcp[0]);
-        record.remote_port = (ports >> 16) as u16;
-        record.local_port = ports as u16;
-        record.seq = u32::from_be(tcp[1]);
-        record.ack_seq = u32::from_be(tcp[2]);
+        segment.ends.remote_port = (ports >> 16) as u16;
+        segment.ends.local_port = ports as u16;
+        segment.seq = u32::from_be(tcp[1]);
+        segment.ack_seq = u32::from_be(tcp[2]);
     }
 }
 
@@ -276,7 +276,7 @@ pub fn port_of(sk: Ptr) -> u16 {
     }
 }
 
-/// The other end's address of a socket or request, as [`Record::remote_addr`].
+/// The other end's address of a socket or request, as [`Ends::remote_addr`].
 #[inline(always)]
 pub fn copy_remote(sk: Ptr, to: *mut [u8; 16]) {
     if read::<u16>(sk, SKC_FAMILY.load()) == family::INET6 {
@@ -288,17 +288,17 @@ pub fn copy_remote(sk: Ptr, to: *mut [u8; 16]) {
 
 /// Writes both ends of a socket or request as its `sock_common` holds them.
 #[inline(always)]
-pub fn fill_ends(record: &mut Record, sk: Ptr) {
-    record.family = read(sk, SKC_FAMILY.load());
-    let (local, remote) = (&raw mut record.local_addr, &raw mut record.remote_addr);
-    if record.family == family::INET6 {
+pub fn fill_ends(ends: &mut Ends, sk: Ptr) {
+    ends.family = read(sk, SKC_FAMILY.load());
+    let (local, remote) = (&raw mut ends.local_addr, &raw mut ends.remote_addr);
+    if ends.family == family::INET6 {
         copy(sk, SKC_V6_RCV_SADDR.load(), local);
         copy(sk, SKC_V6_DADDR.load(), remote);
     } else {
         copy(sk, SKC_RCV_SADDR.load(), local.cast::<[u8; 4]>());
         copy(sk, SKC_DADDR.load(), remote.cast::<[u8; 4]>());
     }
-    (record.local_port, record.remote_port) = ports_of(sk);
+    (ends.local_port, ends.remote_port) = ports_of(sk);
 }
 
 const fn mapped(v4: [u8; 4]) -> [u8; 16] {
@@ -342,5 +342,4 @@ pub fn fill_bound(record: &mut Record, sk: Ptr) {
     record.sock_family = read(sk, SKC_FAMILY.load());
     copy_bound(sk, &raw mut record.bound_addr);
     record.bound_port = read(sk, SKC_NUM.load());
-    record.bound_ifindex = read(sk, SKC_BOUND_DEV_IF.load());
 }

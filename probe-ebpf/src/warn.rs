@@ -3,7 +3,7 @@
 //! it begins and once when it ends, whichever CPU sees it first.
 
 use aya_ebpf::{btf_maps::HashMap, helpers::bpf_ktime_get_ns, macros::btf_map};
-use probe_common::{Episode, EpisodeKey, StatKey, flag, hook, share};
+use probe_common::{Episode, EpisodeKey, Pressure, StatKey, flag, hook, share};
 
 use crate::{
     config::*,
@@ -70,18 +70,17 @@ fn seen(key: &StatKey, sock: Ptr, queue: u16, len: u32, limit: u32) {
 
 #[inline(always)]
 fn tell(key: &EpisodeKey, sock: Ptr, flags: u16, peak: u32, lasted_ns: u64) {
-    let mut remote_addr = [0; 16];
-    remote_addr[..8].copy_from_slice(&lasted_ns.to_le_bytes());
-    emit::of_listener(&OfListener {
+    let event = OfListener {
         hook: hook::PRESSURE,
         flags,
         sock,
         netns: key.netns,
         cookie: kernel::cookie_of(sock),
         counted_by: key.listener,
-        seq: peak,
-        remote_addr,
-        late: None,
+    };
+    emit::of_listener(&event, |pressure: &mut Pressure| {
+        pressure.lasted_ns = lasted_ns;
+        pressure.peak = peak;
     });
 }
 

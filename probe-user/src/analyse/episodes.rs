@@ -4,10 +4,10 @@
 
 use std::collections::HashMap;
 
-use probe_common::{Episode, EpisodeKey, counter, flag, hook, share, state};
+use probe_common::{Episode, EpisodeKey, flag, hook, share};
 
 use crate::{
-    decode::{self, Event, Evidence, Kind, ListenerAt},
+    decode::{self, Event, Kind, ListenerAt, What},
     enrich::Enricher,
     host::{clock::mono_ns, diag::ListenerSnapshot},
     loader::{Probe, ReadError},
@@ -48,43 +48,20 @@ pub fn ended(
 
 fn event(key: &EpisodeKey, episode: &Episode, listener: &ListenerSnapshot) -> Event {
     let now = mono_ns();
-    Event {
-        mono_ns: now,
-        kind: Kind::Eased,
-        stage: None,
-        client: None,
-        local: None,
-        remote: None,
-        netns: key.netns,
-        cpu: 0,
-        listener: Some(ListenerAt {
-            cookie: listener.cookie,
-            addr: listener.addr,
-            accept_queue_len: listener.accept_queue_len,
-            accept_queue_limit: listener.accept_queue_limit,
-            syn_queue_len: 0,
-            syncookies: 0,
-            max_syn_backlog: 0,
-        }),
-        sock: 0,
+    let listener = ListenerAt {
         cookie: listener.cookie,
-        retransmits: 0,
-        evidence: Evidence {
-            hook: hook::PRESSURE,
-            flags: flag::EASED,
-            sock_state: state::LISTEN,
-            reason: 0,
-            moved: 0,
-        },
-        moved: [0; counter::SLOTS],
-        late: false,
-        seq: 0,
-        ack_seq: 0,
-        closed_by: None,
-        episode: Some(decode::Episode {
-            peak: episode.peak,
-            lasted_ns: now.saturating_sub(episode.since_ns),
-        }),
-        refused: None,
-    }
+        addr: listener.addr,
+        accept_queue_len: listener.accept_queue_len,
+        accept_queue_limit: listener.accept_queue_limit,
+        syn_queue_len: 0,
+        syncookies: 0,
+        max_syn_backlog: 0,
+    };
+    let what = What::Eased(decode::Episode {
+        peak: episode.peak,
+        lasted_ns: now.saturating_sub(episode.since_ns),
+    });
+    let mut event = Event::of_listener(now, key.netns, listener, Kind::Eased, hook::PRESSURE, what);
+    event.evidence.flags = flag::EASED;
+    event
 }

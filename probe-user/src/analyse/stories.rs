@@ -155,7 +155,7 @@ fn what(event: &Event) -> Option<What> {
             let is_syn = stage == Stage::Syn;
             What::Refused {
                 stage,
-                isn: event.seq.wrapping_sub(u32::from(!is_syn)),
+                isn: event.segment()?.seq.wrapping_sub(u32::from(!is_syn)),
                 aborted: event.evidence.moved(counter::EMBRYONIC_RSTS),
             }
         }
@@ -166,9 +166,9 @@ fn what(event: &Event) -> Option<What> {
         Kind::Refused | Kind::ResetSent => What::Reset(End::Server),
         Kind::ResetReceived => What::Reset(End::Client),
         Kind::Connected => {
-            let refused = event.refused?;
+            let refused = event.refused()?;
             What::Connected {
-                isn: event.seq,
+                isn: refused.isn,
                 first_ns: refused.first_ns,
                 times: refused.times,
             }

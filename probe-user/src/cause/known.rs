@@ -120,9 +120,9 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_the_kernel_side_says_has_a_known_cause(
-            hook: u8, flags: u16, sock_state in 0..16_u8, moved: u16,
+            hook in proptest::sample::select(probe_common::hook::ALL), flags: u16, sock_state in 0..16_u8, moved: u16,
         ) {
-            let evidence = Evidence { hook: hook % 24, flags, sock_state, reason: 0, moved };
+            let evidence = Evidence { hook, flags, sock_state, reason: 0, moved };
             if let Ok((kind, stage)) = classify(&evidence)
                 && let Some(cause) = of(kind, stage, &evidence, &Reasons::default())
             {

@@ -88,13 +88,10 @@ impl From<NoThread> for Failure {
 
 impl From<OutputError> for Failure {
     fn from(error: OutputError) -> Self {
-        let status = match &error {
-            OutputError::Create { .. } | OutputError::Unread(_) => status::USAGE,
-            OutputError::NoThread(_) | OutputError::Write { .. } | OutputError::Stuck(_) => {
-                status::FAILED
-            }
-        };
-        Self::new(status, error)
+        match &error {
+            OutputError::Create { .. } | OutputError::Unread(_) => Self::usage(error),
+            _ => Self::failed(error),
+        }
     }
 }
 

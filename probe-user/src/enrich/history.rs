@@ -64,7 +64,7 @@ impl History {
             netns: event.netns,
             addr: listener.addr,
             cookie: listener.cookie,
-            by: event.closed_by.clone(),
+            by: event.closed_by().cloned(),
             owner: self
                 .owners
                 .remove(&listener.cookie)
@@ -115,45 +115,21 @@ pub fn is_bound_for(bound: SocketAddr, local: SocketAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::{Evidence, Kind, ListenerAt};
+    use crate::decode::{Kind, ListenerAt, What};
 
     fn closing(mono_ns: u64, addr: &str) -> Event {
-        Event {
-            mono_ns,
-            kind: Kind::ListenerClosed,
-            stage: None,
-            client: None,
-            local: None,
-            remote: None,
-            netns: 1,
-            cpu: 0,
-            listener: Some(ListenerAt {
-                cookie: 7,
-                addr: addr.parse().expect("an address"),
-                accept_queue_len: 0,
-                accept_queue_limit: 0,
-                syn_queue_len: 0,
-                syncookies: 0,
-                max_syn_backlog: 0,
-            }),
-            sock: 0,
+        let listener = ListenerAt {
             cookie: 7,
-            retransmits: 0,
-            evidence: Evidence {
-                hook: probe_common::hook::LISTENER_CLOSED,
-                flags: 0,
-                sock_state: 10,
-                reason: 0,
-                moved: 0,
-            },
-            moved: Default::default(),
-            late: false,
-            seq: 0,
-            ack_seq: 0,
-            closed_by: None,
-            episode: None,
-            refused: None,
-        }
+            addr: addr.parse().expect("an address"),
+            accept_queue_len: 0,
+            accept_queue_limit: 0,
+            syn_queue_len: 0,
+            syncookies: 0,
+            max_syn_backlog: 0,
+        };
+        let hook = probe_common::hook::LISTENER_CLOSED;
+        let what = What::Closed(None);
+        Event::of_listener(mono_ns, 1, listener, Kind::ListenerClosed, hook, what)
     }
 
     fn check(bound: &str, netns: u32, local: &str, mono_ns: u64, found: bool) {

@@ -83,6 +83,7 @@ impl<'a> Rest<'a> {
         let evidence = &event.evidence;
         let snapshot = seen.snapshot.as_ref().ok();
         let listener = event.listener.as_ref();
+        let segment = event.segment().copied().unwrap_or_default();
         Self {
             hook: evidence.hook,
             flags: evidence.flags,
@@ -92,14 +93,14 @@ impl<'a> Rest<'a> {
             slots: event.moved,
             sock: event.sock,
             cookie: event.cookie,
-            seq: event.seq,
-            ack_seq: event.ack_seq,
-            retransmits: event.retransmits.into(),
+            seq: event.refused().map_or(segment.seq, |refused| refused.isn),
+            ack_seq: segment.ack_seq,
+            retransmits: segment.retransmits.into(),
             remote_is_client: event.remote.is_some() && event.remote == event.client,
             syncookies: listener.map_or(0, |at| at.syncookies.into()),
             max_syn_backlog: listener.map_or(0, |at| at.max_syn_backlog),
-            refused_first_ns: event.refused.map(|refused| refused.first_ns),
-            lasted_ns: event.episode.map(|episode| episode.lasted_ns),
+            refused_first_ns: event.refused().map(|refused| refused.first_ns),
+            lasted_ns: event.episode().map(|episode| episode.lasted_ns),
             taken_ns: snapshot.map(Snapshot::taken_mono_ns),
             bound: snapshot.and_then(bound),
             cgroup_id: match snapshot {

@@ -7,7 +7,7 @@ use probe_common::{flag, hook, state};
 use super::{Clock, Format, Reporter};
 use crate::{
     cause::{self, Cause, Reasons},
-    decode::{Episode, Event, Evidence, Kind, ListenerAt, Refused, Stage, Task},
+    decode::{Episode, Event, Evidence, Kind, ListenerAt, Refused, Segment, Stage, Task, What},
     enrich::{Closed, Elsewhere, Observation, Refusal, Snapshot},
     host::{
         cgroup::Cgroup,
@@ -81,6 +81,14 @@ pub(super) fn owner(pid: u32, comm: &str, exe: Option<&str>) -> Owner {
     }
 }
 
+fn retried(retransmits: u8) -> What {
+    What::Segment(Segment {
+        seq: 1,
+        ack_seq: 0,
+        retransmits,
+    })
+}
+
 fn seen(kind: Kind, stage: Option<Stage>, hook: u8) -> Observation {
     let evidence = Evidence {
         hook,
@@ -102,15 +110,10 @@ fn seen(kind: Kind, stage: Option<Stage>, hook: u8) -> Observation {
             listener: Some(listener("0.0.0.0:8080")),
             sock: 0xffff_8880_0000_0000,
             cookie: 0x1f,
-            retransmits: 0,
             evidence,
             moved: [1, 1, 0, 0, 0, 0, 0, 0, 0, 0],
             late: false,
-            seq: 1,
-            ack_seq: 0,
-            closed_by: None,
-            episode: None,
-            refused: None,
+            what: retried(0),
         },
         cause: cause::of(kind, stage, &evidence, &Reasons::default()),
         reset_reason: None,
@@ -194,11 +197,11 @@ fn notices() -> Vec<Observation> {
     let mut again = seen(Kind::Retransmit, None, hook::RETRANSMIT_SKB);
     again.event.client = again.event.local;
     again.event.listener = None;
-    again.event.retransmits = 0;
+    again.event.what = retried(0);
     again.snapshot = Ok(connection());
     all.push(again.clone());
     again.event.kind = Kind::SynackRetransmit;
-    again.event.retransmits = 255;
+    again.event.what = retried(255);
     again.event.client = again.event.remote;
     all.push(again);
     let mut reset = seen(Kind::ResetSent, None, hook::SEND_RESET);
@@ -225,27 +228,29 @@ fn notices() -> Vec<Observation> {
     all.push(drop);
     let mut closed = seen(Kind::ListenerClosed, None, hook::LISTENER_CLOSED);
     closed.event.client = None;
-    closed.event.closed_by = Some(Task {
+    closed.event.what = What::Closed(Some(Task {
         pid: 12,
         comm: "a\tb".into(),
-    });
+    }));
     all.push(closed.clone());
-    closed.event.closed_by = None;
+    closed.event.what = What::Closed(None);
     all.push(closed);
     let mut near = seen(Kind::NearLimit, None, hook::PRESSURE);
     near.event.client = None;
+    near.event.what = What::NearLimit;
     all.push(near.clone());
     near.cause = Some(Cause::certain("syn-queue"));
     all.push(near.clone());
     near.event.kind = Kind::Eased;
-    near.event.episode = Some(Episode {
+    near.event.what = What::Eased(Episode {
         peak: 130,
         lasted_ns: 12_345_678,
     });
     all.push(near);
     let mut connected = seen(Kind::Connected, None, hook::CONNECTED);
-    connected.event.refused = Some(Refused {
+    connected.event.what = What::Connected(Refused {
         first_ns: AT_NS - 2_050_000_000,
+        isn: 1,
         times: 2,
     });
     all.push(connected);

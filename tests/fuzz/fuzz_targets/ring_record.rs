@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use probe_common::{Record, state};
+use probe_common::{Ends, Record, Told, state};
 use whydrop::decode::{DecodeError, Event, decode};
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -22,11 +22,17 @@ fuzz_target!(|bytes: &[u8]| {
 fn check(record: &Record, event: &Event) {
     assert!(event.listener.is_none() || record.sock_state == state::LISTEN);
     assert_eq!((event.mono_ns, event.netns), (record.mono_ns, record.netns));
+    let ends = match record.told() {
+        Told::Segment(segment) => Some(segment.ends),
+        Told::Connected(connected) => Some(connected.ends),
+        Told::Closed(_) | Told::Pressure(_) => None,
+    };
+    let of = |port: fn(&Ends) -> u16| ends.as_ref().map(port);
     for (addr, port) in [
-        (event.remote, record.remote_port),
-        (event.local, record.local_port),
+        (event.remote, of(|ends| ends.remote_port)),
+        (event.local, of(|ends| ends.local_port)),
     ] {
-        assert!(addr.is_none_or(|addr| addr.port() == port));
+        assert!(addr.is_none_or(|addr| Some(addr.port()) == port));
     }
     assert!(event.client.is_none() || event.client == event.remote || event.client == event.local);
     if event.kind.is_refusal() {

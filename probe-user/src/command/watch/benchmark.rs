@@ -7,9 +7,9 @@ use std::{
     os::fd::AsFd,
 };
 
-use probe_common::{Record, family, flag, hook, state, tcp_flag};
+use probe_common::{Record, Segment, family, flag, hook, state};
 use rustix::fs::fstat;
-use zerocopy::{FromZeros, IntoBytes};
+use zerocopy::{FromZeros, IntoBytes, transmute_mut};
 
 use crate::{
     decode::decode,
@@ -82,7 +82,8 @@ impl Pipeline {
     #[inline(never)]
     pub fn run(&mut self, events: usize) {
         for nth in 0..events as u16 {
-            self.record.remote_port = 1024 + nth;
+            let segment: &mut Segment = transmute_mut!(&mut self.record.tail);
+            segment.ends.remote_port = 1024 + nth;
             self.record.mono_ns += 100_000;
             match decode(self.record.as_bytes()) {
                 Ok(event) if self.lines.wants(&event) => {
@@ -109,15 +110,16 @@ fn refusal(netns: u32, port: u16) -> Record {
     record.netns = netns;
     record.accept_queue_len = 129;
     record.accept_queue_limit = 128;
-    (record.family, record.sock_family) = (family::INET, family::INET);
-    record.remote_addr[..4].copy_from_slice(&[198, 51, 100, 207]);
-    for addr in [&mut record.local_addr, &mut record.bound_addr] {
-        addr[..4].copy_from_slice(&Ipv4Addr::LOCALHOST.octets());
-    }
-    (record.local_port, record.bound_port) = (port, port);
+    record.sock_family = family::INET;
+    record.bound_addr[..4].copy_from_slice(&Ipv4Addr::LOCALHOST.octets());
+    record.bound_port = port;
+    let Segment { ends, .. } = transmute_mut!(&mut record.tail);
+    ends.family = family::INET;
+    ends.remote_addr[..4].copy_from_slice(&[198, 51, 100, 207]);
+    ends.local_addr[..4].copy_from_slice(&Ipv4Addr::LOCALHOST.octets());
+    ends.local_port = port;
     record.flags = flag::SYN | flag::PACKET;
     record.hook = hook::INGRESS;
-    record.tcp_flags = tcp_flag::SYN;
     record.sock_state = state::LISTEN;
     record.moved[..2].copy_from_slice(&[1, 1]);
     record

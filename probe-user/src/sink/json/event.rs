@@ -62,7 +62,11 @@ pub fn write(reporter: &Reporter, seen: &Observation, to: &mut String) {
     member::number(to, r#","cpu":"#, event.cpu);
     write_listener(event.listener.as_ref(), to);
     if matches!(event.kind, Kind::Retransmit | Kind::SynackRetransmit) {
-        member::number(to, r#","retransmits":"#, event.retransmits);
+        member::number(
+            to,
+            r#","retransmits":"#,
+            event.segment().map_or(0, |segment| segment.retransmits),
+        );
     }
     if seen.reset_reason.is_some() || matches!(event.kind, Kind::ResetSent | Kind::Refused) {
         member::text_or_null(to, r#","reset_reason":"#, seen.reset_reason.as_deref());
@@ -128,17 +132,17 @@ fn write_past(event: &Event, to: &mut String) {
     let ms = |ns: u64| (ns / 1000) as f64 / 1000.0;
     match event.kind {
         Kind::ListenerClosed => {
-            let task = event.closed_by.as_ref().map(task_view);
+            let task = event.closed_by().map(task_view);
             member::any(to, r#","closed_by":"#, &task);
         }
         Kind::Eased => {
-            let episode = event.episode;
+            let episode = event.episode();
             member::number_or_null(to, r#","peak":"#, episode.map(|episode| episode.peak));
             let lasted = episode.map(|episode| ms(episode.lasted_ns));
             member::any(to, r#","lasted_ms":"#, &lasted);
         }
         Kind::Connected => {
-            let refused = event.refused;
+            let refused = event.refused();
             member::number_or_null(to, r#","refusals":"#, refused.map(|refused| refused.times));
             let delay = refused.map(|refused| {
                 let delay_ns = event.mono_ns.saturating_sub(refused.first_ns);

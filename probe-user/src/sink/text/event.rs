@@ -87,7 +87,8 @@ fn write_detail(seen: &Observation, to: &mut String) {
     match event.kind {
         Kind::Retransmit | Kind::SynackRetransmit => {
             to.push_str("retry ");
-            number(to, event.retransmits.max(1));
+            let retransmits = event.segment().map_or(0, |segment| segment.retransmits);
+            number(to, retransmits.max(1));
         }
         Kind::ResetSent | Kind::ResetReceived => write_reset(seen, to),
         _ if event.late => to.push_str("found late"),
@@ -95,7 +96,7 @@ fn write_detail(seen: &Observation, to: &mut String) {
         Kind::ListenerClosed => {
             number(to, event.listener.map_or(0, |l| l.accept_queue_len));
             to.push_str(" queued");
-            if let Some(task) = &event.closed_by {
+            if let Some(task) = event.closed_by() {
                 let _ = write!(to, ", by {}[{}]", Clean(&task.comm), task.pid);
             }
         }
@@ -155,7 +156,7 @@ fn write_reset(seen: &Observation, to: &mut String) {
 
 /// How long after it was first refused, and how often it was.
 fn write_connected(event: &Event, to: &mut String) {
-    if let Some(refused) = event.refused {
+    if let Some(refused) = event.refused() {
         let delay_ns = event.mono_ns.saturating_sub(refused.first_ns);
         let (delay, tries) = (time(delay_ns), refused.times + 1);
         let _ = write!(to, "after {delay}, try {tries}");
@@ -172,7 +173,7 @@ fn write_pressure(seen: &Observation, to: &mut String) {
         .as_ref()
         .is_some_and(|cause| cause.id == "syn-queue" && cause.or.is_empty());
     write_cause(seen.cause.as_ref(), to);
-    match event.episode {
+    match event.episode() {
         Some(episode) => {
             to.push_str(" peak ");
             write_share(episode.peak, limit, to);

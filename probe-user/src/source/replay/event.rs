@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, de::Error};
 
 use crate::{
     cause::Cause,
-    decode::{self, Event, Evidence, Kind, ListenerAt, Refused, Stage, Task},
+    decode::{Episode, Event, Evidence, Kind, ListenerAt, Refused, Segment, Stage, Task, What},
     enrich::{Closed, Elsewhere, Observation, Refusal, Snapshot},
     host::{
         cgroup::{Cgroup, Container},
@@ -121,7 +121,7 @@ struct EventLine<'a> {
 /// The observation, or why the line is none that whydrop has recorded.
 pub fn parse(line: &[u8]) -> Result<Observation, serde_json::Error> {
     let mut line: EventLine<'_> = serde_json::from_slice(line)?;
-    let event = event(&mut line);
+    let event = event(&mut line)?;
     let cause = line.cause.take().map(|id| Cause {
         id: Cow::Owned(id),
         or: line.or,
@@ -161,14 +161,41 @@ pub fn parse(line: &[u8]) -> Result<Observation, serde_json::Error> {
     })
 }
 
-fn event(line: &mut EventLine<'_>) -> Event {
+/// What only its kind tells.
+fn what(line: &mut EventLine<'_>) -> Result<What, serde_json::Error> {
+    let rest = &line.item;
+    let missing = |name| serde_json::Error::custom(format_args!("it has no {name}"));
+    Ok(match line.kind {
+        Kind::ListenerClosed => What::Closed(line.closed_by.take()),
+        Kind::NearLimit => What::NearLimit,
+        Kind::Eased => What::Eased(Episode {
+            peak: line.peak.ok_or_else(|| missing("peak"))?,
+            lasted_ns: rest.lasted_ns.ok_or_else(|| missing("lasted_ns"))?,
+        }),
+        Kind::Connected => What::Connected(Refused {
+            first_ns: rest
+                .refused_first_ns
+                .ok_or_else(|| missing("refused_first_ns"))?,
+            isn: rest.seq,
+            times: line.refusals.ok_or_else(|| missing("refusals"))?,
+        }),
+        _ => What::Segment(Segment {
+            seq: rest.seq,
+            ack_seq: rest.ack_seq,
+            retransmits: rest.retransmits as u8,
+        }),
+    })
+}
+
+fn event(line: &mut EventLine<'_>) -> Result<Event, serde_json::Error> {
+    let what = what(line)?;
     let rest = &line.item;
     let remote = if rest.remote_is_client {
         line.client
     } else {
         line.remote
     };
-    Event {
+    Ok(Event {
         mono_ns: line.mono_ns,
         kind: line.kind,
         stage: line.stage,
@@ -188,7 +215,6 @@ fn event(line: &mut EventLine<'_>) -> Event {
         }),
         sock: rest.sock,
         cookie: rest.cookie,
-        retransmits: rest.retransmits as u8,
         evidence: Evidence {
             hook: rest.hook,
             flags: rest.flags,
@@ -198,18 +224,8 @@ fn event(line: &mut EventLine<'_>) -> Event {
         },
         moved: rest.slots,
         late: line.late,
-        seq: rest.seq,
-        ack_seq: rest.ack_seq,
-        closed_by: line.closed_by.take(),
-        episode: rest.lasted_ns.map(|lasted_ns| decode::Episode {
-            peak: line.peak.unwrap_or(0),
-            lasted_ns,
-        }),
-        refused: rest.refused_first_ns.map(|first_ns| Refused {
-            first_ns,
-            times: line.refusals.unwrap_or(0),
-        }),
-    }
+        what,
+    })
 }
 
 fn refusal(line: &mut EventLine<'_>, cause: Option<&Cause>) -> Refusal {

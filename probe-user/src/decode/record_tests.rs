@@ -64,7 +64,9 @@ proptest! {
         };
         prop_assert_eq!((event.mono_ns, event.netns, event.cpu), (record.mono_ns, record.netns, record.cpu));
         prop_assert_eq!((event.sock, event.cookie), (record.sock, record.cookie));
-        prop_assert_eq!((event.seq, event.ack_seq), (record.seq, record.ack_seq));
+        let segment = event.segment().expect("a segment");
+        let told: wire::Segment = zerocopy::transmute!(record.tail);
+        prop_assert_eq!((segment.seq, segment.ack_seq), (told.seq, told.ack_seq));
         prop_assert_eq!(event.late, record.flags & flag::LATE != 0);
         prop_assert!(event.listener.is_none() || record.sock_state == state::LISTEN);
         prop_assert!(event.client.is_none() || event.client == event.remote || event.client == event.local);
@@ -73,15 +75,16 @@ proptest! {
     #[test]
     fn addresses_are_read_back(mut record in any_record(), ip: std::net::IpAddr, port: u16) {
         record.hook = hook::SEND_RESET;
-        record.remote_port = port;
-        record.remote_addr = [0; 16];
-        record.family = match ip {
+        let wire::Segment { ends, .. } = zerocopy::transmute_mut!(&mut record.tail);
+        ends.remote_port = port;
+        ends.remote_addr = [0; 16];
+        ends.family = match ip {
             IpAddr::V4(v4) => {
-                record.remote_addr[..4].copy_from_slice(&v4.octets());
+                ends.remote_addr[..4].copy_from_slice(&v4.octets());
                 family::INET
             }
             IpAddr::V6(v6) => {
-                record.remote_addr = v6.octets();
+                ends.remote_addr = v6.octets();
                 family::INET6
             }
         };
