@@ -32,12 +32,13 @@ impl Kept {
         let Some(folder) = std::env::var_os("WHYDROP_KEEP") else {
             return Ok(());
         };
-        let name = std::thread::current()
-            .name()
-            .unwrap_or("why")
-            .replace("::", "-");
-        let to =
-            PathBuf::from(folder).join(format!("{name}-{}.whydrop", verdicts(answer)?.join("+")));
+        let scenario = std::thread::current();
+        let scenario = scenario.name().unwrap_or("why").replace("::", "-");
+        let named = match verdicts(answer)?.as_slice() {
+            [] => "none".to_owned(),
+            ids => ids.join("+"),
+        };
+        let to = PathBuf::from(folder).join(format!("{scenario}.{named}.whydrop"));
         fs::copy(&self.0, &to).with_context(|| format!("keeping {}", to.display()))?;
         Ok(())
     }

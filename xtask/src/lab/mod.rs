@@ -9,7 +9,7 @@ mod said;
 mod servers;
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -30,11 +30,18 @@ pub struct Args {
     /// Only scenarios whose name contains this; docs/lab.md stays as it is.
     #[arg(long, value_name = "NAME")]
     filter: Option<String>,
+    /// Keep a recording of each answer in this folder, under the names of scenario and verdicts. It holds paths of this
+    /// machine and its name.
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
 }
 
 pub fn run(args: &Args) -> Result<()> {
     if !proc::is_root() {
         bail!("the laboratory loads BPF programs and makes network namespaces: run this as root");
+    }
+    if let Some(folder) = &args.record {
+        std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
     }
     setup::run(setup::Needs::Lab)?;
     let servers = servers::unpacked()?;
@@ -52,6 +59,9 @@ pub fn run(args: &Args) -> Result<()> {
             .env("WHYDROP_BIN", &whydrop)
             .env("WHYDROP_LAB", &servers)
             .env_remove("WHYDROP_TIER");
+        if let Some(folder) = &args.record {
+            scenarios.env("WHYDROP_KEEP", folder);
+        }
         log.begin_run();
         read(scenarios, &mut log)?;
     }

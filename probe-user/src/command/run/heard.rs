@@ -4,9 +4,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    judge,
+    judged::{judge, status_of},
     places::{Hurt as HurtPlaces, Places},
-    status_of,
 };
 use crate::{
     analyse::{beside::Beside, judge::Scope, ledger::Ledger},

@@ -6,20 +6,24 @@ mod args;
 pub mod benchmark;
 mod conduct;
 mod detail;
+mod ends;
 mod observed;
 mod start;
 mod values;
 
 use tokio::runtime;
 
-use self::start::start;
 pub use self::{
     args::{Events, WatchArgs},
     conduct::Conduct,
     detail::Detail,
     values::{parse_duration, parse_share},
 };
-use super::{Failure, status};
+use self::{
+    ends::{check, closed, open, prime},
+    start::start,
+};
+use super::Failure;
 use crate::{
     cause::Reasons,
     enrich::Enricher,
@@ -28,7 +32,7 @@ use crate::{
     loader::{Probe, Tier},
     model::{SelfTest, Summary},
     selftest,
-    sink::{Closed, Output, OutputError, Printed, Recording, Reporter, Sinks},
+    sink::{Printed, Recording, Reporter, Sinks},
     source::{Parts, counters, ring, stop::Stop},
 };
 
@@ -119,39 +123,6 @@ fn until_its_end<'a>(
     })
 }
 
-/// What is asked for in vain.
-fn check(args: &WatchArgs) -> Result<(), Failure> {
-    args.only.check(args.tier).map_err(Failure::usage)?;
-    let needs_hooks = args.stats.is_some() || args.warn.is_some() || args.stories;
-    if args.tier == Some(Tier::Counters) && needs_hooks {
-        return Err(Failure::usage(
-            "--stats, --warn and --stories need hooks in the kernel, which the counters tier does without; leave --tier out",
-        ));
-    }
-    Ok(())
-}
-
-fn open(args: &WatchArgs) -> Result<Output, Failure> {
-    let output = Output::open(args.output.as_deref())?;
-    if let Some(path) = &args.output {
-        eprintln!("whydrop: writing to {}", path.display());
-    }
-    Ok(output)
-}
-
-/// Meets the listeners that are there; their number.
-fn prime(enricher: &mut Enricher, has_hooks: bool) -> Result<usize, Failure> {
-    let primed = enricher.prime();
-    match primed.no_module() {
-        // On the counters tier sock_diag is all there is.
-        Some(error) if !has_hooks => return Err(Failure::new(status::KERNEL, error)),
-        Some(error) => eprintln!("whydrop: no snapshots of sockets: {error}"),
-        None if primed.unlisted.is_empty() => {}
-        None => eprintln!("whydrop: {primed}"),
-    }
-    Ok(primed.listeners)
-}
-
 fn filter_of(args: &WatchArgs, registry: &mut Registry) -> Result<Filter, Failure> {
     Ok(Filter {
         only: args.only.clone(),
@@ -166,18 +137,5 @@ pub fn netns_of(spec: &str, registry: &mut Registry) -> Result<Option<u32>, Fail
         "all" => Ok(None),
         "self" => netns::current().map(Some).map_err(Failure::failed),
         spec => registry.resolve(spec).map(Some).map_err(Failure::usage),
-    }
-}
-
-/// What went wrong at the end, the output first.
-fn closed(closed: Closed) -> Result<(), Failure> {
-    match closed.printed {
-        None | Some(Ok(true)) => closed.recorded.map_err(Failure::failed),
-        // A reader that went away has seen what it wanted: no failure, and nobody to tell more.
-        Some(Ok(false)) => Err(Failure::new(status::OK, "")),
-        Some(Err(error @ (OutputError::Create { .. } | OutputError::Unread(_)))) => {
-            Err(Failure::usage(error))
-        }
-        Some(Err(error)) => Err(Failure::failed(error)),
     }
 }

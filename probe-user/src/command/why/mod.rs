@@ -3,25 +3,23 @@
 mod from;
 mod place;
 mod probe;
+mod watched;
 
-use std::{path::PathBuf, sync::mpsc, thread, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
 pub use self::place::Target;
+use self::watched::watched;
 use super::{
     Failure, say,
-    watch::{self, Conduct, WatchArgs},
+    watch::{self},
 };
 use crate::{
-    analyse::inquiry::{Asked, Inquiry},
-    enrich::Enricher,
     filter::ClientFilter,
-    host::{clock::mono_ns, threads::spawn_scoped},
     loader::Tier,
-    model::{Answer, Answered, Line, Now, Observed, Summary, Tried},
-    observe::{self, Looks, STATS},
-    sink::{RecordArgs, Recording, answer::AnswerFormat},
+    model::{Answer, Now},
+    sink::{RecordArgs, answer::AnswerFormat},
 };
 
 #[derive(Args, Clone, Debug)]
@@ -89,113 +87,4 @@ fn say_now(now: &Now) -> Result<(), Failure> {
     let mut text = String::new();
     now.write(&mut text);
     say(text.trim_end())
-}
-
-/// The answer, and whether it was recorded where that is wanted.
-fn watched(args: &WhyArgs, ready: impl FnOnce()) -> Result<(Answer, Result<(), Failure>), Failure> {
-    if args.tier == Some(Tier::Counters) {
-        return Err(Failure::usage(
-            "`why` needs hooks in the kernel, which the counters tier does without; leave --tier out",
-        ));
-    }
-    let mut enricher = Enricher::new();
-    let only = watch::netns_of(&args.netns, &mut enricher.registry)?;
-    let (now, facts) = args.target.look(only, &mut enricher);
-    if args.format == AnswerFormat::Text {
-        say_now(&now)?;
-    }
-    let before = vec![
-        Observed::Before(Box::new(now.clone())),
-        Observed::Host(Box::new(facts)),
-    ];
-    let asked = Asked {
-        target: args.target.filter(),
-        client: args.client,
-        netns: None,
-    };
-    let mut inquiry = None;
-    let hear = |mono_ns: u64, line: &Line<'_>| match (line, &mut inquiry) {
-        (Line::Start(start), _) => inquiry = Some(Inquiry::new(&asked, start)),
-        (line, Some(inquiry)) => inquiry.line(mono_ns, line),
-        (_, None) => {}
-    };
-    let find =
-        |look, found, enricher: &mut Enricher| args.target.again(look, only, found, enricher);
-    let watch = |looks| watch_and_try(args, &now, looks, hear, ready);
-    let (summary, mut recording, tried) =
-        observe::while_watching(before, find, watch).map_err(Failure::failed)??;
-    let Some(mut inquiry) = inquiry else {
-        return Err(Failure::failed("the watch ended before it began"));
-    };
-    let mut after: Vec<Observed> = tried.map(Observed::Tried).into_iter().collect();
-    for netns in inquiry.namespaces() {
-        let facts = observe::host_facts(netns, &mut enricher);
-        after.push(Observed::Host(Box::new(facts)));
-    }
-    for seen in &after {
-        inquiry.line(seen.mono_ns(), &Line::Observed(seen));
-    }
-    let answer = inquiry.answer(&summary);
-    after.push(Observed::Answered(Box::new(Answered::of(
-        mono_ns(),
-        &answer,
-    ))));
-    if let Some(recording) = &mut recording {
-        for seen in &after {
-            recording.take(seen.mono_ns(), &Line::Observed(seen));
-        }
-    }
-    let closed = recording.map_or(Ok(()), |recording| recording.finish(mono_ns()));
-    Ok((answer, closed.map_err(Failure::failed)))
-}
-
-/// Watches, and connects meanwhile where that is asked for.
-fn watch_and_try(
-    args: &WhyArgs,
-    now: &Now,
-    looks: Looks,
-    hear: impl FnMut(u64, &Line<'_>),
-    ready: impl FnOnce(),
-) -> Result<(Summary, Option<Recording>, Option<Tried>), Failure> {
-    let watch_args = WatchArgs {
-        duration: Some(args.duration),
-        listeners: vec![args.target.filter()],
-        netns: args.netns.clone(),
-        tier: args.tier,
-        stats: Some(STATS),
-        record: args.record.clone(),
-        ..WatchArgs::default()
-    };
-    thread::scope(|scope| {
-        let (attached, begin) = mpsc::channel();
-        let connect = || probe::connect(&args.target, now, begin);
-        let prober = args
-            .probe
-            .then(|| spawn_scoped(scope, "to connect on", connect))
-            .transpose()?;
-        let watched = watch::run_open(
-            &watch_args,
-            Conduct {
-                ready: Box::new(move |_| {
-                    let _ = attached.send(());
-                    ready();
-                    if args.format == AnswerFormat::Text {
-                        let _ = say(format_args!(
-                            "watching for {:?} (Ctrl-C ends it with an answer)",
-                            args.duration
-                        ));
-                    }
-                }),
-                looks: Some(looks),
-                ..Conduct::silent(hear)
-            },
-        );
-        let tried = prober.map(|prober| {
-            prober
-                .join()
-                .map_err(|_| Failure::failed("the thread that connects panicked"))
-        });
-        let (summary, recording) = watched?;
-        Ok((summary, recording, tried.transpose()?.flatten()))
-    })
 }

@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 use std::time::Instant;
 
 use whydrop_tests::answer::again;
+use whydrop_tests::command::{Running, whydrop};
 use whydrop_tests::deadline::{ready, wait_until};
 use whydrop_tests::whydrop::{Watch, binary, forced_tier};
 
@@ -84,14 +85,14 @@ fn recorded_by_a_watch_of_the_whole_host() -> Result<()> {
     let (to, _holder) = held(&netns, BACKLOG, Work::Sleep)?;
     let recording = Scratch::new("host.whydrop");
     let file = recording.0.to_str().context("no UTF-8")?;
-    let whydrop = Watch::new().args(["--record", file]).start()?;
+    let watching = Watch::new().args(["--record", file]).start()?;
     let crowd = Crowd::new(&netns, to);
     let began = Instant::now();
     wait_until("two seconds of refusals", ready(), || {
         crowd.come()?;
         Ok(began.elapsed() > Duration::from_secs(2))
     })?;
-    let stopped = whydrop.stop()?;
+    let stopped = watching.stop()?;
     ensure!(
         stopped.code == Some(0),
         "{:?}: {}",
@@ -102,5 +103,30 @@ fn recorded_by_a_watch_of_the_whole_host() -> Result<()> {
     expect(&answer, &["acceptor-blocked"])?;
     ensure!(answer["missing"].is_null(), "{answer:#}");
     ensure!(answer["listeners"].is_null(), "{answer:#}");
+    Ok(())
+}
+
+/// A recording that was cut off does not say what the kernel counted, and so nothing that happened or did not.
+#[test]
+fn recorded_answer_that_was_cut_off() -> Result<()> {
+    let netns = Netns::new()?;
+    let (to, _holder) = held(&netns, BACKLOG, Work::Sleep)?;
+    let recording = Scratch::new("why-killed.whydrop");
+    let file = recording.0.to_str().context("no UTF-8")?;
+    let (target, pid) = (to.to_string(), netns.pid().to_string());
+    let mut command = whydrop("why", &[&target, "--for", "10m", "--netns", &pid])?;
+    command.args(["--record", file]);
+    let running = Running::start(command)?;
+    wait_until("a recording that begins", ready(), || {
+        let replayed = Command::new(binary()?).args(["replay", file]).output()?;
+        Ok(replayed.status.success())
+    })?;
+    running.signal(Signal::KILL)?;
+    running.finish()?;
+    let again = why_of(&[&target, "--from", file])?;
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    ensure!(again.status.code() == Some(1), "{:?}: {said}", again.status);
+    ensure!(said.contains("cannot tell"), "{said}");
+    ensure!(again.stdout.is_empty(), "{:?}", again.stdout);
     Ok(())
 }

@@ -1,26 +1,23 @@
 //! The command: started, told of signals, and waited for.
 
+mod running;
+
 use std::{
     cell::RefCell,
     ffi::OsString,
-    io::{self, ErrorKind},
-    os::unix::process::{CommandExt, ExitStatusExt},
-    process::{Child as Process, Command},
+    os::unix::process::CommandExt,
+    process::Command,
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, kill_process};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::Notify,
     time::sleep,
 };
 
+use self::running::{Running, State, how, lost, not_started};
 use crate::{command::Failure, model::Ended, source::stop::is_ignored};
-
-/// What a shell ends with when a command is not there, and when it cannot be run.
-const NOT_FOUND: u8 = 127;
-const NOT_EXECUTABLE: u8 = 126;
 
 /// An end that no signal tells of is noticed after so long.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -38,26 +35,6 @@ pub struct Child {
     begun: Notify,
     /// Tells when to look whether it has ended.
     ends: RefCell<Option<Signal>>,
-}
-
-#[derive(Debug, Default)]
-enum State {
-    #[default]
-    Waiting,
-    Failed(Failure),
-    Running(Running),
-    Done {
-        ended: Ended,
-        lasted: Duration,
-    },
-}
-
-#[derive(Debug)]
-struct Running {
-    process: Process,
-    began: Instant,
-    /// A SIGQUIT of the terminal is for the command alone.
-    _quits: Signal,
 }
 
 impl Child {
@@ -171,54 +148,10 @@ impl Child {
     }
 }
 
-impl Running {
-    fn look(&mut self) -> io::Result<Option<State>> {
-        let status = self.process.try_wait()?;
-        Ok(status.map(|status| State::Done {
-            ended: how(status),
-            lasted: self.began.elapsed(),
-        }))
-    }
-
-    /// It was not waited for yet, so its number is still its own.
-    fn signal(&self, kind: SignalKind) {
-        let pid = Pid::from_raw(self.process.id().cast_signed());
-        let signal = rustix::process::Signal::from_named_raw(kind.as_raw_value());
-        if let (Some(pid), Some(signal)) = (pid, signal) {
-            // One that has just ended needs no signal.
-            let _ = kill_process(pid, signal);
-        }
-    }
-}
-
-fn how(status: std::process::ExitStatus) -> Ended {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => Ended::Code(code as u8),
-        (None, Some(signal)) => Ended::Signal(signal),
-        // It is only waited for when it has ended, one way or the other.
-        (None, None) => Ended::Code(1),
-    }
-}
-
-fn not_started(program: &str, error: &io::Error) -> Failure {
-    let status = match error.kind() {
-        ErrorKind::NotFound => NOT_FOUND,
-        _ => NOT_EXECUTABLE,
-    };
-    Failure::new(
-        status,
-        format!(
-            "cannot start `{program}`: {error}; name a program in PATH, or its path, after `--`"
-        ),
-    )
-}
-
-fn lost(error: &io::Error) -> Failure {
-    Failure::failed(format!("cannot wait for the command: {error}"))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::*;
 
     #[test]

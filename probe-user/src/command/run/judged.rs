@@ -1,0 +1,94 @@
+//! What is made of what was counted: whether anything was dropped, and the status to end with.
+
+use crate::{
+    analyse::judge::{self, Scope},
+    command::status,
+    loader::Tier,
+    model::{Dropped, Ended, Summary},
+};
+
+/// Whether anything was dropped, and why that may not be all.
+pub fn judge(summary: &Summary, scope: Scope<'_>) -> (Dropped, Vec<String>) {
+    let doubts = judge::doubts(summary, scope);
+    let dropped = match summary.refusals() {
+        0 if doubts.is_empty() => Dropped::Nothing,
+        0 => Dropped::CannotTell,
+        // Without hooks, one of several candidates: it may have been another listener.
+        _ if scope.picks_listeners && summary.tier == Tier::Counters => Dropped::CannotTell,
+        _ => Dropped::Something,
+    };
+    (dropped, doubts)
+}
+
+/// What whydrop ends with.
+pub fn status_of(ended: Ended, dropped: Dropped, fail_on_drop: bool) -> u8 {
+    match ended.status() {
+        status::OK if fail_on_drop && dropped != Dropped::Nothing => status::FAILED,
+        status => status,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        analyse::judge::tests::summary,
+        decode::{Kind, Stage},
+    };
+
+    fn check(summary: &Summary, picks_listeners: bool, expect: Dropped) {
+        let scope = Scope {
+            namespaces: None,
+            picks_listeners,
+            reads_all: true,
+        };
+        assert_eq!(judge(summary, scope).0, expect);
+    }
+
+    #[test]
+    fn refusals_are_drops_and_other_events_are_not() {
+        let mut quiet = summary(Tier::Cgroup, Some(0), Some(0));
+        check(&quiet, false, Dropped::Nothing);
+        quiet.counts.insert((Kind::Retransmit, None), 4);
+        quiet.counts.insert((Kind::CookieSent, Some(Stage::Syn)), 4);
+        check(&quiet, false, Dropped::Nothing);
+        quiet.counts.insert((Kind::Overflow, Some(Stage::Syn)), 1);
+        check(&quiet, false, Dropped::Something);
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_not_nothing() {
+        check(
+            &summary(Tier::Cgroup, Some(1), Some(1)),
+            false,
+            Dropped::CannotTell,
+        );
+        check(
+            &summary(Tier::Cgroup, None, None),
+            false,
+            Dropped::CannotTell,
+        );
+        let mut counted = summary(Tier::Counters, Some(1), Some(1));
+        counted.counts.insert((Kind::Overflow, None), 1);
+        check(&counted, false, Dropped::Something);
+        check(&counted, true, Dropped::CannotTell);
+    }
+
+    #[test]
+    fn the_command_s_own_status_comes_first() {
+        use Dropped::{CannotTell, Nothing, Something};
+        let check = |ended, dropped, fail, expect| {
+            assert_eq!(
+                status_of(ended, dropped, fail),
+                expect,
+                "{ended:?} {dropped:?} {fail}"
+            );
+        };
+        check(Ended::Code(0), Something, false, 0);
+        check(Ended::Code(0), Nothing, true, 0);
+        check(Ended::Code(0), Something, true, 1);
+        check(Ended::Code(0), CannotTell, true, 1);
+        check(Ended::Code(7), Something, true, 7);
+        check(Ended::Signal(9), Something, true, 137);
+    }
+}

@@ -1,0 +1,146 @@
+//! The report on a command: of one that is watched now, or of one that was recorded.
+
+use std::{cell::RefCell, ffi::OsString, sync::Arc, time::Duration};
+
+use super::{RunArgs, conduct::While, heard::Heard, places::Hurt as HurtPlaces};
+use crate::command::{
+    Failure,
+    recorded::{self, Hears},
+    status,
+    watch::{self, Conduct, WatchArgs},
+};
+use crate::{
+    enrich::Enricher,
+    host::{clock::mono_ns, netns},
+    loader::Tier,
+    model::{Clock, Ended, Line, Observed, Origin, Ran, Start, Summary, ToldRan},
+    observe::{self, STATS},
+    sink::{Recording, Reporter},
+};
+
+/// A command that has ended, and how to tell of it.
+pub struct Report {
+    pub ran: Ran,
+    pub reporter: Reporter,
+    /// When it was made.
+    pub told_ns: u64,
+    pub recorded: Result<(), String>,
+}
+
+pub fn of_recording(args: &RunArgs) -> Result<Report, Failure> {
+    let mut read = recorded::read(&args.from, |start| {
+        let mut heard = Heard::new(Arc::default());
+        heard.line(start.mono_ns, &Line::Start(start));
+        heard
+    })?;
+    let told = read.heard.told.take().ok_or_else(|| {
+        Failure::failed(
+            "no command was run while this was recorded; `whydrop run --record FILE` records one",
+        )
+    })?;
+    Ok(Report {
+        reporter: Reporter::new(
+            args.format,
+            read.start.tier,
+            told.own_netns,
+            told.clock,
+            Origin::of(&read.start),
+        ),
+        told_ns: told.mono_ns,
+        ran: read
+            .heard
+            .ran(told, &read.start, read.summary, args.fail_on_drop),
+        recorded: Ok(()),
+    })
+}
+
+pub fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
+    let has_hooks = args.tier != Some(Tier::Counters);
+    let watch_args = WatchArgs {
+        listeners: args.listeners.clone(),
+        netns: args.netns.clone(),
+        tier: args.tier,
+        stats: has_hooks.then_some(STATS),
+        stories: has_hooks,
+        record: args.record.clone(),
+        ..WatchArgs::default()
+    };
+    let running = While::new(&args.command);
+    let began = RefCell::new(None);
+    let hurt = Arc::new(HurtPlaces::default());
+    let mut heard = Heard::new(Arc::clone(&hurt));
+    let watch = |looks| {
+        let ready = |start: &Start| *began.borrow_mut() = Some(start.clone());
+        let conduct = Conduct {
+            looks: has_hooks.then_some(looks),
+            ..running.conduct(ready, |mono_ns, line| heard.line(mono_ns, line))
+        };
+        watch::run_open(&watch_args, conduct)
+    };
+    let find = |_, _, enricher: &mut Enricher| hurt.find(enricher);
+    let watched = observe::while_watching(Vec::new(), find, watch).map_err(Failure::failed)?;
+    let outcome = running.into_child().outcome();
+    let (summary, recording) = watched.map_err(|failure| match &outcome {
+        // Where the command has run, its own failure is the status.
+        Ok((ended, _)) if ended.status() != status::OK => {
+            Failure::new(ended.status(), failure.message)
+        }
+        _ => failure,
+    })?;
+    let (ended, lasted) = outcome?;
+    let Some(start) = began.into_inner() else {
+        return Err(Failure::failed("the watch ended before it began"));
+    };
+    report(args, heard, (summary, recording), &start, (ended, lasted))
+}
+
+/// After the end: what namespaces say by now is heard, too, and all of it is recorded where that is wanted.
+fn report(
+    args: &RunArgs,
+    mut heard: Heard,
+    (summary, mut recording): (Summary, Option<Recording>),
+    start: &Start,
+    (ended, lasted): (Ended, Duration),
+) -> Result<Report, Failure> {
+    let mut enricher = Enricher::new();
+    let mut keep = |seen: &Observed| {
+        if let Some(recording) = &mut recording {
+            recording.take(seen.mono_ns(), &Line::Observed(seen));
+        }
+    };
+    for netns in heard.namespaces() {
+        let facts = Observed::Host(Box::new(observe::host_facts(netns, &mut enricher)));
+        heard.line(facts.mono_ns(), &Line::Observed(&facts));
+        keep(&facts);
+    }
+    let word = |word: &OsString| word.to_string_lossy().into_owned();
+    let mut told = ToldRan {
+        mono_ns: mono_ns(),
+        clock: Clock::now(),
+        own_netns: netns::current().unwrap_or(0),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        command: args.command.iter().map(word).collect(),
+        ended,
+        lasted,
+        dropped: String::new(),
+        doubts: Vec::new(),
+    };
+    let ran = heard.ran(told.clone(), start, summary, args.fail_on_drop);
+    told.dropped = ran.dropped.name().to_owned();
+    told.doubts.clone_from(&ran.doubts);
+    let reporter = Reporter::new(
+        args.format,
+        ran.summary.tier,
+        told.own_netns,
+        told.clock,
+        Origin::of(start),
+    );
+    let told_ns = told.mono_ns;
+    keep(&Observed::Ran(Box::new(told)));
+    Ok(Report {
+        reporter,
+        ran,
+        told_ns,
+        recorded: recording.map_or(Ok(()), |recording| recording.finish(mono_ns())),
+    })
+}

@@ -1,0 +1,55 @@
+//! Where a watch begins and ends: what is asked for in vain, the output, the listeners that are there.
+
+use super::WatchArgs;
+use crate::{
+    command::{Failure, status},
+    enrich::Enricher,
+    loader::Tier,
+    sink::{Closed, Output, OutputError},
+};
+
+/// What is asked for in vain.
+pub fn check(args: &WatchArgs) -> Result<(), Failure> {
+    args.only.check(args.tier).map_err(Failure::usage)?;
+    let needs_hooks = args.stats.is_some() || args.warn.is_some() || args.stories;
+    if args.tier == Some(Tier::Counters) && needs_hooks {
+        return Err(Failure::usage(
+            "--stats, --warn and --stories need hooks in the kernel, which the counters tier does without; leave --tier out",
+        ));
+    }
+    Ok(())
+}
+
+pub fn open(args: &WatchArgs) -> Result<Output, Failure> {
+    let output = Output::open(args.output.as_deref())?;
+    if let Some(path) = &args.output {
+        eprintln!("whydrop: writing to {}", path.display());
+    }
+    Ok(output)
+}
+
+/// Meets the listeners that are there; their number.
+pub fn prime(enricher: &mut Enricher, has_hooks: bool) -> Result<usize, Failure> {
+    let primed = enricher.prime();
+    match primed.no_module() {
+        // On the counters tier sock_diag is all there is.
+        Some(error) if !has_hooks => return Err(Failure::new(status::KERNEL, error)),
+        Some(error) => eprintln!("whydrop: no snapshots of sockets: {error}"),
+        None if primed.unlisted.is_empty() => {}
+        None => eprintln!("whydrop: {primed}"),
+    }
+    Ok(primed.listeners)
+}
+
+/// What went wrong at the end, the output first.
+pub fn closed(closed: Closed) -> Result<(), Failure> {
+    match closed.printed {
+        None | Some(Ok(true)) => closed.recorded.map_err(Failure::failed),
+        // A reader that went away has seen what it wanted: no failure, and nobody to tell more.
+        Some(Ok(false)) => Err(Failure::new(status::OK, "")),
+        Some(Err(error @ (OutputError::Create { .. } | OutputError::Unread(_)))) => {
+            Err(Failure::usage(error))
+        }
+        Some(Err(error)) => Err(Failure::failed(error)),
+    }
+}
