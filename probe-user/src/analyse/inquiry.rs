@@ -108,7 +108,7 @@ impl Inquiry {
     /// Of the watch that ended with this summary.
     pub fn answer(mut self, summary: &Summary) -> Answer {
         let others = std::mem::take(&mut self.rest.others);
-        let part;
+        let mut part;
         let mut doubts = Vec::new();
         let summary = if self.is_own() {
             summary
@@ -118,6 +118,7 @@ impl Inquiry {
             let filter = &self.filter;
             let is_there = |netns, addr| filter.takes_netns(netns) && filter.takes_listener(addr);
             part = narrowed(summary, is_there, others);
+            keep_theirs(&mut part);
             &part
         };
         doubts.extend(self.doubts(summary));
@@ -197,6 +198,17 @@ impl Inquiry {
         };
         let unasked = now.flat_map(|now| now.unasked.iter().cloned());
         unasked.chain(judge::doubts(summary, scope)).collect()
+    }
+}
+
+/// Counters of other namespaces say nothing of these listeners; what adds up is not doubted for what moved elsewhere.
+fn keep_theirs(part: &mut Summary) {
+    let refusing = part.listeners.iter().map(|tally| tally.netns);
+    let busy = part.stats.iter().map(|row| row.netns);
+    let theirs: BTreeSet<u32> = refusing.chain(busy).collect();
+    if !theirs.is_empty() {
+        part.rows.retain(|row| theirs.contains(&row.netns));
+        part.moving &= !part.adds_up();
     }
 }
 

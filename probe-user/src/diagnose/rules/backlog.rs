@@ -42,7 +42,12 @@ pub(super) fn imbalance(signals: &Signals) -> Judged {
         .members
         .iter()
         .filter(|member| member.cookie != worst.cookie && worst.is_beside(member))
+        // Of one that nobody looked at it is not known when it was there.
+        .filter(|member| !signals.is_unlooked || member.looks > 0 && worst.looks > 0)
         .collect();
+    if others.is_empty() && signals.is_unlooked {
+        return Judged::Abstains;
+    }
     if others.is_empty() {
         return Judged::No("no other listener was there at the same time".into());
     }

@@ -39,10 +39,11 @@ pub(super) fn restarting(signals: &Signals) -> Judged {
         let why = "nobody was refused by a listener that came or went".into();
         return none_of(signals, Kind::Refused, why);
     }
-    if signals.members.is_empty() && signals.is_unlooked {
+    // Whether the one that was closed came back was not looked at.
+    if signals.is_unlooked && signals.of(Kind::Refused, "not-yet-listening") == 0 {
         return Judged::Abstains;
     }
-    if signals.members.is_empty() {
+    if signals.members.is_empty() && !signals.is_unlooked {
         return Judged::No("nobody listens there again".into());
     }
     let mut found = vec![evidence(

@@ -21,8 +21,13 @@ pub(super) fn orphan(signals: &Signals) -> Judged {
         .members
         .iter()
         .filter(|member| member.cookie != worst.cookie)
+        // Of one that nobody looked at it is not known when it was there.
+        .filter(|member| !signals.is_unlooked || member.looks > 0)
         .filter_map(|member| member.accepted)
         .sum();
+    if others == 0 && signals.is_unlooked {
+        return Judged::Abstains;
+    }
     if accepted > 0 || others == 0 {
         return Judged::No(format!(
             "the full one accepted {accepted}, the others {others}"

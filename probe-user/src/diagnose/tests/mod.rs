@@ -248,6 +248,54 @@ fn one_cause_one_verdict() {
     }
 }
 
+/// A recording of the whole host may not say whether a listener that was closed came back.
+#[test]
+fn whether_a_listener_came_back_is_not_guessed() {
+    let refused = |cause: &str, members: usize, is_unlooked: bool| {
+        let mut signals = Signals {
+            members: vec![Member::default(); members],
+            is_unlooked,
+            ..Signals::default()
+        };
+        signals.causes.insert((Kind::Refused, cause.to_owned()), 3);
+        let verdicts = diagnose(&signals).verdicts;
+        let ids: Vec<&str> = verdicts.iter().map(|verdict| verdict.id).collect();
+        ids.join("+")
+    };
+    assert_eq!(refused("listener-closed", 1, false), "listener-restarting");
+    assert_eq!(refused("listener-closed", 0, false), "no-listener");
+    assert_eq!(refused("listener-closed", 1, true), "undetermined");
+    assert_eq!(refused("listener-closed", 0, true), "undetermined");
+    assert_eq!(refused("not-yet-listening", 0, true), "listener-restarting");
+    assert_eq!(refused("no-listener", 0, true), "no-listener");
+}
+
+/// Nor whether two listeners of one port were there at the same time.
+#[test]
+fn listeners_that_nobody_looked_at_are_no_group() {
+    let one = |cookie, refusals, accepted| Member {
+        cookie,
+        refusals,
+        accepted: Some(accepted),
+        limit: 16,
+        owners: 1,
+        ..Member::default()
+    };
+    let mut signals = pinned();
+    signals.is_unlooked = true;
+    signals.members[0].polled = Some(false);
+    signals.members.push(one(2, 0, 50));
+    let abstained = |signals: &Signals| {
+        let abstained = diagnose(signals).abstained;
+        ["reuseport-orphan", "reuseport-imbalance"].map(|id| abstained.contains(&id))
+    };
+    assert_eq!(abstained(&signals), [true, true]);
+    signals.members[1].looks = 20;
+    assert_eq!(abstained(&signals), [false, false]);
+    signals.members = vec![one(1, 40, 0), one(2, 0, 50)];
+    assert!(abstained(&signals)[1]);
+}
+
 #[test]
 fn what_the_kernel_names() {
     let cases = [
