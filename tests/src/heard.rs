@@ -18,6 +18,9 @@ pub struct Heard {
     pub closed: bool,
 }
 
+/// Of a flood so many events are held against the schema, and of the others one in a hundred.
+const CHECKED: usize = 1000;
+
 pub type Shared = Arc<(Mutex<Heard>, Condvar)>;
 
 /// What is left of one that has ended.
@@ -101,14 +104,19 @@ fn take(
     shared: &Shared,
     schema: &Schema,
 ) -> Result<()> {
+    let mut events = 0;
     output.split(b'\n').try_for_each(|line| {
         let line = line?;
         let mut value: Value = serde_json::from_slice(&line)
             .with_context(|| format!("no JSON: {}", String::from_utf8_lossy(&line)))?;
-        schema
-            .check(&value)
-            .with_context(|| format!("against `whydrop schema`: {value}"))?;
         let is_event = value["type"] == "event";
+        events += usize::from(is_event);
+        // A reader that is too slow would lose lines, and then the flood was no test of whydrop.
+        let is_one_of_many = is_event && kept.is_some() && events > CHECKED && events % 100 > 0;
+        if !is_one_of_many {
+            let checked = schema.check(&value);
+            checked.with_context(|| format!("against `whydrop schema`: {value}"))?;
+        }
         if let (true, Some(kept), Some(fields)) = (is_event, kept, value.as_object_mut()) {
             fields.retain(|name, _| kept.contains(&name.as_str()));
         }

@@ -55,9 +55,13 @@ fn path(file: &str) -> std::path::PathBuf {
         .join(file)
 }
 
+fn are_written_anew() -> bool {
+    env::var_os("WHYDROP_GOLDEN").is_some_and(|what| what == "write")
+}
+
 /// Holds `text` against the file, line by line.
 pub(super) fn check(file: &str, text: &str) {
-    if env::var_os("WHYDROP_GOLDEN").is_some_and(|what| what == "write") {
+    if are_written_anew() {
         // What says nothing in this form has no file.
         if !text.is_empty() {
             fs::write(path(file), text).expect("a golden file is written");
@@ -127,6 +131,10 @@ fn recordings_of_schema_1_are_read() {
 
 #[test]
 fn every_line_comes_back_from_a_recording_as_it_was() {
+    // Then they are not all there yet.
+    if are_written_anew() {
+        return;
+    }
     let [_, _, (whole, form)] = forms();
     for kind in KINDS {
         for line in golden(&format!("{kind}.{form}")).lines() {

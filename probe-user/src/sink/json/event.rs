@@ -41,6 +41,7 @@ const ADDR: AddressKeys = AddressKeys {
 
 pub fn write(reporter: &Reporter, seen: &Observation, to: &mut String) {
     let event = &seen.event;
+    let is_whole = reporter.is_whole;
     to.push_str(r#"{"type":"event","ts":""#);
     to.push_str(reporter.clock.at(event.mono_ns).stamp().whole());
     member::number(to, r#"","mono_ns":"#, event.mono_ns);
@@ -50,17 +51,17 @@ pub fn write(reporter: &Reporter, seen: &Observation, to: &mut String) {
         None => to.push_str(r#","stage":null"#),
     }
     write_cause(seen.cause.as_ref(), to);
-    member::address_or_null(to, &CLIENT, event.client);
-    member::address_or_null(to, &LOCAL, event.local);
+    member::address_or_null(to, &CLIENT, event.client, is_whole);
+    member::address_or_null(to, &LOCAL, event.local, is_whole);
     // The other end, where it is not the client.
     if let Some(remote) = event.remote
         && event.remote != event.client
     {
-        member::address(to, &REMOTE, remote);
+        member::address(to, &REMOTE, remote, is_whole);
     }
     write_netns(event.netns, seen.netns_name.as_deref(), to);
     member::number(to, r#","cpu":"#, event.cpu);
-    write_listener(event.listener.as_ref(), to);
+    write_listener(event.listener.as_ref(), is_whole, to);
     if matches!(event.kind, Kind::Retransmit | Kind::SynackRetransmit) {
         member::number(
             to,
@@ -85,7 +86,7 @@ pub fn write(reporter: &Reporter, seen: &Observation, to: &mut String) {
     }
     write_whose(&seen.owner, seen.cgroup.as_deref(), to);
     member::name(to, r#","tier":"#, reporter.tier.name());
-    if reporter.is_whole {
+    if is_whole {
         member::any_direct(to, r#","item":"#, &Rest::of(seen));
     }
     to.push_str("}\n");
@@ -106,12 +107,12 @@ fn write_cause(cause: Option<&Cause>, to: &mut String) {
     to.push(']');
 }
 
-fn write_listener(listener: Option<&ListenerAt>, to: &mut String) {
+fn write_listener(listener: Option<&ListenerAt>, is_whole: bool, to: &mut String) {
     let Some(at) = listener else {
         return to.push_str(r#","listener":null"#);
     };
     member::cookie(to, r#","listener":{"cookie":"#, at.cookie);
-    member::address(to, &ADDR, at.addr);
+    member::address(to, &ADDR, at.addr, is_whole);
     member::number(to, r#","accept_queue_len":"#, at.accept_queue_len);
     member::number(to, r#","accept_queue_limit":"#, at.accept_queue_limit);
     member::number(to, r#","syn_queue_len":"#, at.syn_queue_len);

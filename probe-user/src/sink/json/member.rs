@@ -53,11 +53,14 @@ pub struct AddressKeys {
     pub null: &'static str,
 }
 
-/// The parts are copied: an address is made into text once.
-pub fn address(to: &mut String, keys: &AddressKeys, addr: SocketAddr) {
+/// The parts are copied: an address is made into text once. A recording goes without them: they would be a quarter of it.
+pub fn address(to: &mut String, keys: &AddressKeys, addr: SocketAddr, is_whole: bool) {
     to.push_str(keys.whole);
     let start = to.len();
     append::address(to, addr);
+    if is_whole {
+        return to.push('"');
+    }
     let [ip, port] = append::parts(to, start);
     to.push_str(keys.ip);
     to.extend_from_within(ip);
@@ -65,9 +68,14 @@ pub fn address(to: &mut String, keys: &AddressKeys, addr: SocketAddr) {
     to.extend_from_within(port);
 }
 
-pub fn address_or_null(to: &mut String, keys: &AddressKeys, addr: Option<SocketAddr>) {
+pub fn address_or_null(
+    to: &mut String,
+    keys: &AddressKeys,
+    addr: Option<SocketAddr>,
+    is_whole: bool,
+) {
     match addr {
-        Some(addr) => address(to, keys, addr),
+        Some(addr) => address(to, keys, addr, is_whole),
         None => to.push_str(keys.null),
     }
 }
