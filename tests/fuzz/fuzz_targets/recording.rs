@@ -1,12 +1,18 @@
 //! A part of a recording, as bytes that come in pieces: the first byte says how long those are, the
-//! rest is the file.
+//! rest is the file. Each line is judged by filters, run through stages and redacted, too.
 
 #![no_main]
 
 use std::io::Read;
 
 use libfuzzer_sys::fuzz_target;
-use whydrop::source::replay::{Lines, Step, format::{FRAME_BYTES, MAX_LINE_BYTES}, identify};
+use whydrop::{
+    filter::Filter,
+    model::format::{FRAME_BYTES, MAX_LINE_BYTES},
+    source::replay::{
+        Anew, Bounds, Choice, Lines, Recorded, Redaction, Step, Wanted, identify, parse,
+    },
+};
 
 struct Pieces<'a>(&'a [u8], usize);
 
@@ -46,6 +52,78 @@ fn read(file: impl Read, length: u64) -> (u64, u64, Step) {
     }
 }
 
+/// The lines of a file that are text.
+fn text(file: &[u8]) -> Vec<String> {
+    let mut lines = Lines::new(file);
+    let mut text = Vec::new();
+    while lines.advance() == Step::Line {
+        if let Ok(line) = std::str::from_utf8(lines.line()) {
+            text.push(line.to_owned());
+        }
+    }
+    text
+}
+
+fn filter() -> Filter {
+    Filter {
+        listeners: [":8080", "192.0.2.1:8081"].map(|text| text.parse().expect("a listener")).into(),
+        ..Filter::default()
+    }
+}
+
+/// What was recorded is chosen and passes the stages, whatever it says.
+fn replay(items: impl Iterator<Item = Recorded>) {
+    let mut choice = Choice::new(filter(), Bounds::default());
+    let wanted = Wanted {
+        stories: true,
+        again: true,
+        ..Wanted::default()
+    };
+    let mut anew = Anew::new(wanted, filter());
+    let mut passed = Vec::new();
+    for mut recorded in items {
+        if let Some(start) = recorded.start() {
+            let _ = choice.begin(start);
+            anew.begin(start);
+        }
+        choice.takes(&mut recorded);
+        anew.pass(recorded, &mut passed);
+        passed.clear();
+    }
+    anew.end(None, &mut passed);
+}
+
+/// What is redacted is read as what it was, of another client.
+fn redact(lines: &[String]) {
+    let mut redaction = Redaction::default();
+    for line in lines {
+        redaction.learn(line.as_bytes());
+    }
+    for line in lines {
+        let Ok(Some(before)) = parse(line.as_bytes()) else {
+            continue;
+        };
+        let new = redaction.replace_start(line);
+        let after = match parse(new.as_bytes()) {
+            Ok(Some(after)) => after,
+            other => panic!("{line}\n{new}\n{other:?}"),
+        };
+        match (&before, &after) {
+            (Recorded::Event(old), Recorded::Event(new)) => {
+                let (old, new) = (old.event.client, new.event.client);
+                assert_eq!(old.map(|client| client.port()), new.map(|client| client.port()));
+                let ip = old.map(|client| client.ip().to_canonical());
+                if ip.is_some_and(|ip| !ip.is_loopback() && !ip.is_unspecified()) {
+                    assert_ne!(ip, new.map(|client| client.ip().to_canonical()), "{line}");
+                }
+            }
+            (Recorded::Other(_), Recorded::Other(_)) => {}
+            _ => panic!("{line}\n{new}"),
+        }
+        assert_eq!(before.mono_ns(), after.mono_ns());
+    }
+}
+
 fuzz_target!(|bytes: &[u8]| {
     let Some((piece, file)) = bytes.split_first() else {
         return;
@@ -58,4 +136,7 @@ fuzz_target!(|bytes: &[u8]| {
     if whole.1 < FRAME_BYTES as u64 {
         assert_eq!(pieces, whole);
     }
+    let lines = text(file);
+    replay(lines.iter().filter_map(|line| parse(line.as_bytes()).ok().flatten()));
+    redact(&lines);
 });
