@@ -43,7 +43,6 @@ pub fn run(args: &Args) -> Result<()> {
         wrong.extend(sizes::too_long(source));
         wrong.extend(sizes::without_doc(source));
     }
-    notes.extend(sizes::needless_exceptions(&sources));
     for (folder, is_judged) in CRATES {
         let krate = Crate::of(folder, &sources);
         if krate.modules().is_empty() {

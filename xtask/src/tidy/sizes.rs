@@ -10,21 +10,11 @@ const COMMANDS: &str = "probe-user/src/command/";
 /// The scenes of the demonstration are no commands.
 const SCENES: &str = "probe-user/src/command/demo/";
 
-/// Files that are longer than they may be, until they are cut.
-const LONGER: [&str; 4] = [
-    "probe-user/src/command/run/child.rs",
-    "probe-user/src/command/run/mod.rs",
-    "probe-user/src/command/run/places.rs",
-    "probe-user/src/command/why/place.rs",
-];
-
 pub fn too_long(source: &Source) -> Option<String> {
     let lines = source.text.lines().count();
     let is_command = source.path.starts_with(COMMANDS) && !source.path.starts_with(SCENES);
     let most = if is_command { COMMAND_LINES } else { LINES };
-    let is_known = LONGER.contains(&source.path.as_str());
-    (lines > most && !is_known)
-        .then(|| format!("{}: {lines} lines, {most} are the most", source.path))
+    (lines > most).then(|| format!("{}: {lines} lines, {most} are the most", source.path))
 }
 
 /// The first line is the first of the module's documentation; a script may have its interpreter above.
@@ -32,27 +22,6 @@ pub fn without_doc(source: &Source) -> Option<String> {
     let first = source.text.lines().find(|line| !line.starts_with("#!/"));
     let is_said = first.is_some_and(|line| line.starts_with("//! ") && line.len() > 4);
     (!is_said).then(|| format!("{}: does not begin with `//!` and what it is", source.path))
-}
-
-/// What is on the list and need not be: a file that was cut, or is gone.
-pub fn needless_exceptions(sources: &[Source]) -> Vec<String> {
-    let is_needed = |known: &&str| {
-        let mut all = sources.iter();
-        all.any(|source| {
-            source.path == **known && {
-                let most = if known.starts_with(COMMANDS) {
-                    COMMAND_LINES
-                } else {
-                    LINES
-                };
-                source.text.lines().count() > most
-            }
-        })
-    };
-    let needless = LONGER.iter().filter(|known| !is_needed(known));
-    needless
-        .map(|known| format!("{known} is short enough by now: take it off the list"))
-        .collect()
 }
 
 #[cfg(test)]
@@ -81,14 +50,6 @@ mod tests {
             None
         );
         assert!(too_long(&source("probe-user/src/command/demo/a.rs", 501)).is_some());
-    }
-
-    #[test]
-    fn an_exception_is_needed_while_its_file_is_too_long() {
-        assert_eq!(too_long(&source(LONGER[0], 501)), None);
-        let needless = |lines| needless_exceptions(&[source(LONGER[0], lines)]);
-        assert!(!needless(COMMAND_LINES + 1)[0].contains(LONGER[0]));
-        assert!(needless(COMMAND_LINES)[0].contains(LONGER[0]));
     }
 
     #[test]

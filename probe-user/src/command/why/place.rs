@@ -26,12 +26,11 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let is_port = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty();
-        let text = if is_port {
-            format!(":{text}")
-        } else {
-            text.to_owned()
+        let listener = match is_port {
+            true => format!(":{text}").parse(),
+            false => text.parse(),
         };
-        text.parse().map(Self)
+        listener.map(Self)
     }
 }
 
@@ -119,14 +118,13 @@ impl Target {
                 cgroup,
                 snapshot: listener,
             };
-            if self.0.takes_listener(listening.snapshot.addr) {
-                now.listeners.push(listening);
-            } else {
-                now.elsewhere.push(listening);
+            match self.0.takes_listener(listening.snapshot.addr) {
+                true => now.listeners.push(listening),
+                false => now.elsewhere.push(listening),
             }
         }
-        let own = only.or_else(|| netns::current().ok()).unwrap_or(0);
-        now.netns = now.listeners.first().map_or(own, |first| first.netns);
+        let own = || only.or_else(|| netns::current().ok()).unwrap_or(0);
+        now.netns = now.listeners.first().map_or_else(own, |first| first.netns);
         let facts = host_facts(now.netns, enricher);
         now.sysctls = facts.sysctls;
         now.unread.clone_from(&facts.unread);

@@ -5,8 +5,6 @@ mod running;
 use std::{
     cell::RefCell,
     ffi::OsString,
-    os::unix::process::CommandExt,
-    process::Command,
     time::{Duration, Instant},
 };
 
@@ -16,7 +14,7 @@ use tokio::{
     time::sleep,
 };
 
-use self::running::{Running, State, how, lost, not_started};
+use self::running::{Running, State, command, how, lost, not_started};
 use crate::{command::Failure, model::Ended, source::stop::is_ignored};
 
 /// An end that no signal tells of is noticed after so long.
@@ -62,28 +60,12 @@ impl Child {
         let catch = |error| Failure::failed(format!("cannot catch signals: {error}"));
         let ends = signal(SignalKind::child()).map_err(catch)?;
         let quits = signal(SignalKind::quit()).map_err(catch)?;
-        let Some((program, arguments)) = words.split_first() else {
-            return Err(Failure::usage("no command; name it after `--`"));
-        };
-        let mut command = Command::new(program);
-        command.args(arguments);
-        if !self.ignored.is_empty() {
-            let ignored = self.ignored.clone();
-            // SAFETY: signal(2) is async-signal-safe, and nothing else is done between fork and exec.
-            unsafe {
-                command.pre_exec(move || {
-                    for number in &ignored {
-                        libc::signal(*number, libc::SIG_IGN);
-                    }
-                    Ok(())
-                });
-            }
-        }
+        let mut command = command(words, &self.ignored)?;
         // Caught before the start, so that no end is missed.
         *self.ends.borrow_mut() = Some(ends);
         let process = command
             .spawn()
-            .map_err(|error| not_started(&program.to_string_lossy(), &error))?;
+            .map_err(|error| not_started(&command.get_program().to_string_lossy(), &error))?;
         Ok(Running {
             process,
             began: Instant::now(),
@@ -150,18 +132,7 @@ impl Child {
 
 #[cfg(test)]
 mod tests {
-    use std::io::ErrorKind;
-
     use super::*;
-
-    #[test]
-    fn statuses_are_those_of_a_shell() {
-        assert_eq!(Ended::Code(3).status(), 3);
-        assert_eq!(Ended::Signal(libc::SIGTERM).status(), 143);
-        let status = |kind: ErrorKind| not_started("a", &kind.into()).status;
-        assert_eq!(status(ErrorKind::NotFound), 127);
-        assert_eq!(status(ErrorKind::PermissionDenied), 126);
-    }
 
     #[test]
     fn a_signal_before_the_start_is_the_end() {

@@ -1,9 +1,10 @@
 //! A command that runs, and how it ended or why it could not be started.
 
 use std::{
+    ffi::OsString,
     io::{self, ErrorKind},
-    os::unix::process::ExitStatusExt,
-    process::Child as Process,
+    os::unix::process::{CommandExt, ExitStatusExt},
+    process::{Child as Process, Command},
     time::{Duration, Instant},
 };
 
@@ -80,4 +81,40 @@ pub fn not_started(program: &str, error: &io::Error) -> Failure {
 
 pub fn lost(error: &io::Error) -> Failure {
     Failure::failed(format!("cannot wait for the command: {error}"))
+}
+
+/// Told to ignore these signals.
+pub fn command(words: &[OsString], ignored: &[i32]) -> Result<Command, Failure> {
+    let Some((program, arguments)) = words.split_first() else {
+        return Err(Failure::usage("no command; name it after `--`"));
+    };
+    let mut command = Command::new(program);
+    command.args(arguments);
+    if !ignored.is_empty() {
+        let ignored = ignored.to_vec();
+        // SAFETY: signal(2) is async-signal-safe, and nothing else is done between fork and exec.
+        unsafe {
+            command.pre_exec(move || {
+                for number in &ignored {
+                    libc::signal(*number, libc::SIG_IGN);
+                }
+                Ok(())
+            });
+        }
+    }
+    Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_those_of_a_shell() {
+        assert_eq!(Ended::Code(3).status(), 3);
+        assert_eq!(Ended::Signal(libc::SIGTERM).status(), 143);
+        let status = |kind: ErrorKind| not_started("a", &kind.into()).status;
+        assert_eq!(status(ErrorKind::NotFound), 127);
+        assert_eq!(status(ErrorKind::PermissionDenied), 126);
+    }
 }

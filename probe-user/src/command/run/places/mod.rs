@@ -1,11 +1,14 @@
 //! The listeners that refuse while the command runs: lines come in, whom to
 //! look at goes out, and at the end the verdicts on each.
 
+mod hurt;
+
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
+pub use self::hurt::Hurt;
 use crate::{
     analyse::{
         beside::Beside,
@@ -14,49 +17,11 @@ use crate::{
         signals::{Heard, signals},
     },
     diagnose::{Diagnosis, diagnose},
-    enrich::Enricher,
-    host::diag::ListenerSnapshot,
     model::{Causes, Line, ListenerTally, Summary},
 };
 
-/// Places that are looked at.
-const HURT_AT_MOST: usize = 16;
-
 /// Places that are remembered although nothing was refused there.
 const SOUND_AT_MOST: usize = 1024;
-
-/// Where to look: told by the lines, asked by the looks.
-#[derive(Default)]
-pub struct Hurt(Mutex<BTreeSet<Place>>);
-
-impl Hurt {
-    fn add(&self, place: Place) -> bool {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        places.len() < HURT_AT_MOST && places.insert(place)
-    }
-
-    fn all(&self) -> BTreeSet<Place> {
-        let places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        places.clone()
-    }
-
-    /// Who listens there now.
-    pub fn find(&self, enricher: &mut Enricher) -> Vec<(u32, ListenerSnapshot)> {
-        let places = self.all();
-        let ports: BTreeSet<(u32, u16)> = places
-            .iter()
-            .map(|place| (place.netns, place.addr.port()))
-            .collect();
-        let mut found = Vec::new();
-        for (netns, port) in ports {
-            let listeners = enricher.listeners_of(netns, port).unwrap_or_default();
-            let at = |addr| places.contains(&Place { netns, addr });
-            let hurt = listeners.into_iter().filter(|one| at(one.addr));
-            found.extend(hurt.map(|one| (netns, one)));
-        }
-        found
-    }
-}
 
 /// What the lines say of each place.
 pub struct Places {
