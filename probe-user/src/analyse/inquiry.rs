@@ -119,6 +119,11 @@ impl Inquiry {
             let is_there = |netns, addr| filter.takes_netns(netns) && filter.takes_listener(addr);
             part = narrowed(summary, is_there, others);
             keep_theirs(&mut part);
+            // Who listened on another port was looked at; who did here was not.
+            self.now = self.now.take().filter(|now| {
+                let asked: Result<ListenerFilter, _> = now.target.parse();
+                asked.is_ok_and(|asked| asked.port() == self.target.port())
+            });
             &part
         };
         doubts.extend(self.doubts(summary));
@@ -142,6 +147,7 @@ impl Inquiry {
             origin: Origin::of(&self.start),
             mono_ns: self.start.mono_ns + summary.duration.as_nanos() as u64,
             netns_names: summary.netns_names.clone(),
+            is_recorded: false,
             clock: self.start.clock,
             target: self.target.to_string(),
             client: self.client.map(|client| OfClient {

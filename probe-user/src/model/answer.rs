@@ -88,4 +88,6 @@ pub struct Answer {
     pub doubts: Vec<String>,
     /// What a recording lacks, so that it could not be judged by.
     pub missing: Vec<String>,
+    /// Whether it is of a recording: what happens now is not in it.
+    pub is_recorded: bool,
 }

@@ -29,7 +29,10 @@ pub fn answer(args: &WhyArgs) -> Result<Answer, Failure> {
             "cannot tell: it was recorded on the counters tier, without hooks",
         ));
     }
-    Ok(read.heard.answer(&read.summary))
+    Ok(Answer {
+        is_recorded: true,
+        ..read.heard.answer(&read.summary)
+    })
 }
 
 #[cfg(test)]

@@ -182,6 +182,7 @@ fn full_answer() -> Answer {
         lost: 1,
         netns_names: full().netns_names,
         doubts: vec!["namespace 7 could not be read".into()],
+        is_recorded: false,
         missing: vec!["the sysctls of netns 7".into()],
         kernel_log: Vec::new(),
     }
