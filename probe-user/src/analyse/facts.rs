@@ -2,10 +2,8 @@
 
 use crate::{
     analyse::incident::{Fact, Place, Row, What},
-    cause::Cause,
-    decode::Kind,
     enrich::Observation,
-    model::{Accepted, Line, ListenerStatsRow, Sampled},
+    model::{Accepted, Line, ListenerStatsRow, Sampled, cause::Cause, kind::Kind},
 };
 
 /// What a line says of a listener that refused, or of one that may.

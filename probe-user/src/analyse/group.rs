@@ -67,7 +67,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::decode::Kind;
+    use crate::model::kind::Kind;
 
     fn listener(cookie: u64, addr: &str) -> ListenerSnapshot {
         ListenerSnapshot {

@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use probe_common::{CountKey, CountValue, ListenerStats, StatKey, Waits, wait};
 
 use crate::{
-    decode::{self, Event, Evidence, Kind},
+    decode,
     enrich::Enricher,
     filter::Filter,
     loader::Figures,
-    model::{Accepted, ListenerStatsRow},
+    model::{Accepted, ListenerStatsRow, event::Event, evidence::Evidence, kind::Kind},
 };
 
 type All = HashMap<StatKey, Figures>;

@@ -8,11 +8,10 @@ use std::{
 
 use super::looks::{Looks, ProcessLooks, Queue, ThreadLooks};
 use crate::{
-    decode::Kind,
     diagnose::{Causes, Cgroup, Member, Process, Signals, Thread},
     enrich::Observation,
     filter::ClientFilter,
-    model::{Line, ListenerStatsRow, ListenerTally, Summary},
+    model::{Line, ListenerStatsRow, ListenerTally, Summary, kind::Kind},
 };
 
 /// Rows that come less often do not tell what was accepted within a stretch.

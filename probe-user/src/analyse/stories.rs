@@ -4,11 +4,14 @@ use probe_common::{counter, flag};
 
 use crate::{
     analyse::correlate::{Attempt, End, News, Stories, Story, Totals, What, Whose, Why},
-    decode::{Event, Kind, Stage},
     enrich::Observation,
     filter::Filter,
     host::clock::mono_ns,
-    model::Loss,
+    model::{
+        Loss,
+        event::Event,
+        kind::{Kind, Stage},
+    },
 };
 
 /// The stories of one watch, where they are wanted.

@@ -9,11 +9,15 @@ use std::{
 use probe_common::{CountKey, CountValue, flag};
 
 use crate::{
-    cause::{self, Reasons},
-    decode::{self, Evidence, Kind, Stage},
+    cause, decode,
     enrich::Observation,
     filter::Filter,
-    model::{Causes, ListenerTally},
+    model::{
+        Causes, ListenerTally,
+        cause::Reasons,
+        evidence::Evidence,
+        kind::{Kind, Stage},
+    },
 };
 
 type Counts = HashMap<CountKey, CountValue>;

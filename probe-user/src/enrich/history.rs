@@ -10,8 +10,8 @@ use std::{
 use probe_common::CLOSED_REMEMBERED_NS;
 
 use crate::{
-    decode::{Event, Task},
     host::owner::Owner,
+    model::event::{Event, Task},
 };
 
 /// So many are remembered at most, the newest.
@@ -115,7 +115,10 @@ pub fn is_bound_for(bound: SocketAddr, local: SocketAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::{Kind, ListenerAt, What};
+    use crate::model::{
+        event::{ListenerAt, What},
+        kind::Kind,
+    };
 
     fn closing(mono_ns: u64, addr: &str) -> Event {
         let listener = ListenerAt {

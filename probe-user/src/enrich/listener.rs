@@ -10,8 +10,8 @@ use super::{
     pick::pick,
 };
 use crate::{
-    decode::{Event, ListenerAt},
     host::{clock::mono_ns, diag::ListenerSnapshot},
+    model::event::{Event, ListenerAt},
 };
 
 impl Enricher {

@@ -33,8 +33,7 @@ pub use self::{
     refusal::{Elsewhere, Refusal},
 };
 use crate::{
-    cause::{self, Cause, Reasons},
-    decode::{Event, Kind},
+    cause,
     host::{
         cgroup::{Cgroup, Cgroups},
         clock::mono_ns,
@@ -45,6 +44,11 @@ use crate::{
         open_files::OpenFiles,
         owner::{Owner, Owners},
         route,
+    },
+    model::{
+        cause::{Cause, Reasons},
+        event::Event,
+        kind::Kind,
     },
 };
 

@@ -5,8 +5,8 @@ use std::{net::SocketAddr, sync::Arc};
 
 use super::history::{Closed, is_bound_for};
 use crate::{
-    cause::Cause,
     host::{diag::ListenerSnapshot, netns::NetnsName, owner::Owner},
+    model::cause::Cause,
 };
 
 /// A listener of the same port that the packet did not reach.

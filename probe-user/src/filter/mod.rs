@@ -13,10 +13,10 @@ use std::{
 
 pub use self::{only::Only, value::ClientFilter, whose::Whose};
 use crate::{
-    decode::Event,
     enrich::Observation,
     host::{cgroup::Cgroup, owner::Owner},
     loader::Wanted,
+    model::event::Event,
 };
 
 /// `ADDR:PORT` or `:PORT`.

@@ -12,10 +12,11 @@ use super::{
 };
 use crate::{
     btf::Btf,
-    cause::{self, Cause, kebab},
+    cause::{self, kebab},
     enrich::Observation,
     host::{cgroup::Cgroup, owner::Owner},
     loader::Tier,
+    model::cause::Cause,
 };
 
 #[derive(Args, Clone, Debug, Default)]

@@ -10,7 +10,8 @@ use probe_common::{ABI, ABSENT, counter};
 use super::readings::Readings;
 use crate::{
     btf::{Btf, BtfError},
-    cause::{Reasons, kebab},
+    cause::kebab,
+    model::cause::Reasons,
 };
 
 /// Global of the eBPF object, struct, path of the member.

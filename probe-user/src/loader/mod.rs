@@ -59,7 +59,7 @@ pub use self::{
 use self::{layout::Layout, looks::Looks, programs::with_attacher, skips::Skips};
 use crate::{
     btf::{Btf, BtfError},
-    cause::Reasons,
+    model::cause::Reasons,
 };
 
 /// How the kernel's decisions are watched.

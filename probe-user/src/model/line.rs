@@ -9,10 +9,12 @@ use super::{
 };
 use crate::{
     analyse::correlate::Story,
-    cause::Cause,
-    decode::{Kind, Stage},
     enrich::Observation,
     host::{cgroup::Cgroup, netns::NetnsName, owner::Owner},
+    model::{
+        cause::Cause,
+        kind::{Kind, Stage},
+    },
 };
 
 /// One tick's worth of refusals on the counters tier.

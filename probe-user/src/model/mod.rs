@@ -1,13 +1,17 @@
 //! The nouns of the stream: what is told, counted and answered. No I/O, no clock, and no way of showing anything.
 
 mod answer;
+pub mod cause;
 mod clock;
+pub mod event;
+pub mod evidence;
 pub mod format;
 mod found;
 mod group;
 pub mod health;
 pub mod histogram;
 pub mod intern;
+pub mod kind;
 mod line;
 mod loss;
 mod missing;

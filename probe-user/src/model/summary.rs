@@ -18,9 +18,9 @@ use super::{
 };
 use crate::{
     analyse::correlate::Totals,
-    decode::{Kind, Stage},
     host::netns::NetnsName,
     loader::{Skipped, Tier},
+    model::kind::{Kind, Stage},
 };
 
 /// What namespaces are called that have a name.

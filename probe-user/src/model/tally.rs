@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use crate::{
-    decode::{Kind, Stage},
     host::{cgroup::Cgroup, owner::Owner},
+    model::kind::{Kind, Stage},
 };
 
 /// How often what happened, and where.

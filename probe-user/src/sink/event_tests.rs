@@ -6,8 +6,7 @@ use probe_common::{flag, hook, state};
 
 use super::{Clock, Format, Reporter};
 use crate::{
-    cause::{self, Cause, Reasons},
-    decode::{Episode, Event, Evidence, Kind, ListenerAt, Refused, Segment, Stage, Task, What},
+    cause,
     enrich::{Closed, Elsewhere, Observation, Refusal, Snapshot},
     host::{
         cgroup::Cgroup,
@@ -16,7 +15,13 @@ use crate::{
         owner::Owner,
     },
     loader::Tier,
-    model::{Line, Origin},
+    model::{
+        Line, Origin,
+        cause::{Cause, Reasons},
+        event::{Episode, Event, ListenerAt, Refused, Segment, Task, What},
+        evidence::Evidence,
+        kind::{Kind, Stage},
+    },
     source::replay::Recorded,
 };
 

@@ -5,8 +5,7 @@ use std::time::Duration;
 use super::{Output, OutputError, Reporter, Sink};
 use crate::{
     analyse::reconcile::{LostInUserSpace, Reading},
-    decode::Event,
-    model::{Line, Summary},
+    model::{Line, Summary, event::Event},
 };
 
 /// A batch of lines is handed to the output when it is this long.

@@ -16,9 +16,8 @@ use super::{
 };
 use crate::{
     analyse::incident::Place,
-    decode::Kind,
     loader::Tier,
-    model::{Dropped, Ended, Hurt, NetnsNames, Ran, counts_in_words, name_of},
+    model::{Dropped, Ended, Hurt, NetnsNames, Ran, counts_in_words, kind::Kind, name_of},
 };
 
 /// What is no refusal of a listener, and still nothing that a client wants.

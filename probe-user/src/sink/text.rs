@@ -25,12 +25,11 @@ pub(super) use self::{
 use super::Reporter;
 use crate::{
     analyse::correlate::Story,
-    decode::Stage,
     host::netns::NetnsName,
     loader::Tier,
     model::{
         Line, ListenerStatsRow, ListenerTally, Loss, Residual, Sampled, SelfTest, Start, Summary,
-        Tick, counts_in_words, name_of,
+        Tick, counts_in_words, kind::Stage, name_of,
     },
 };
 

@@ -19,10 +19,12 @@ use super::{
 };
 use crate::{
     analyse::reconcile::{Reading, Reconciler, Sample},
-    decode::{Kind, Stage},
     host::{clock::mono_ns, diag::ListenerSnapshot},
     loader::Tier,
-    model::{Candidate, Line, Start, Summary, Tick},
+    model::{
+        Candidate, Line, Start, Summary, Tick,
+        kind::{Kind, Stage},
+    },
     sink::Sinks,
 };
 

@@ -26,13 +26,12 @@ use crate::{
         sampled::LeftOut,
         tally::Tally,
     },
-    cause,
-    decode::{self, Evidence, Kind},
+    cause, decode,
     enrich::{Enricher, Observation},
     filter::Filter,
     host::clock::mono_ns,
     loader::{Probe, ReadError, Totals},
-    model::{Line, Sampled, Summary},
+    model::{Line, Sampled, Summary, evidence::Evidence, kind::Kind},
     sink::Sinks,
 };
 

@@ -9,10 +9,9 @@ use probe_common::flag;
 use super::Parts;
 use crate::{
     analyse::{correlate::Story, stories::Told, tally::Shown},
-    decode::{Event, Kind},
     enrich::{Enricher, Observation},
     filter::Filter,
-    model::{Causes, Line, ListenerTally, Loss},
+    model::{Causes, Line, ListenerTally, Loss, event::Event, kind::Kind},
     sink::Sinks,
 };
 

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use probe_common::SAME_ATTEMPT;
 
 use crate::{
-    decode::Stage,
     host::{cgroup::Cgroup, netns::NetnsName, owner::Owner},
+    model::kind::Stage,
 };
 
 /// SYNs after which silence says that the client has given up; Linux sends seven in all

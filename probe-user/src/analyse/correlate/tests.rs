@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::decode::Stage;
+use crate::model::kind::Stage;
 
 const MS: u64 = 1_000_000;
 const S: u64 = 1_000 * MS;

@@ -33,7 +33,7 @@ mod tests {
     use super::*;
     use crate::{
         analyse::judge::tests::summary,
-        decode::{Kind, Stage},
+        model::kind::{Kind, Stage},
     };
 
     fn check(summary: &Summary, picks_listeners: bool, expect: Dropped) {

@@ -11,10 +11,7 @@ use clap::Args;
 
 pub use self::place::Target;
 use self::watched::watched;
-use super::{
-    Failure, say,
-    watch::{self},
-};
+use super::{Failure, say, watch};
 use crate::{
     filter::ClientFilter,
     loader::Tier,

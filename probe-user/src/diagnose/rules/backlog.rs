@@ -2,7 +2,7 @@
 
 use super::super::{Confidence, Evidence, Member, Signals};
 use super::{Judged, said::*};
-use crate::decode::Kind;
+use crate::model::kind::Kind;
 
 /// Longer than a client is likely to wait for its first byte.
 const LONG_WAIT_MS: u128 = 1000;

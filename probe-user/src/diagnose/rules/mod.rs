@@ -11,7 +11,7 @@ mod table;
 
 pub(super) use self::table::RULES;
 use super::{Confidence, Diagnosis, Evidence, Signals};
-use crate::decode::Kind;
+use crate::model::kind::Kind;
 
 /// What a rule finds.
 pub(super) enum Judged {

@@ -2,7 +2,7 @@
 
 use super::super::{Confidence, Signals};
 use super::{Judged, said::*};
-use crate::decode::Kind;
+use crate::model::kind::Kind;
 
 pub(super) fn conntrack_full(signals: &Signals) -> Judged {
     let Some((count, most)) = signals.conntrack else {

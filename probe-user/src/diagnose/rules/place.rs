@@ -2,7 +2,7 @@
 
 use super::super::{Confidence, Signals};
 use super::{Judged, said::*};
-use crate::decode::Kind;
+use crate::model::kind::Kind;
 
 pub(super) fn elsewhere(signals: &Signals) -> Judged {
     let judged = certain_of(

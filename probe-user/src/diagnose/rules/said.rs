@@ -2,7 +2,7 @@
 
 use super::super::{Confidence, Evidence, Member, Signals};
 use super::Judged;
-use crate::decode::Kind;
+use crate::model::kind::Kind;
 
 pub(super) const OF_KERNEL: &str = "the kernel's decisions";
 pub(super) const OF_QUEUE: &str = "sock_diag";

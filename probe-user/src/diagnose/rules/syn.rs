@@ -2,7 +2,7 @@
 
 use super::super::{Causes, Confidence, Signals, signals::of_kind};
 use super::{Judged, said::*};
-use crate::decode::Kind;
+use crate::model::kind::Kind;
 
 /// SYNs beyond the SYN queue that make a flood or a burst of them.
 const MANY: u64 = 50;

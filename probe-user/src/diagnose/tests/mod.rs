@@ -3,7 +3,7 @@
 mod properties;
 
 use super::*;
-use crate::decode::Kind;
+use crate::model::kind::Kind;
 
 const DOCS: &str = include_str!("../../../../docs/verdicts.md");
 

@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{
     analyse::incident::{Depth, Gap, Incident, Place, Rates, Told},
-    decode::Kind,
     diagnose::{Confidence, Diagnosis, Evidence, RuledOut, Signals, Sysctls, Verdict},
     enrich::Snapshot,
     host::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, sysctl::ListenSysctls},
@@ -16,7 +15,7 @@ use crate::{
     loader::Tier,
     model::{
         self, Answer, Clock, Diagnosed, Dropped, Ended, Found, Hurt, Listening, Missing, Moments,
-        Now, OfClient, Origin, Ran, ThreadState, Tried, Verified,
+        Now, OfClient, Origin, Ran, ThreadState, Tried, Verified, kind::Kind,
     },
     sink::{
         Format,

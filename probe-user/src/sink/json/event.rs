@@ -7,10 +7,13 @@ use super::{
     snapshot,
 };
 use crate::{
-    cause::Cause,
-    decode::{Event, Kind, ListenerAt},
     enrich::{Observation, Refusal},
-    model::rest::Rest,
+    model::{
+        cause::Cause,
+        event::{Event, ListenerAt},
+        kind::Kind,
+        rest::Rest,
+    },
     sink::Reporter,
 };
 

@@ -5,13 +5,12 @@ use serde::Serialize;
 
 use super::member;
 use crate::{
-    decode::Task,
     host::{
         cgroup::{Cgroup, Container},
         netns::NetnsName,
         owner::Owner,
     },
-    model::NetnsNames,
+    model::{NetnsNames, event::Task},
 };
 
 #[derive(Serialize, JsonSchema)]

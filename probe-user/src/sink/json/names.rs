@@ -2,8 +2,8 @@
 
 use crate::{
     analyse::correlate::Outcome,
-    decode::{Kind, Stage},
     loader::Tier,
+    model::kind::{Kind, Stage},
 };
 
 pub fn kinds() -> Vec<&'static str> {

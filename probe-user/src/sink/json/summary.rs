@@ -16,9 +16,8 @@ use super::{
     story::TotalsView,
 };
 use crate::{
-    decode::Kind,
     loader::Skipped,
-    model::{Causes, Counts, ListenerTally, NetnsNames, Row, Summary},
+    model::{Causes, Counts, ListenerTally, NetnsNames, Row, Summary, kind::Kind},
     sink::Reporter,
 };
 

@@ -5,8 +5,6 @@ use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 use serde::{Deserialize, Deserializer, de::Error};
 
 use crate::{
-    cause::Cause,
-    decode::{Episode, Event, Evidence, Kind, ListenerAt, Refused, Segment, Stage, Task, What},
     enrich::{Closed, Elsewhere, Observation, Refusal, Snapshot},
     host::{
         cgroup::{Cgroup, Container},
@@ -14,7 +12,14 @@ use crate::{
         netns::NetnsName,
         owner::Owner,
     },
-    model::{intern, rest::Rest},
+    model::{
+        cause::Cause,
+        event::{Episode, Event, ListenerAt, Refused, Segment, Task, What},
+        evidence::Evidence,
+        intern,
+        kind::{Kind, Stage},
+        rest::Rest,
+    },
 };
 
 /// A cookie as `0x…`.

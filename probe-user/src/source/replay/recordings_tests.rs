@@ -7,9 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     analyse::correlate::{Outcome, Story, Why},
-    decode::Kind,
     filter::Filter,
-    model::{Asked, Line},
+    model::{Asked, Line, kind::Kind},
     sink::{Format, Reporter},
 };
 

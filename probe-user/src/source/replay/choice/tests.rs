@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use super::*;
 use crate::{
     analyse::correlate::{Attempt, News, Stories, What as Happened, Whose},
-    cause::Cause,
-    decode::{Kind, Stage},
     filter::{ListenerFilter, Only},
     host::diag::ListenerSnapshot,
-    model::Candidate,
+    model::{
+        Candidate,
+        cause::Cause,
+        kind::{Kind, Stage},
+    },
     source::replay::Item,
 };
 
