@@ -8,11 +8,12 @@ use probe_common::{Episode, EpisodeKey, flag, hook, share};
 
 use crate::{
     enrich::Enricher,
-    host::{clock::mono_ns, diag::ListenerSnapshot},
+    host::clock::mono_ns,
     loader::{Probe, ReadError},
     model::{
         event::{self, Event, ListenerAt, What},
         kind::Kind,
+        socket::ListenerSnapshot,
     },
 };
 

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::{
     enrich::Enricher,
-    host::diag::ListenerSnapshot,
-    model::{Group, GroupMember, ListenerTally},
+    model::{Group, GroupMember, ListenerTally, socket::ListenerSnapshot},
 };
 
 /// The groups of more than one in which one of the `shown` rows is, as they are now. What their members have refused is in

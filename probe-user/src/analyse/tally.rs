@@ -204,7 +204,7 @@ mod tests {
     use super::*;
     use crate::{
         filter::{Only, Whose},
-        host::owner::Owner,
+        model::owner::Owner,
     };
 
     fn overflow(listener: u64, hook: u8) -> CountKey {

@@ -9,7 +9,7 @@ mod signals;
 
 pub use self::rules::explains_overflow;
 use self::rules::{Judged, RULES};
-pub use self::signals::{Causes, Cgroup, Member, Process, Signals, Sysctls, Thread};
+pub use self::signals::{Causes, Cgroup, Member, Process, Signals, Thread};
 
 /// How far a verdict can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,9 +9,9 @@ use std::{
 
 use probe_common::CLOSED_REMEMBERED_NS;
 
-use crate::{
-    host::owner::Owner,
-    model::event::{Event, Task},
+use crate::model::{
+    event::{Event, Task},
+    owner::Owner,
 };
 
 /// So many are remembered at most, the newest.

@@ -10,9 +10,8 @@ use std::{
 use foldhash::HashMap;
 
 use super::{Enricher, Observation, Snapshot, inode};
-use crate::{
-    host::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner},
-    model::NetnsNames,
+use crate::model::{
+    NetnsNames, cgroup::Cgroup, netns_name::NetnsName, owner::Owner, socket::ListenerSnapshot,
 };
 
 /// Inode and cgroup of a socket.

@@ -10,8 +10,11 @@ use super::{
     pick::pick,
 };
 use crate::{
-    host::{clock::mono_ns, diag::ListenerSnapshot},
-    model::event::{Event, ListenerAt},
+    host::clock::mono_ns,
+    model::{
+        event::{Event, ListenerAt},
+        socket::ListenerSnapshot,
+    },
 };
 
 impl Enricher {

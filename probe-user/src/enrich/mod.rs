@@ -35,20 +35,22 @@ pub use self::{
 use crate::{
     cause,
     host::{
-        cgroup::{Cgroup, Cgroups},
+        cgroup::Cgroups,
         clock::mono_ns,
-        diag::{
-            ConnectionSnapshot, Diag, DiagError, DiagPool, ListenerSnapshot, UnansweredSnapshot,
-        },
-        netns::{NetnsName, Registry},
+        diag::{Diag, DiagError, DiagPool},
+        netns::Registry,
         open_files::OpenFiles,
-        owner::{Owner, Owners},
+        owner::Owners,
         route,
     },
     model::{
         cause::{Cause, Reasons},
+        cgroup::Cgroup,
         event::Event,
         kind::Kind,
+        netns_name::NetnsName,
+        owner::Owner,
+        socket::{ConnectionSnapshot, ListenerSnapshot, UnansweredSnapshot},
     },
 };
 

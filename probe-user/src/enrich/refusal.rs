@@ -4,10 +4,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use super::history::{Closed, is_bound_for};
-use crate::{
-    host::{diag::ListenerSnapshot, netns::NetnsName, owner::Owner},
-    model::cause::Cause,
-};
+use crate::model::{cause::Cause, netns_name::NetnsName, owner::Owner, socket::ListenerSnapshot};
 
 /// A listener of the same port that the packet did not reach.
 #[derive(Clone, Debug)]

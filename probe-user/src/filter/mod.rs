@@ -14,9 +14,8 @@ use std::{
 pub use self::{only::Only, value::ClientFilter, whose::Whose};
 use crate::{
     enrich::Observation,
-    host::{cgroup::Cgroup, owner::Owner},
     loader::Wanted,
-    model::event::Event,
+    model::{cgroup::Cgroup, event::Event, owner::Owner},
 };
 
 /// `ADDR:PORT` or `:PORT`.

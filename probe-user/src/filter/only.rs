@@ -14,9 +14,8 @@ use crate::{
     btf::Btf,
     cause::{self, kebab},
     enrich::Observation,
-    host::{cgroup::Cgroup, owner::Owner},
     loader::Tier,
-    model::cause::Cause,
+    model::{cause::Cause, cgroup::Cgroup, owner::Owner},
 };
 
 #[derive(Args, Clone, Debug, Default)]

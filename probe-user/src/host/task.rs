@@ -8,11 +8,13 @@ use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use rustix::fs::{CWD, readlinkat_raw};
-use serde::{Deserialize, Serialize};
 
 use super::clock::{boot_ns, mono_ns};
-use super::diag::UnansweredSnapshot;
 use super::procfs::{bracketed, for_each_entry, for_each_pid, number, open_dir, read_small};
+use crate::model::{
+    process::{Process, Thread},
+    socket::UnansweredSnapshot,
+};
 
 /// Looks at more threads of a process cost more than they tell.
 const THREADS_AT_MOST: usize = 256;
@@ -23,37 +25,6 @@ const BIRTH: Duration = Duration::from_millis(50);
 const TICK_NS: u64 = 10_000_000;
 /// The two clocks are not read at the same moment.
 const SLEPT_NS: u64 = 100_000_000;
-
-/// One thread at one instant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Thread {
-    pub tid: u32,
-    pub comm: String,
-    /// As in /proc/PID/stat: `R`, `S`, `D`, `T`, `t`…
-    pub state: char,
-    /// Nanoseconds on a CPU, and runnable without one (/proc/PID/schedstat, CONFIG_SCHED_INFO).
-    pub ran_ns: Option<u64>,
-    pub waited_ns: Option<u64>,
-    /// The name of the system call that it sleeps in: numbers differ between architectures.
-    pub syscall: Option<String>,
-    /// Whether that call waits until somebody gives a lock back.
-    pub waits_for_lock: bool,
-    /// The kernel function that it sleeps in.
-    pub wchan: Option<String>,
-}
-
-/// One process at one instant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Process {
-    pub pid: u32,
-    pub comm: String,
-    pub taken_ns: u64,
-    pub threads: Vec<Thread>,
-    /// Whether it has more threads than these.
-    pub has_more: bool,
-    /// Open descriptors, and RLIMIT_NOFILE.
-    pub fds: Option<(u64, u64)>,
-}
 
 /// `None` when there is no such process any more.
 pub fn look(pid: u32) -> Option<Process> {

@@ -7,9 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::{clock::Clock, origin::Origin, summary::NetnsNames};
 use crate::{
     analyse::incident::Told,
-    diagnose::{Diagnosis, Signals, Sysctls},
-    host::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner},
+    diagnose::{Diagnosis, Signals},
     loader::Tier,
+    model::{
+        cgroup::Cgroup, netns_name::NetnsName, owner::Owner, socket::ListenerSnapshot,
+        sysctls::Sysctls,
+    },
 };
 
 /// A listener of the port before the watch.

@@ -10,10 +10,12 @@ use super::{
 use crate::{
     analyse::correlate::Story,
     enrich::Observation,
-    host::{cgroup::Cgroup, netns::NetnsName, owner::Owner},
     model::{
         cause::Cause,
+        cgroup::Cgroup,
         kind::{Kind, Stage},
+        netns_name::NetnsName,
+        owner::Owner,
     },
 };
 
@@ -32,7 +34,7 @@ pub struct Tick {
 /// A listener that may be the one that refused.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Candidate {
-    pub snapshot: crate::host::diag::ListenerSnapshot,
+    pub snapshot: crate::model::socket::ListenerSnapshot,
     pub drops_delta: u32,
     pub owner: Arc<[Owner]>,
     pub cgroup: Option<Arc<Cgroup>>,

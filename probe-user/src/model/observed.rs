@@ -10,8 +10,10 @@ use super::{
     ran::Ended,
 };
 use crate::{
-    diagnose::{Sysctls, Verdict},
-    host::{cgroup::Stall, diag::ListenerSnapshot, owner::Owner, task::Process},
+    diagnose::Verdict,
+    model::{
+        owner::Owner, process::Process, socket::ListenerSnapshot, stall::Stall, sysctls::Sysctls,
+    },
 };
 
 /// A look, at the instant that it was taken. Recordings hold it, nobody prints it.

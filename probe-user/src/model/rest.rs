@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     enrich::{Observation, Snapshot},
-    host::netns::NetnsName,
+    model::netns_name::NetnsName,
 };
 
 /// The rest of an event.

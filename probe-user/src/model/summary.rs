@@ -18,9 +18,11 @@ use super::{
 };
 use crate::{
     analyse::correlate::Totals,
-    host::netns::NetnsName,
     loader::{Skipped, Tier},
-    model::kind::{Kind, Stage},
+    model::{
+        kind::{Kind, Stage},
+        netns_name::NetnsName,
+    },
 };
 
 /// What namespaces are called that have a name.

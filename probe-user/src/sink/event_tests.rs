@@ -8,19 +8,17 @@ use super::{Clock, Format, Reporter};
 use crate::{
     cause,
     enrich::{Closed, Elsewhere, Observation, Refusal, Snapshot},
-    host::{
-        cgroup::Cgroup,
-        diag::{ConnectionSnapshot, ListenerSnapshot},
-        netns::NetnsName,
-        owner::Owner,
-    },
     loader::Tier,
     model::{
         Line, Origin,
         cause::{Cause, Reasons},
+        cgroup::Cgroup,
         event::{Episode, Event, ListenerAt, Refused, Segment, Task, What},
         evidence::Evidence,
         kind::{Kind, Stage},
+        netns_name::NetnsName,
+        owner::Owner,
+        socket::{ConnectionSnapshot, ListenerSnapshot},
     },
     source::replay::Recorded,
 };

@@ -25,11 +25,10 @@ pub(super) use self::{
 use super::Reporter;
 use crate::{
     analyse::correlate::Story,
-    host::netns::NetnsName,
     loader::Tier,
     model::{
         Line, ListenerStatsRow, ListenerTally, Loss, Residual, Sampled, SelfTest, Start, Summary,
-        Tick, counts_in_words, kind::Stage, name_of,
+        Tick, counts_in_words, kind::Stage, name_of, netns_name::NetnsName,
     },
 };
 

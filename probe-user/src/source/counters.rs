@@ -19,11 +19,12 @@ use super::{
 };
 use crate::{
     analyse::reconcile::{Reading, Reconciler, Sample},
-    host::{clock::mono_ns, diag::ListenerSnapshot},
+    host::clock::mono_ns,
     loader::Tier,
     model::{
         Candidate, Line, Start, Summary, Tick,
         kind::{Kind, Stage},
+        socket::ListenerSnapshot,
     },
     sink::Sinks,
 };

@@ -5,10 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use probe_common::SAME_ATTEMPT;
 
-use crate::{
-    host::{cgroup::Cgroup, netns::NetnsName, owner::Owner},
-    model::kind::Stage,
-};
+use crate::model::{cgroup::Cgroup, kind::Stage, netns_name::NetnsName, owner::Owner};
 
 /// SYNs after which silence says that the client has given up; Linux sends seven in all
 /// (`tcp_syn_retries` 6; net/ipv4/tcp_timer.c:tcp_write_timeout, 5.10 to 7.2).

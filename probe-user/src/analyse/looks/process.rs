@@ -7,11 +7,12 @@ use std::{
 
 use super::doing::Doing;
 use crate::{
-    host::{
-        cgroup::Stall,
-        task::{self, Thread},
+    host::task,
+    model::{
+        ObservedCgroup, ObservedProcess,
+        process::{Process, Thread},
+        stall::Stall,
     },
-    model::{ObservedCgroup, ObservedProcess},
 };
 
 /// After so many looks that did not find its queue full a process begins anew.
@@ -47,7 +48,7 @@ pub struct ProcessLooks {
     pub cgroup: Option<CgroupLooks>,
     /// It had more threads than are looked at.
     pub has_more: bool,
-    last: Option<(u32, task::Process)>,
+    last: Option<(u32, Process)>,
 }
 
 #[derive(Clone, Debug)]

@@ -15,9 +15,9 @@ use crate::{
     decode::decode,
     enrich::{Enricher, Observation},
     filter::Filter,
-    host::{diag::ListenerSnapshot, netns},
+    host::netns,
     loader::Tier,
-    model::{Clock, Origin},
+    model::{Clock, Origin, socket::ListenerSnapshot},
     sink::{Format, Output, Printed, Reporter, Sinks},
     source::{Parts, lines::Lines},
 };

@@ -3,7 +3,7 @@
 mod properties;
 
 use super::*;
-use crate::model::kind::Kind;
+use crate::model::{kind::Kind, sysctls::Sysctls};
 
 const DOCS: &str = include_str!("../../../../docs/verdicts.md");
 

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::sysctls::Sysctls;
 
 /// The kernel side's names of what can happen, each of which some rule may look at.
 const CAUSES: [(Kind, &str); 15] = [

@@ -16,10 +16,11 @@ mod wire;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 
+use crate::model::socket::{ConnectionSnapshot, ListenerSnapshot, UnansweredSnapshot};
 use channel::{Channel, Ended};
 pub use error::DiagError;
 pub use pool::{DiagPool, IDLE};
-pub use snapshot::{ConnectionSnapshot, ListenerSnapshot, UnansweredSnapshot, state_name};
+pub use snapshot::state_name;
 
 use super::netns::{NetnsError, inside, inum_of_fd};
 

@@ -8,14 +8,18 @@ use super::{
 };
 use crate::{
     analyse::incident::{Depth, Gap, Incident, Place, Rates, Told},
-    diagnose::{Confidence, Diagnosis, Evidence, RuledOut, Signals, Sysctls, Verdict},
+    diagnose::{Confidence, Diagnosis, Evidence, RuledOut, Signals, Verdict},
     enrich::Snapshot,
-    host::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, sysctl::ListenSysctls},
     listing,
     loader::Tier,
     model::{
         self, Answer, Clock, Diagnosed, Dropped, Ended, Found, Hurt, Listening, Missing, Moments,
-        Now, OfClient, Origin, Ran, ThreadState, Tried, Verified, kind::Kind,
+        Now, OfClient, Origin, Ran, ThreadState, Tried, Verified,
+        cgroup::Cgroup,
+        kind::Kind,
+        netns_name::NetnsName,
+        socket::ListenerSnapshot,
+        sysctls::{ListenSysctls, Sysctls},
     },
     sink::{
         Format,

@@ -5,13 +5,14 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use crate::{
     analyse::correlate::{Story, Totals},
     enrich::{Observation, Snapshot},
-    host::{cgroup::Cgroup, netns::NetnsName},
     loader::{HookReport, Tier, Trial},
     model::{
         Accepted, Asked, Candidate, Clock, Group, GroupMember, Histogram, Line, ListenerStatsRow,
         ListenerTally, Loss, Observed, Residual, Row, Sampled, SelfTest, Start, Summary, Tick,
         cause::Cause,
+        cgroup::Cgroup,
         kind::{Kind, Stage},
+        netns_name::NetnsName,
     },
     sink::{
         event_tests::{AT_NS, OWN_NETNS, addr, every_kind, owner, snapshot},

@@ -4,13 +4,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::member;
-use crate::{
-    host::{
-        cgroup::{Cgroup, Container},
-        netns::NetnsName,
-        owner::Owner,
-    },
-    model::{NetnsNames, event::Task},
+use crate::model::{
+    NetnsNames,
+    cgroup::{Cgroup, Container},
+    event::Task,
+    netns_name::NetnsName,
+    owner::Owner,
 };
 
 #[derive(Serialize, JsonSchema)]

@@ -3,7 +3,7 @@
 use super::member;
 use crate::{
     enrich::Snapshot,
-    host::diag::{ConnectionSnapshot, ListenerSnapshot},
+    model::socket::{ConnectionSnapshot, ListenerSnapshot},
 };
 
 /// Where it begins.

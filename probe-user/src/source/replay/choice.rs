@@ -8,8 +8,7 @@ use crate::{
     analyse::correlate::Story,
     enrich::Observation,
     filter::Filter,
-    host::{cgroup::Cgroup, owner::Owner},
-    model::{Sampled, Start, Tick},
+    model::{Sampled, Start, Tick, cgroup::Cgroup, owner::Owner},
 };
 
 /// Whose a listener is, as the last event had it.

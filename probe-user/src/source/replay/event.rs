@@ -6,19 +6,17 @@ use serde::{Deserialize, Deserializer, de::Error};
 
 use crate::{
     enrich::{Closed, Elsewhere, Observation, Refusal, Snapshot},
-    host::{
-        cgroup::{Cgroup, Container},
-        diag::{ConnectionSnapshot, ListenerSnapshot},
-        netns::NetnsName,
-        owner::Owner,
-    },
     model::{
         cause::Cause,
+        cgroup::{Cgroup, Container},
         event::{Episode, Event, ListenerAt, Refused, Segment, Task, What},
         evidence::Evidence,
         intern,
         kind::{Kind, Stage},
+        netns_name::NetnsName,
+        owner::Owner,
         rest::Rest,
+        socket::{ConnectionSnapshot, ListenerSnapshot},
     },
 };
 

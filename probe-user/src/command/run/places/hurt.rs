@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::{analyse::incident::Place, enrich::Enricher, host::diag::ListenerSnapshot};
+use crate::{analyse::incident::Place, enrich::Enricher, model::socket::ListenerSnapshot};
 
 /// Places that are looked at.
 const HURT_AT_MOST: usize = 16;

@@ -6,11 +6,11 @@ use super::*;
 use crate::{
     analyse::correlate::{Attempt, News, Stories, What as Happened, Whose},
     filter::{ListenerFilter, Only},
-    host::diag::ListenerSnapshot,
     model::{
         Candidate,
         cause::Cause,
         kind::{Kind, Stage},
+        socket::ListenerSnapshot,
     },
     source::replay::Item,
 };
