@@ -2,8 +2,10 @@
 
 use crate::{
     analyse::incident::{Fact, Place, Row, What},
-    enrich::Observation,
-    model::{Accepted, Line, ListenerStatsRow, Sampled, cause::Cause, kind::Kind},
+    model::{
+        Accepted, Line, ListenerStatsRow, Sampled, cause::Cause, kind::Kind,
+        observation::Observation,
+    },
 };
 
 /// What a line says of a listener that refused, or of one that may.

@@ -159,14 +159,13 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{
-        enrich::{Observation, Refusal},
-        model::{
-            Causes, Sampled,
-            event::ListenerAt,
-            evidence::Evidence,
-            kind::{Kind, Stage},
-        },
+    use crate::model::{
+        Causes, Sampled,
+        event::ListenerAt,
+        evidence::Evidence,
+        kind::{Kind, Stage},
+        observation::Observation,
+        refusal::Refusal,
     };
 
     const LISTENER: ListenerAt = ListenerAt {

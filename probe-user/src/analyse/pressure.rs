@@ -9,8 +9,9 @@ use crate::{
     decode,
     enrich::Enricher,
     filter::Filter,
-    loader::Figures,
-    model::{Accepted, ListenerStatsRow, event::Event, evidence::Evidence, kind::Kind},
+    model::{
+        Accepted, ListenerStatsRow, counted::Figures, event::Event, evidence::Evidence, kind::Kind,
+    },
 };
 
 type All = HashMap<StatKey, Figures>;

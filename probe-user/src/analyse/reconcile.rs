@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use probe_common::{CountValue, counter};
 
-use crate::{
-    loader::Totals,
-    model::rows::{Residual, Row},
+use crate::model::{
+    counted::Totals,
+    rows::{Residual, Row},
 };
 
 /// The decisive counters of one namespace, in the order of `probe_common::counter`.

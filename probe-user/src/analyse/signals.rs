@@ -9,9 +9,8 @@ use std::{
 use super::looks::{Looks, ProcessLooks, Queue, ThreadLooks};
 use crate::{
     diagnose::{Causes, Cgroup, Member, Process, Signals, Thread},
-    enrich::Observation,
     filter::ClientFilter,
-    model::{Line, ListenerStatsRow, ListenerTally, Summary, kind::Kind},
+    model::{Line, ListenerStatsRow, ListenerTally, Summary, kind::Kind, observation::Observation},
 };
 
 /// Rows that come less often do not tell what was accepted within a stretch.

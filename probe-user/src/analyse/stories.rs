@@ -4,13 +4,13 @@ use probe_common::{counter, flag};
 
 use crate::{
     analyse::correlate::{Attempt, End, News, Stories, Story, Totals, What, Whose, Why},
-    enrich::Observation,
     filter::Filter,
     host::clock::mono_ns,
     model::{
         Loss,
         event::Event,
         kind::{Kind, Stage},
+        observation::Observation,
     },
 };
 

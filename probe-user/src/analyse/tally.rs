@@ -10,13 +10,13 @@ use probe_common::{CountKey, CountValue, flag};
 
 use crate::{
     cause, decode,
-    enrich::Observation,
     filter::Filter,
     model::{
         Causes, ListenerTally,
         cause::Reasons,
         evidence::Evidence,
         kind::{Kind, Stage},
+        observation::Observation,
     },
 };
 

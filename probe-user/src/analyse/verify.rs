@@ -159,8 +159,7 @@ mod tests {
     use super::*;
     use crate::{
         analyse::judge::tests::summary,
-        loader::Tier,
-        model::{Accepted, ListenerTally, kind::Stage},
+        model::{Accepted, ListenerTally, kind::Stage, tier::Tier},
     };
 
     const ADDR: std::net::SocketAddr =

@@ -9,9 +9,14 @@ use std::{
 
 use foldhash::HashMap;
 
-use super::{Enricher, Observation, Snapshot, inode};
+use super::{Enricher, inode};
 use crate::model::{
-    NetnsNames, cgroup::Cgroup, netns_name::NetnsName, owner::Owner, socket::ListenerSnapshot,
+    NetnsNames,
+    cgroup::Cgroup,
+    netns_name::NetnsName,
+    observation::{Observation, Snapshot},
+    owner::Owner,
+    socket::ListenerSnapshot,
 };
 
 /// Inode and cgroup of a socket.

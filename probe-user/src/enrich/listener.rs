@@ -5,7 +5,7 @@
 use std::{borrow::Cow, net::SocketAddr, time::Instant};
 
 use super::{
-    Enricher, Snapshot,
+    Enricher,
     dumps::{Dump, Family, Key},
     pick::pick,
 };
@@ -13,6 +13,7 @@ use crate::{
     host::clock::mono_ns,
     model::{
         event::{Event, ListenerAt},
+        observation::Snapshot,
         socket::ListenerSnapshot,
     },
 };

@@ -13,9 +13,8 @@ use std::{
 
 pub use self::{only::Only, value::ClientFilter, whose::Whose};
 use crate::{
-    enrich::Observation,
     loader::Wanted,
-    model::{cgroup::Cgroup, event::Event, owner::Owner},
+    model::{cgroup::Cgroup, event::Event, observation::Observation, owner::Owner},
 };
 
 /// `ADDR:PORT` or `:PORT`.

@@ -13,9 +13,7 @@ use super::{
 use crate::{
     btf::Btf,
     cause::{self, kebab},
-    enrich::Observation,
-    loader::Tier,
-    model::{cause::Cause, cgroup::Cgroup, owner::Owner},
+    model::{cause::Cause, cgroup::Cgroup, observation::Observation, owner::Owner, tier::Tier},
 };
 
 #[derive(Args, Clone, Debug, Default)]

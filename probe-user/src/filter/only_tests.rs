@@ -3,9 +3,11 @@
 use clap::Parser;
 
 use super::*;
-use crate::{
-    enrich::{Closed, Refusal},
-    model::{event::Event, evidence::Evidence, kind::Kind},
+use crate::model::{
+    event::Event,
+    evidence::Evidence,
+    kind::Kind,
+    refusal::{Closed, Refusal},
 };
 
 #[derive(Parser)]

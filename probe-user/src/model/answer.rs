@@ -8,10 +8,9 @@ use super::{clock::Clock, origin::Origin, summary::NetnsNames};
 use crate::{
     analyse::incident::Told,
     diagnose::{Diagnosis, Signals},
-    loader::Tier,
     model::{
         cgroup::Cgroup, netns_name::NetnsName, owner::Owner, socket::ListenerSnapshot,
-        sysctls::Sysctls,
+        sysctls::Sysctls, tier::Tier,
     },
 };
 

@@ -9,12 +9,12 @@ use super::{
 };
 use crate::{
     analyse::correlate::Story,
-    enrich::Observation,
     model::{
         cause::Cause,
         cgroup::Cgroup,
         kind::{Kind, Stage},
         netns_name::NetnsName,
+        observation::Observation,
         owner::Owner,
     },
 };

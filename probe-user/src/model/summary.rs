@@ -18,10 +18,11 @@ use super::{
 };
 use crate::{
     analyse::correlate::Totals,
-    loader::{Skipped, Tier},
     model::{
+        counted::Skipped,
         kind::{Kind, Stage},
         netns_name::NetnsName,
+        tier::Tier,
     },
 };
 

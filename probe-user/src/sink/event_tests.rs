@@ -7,8 +7,6 @@ use probe_common::{flag, hook, state};
 use super::{Clock, Format, Reporter};
 use crate::{
     cause,
-    enrich::{Closed, Elsewhere, Observation, Refusal, Snapshot},
-    loader::Tier,
     model::{
         Line, Origin,
         cause::{Cause, Reasons},
@@ -17,8 +15,11 @@ use crate::{
         evidence::Evidence,
         kind::{Kind, Stage},
         netns_name::NetnsName,
+        observation::{Observation, Snapshot},
         owner::Owner,
+        refusal::{Closed, Elsewhere, Refusal},
         socket::{ConnectionSnapshot, ListenerSnapshot},
+        tier::Tier,
     },
     source::replay::Recorded,
 };

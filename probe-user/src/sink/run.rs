@@ -16,8 +16,9 @@ use super::{
 };
 use crate::{
     analyse::incident::Place,
-    loader::Tier,
-    model::{Dropped, Ended, Hurt, NetnsNames, Ran, counts_in_words, kind::Kind, name_of},
+    model::{
+        Dropped, Ended, Hurt, NetnsNames, Ran, counts_in_words, kind::Kind, name_of, tier::Tier,
+    },
 };
 
 /// What is no refusal of a listener, and still nothing that a client wants.

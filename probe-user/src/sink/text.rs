@@ -25,10 +25,9 @@ pub(super) use self::{
 use super::Reporter;
 use crate::{
     analyse::correlate::Story,
-    loader::Tier,
     model::{
         Line, ListenerStatsRow, ListenerTally, Loss, Residual, Sampled, SelfTest, Start, Summary,
-        Tick, counts_in_words, kind::Stage, name_of, netns_name::NetnsName,
+        Tick, counts_in_words, kind::Stage, name_of, netns_name::NetnsName, tier::Tier,
     },
 };
 

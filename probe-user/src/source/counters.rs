@@ -20,11 +20,11 @@ use super::{
 use crate::{
     analyse::reconcile::{Reading, Reconciler, Sample},
     host::clock::mono_ns,
-    loader::Tier,
     model::{
         Candidate, Line, Start, Summary, Tick,
         kind::{Kind, Stage},
         socket::ListenerSnapshot,
+        tier::Tier,
     },
     sink::Sinks,
 };

@@ -6,8 +6,7 @@ use super::unread::Unread;
 use crate::{
     analyse::reconcile::{LostInUserSpace, Reconciler, Sample},
     host::netns,
-    loader::Tier,
-    model::Summary,
+    model::{Summary, tier::Tier},
     sink::Lost,
 };
 

@@ -27,11 +27,14 @@ use crate::{
         tally::Tally,
     },
     cause, decode,
-    enrich::{Enricher, Observation},
+    enrich::Enricher,
     filter::Filter,
     host::clock::mono_ns,
-    loader::{Probe, ReadError, Totals},
-    model::{Line, Sampled, Summary, evidence::Evidence, kind::Kind},
+    loader::{Probe, ReadError},
+    model::{
+        Line, Sampled, Summary, counted::Totals, evidence::Evidence, kind::Kind,
+        observation::Observation,
+    },
     sink::Sinks,
 };
 

@@ -9,9 +9,11 @@ use probe_common::flag;
 use super::Parts;
 use crate::{
     analyse::{correlate::Story, stories::Told, tally::Shown},
-    enrich::{Enricher, Observation},
+    enrich::Enricher,
     filter::Filter,
-    model::{Causes, Line, ListenerTally, Loss, event::Event, kind::Kind},
+    model::{
+        Causes, Line, ListenerTally, Loss, event::Event, kind::Kind, observation::Observation,
+    },
     sink::Sinks,
 };
 

@@ -3,8 +3,7 @@
 use crate::{
     analyse::judge::{self, Scope},
     command::status,
-    loader::Tier,
-    model::{Dropped, Ended, Summary},
+    model::{Dropped, Ended, Summary, tier::Tier},
 };
 
 /// Whether anything was dropped, and why that may not be all.

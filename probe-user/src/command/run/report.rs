@@ -12,8 +12,7 @@ use crate::command::{
 use crate::{
     enrich::Enricher,
     host::{clock::mono_ns, netns},
-    loader::Tier,
-    model::{Clock, Ended, Line, Observed, Origin, Ran, Start, Summary, ToldRan},
+    model::{Clock, Ended, Line, Observed, Origin, Ran, Start, Summary, ToldRan, tier::Tier},
     observe::{self, STATS},
     sink::{Recording, Reporter},
 };

@@ -11,8 +11,8 @@ use crate::{
     },
     enrich::Enricher,
     host::{clock::mono_ns, netns},
-    loader::{Tier, reads_every_netns},
-    model::{Clock, Line, Observed, ToldVerified, Verified},
+    loader::reads_every_netns,
+    model::{Clock, Line, Observed, ToldVerified, Verified, tier::Tier},
     sink::{Recording, Reporter},
     source::unread::Unread,
 };

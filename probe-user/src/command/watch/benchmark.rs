@@ -13,11 +13,10 @@ use zerocopy::{FromZeros, IntoBytes, transmute_mut};
 
 use crate::{
     decode::decode,
-    enrich::{Enricher, Observation},
+    enrich::Enricher,
     filter::Filter,
     host::netns,
-    loader::Tier,
-    model::{Clock, Origin, socket::ListenerSnapshot},
+    model::{Clock, Origin, observation::Observation, socket::ListenerSnapshot, tier::Tier},
     sink::{Format, Output, Printed, Reporter, Sinks},
     source::{Parts, lines::Lines},
 };

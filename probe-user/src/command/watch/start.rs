@@ -6,8 +6,8 @@ use crate::{
     enrich::Enricher,
     filter::Filter,
     host::{clock::mono_ns, netns},
-    loader::{Probe, Tier, reads_every_netns},
-    model::{Asked, Clock, SelfTest, Start},
+    loader::{Probe, reads_every_netns},
+    model::{Asked, Clock, SelfTest, Start, tier::Tier},
 };
 
 /// `listeners`: how many were there; `observes`: whether queues and processes are looked at.

@@ -14,8 +14,7 @@ use self::watched::watched;
 use super::{Failure, say, watch};
 use crate::{
     filter::ClientFilter,
-    loader::Tier,
-    model::{Answer, Now},
+    model::{Answer, Now, tier::Tier},
     sink::{RecordArgs, answer::AnswerFormat},
 };
 

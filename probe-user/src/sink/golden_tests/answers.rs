@@ -9,17 +9,17 @@ use super::{
 use crate::{
     analyse::incident::{Depth, Gap, Incident, Place, Rates, Told},
     diagnose::{Confidence, Diagnosis, Evidence, RuledOut, Signals, Verdict},
-    enrich::Snapshot,
     listing,
-    loader::Tier,
     model::{
         self, Answer, Clock, Diagnosed, Dropped, Ended, Found, Hurt, Listening, Missing, Moments,
         Now, OfClient, Origin, Ran, ThreadState, Tried, Verified,
         cgroup::Cgroup,
         kind::Kind,
         netns_name::NetnsName,
+        observation::Snapshot,
         socket::ListenerSnapshot,
         sysctls::{ListenSysctls, Sysctls},
+        tier::Tier,
     },
     sink::{
         Format,

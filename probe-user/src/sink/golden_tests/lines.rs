@@ -4,15 +4,16 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     analyse::correlate::{Story, Totals},
-    enrich::{Observation, Snapshot},
-    loader::{HookReport, Tier, Trial},
     model::{
         Accepted, Asked, Candidate, Clock, Group, GroupMember, Histogram, Line, ListenerStatsRow,
         ListenerTally, Loss, Observed, Residual, Row, Sampled, SelfTest, Start, Summary, Tick,
         cause::Cause,
         cgroup::Cgroup,
+        hook::{HookReport, Trial},
         kind::{Kind, Stage},
         netns_name::NetnsName,
+        observation::{Observation, Snapshot},
+        tier::Tier,
     },
     sink::{
         event_tests::{AT_NS, OWN_NETNS, addr, every_kind, owner, snapshot},

@@ -7,11 +7,12 @@ use super::{
     snapshot,
 };
 use crate::{
-    enrich::{Observation, Refusal},
     model::{
         cause::Cause,
         event::{Event, ListenerAt},
         kind::Kind,
+        observation::Observation,
+        refusal::Refusal,
         rest::Rest,
     },
     sink::Reporter,

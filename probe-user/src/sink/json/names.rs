@@ -2,8 +2,10 @@
 
 use crate::{
     analyse::correlate::Outcome,
-    loader::Tier,
-    model::kind::{Kind, Stage},
+    model::{
+        kind::{Kind, Stage},
+        tier::Tier,
+    },
 };
 
 pub fn kinds() -> Vec<&'static str> {

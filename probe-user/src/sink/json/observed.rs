@@ -166,7 +166,6 @@ pub(in crate::sink) mod tests {
 
     use super::*;
     use crate::{
-        loader::Tier,
         model::{
             Answered, Clock, Ended, HostFacts, LogLine, Now, ObservedCgroup, ObservedProcess,
             ObservedQueue, Origin, ToldRan, ToldVerified, Tried,
@@ -174,6 +173,7 @@ pub(in crate::sink) mod tests {
             socket::ListenerSnapshot,
             stall::Stall,
             sysctls::Sysctls,
+            tier::Tier,
         },
         sink::Format,
         source::replay::parse,

@@ -16,8 +16,9 @@ use super::{
     story::TotalsView,
 };
 use crate::{
-    loader::Skipped,
-    model::{Causes, Counts, ListenerTally, NetnsNames, Row, Summary, kind::Kind},
+    model::{
+        Causes, Counts, ListenerTally, NetnsNames, Row, Summary, counted::Skipped, kind::Kind,
+    },
     sink::Reporter,
 };
 

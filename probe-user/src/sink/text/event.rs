@@ -8,11 +8,11 @@ use super::{
     time::time,
 };
 use crate::{
-    enrich::{Observation, Snapshot},
     model::{
         cause::Cause,
         event::Event,
         kind::{Kind, Stage},
+        observation::{Observation, Snapshot},
     },
     sink::{
         Reporter,

@@ -7,8 +7,7 @@ use super::{Item, Recorded, What};
 use crate::{
     analyse::{correlate::Story, stories::Told},
     filter::Filter,
-    loader::Tier,
-    model::{Asked, ListenerStatsRow, Loss, Start, Summary},
+    model::{Asked, ListenerStatsRow, Loss, Start, Summary, tier::Tier},
 };
 
 /// How often a stage is told that time passes.

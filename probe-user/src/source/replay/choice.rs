@@ -6,9 +6,8 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 use super::{Recorded, What, when};
 use crate::{
     analyse::correlate::Story,
-    enrich::Observation,
     filter::Filter,
-    model::{Sampled, Start, Tick, cgroup::Cgroup, owner::Owner},
+    model::{Sampled, Start, Tick, cgroup::Cgroup, observation::Observation, owner::Owner},
 };
 
 /// Whose a listener is, as the last event had it.

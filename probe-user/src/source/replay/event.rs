@@ -4,20 +4,19 @@ use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, de::Error};
 
-use crate::{
-    enrich::{Closed, Elsewhere, Observation, Refusal, Snapshot},
-    model::{
-        cause::Cause,
-        cgroup::{Cgroup, Container},
-        event::{Episode, Event, ListenerAt, Refused, Segment, Task, What},
-        evidence::Evidence,
-        intern,
-        kind::{Kind, Stage},
-        netns_name::NetnsName,
-        owner::Owner,
-        rest::Rest,
-        socket::{ConnectionSnapshot, ListenerSnapshot},
-    },
+use crate::model::{
+    cause::Cause,
+    cgroup::{Cgroup, Container},
+    event::{Episode, Event, ListenerAt, Refused, Segment, Task, What},
+    evidence::Evidence,
+    intern,
+    kind::{Kind, Stage},
+    netns_name::NetnsName,
+    observation::{Observation, Snapshot},
+    owner::Owner,
+    refusal::{Closed, Elsewhere, Refusal},
+    rest::Rest,
+    socket::{ConnectionSnapshot, ListenerSnapshot},
 };
 
 /// A cookie as `0x…`.

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use super::event;
 use crate::{
     analyse::correlate::Story,
-    enrich::Observation,
     model::{
         Clock, Line, ListenerStatsRow, Loss, Observed, Residual, Sampled, Start, Summary, Tick,
+        observation::Observation,
     },
 };
 

@@ -3,10 +3,10 @@
 use super::*;
 use crate::{
     analyse::judge::tests::summary,
-    loader::Tier,
     model::{
         ListenerStatsRow, Sampled,
         kind::{Kind, Stage},
+        tier::Tier,
     },
 };
 
