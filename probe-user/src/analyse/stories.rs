@@ -3,7 +3,7 @@
 use probe_common::{counter, flag};
 
 use crate::{
-    analyse::correlate::{Attempt, End, News, Stories, Story, Totals, What, Whose, Why},
+    analyse::correlate::{News, Stories, What},
     filter::Filter,
     host::clock::mono_ns,
     model::{
@@ -11,6 +11,8 @@ use crate::{
         event::Event,
         kind::{Kind, Stage},
         observation::Observation,
+        outcome::{End, Why},
+        story::{Attempt, Story, Totals, Whose},
     },
 };
 

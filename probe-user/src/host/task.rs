@@ -3,7 +3,7 @@
 //! In: a pid. Out: a [`Process`] as /proc shows it now. What may not be read, or is not there on this kernel, is `None`.
 //! It never stops or slows the process it looks at.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
@@ -235,28 +235,6 @@ fn syscall_name(number: i64) -> String {
         )
 }
 
-/// Whether a thread in this system call is waiting for a connection, or for any file to become ready.
-pub fn waits_for_connections(syscall: &str) -> bool {
-    ACCEPTS.contains(&syscall) || waits_for_files(syscall)
-}
-
-/// Whether it waits for files to become ready: it does not sleep in that while one that it waits for is
-/// (fs/select.c:do_select, do_poll; of epoll instances `is_polled` tells what they wait for).
-pub fn waits_for_files(syscall: &str) -> bool {
-    FILES.contains(&syscall)
-}
-
-const ACCEPTS: [&str; 3] = ["accept", "accept4", "io_uring_enter"];
-
-const FILES: [&str; 6] = [
-    "epoll_wait",
-    "epoll_pwait",
-    "poll",
-    "ppoll",
-    "select",
-    "pselect6",
-];
-
 const KNOWN: [(i64, &str); 24] = [
     (libc::SYS_accept, "accept"),
     (libc::SYS_accept4, "accept4"),
@@ -283,15 +261,6 @@ const KNOWN: [(i64, &str); 24] = [
     (libc::SYS_nanosleep, "nanosleep"),
     (libc::SYS_clock_nanosleep, "clock_nanosleep"),
 ];
-
-/// The threads of a later look by number.
-pub fn by_tid(process: &Process) -> HashMap<u32, &Thread> {
-    process
-        .threads
-        .iter()
-        .map(|thread| (thread.tid, thread))
-        .collect()
-}
 
 #[cfg(test)]
 mod tests {

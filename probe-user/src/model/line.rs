@@ -7,16 +7,14 @@ use super::{
     clock::Clock, loss::Loss, observed::Observed, rows::Residual, start::Start,
     stats::ListenerStatsRow, summary::Summary,
 };
-use crate::{
-    analyse::correlate::Story,
-    model::{
-        cause::Cause,
-        cgroup::Cgroup,
-        kind::{Kind, Stage},
-        netns_name::NetnsName,
-        observation::Observation,
-        owner::Owner,
-    },
+use crate::model::{
+    cause::Cause,
+    cgroup::Cgroup,
+    kind::{Kind, Stage},
+    netns_name::NetnsName,
+    observation::Observation,
+    owner::Owner,
+    story::Story,
 };
 
 /// One tick's worth of refusals on the counters tier.

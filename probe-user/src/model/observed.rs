@@ -9,11 +9,9 @@ use super::{
     clock::Clock,
     ran::Ended,
 };
-use crate::{
-    diagnose::Verdict,
-    model::{
-        owner::Owner, process::Process, socket::ListenerSnapshot, stall::Stall, sysctls::Sysctls,
-    },
+use crate::model::{
+    owner::Owner, process::Process, socket::ListenerSnapshot, stall::Stall, sysctls::Sysctls,
+    verdict::Verdict,
 };
 
 /// A look, at the instant that it was taken. Recordings hold it, nobody prints it.

@@ -1,5 +1,7 @@
 //! A process and its threads at one instant.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 /// One process at one instant.
@@ -31,4 +33,35 @@ pub struct Thread {
     pub waits_for_lock: bool,
     /// The kernel function that it sleeps in.
     pub wchan: Option<String>,
+}
+
+/// Whether a thread in this system call is waiting for a connection, or for any file to become ready.
+pub fn waits_for_connections(syscall: &str) -> bool {
+    ACCEPTS.contains(&syscall) || waits_for_files(syscall)
+}
+
+/// Whether it waits for files to become ready: it does not sleep in that while one that it waits for is
+/// (fs/select.c:do_select, do_poll; of epoll instances `is_polled` tells what they wait for).
+pub fn waits_for_files(syscall: &str) -> bool {
+    FILES.contains(&syscall)
+}
+
+const ACCEPTS: [&str; 3] = ["accept", "accept4", "io_uring_enter"];
+
+const FILES: [&str; 6] = [
+    "epoll_wait",
+    "epoll_pwait",
+    "poll",
+    "ppoll",
+    "select",
+    "pselect6",
+];
+
+/// The threads of a later look by number.
+pub fn by_tid(process: &Process) -> HashMap<u32, &Thread> {
+    process
+        .threads
+        .iter()
+        .map(|thread| (thread.tid, thread))
+        .collect()
 }

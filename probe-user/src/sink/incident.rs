@@ -13,7 +13,7 @@ use super::{
     json::{At, Cookie, NetnsView},
     text::{Clean, plural},
 };
-use crate::analyse::incident::{Depth, Gap, Incident, Rates};
+use crate::model::incident::{Depth, Gap, Incident, Rates};
 
 /// What threads did is named down to the third most.
 const DOING_AT_MOST: usize = 3;
@@ -310,7 +310,7 @@ impl<'a> IncidentView<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analyse::incident::Place;
+    use crate::model::incident::Place;
 
     const MS: u64 = 1_000_000;
 

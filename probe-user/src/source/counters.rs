@@ -18,11 +18,12 @@ use super::{
     unread::Unread,
 };
 use crate::{
-    analyse::reconcile::{Reading, Reconciler, Sample},
+    analyse::reconcile::Reconciler,
     host::clock::mono_ns,
     model::{
         Candidate, Line, Start, Summary, Tick,
         kind::{Kind, Stage},
+        reading::{Reading, Sample},
         socket::ListenerSnapshot,
         tier::Tier,
     },

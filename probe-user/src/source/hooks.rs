@@ -22,7 +22,7 @@ use crate::{
     analyse::{
         episodes, group,
         pressure::{Pressure, Sees},
-        reconcile::{Reconciler, Sample},
+        reconcile::Reconciler,
         sampled::LeftOut,
         tally::Tally,
     },
@@ -33,7 +33,7 @@ use crate::{
     loader::{Probe, ReadError},
     model::{
         Line, Sampled, Summary, counted::Totals, evidence::Evidence, kind::Kind,
-        observation::Observation,
+        observation::Observation, reading::Sample,
     },
     sink::Sinks,
 };

@@ -8,11 +8,12 @@ use probe_common::flag;
 
 use super::Parts;
 use crate::{
-    analyse::{correlate::Story, stories::Told, tally::Shown},
+    analyse::{stories::Told, tally::Shown},
     enrich::Enricher,
     filter::Filter,
     model::{
         Causes, Line, ListenerTally, Loss, event::Event, kind::Kind, observation::Observation,
+        story::Story,
     },
     sink::Sinks,
 };

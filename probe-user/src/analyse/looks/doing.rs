@@ -1,8 +1,8 @@
 //! What a thread is doing, out of its state and the system call it is in.
 
-use crate::{
-    host::task,
-    model::{ThreadState, process::Thread},
+use crate::model::{
+    ThreadState,
+    process::{Thread, waits_for_connections, waits_for_files},
 };
 
 /// What a thread is doing at one look.
@@ -26,8 +26,8 @@ impl Doing {
         match (thread.state, thread.syscall.as_deref()) {
             ('T' | 't', _) => Self::Stopped,
             ('R', _) => Self::Running,
-            ('S', Some(syscall)) if task::waits_for_files(syscall) => Self::WaitingForFiles,
-            ('S', Some(syscall)) if task::waits_for_connections(syscall) => Self::Waiting,
+            ('S', Some(syscall)) if waits_for_files(syscall) => Self::WaitingForFiles,
+            ('S', Some(syscall)) if waits_for_connections(syscall) => Self::Waiting,
             ('S' | 'D', Some(syscall)) => {
                 let mut place = syscall.to_owned();
                 if thread.waits_for_lock {

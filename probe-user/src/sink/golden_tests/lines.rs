@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
-    analyse::correlate::{Story, Totals},
     model::{
         Accepted, Asked, Candidate, Clock, Group, GroupMember, Histogram, Line, ListenerStatsRow,
         ListenerTally, Loss, Observed, Residual, Row, Sampled, SelfTest, Start, Summary, Tick,
@@ -13,6 +12,7 @@ use crate::{
         kind::{Kind, Stage},
         netns_name::NetnsName,
         observation::{Observation, Snapshot},
+        story::{Story, Totals},
         tier::Tier,
     },
     sink::{

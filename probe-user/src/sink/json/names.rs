@@ -1,11 +1,9 @@
 //! The values of members that have one of a few.
 
-use crate::{
-    analyse::correlate::Outcome,
-    model::{
-        kind::{Kind, Stage},
-        tier::Tier,
-    },
+use crate::model::{
+    kind::{Kind, Stage},
+    outcome::Outcome,
+    tier::Tier,
 };
 
 pub fn kinds() -> Vec<&'static str> {

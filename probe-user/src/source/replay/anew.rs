@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{Item, Recorded, What};
 use crate::{
-    analyse::{correlate::Story, stories::Told},
+    analyse::stories::Told,
     filter::Filter,
-    model::{Asked, ListenerStatsRow, Loss, Start, Summary, tier::Tier},
+    model::{Asked, ListenerStatsRow, Loss, Start, Summary, story::Story, tier::Tier},
 };
 
 /// How often a stage is told that time passes.

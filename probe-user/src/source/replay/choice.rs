@@ -5,9 +5,10 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use super::{Recorded, What, when};
 use crate::{
-    analyse::correlate::Story,
     filter::Filter,
-    model::{Sampled, Start, Tick, cgroup::Cgroup, observation::Observation, owner::Owner},
+    model::{
+        Sampled, Start, Tick, cgroup::Cgroup, observation::Observation, owner::Owner, story::Story,
+    },
 };
 
 /// Whose a listener is, as the last event had it.

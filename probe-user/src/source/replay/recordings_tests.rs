@@ -6,9 +6,13 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    analyse::correlate::{Outcome, Story, Why},
     filter::Filter,
-    model::{Asked, Line, kind::Kind},
+    model::{
+        Asked, Line,
+        kind::Kind,
+        outcome::{Outcome, Why},
+        story::Story,
+    },
     sink::{Format, Reporter},
 };
 

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 
 use super::*;
 use crate::{
-    analyse::correlate::{Attempt, News, Stories, What as Happened, Whose},
+    analyse::correlate::{News, Stories, What as Happened},
     filter::{ListenerFilter, Only},
     model::{
         Candidate,
         cause::Cause,
         kind::{Kind, Stage},
         socket::ListenerSnapshot,
+        story::{Attempt, Whose},
     },
     source::replay::Item,
 };

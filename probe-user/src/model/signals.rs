@@ -184,7 +184,7 @@ impl Signals {
     }
 }
 
-pub(super) fn of_kind(causes: &Causes, kind: Kind) -> u64 {
+pub fn of_kind(causes: &Causes, kind: Kind) -> u64 {
     let of_kind = causes.iter().filter(|((k, _), _)| *k == kind);
     of_kind.map(|(_, n)| n).sum()
 }
