@@ -18,13 +18,6 @@ use crate::model::{
     kind::{Kind, Stage},
 };
 
-/// `SK_RST_REASON_NO_SOCKET` without its prefix as `no-socket`.
-pub fn kebab(name: &str, prefix: &str) -> String {
-    name.trim_start_matches(prefix)
-        .to_lowercase()
-        .replace('_', "-")
-}
-
 /// The cause; `None` where the event's kind says all there is, or where only a
 /// look at who listens can tell.
 pub fn of(
@@ -269,13 +262,5 @@ mod tests {
         assert_eq!(reset(0, state::CLOSE, 0), case("application", 1));
         assert_eq!(reset(0, state::CLOSE, 9), case("application", 0));
         assert_eq!(reset(flag::ANSWER, state::ESTABLISHED, 0), None);
-    }
-
-    #[test]
-    fn reasons_are_spelled_as_the_field_spells_them() {
-        assert_eq!(
-            kebab("SKB_DROP_REASON_TCP_MD5NOTFOUND", "SKB_DROP_REASON_"),
-            "tcp-md5notfound"
-        );
     }
 }

@@ -12,8 +12,14 @@ use super::{
 };
 use crate::{
     btf::Btf,
-    cause::{self, kebab},
-    model::{cause::Cause, cgroup::Cgroup, observation::Observation, owner::Owner, tier::Tier},
+    cause,
+    model::{
+        cause::{Cause, kebab},
+        cgroup::Cgroup,
+        observation::Observation,
+        owner::Owner,
+        tier::Tier,
+    },
 };
 
 #[derive(Args, Clone, Debug, Default)]

@@ -47,3 +47,23 @@ impl Reasons {
             .flatten()
     }
 }
+
+/// `SK_RST_REASON_NO_SOCKET` without its prefix as `no-socket`.
+pub fn kebab(name: &str, prefix: &str) -> String {
+    name.trim_start_matches(prefix)
+        .to_lowercase()
+        .replace('_', "-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_spelled_as_the_field_spells_them() {
+        assert_eq!(
+            kebab("SKB_DROP_REASON_TCP_MD5NOTFOUND", "SKB_DROP_REASON_"),
+            "tcp-md5notfound"
+        );
+    }
+}

@@ -11,6 +11,7 @@ use crate::{
     analyse::{stories::Told, tally::Shown},
     enrich::Enricher,
     filter::Filter,
+    host::clock::mono_ns,
     model::{
         Causes, Line, ListenerTally, Loss, event::Event, kind::Kind, observation::Observation,
         story::Story,
@@ -83,7 +84,7 @@ impl<'a> Lines<'a> {
 
     /// Tells stories that are in order by now.
     pub fn settle_stories(&mut self) {
-        let told = self.stories.settle();
+        let told = self.stories.settle(mono_ns());
         self.tell_stories(&told);
     }
 

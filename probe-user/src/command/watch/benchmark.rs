@@ -15,8 +15,8 @@ use crate::{
     decode::decode,
     enrich::Enricher,
     filter::Filter,
-    host::netns,
-    model::{Clock, Origin, observation::Observation, socket::ListenerSnapshot, tier::Tier},
+    host::{clock, netns},
+    model::{Origin, observation::Observation, socket::ListenerSnapshot, tier::Tier},
     sink::{Format, Output, Printed, Reporter, Sinks},
     source::{Parts, lines::Lines},
 };
@@ -55,7 +55,7 @@ impl Pipeline {
             taken_mono_ns: 5_000_123_456_789,
         };
         enricher.fix(netns, snapshot);
-        let clock = Clock::now();
+        let clock = clock::wall();
         let reporter = Reporter::new(format, Tier::Cgroup, 0, clock, Origin::default());
         let printed = Printed::new(reporter, Output::none());
         let parts = Parts {
