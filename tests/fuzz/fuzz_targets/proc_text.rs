@@ -3,7 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use whydrop::{host::{cgroup::path_of_process, fuzz, mountinfo::mounts, netstat::Counters, status::mask}, model::cgroup::Cgroup};
+use whydrop::{
+    host::{cgroup::path_of_process, fuzz, mountinfo::mounts, netstat::Counters, status::mask},
+    model::cgroup::Cgroup,
+};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((file, text)) = bytes.split_first() else {

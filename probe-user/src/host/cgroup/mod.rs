@@ -17,8 +17,8 @@ use rustix::fs::{CWD, FileType, fstat};
 
 use super::pace::Pace;
 use super::procfs::{for_each_entry, open_dir, read_small};
-
 use crate::model::cgroup::Cgroup;
+
 pub use membership::path_of_process;
 pub use root::{Origin, Root, root, root_fd};
 pub use stall::stall;
