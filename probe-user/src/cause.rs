@@ -7,61 +7,16 @@
 
 mod known;
 
-use serde::{Deserialize, Serialize};
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::borrow::Cow;
 
 use probe_common::{counter, flag, hook, state};
 
 pub use self::known::{every_known, is_known};
-use crate::decode::{Evidence, Kind, Stage};
-
-/// A cause, and what else it may have been.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cause {
-    pub id: Cow<'static, str>,
-    /// The causes that this event cannot be told apart from; empty when it is certain.
-    #[serde(deserialize_with = "crate::model::intern::list")]
-    pub or: crate::model::intern::List,
-}
-
-impl Cause {
-    pub const fn certain(id: &'static str) -> Self {
-        Self::among(id, &[])
-    }
-
-    pub const fn among(id: &'static str, or: &'static [&'static str]) -> Self {
-        Self {
-            id: Cow::Borrowed(id),
-            or,
-        }
-    }
-}
-
-/// The running kernel's own names of its reasons, in the field's spelling.
-#[derive(Clone, Debug, Default)]
-pub struct Reasons {
-    /// `enum sk_rst_reason`, where the kernel has it.
-    pub reset: HashMap<u32, Arc<str>>,
-    /// `enum skb_drop_reason`, likewise.
-    pub drop: HashMap<u32, String>,
-}
-
-/// `SK_RST_REASON_NO_SOCKET` without its prefix as `no-socket`.
-pub fn kebab(name: &str, prefix: &str) -> String {
-    name.trim_start_matches(prefix)
-        .to_lowercase()
-        .replace('_', "-")
-}
-
-impl Reasons {
-    /// The kernel's own name of a reset's reason, `None` where the kernel gives none.
-    pub fn of_reset(&self, evidence: &Evidence) -> Option<Arc<str>> {
-        let is_reset = evidence.hook == hook::SEND_RESET && evidence.reason != 0;
-        is_reset
-            .then(|| self.reset.get(&evidence.reason).cloned())
-            .flatten()
-    }
-}
+use crate::model::{
+    cause::{Cause, Reasons},
+    evidence::Evidence,
+    kind::{Kind, Stage},
+};
 
 /// The cause; `None` where the event's kind says all there is, or where only a
 /// look at who listens can tell.
@@ -195,6 +150,7 @@ fn of_reset_received(evidence: &Evidence) -> Option<Cause> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashMap;
 
     fn evidence(flags: u16, slots: &[usize]) -> Evidence {
         Evidence {
@@ -306,13 +262,5 @@ mod tests {
         assert_eq!(reset(0, state::CLOSE, 0), case("application", 1));
         assert_eq!(reset(0, state::CLOSE, 9), case("application", 0));
         assert_eq!(reset(flag::ANSWER, state::ESTABLISHED, 0), None);
-    }
-
-    #[test]
-    fn reasons_are_spelled_as_the_field_spells_them() {
-        assert_eq!(
-            kebab("SKB_DROP_REASON_TCP_MD5NOTFOUND", "SKB_DROP_REASON_"),
-            "tcp-md5notfound"
-        );
     }
 }

@@ -13,13 +13,12 @@ use probe_common::counter;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use crate::{
-    analyse::reconcile::Reading,
     host::{
         netns::{Private, Registry},
         netstat,
     },
     loader::{Probe, ReadError},
-    model::SelfTest,
+    model::{SelfTest, reading::Reading},
 };
 
 /// How long the kernel may take to refuse one SYN.

@@ -44,7 +44,7 @@ enum Command {
     /// Everything CI does: set-up, format, order of files, lints, unit tests, scenarios on this kernel, what it costs, scenarios in VMs.
     Test(test::Args),
     /// Whether files are short, say what they are, import each other in one direction and name what is there; `test` asks, too.
-    Tidy(tidy::Args),
+    Tidy,
     /// Run the scenario tests inside QEMU on Debian's 5.10, 6.1, 6.12 and newest kernels.
     Vm(vm::Args),
     /// Put what the scenarios of the last runs of `test` and `vm` found out into the table in docs/kernels.md.
@@ -90,7 +90,7 @@ fn run(command: Command) -> Result<()> {
             );
         }
         Command::Test(args) => test::run(&args)?,
-        Command::Tidy(args) => tidy::run(&args)?,
+        Command::Tidy => tidy::run()?,
         Command::Vm(args) => {
             setup::run(setup::Needs::BuildAndVms)?;
             vm::run(&args)?;

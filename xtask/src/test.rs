@@ -39,7 +39,7 @@ pub fn run(args: &Args) -> Result<()> {
         proc::run(proc::cargo(["fmt", "--all", "--check"]))
             .context("run `cargo fmt --all` to put this right")
     })?;
-    step("tidy", || tidy::run(&tidy::Args::default()))?;
+    step("tidy", tidy::run)?;
     step("licences and spelling", || {
         where_there("cargo-deny", &["check", "bans", "licenses", "sources"])?;
         where_there("typos", &[])

@@ -3,15 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    facts,
-    incident::{Incidents, Told},
-    looks::Looks,
-};
-use crate::{
-    diagnose::Signals,
-    model::{HostFacts, Line, Observed, Summary},
-};
+use super::{facts, incident::Incidents, looks::Looks};
+use crate::model::{HostFacts, Line, Observed, Summary, incident::Told, signals::Signals};
 
 /// Everything that is known beside the events.
 #[derive(Default)]

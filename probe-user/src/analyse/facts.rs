@@ -1,11 +1,11 @@
 //! From the lines of a watch to facts about incidents.
 
-use crate::{
-    analyse::incident::{Fact, Place, Row, What},
+use crate::model::{
+    Accepted, Line, ListenerStatsRow, Sampled,
     cause::Cause,
-    decode::Kind,
-    enrich::Observation,
-    model::{Accepted, Line, ListenerStatsRow, Sampled},
+    incident::{Fact, Place, Row, What},
+    kind::Kind,
+    observation::Observation,
 };
 
 /// What a line says of a listener that refused, or of one that may.

@@ -3,18 +3,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::{
-    enrich::Enricher,
-    host::diag::ListenerSnapshot,
-    model::{Group, GroupMember, ListenerTally},
-};
+use crate::model::{Group, GroupMember, ListenerTally, socket::ListenerSnapshot};
 
 /// The groups of more than one in which one of the `shown` rows is, as they are now. What their members have refused is in
-/// `all` rows, whatever is shown.
+/// `all` rows, whatever is shown. `listeners_of` says who listens on a port of a namespace, `None` where nobody can tell.
 pub fn of_rows(
     shown: &[ListenerTally],
     all: &[ListenerTally],
-    enricher: &mut Enricher,
+    mut listeners_of: impl FnMut(u32, u16) -> Option<Vec<ListenerSnapshot>>,
 ) -> Vec<Group> {
     let ports: HashSet<(u32, u16)> = shown
         .iter()
@@ -23,7 +19,7 @@ pub fn of_rows(
     let mut groups: Vec<Group> = ports
         .into_iter()
         // Of a namespace that has ended nothing can be said, and no listener is left.
-        .filter_map(|(netns, port)| Some((netns, enricher.listeners_of(netns, port).ok()?)))
+        .filter_map(|(netns, port)| Some((netns, listeners_of(netns, port)?)))
         .flat_map(|(netns, listeners)| among(netns, &listeners, all))
         .filter(|group| shown.iter().any(|row| group.member(row.cookie).is_some()))
         .collect();
@@ -67,7 +63,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::decode::Kind;
+    use crate::model::kind::Kind;
 
     fn listener(cookie: u64, addr: &str) -> ListenerSnapshot {
         ListenerSnapshot {

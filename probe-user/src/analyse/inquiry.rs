@@ -10,10 +10,13 @@ use super::{
     signals::{Heard, add_unlooked, signals},
 };
 use crate::{
-    diagnose::{Member, Signals, diagnose},
+    diagnose::diagnose,
     filter::{ClientFilter, Filter, ListenerFilter},
-    host::kernel_log::names_port,
-    model::{Answer, Line, Now, Observed, OfClient, Origin, Start, Summary, Tried},
+    model::{
+        Answer, Line, Now, Observed, OfClient, Origin, Start, Summary, Tried,
+        flood::names_port,
+        signals::{Member, Signals},
+    },
 };
 
 /// Lines of the kernel's log that are remembered.

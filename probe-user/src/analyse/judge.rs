@@ -1,10 +1,7 @@
 //! Whether what was seen is all there was: a summary comes in, the reasons to
 //! doubt it go out. Does no I/O and reads no clock.
 
-use crate::{
-    loader::Tier,
-    model::{OF_REFUSALS, Summary},
-};
+use crate::model::{OF_REFUSALS, Summary, tier::Tier};
 
 /// What is judged.
 #[derive(Clone, Copy, Debug)]

@@ -6,10 +6,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use crate::{
-    decode::Event,
-    model::{Line, ListenerTally, Moments, Tick},
-};
+use crate::model::{Line, ListenerTally, Moments, Tick, event::Event};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -162,10 +159,13 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{
-        decode::{Evidence, Kind, ListenerAt, Stage},
-        enrich::{Observation, Refusal},
-        model::{Causes, Sampled},
+    use crate::model::{
+        Causes, Sampled,
+        event::ListenerAt,
+        evidence::Evidence,
+        kind::{Kind, Stage},
+        observation::Observation,
+        refusal::Refusal,
     };
 
     const LISTENER: ListenerAt = ListenerAt {
@@ -201,7 +201,7 @@ mod tests {
                 },
                 moved: Default::default(),
                 late: false,
-                what: crate::decode::What::Segment(Default::default()),
+                what: crate::model::event::What::Segment(Default::default()),
             },
             cause: None,
             reset_reason: None,

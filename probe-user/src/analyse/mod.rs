@@ -3,7 +3,6 @@
 
 pub mod beside;
 pub mod correlate;
-pub mod episodes;
 pub mod facts;
 pub mod group;
 pub mod incident;

@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use probe_common::{CountKey, CountValue, ListenerStats, StatKey, Waits, wait};
 
 use crate::{
-    decode::{self, Event, Evidence, Kind},
-    enrich::Enricher,
+    decode,
     filter::Filter,
-    loader::Figures,
-    model::{Accepted, ListenerStatsRow},
+    model::{
+        Accepted, ListenerStatsRow, counted::Figures, event::Event, evidence::Evidence, kind::Kind,
+    },
 };
 
 type All = HashMap<StatKey, Figures>;
@@ -67,10 +67,9 @@ impl Pressure {
         now: All,
         counts: &HashMap<CountKey, CountValue>,
         filter: &Filter,
-        enricher: &mut Enricher,
     ) -> Vec<ListenerStatsRow> {
         let is_news = |key: &StatKey| self.told.get(key) != now.get(key);
-        let rows = self.rows(&now, is_news, counts, filter, enricher);
+        let rows = self.rows(&now, is_news, counts, filter);
         self.told = now;
         rows
     }
@@ -81,9 +80,8 @@ impl Pressure {
         now: &All,
         counts: &HashMap<CountKey, CountValue>,
         filter: &Filter,
-        enricher: &mut Enricher,
     ) -> Vec<ListenerStatsRow> {
-        self.rows(now, |_| true, counts, filter, enricher)
+        self.rows(now, |_| true, counts, filter)
     }
 
     fn rows(
@@ -92,7 +90,6 @@ impl Pressure {
         wanted: impl Fn(&StatKey) -> bool,
         counts: &HashMap<CountKey, CountValue>,
         filter: &Filter,
-        enricher: &mut Enricher,
     ) -> Vec<ListenerStatsRow> {
         let cookies = cookies_of(now);
         let mut rows: HashMap<(u32, u64), ListenerStatsRow> = HashMap::new();
@@ -134,40 +131,17 @@ impl Pressure {
                 row.cookies_sent += value.events;
             }
         }
-        let mut rows: Vec<ListenerStatsRow> = rows.into_values().collect();
-        self.look(&mut rows, enricher);
-        rows.retain(|row| {
-            row.addr
-                .is_none_or(|addr| filter.takes_row(addr, &row.owner, row.cgroup.as_deref()))
-        });
-        rows.sort_by_key(|row| (row.netns, row.addr, row.cookie));
-        rows
+        rows.into_values().collect()
     }
 
-    /// Owner and queue of those that still listen, and with that what was accepted.
-    fn look(&self, rows: &mut [ListenerStatsRow], enricher: &mut Enricher) {
-        let mut namespaces: Vec<u32> = rows.iter().map(|row| row.netns).collect();
-        namespaces.sort_unstable();
-        namespaces.dedup();
-        for netns in namespaces {
-            let Ok(found) = enricher.all_listeners(netns) else {
-                continue;
-            };
-            for row in rows.iter_mut().filter(|row| row.netns == netns) {
-                let mut same = found.iter().filter(|listener| {
-                    listener.cookie == row.cookie
-                        || is_address(row.cookie) && Some(listener.addr) == row.addr
-                });
-                // Of several that share an address, an address alone does not tell which.
-                if let (Some(listener), None) = (same.next(), same.next()) {
-                    (row.owner, row.cgroup) = enricher.identity(listener);
-                    row.cookie = listener.cookie;
-                    row.queued = Some(listener.accept_queue_len);
-                }
-            }
-        }
-        for row in rows {
-            row.netns_name = enricher.netns_name(row.netns);
+    /// The same rows, once owners and queues of those that still listen are known: with what was accepted, and
+    /// without those that the filter leaves out for that.
+    pub fn settled(
+        &self,
+        mut rows: Vec<ListenerStatsRow>,
+        filter: &Filter,
+    ) -> Vec<ListenerStatsRow> {
+        for row in &mut rows {
             let left = self.closed.get(&(row.netns, row.cookie)).copied();
             if row.queued.is_none() && left.is_some() {
                 row.queued = Some(0);
@@ -176,11 +150,17 @@ impl Pressure {
             let sees_accept = self.sees.accept && (self.sees.mptcp || !row.is_mptcp);
             row.settle(left, sees_accept);
         }
+        rows.retain(|row| {
+            row.addr
+                .is_none_or(|addr| filter.takes_row(addr, &row.owner, row.cgroup.as_deref()))
+        });
+        rows.sort_by_key(|row| (row.netns, row.addr, row.cookie));
+        rows
     }
 }
 
 /// Kernel addresses are in the upper half, cookies are counted from 1.
-const fn is_address(name: u64) -> bool {
+pub const fn is_address(name: u64) -> bool {
     name >> 63 == 1
 }
 

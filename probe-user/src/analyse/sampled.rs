@@ -5,8 +5,6 @@ use std::collections::HashMap;
 
 use probe_common::{CLIENT_FORGOTTEN_NS, CLIENTS_AT_MOST, CountKey, CountValue, Health};
 
-use crate::loader::{Counts, ReadError};
-
 /// Clients are looked through when there are so many: three quarters of the room.
 const MANY_CLIENTS: u64 = CLIENTS_AT_MOST as u64 / 4 * 3;
 
@@ -18,6 +16,14 @@ pub struct News {
     pub clients: u64,
     /// Whether there was room for every client.
     pub clients_exact: bool,
+}
+
+/// What the kernel side is to do when a period begins.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Period {
+    pub number: u64,
+    /// Clients that were last seen before are to be forgotten.
+    pub forget_before_ns: Option<u64>,
 }
 
 /// What was told.
@@ -69,21 +75,23 @@ impl LeftOut {
         news
     }
 
-    /// Has each client counted anew from here on, and forgets the silent ones when there are many.
-    pub fn begin_period(
-        &mut self,
-        counts: &mut Counts,
-        health: &Health,
-        now_ns: u64,
-    ) -> Result<(), ReadError> {
+    /// From here on each client is counted anew, and the silent ones are forgotten when there are many.
+    pub fn begin_period(&mut self, health: &Health, now_ns: u64) -> Period {
         self.period += 1;
-        counts.begin_period(self.period);
         let many = health.clients_new.saturating_sub(self.forgotten) > MANY_CLIENTS;
-        if many && now_ns.saturating_sub(self.looked_ns) > CLIENT_FORGOTTEN_NS {
+        let forgets = many && now_ns.saturating_sub(self.looked_ns) > CLIENT_FORGOTTEN_NS;
+        if forgets {
             self.looked_ns = now_ns;
-            self.forgotten += counts.forget_clients(now_ns.saturating_sub(CLIENT_FORGOTTEN_NS))?;
         }
-        Ok(())
+        Period {
+            number: self.period,
+            forget_before_ns: forgets.then(|| now_ns.saturating_sub(CLIENT_FORGOTTEN_NS)),
+        }
+    }
+
+    /// So many clients were forgotten.
+    pub const fn forgot(&mut self, clients: u64) {
+        self.forgotten += clients;
     }
 }
 

@@ -8,11 +8,13 @@ use std::{
 
 use super::looks::{Looks, ProcessLooks, Queue, ThreadLooks};
 use crate::{
-    decode::Kind,
-    diagnose::{Causes, Cgroup, Member, Process, Signals, Thread},
-    enrich::Observation,
     filter::ClientFilter,
-    model::{Line, ListenerStatsRow, ListenerTally, Summary},
+    model::{
+        Line, ListenerStatsRow, ListenerTally, Summary,
+        kind::Kind,
+        observation::Observation,
+        signals::{Causes, Cgroup, Member, Process, Signals, Thread},
+    },
 };
 
 /// Rows that come less often do not tell what was accepted within a stretch.

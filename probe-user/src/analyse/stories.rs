@@ -3,12 +3,16 @@
 use probe_common::{counter, flag};
 
 use crate::{
-    analyse::correlate::{Attempt, End, News, Stories, Story, Totals, What, Whose, Why},
-    decode::{Event, Kind, Stage},
-    enrich::Observation,
+    analyse::correlate::{News, Stories, What},
     filter::Filter,
-    host::clock::mono_ns,
-    model::Loss,
+    model::{
+        Loss,
+        event::Event,
+        kind::{Kind, Stage},
+        observation::Observation,
+        outcome::{End, Why},
+        story::{Attempt, Story, Totals, Whose},
+    },
 };
 
 /// The stories of one watch, where they are wanted.
@@ -58,40 +62,20 @@ impl Told {
         told
     }
 
-    /// What is old enough to be in order.
-    pub fn settle(&mut self) -> Vec<Story> {
-        self.settle_at(mono_ns())
-    }
-
-    /// The same at a moment of a recording.
-    pub fn settle_at(&mut self, now_ns: u64) -> Vec<Story> {
+    /// What is old enough by now to be in order.
+    pub fn settle(&mut self, now_ns: u64) -> Vec<Story> {
         let stories = self.stories.as_mut();
         stories.map_or_else(Vec::new, |stories| stories.settle(now_ns))
     }
 
-    /// What silence says, given how many records were left out and lost so far.
-    pub fn tick(&mut self, sampled: u64, loss: &Loss) -> Vec<Story> {
-        self.tick_at(mono_ns(), sampled, loss)
-    }
-
-    /// The same at a moment of a recording.
-    pub fn tick_at(&mut self, now_ns: u64, sampled: u64, loss: &Loss) -> Vec<Story> {
+    /// What silence says by now, given how many records were left out and lost so far.
+    pub fn tick(&mut self, now_ns: u64, sampled: u64, loss: &Loss) -> Vec<Story> {
         self.note_missed(now_ns, sampled, loss);
         let stories = self.stories.as_mut();
         stories.map_or_else(Vec::new, |stories| stories.tick(now_ns))
     }
 
-    pub fn end(self, sampled: u64, loss: &Loss) -> (Vec<Story>, Option<Totals>) {
-        self.end_at(mono_ns(), sampled, loss)
-    }
-
-    /// The same at a moment of a recording.
-    pub fn end_at(
-        mut self,
-        now_ns: u64,
-        sampled: u64,
-        loss: &Loss,
-    ) -> (Vec<Story>, Option<Totals>) {
+    pub fn end(mut self, now_ns: u64, sampled: u64, loss: &Loss) -> (Vec<Story>, Option<Totals>) {
         self.note_missed(now_ns, sampled, loss);
         match self.stories {
             Some(stories) => {

@@ -9,11 +9,15 @@ use std::{
 use probe_common::{CountKey, CountValue, flag};
 
 use crate::{
-    cause::{self, Reasons},
-    decode::{self, Evidence, Kind, Stage},
-    enrich::Observation,
+    cause, decode,
     filter::Filter,
-    model::{Causes, ListenerTally},
+    model::{
+        Causes, ListenerTally,
+        cause::Reasons,
+        evidence::Evidence,
+        kind::{Kind, Stage},
+        observation::Observation,
+    },
 };
 
 type Counts = HashMap<CountKey, CountValue>;
@@ -200,7 +204,7 @@ mod tests {
     use super::*;
     use crate::{
         filter::{Only, Whose},
-        host::owner::Owner,
+        model::owner::Owner,
     };
 
     fn overflow(listener: u64, hook: u8) -> CountKey {

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use crate::{
     analyse::judge::{self, Scope},
-    decode::Kind,
-    model::{ListenerStatsRow, Summary, Verdict, Verified, counts_in_words, name_of},
+    model::{ListenerStatsRow, Summary, Verdict, Verified, counts_in_words, kind::Kind, name_of},
 };
 
 /// A watch may end this much before the time that was asked for.
@@ -160,9 +159,7 @@ mod tests {
     use super::*;
     use crate::{
         analyse::judge::tests::summary,
-        decode::Stage,
-        loader::Tier,
-        model::{Accepted, ListenerTally},
+        model::{Accepted, ListenerTally, kind::Stage, tier::Tier},
     };
 
     const ADDR: std::net::SocketAddr =

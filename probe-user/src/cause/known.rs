@@ -79,8 +79,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        cause::{Reasons, of},
-        decode::{Evidence, classify},
+        cause::of,
+        decode::classify,
+        model::{cause::Reasons, evidence::Evidence},
     };
 
     const DOCS: &str = include_str!("../../../docs/causes.md");

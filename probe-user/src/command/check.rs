@@ -7,8 +7,8 @@ use super::{Failure, kernel_release, say};
 use crate::{
     btf::Btf,
     host::{cgroup, diag::Diag},
-    loader::{HookReport, LoadError, Probe, Request, Tier, loads_anywhere, missing_capabilities},
-    model::SelfTest,
+    loader::{LoadError, Probe, Request, loads_anywhere, missing_capabilities},
+    model::{SelfTest, hook::HookReport, tier::Tier},
     selftest,
 };
 

@@ -11,7 +11,8 @@ use super::{
     watch::{self, Conduct, WatchArgs},
 };
 use crate::{
-    model::{Clock, Line, Start, Summary},
+    host::clock,
+    model::{Line, Start, Summary},
     sink::{Format, RecordArgs, Reporter},
 };
 
@@ -94,7 +95,7 @@ fn tell(summary: &Summary) {
         Format::Text,
         summary.tier,
         own_netns,
-        Clock::now(),
+        clock::wall(),
         super::origin(),
     );
     let mut text = String::new();

@@ -1,5 +1,6 @@
 //! Records of any content: what decodes says what the record says, and what cannot be told is an error.
 
+use probe_common::counter;
 use proptest::prelude::*;
 use zerocopy::{FromZeros, IntoBytes};
 

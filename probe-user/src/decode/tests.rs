@@ -1,9 +1,11 @@
 //! Records that are made by hand, and what they decode to.
 
+use probe_common::counter;
 use proptest::prelude::*;
 use zerocopy::{FromZeros, IntoBytes, KnownLayout};
 
 use super::*;
+use crate::model::kind::Stage;
 
 fn tail<T: wire::Part + FromBytes + IntoBytes + KnownLayout>(record: &mut Record) -> &mut T {
     T::mut_from_bytes(record.tail.as_mut_bytes()).expect("as long as every tail")

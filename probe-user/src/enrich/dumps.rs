@@ -8,7 +8,7 @@ use std::{
 
 use foldhash::HashMap;
 
-use crate::host::diag::ListenerSnapshot;
+use crate::model::socket::ListenerSnapshot;
 
 /// How long one answer serves the events before it.
 const SHARED_FOR: Duration = Duration::from_millis(2);

@@ -9,30 +9,13 @@ use std::{
 
 use probe_common::CLOSED_REMEMBERED_NS;
 
-use crate::{
-    decode::{Event, Task},
-    host::owner::Owner,
-};
+use crate::model::{event::Event, owner::Owner, refusal::Closed};
 
 /// So many are remembered at most, the newest.
 const CLOSED_AT_MOST: usize = 4096;
 
 /// So many living ones are known by their owners at most.
 const KNOWN_AT_MOST: usize = 65_536;
-
-/// A listener that was closed.
-#[derive(Clone, Debug)]
-pub struct Closed {
-    pub mono_ns: u64,
-    pub netns: u32,
-    pub addr: SocketAddr,
-    /// 0 where nobody had asked for one.
-    pub cookie: u64,
-    /// The process that closed it.
-    pub by: Option<Task>,
-    /// Who held it when it was last looked at; empty when it never was.
-    pub owner: Arc<[Owner]>,
-}
 
 /// What is remembered.
 #[derive(Debug, Default)]
@@ -115,7 +98,10 @@ pub fn is_bound_for(bound: SocketAddr, local: SocketAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::{Kind, ListenerAt, What};
+    use crate::model::{
+        event::{ListenerAt, What},
+        kind::Kind,
+    };
 
     fn closing(mono_ns: u64, addr: &str) -> Event {
         let listener = ListenerAt {

@@ -9,10 +9,14 @@ use std::{
 
 use foldhash::HashMap;
 
-use super::{Enricher, Observation, Snapshot, inode};
-use crate::{
-    host::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner},
-    model::NetnsNames,
+use super::{Enricher, inode};
+use crate::model::{
+    NetnsNames,
+    cgroup::Cgroup,
+    netns_name::NetnsName,
+    observation::{Observation, Snapshot},
+    owner::Owner,
+    socket::ListenerSnapshot,
 };
 
 /// Inode and cgroup of a socket.

@@ -5,13 +5,17 @@
 use std::{borrow::Cow, net::SocketAddr, time::Instant};
 
 use super::{
-    Enricher, Snapshot,
+    Enricher,
     dumps::{Dump, Family, Key},
     pick::pick,
 };
 use crate::{
-    decode::{Event, ListenerAt},
-    host::{clock::mono_ns, diag::ListenerSnapshot},
+    host::clock::mono_ns,
+    model::{
+        event::{Event, ListenerAt},
+        observation::Snapshot,
+        socket::ListenerSnapshot,
+    },
 };
 
 impl Enricher {

@@ -8,11 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::host::{
-    clock::mono_ns,
-    diag::{DiagPool, ListenerSnapshot},
-    netns::Registry,
-    pace::Pace,
+use crate::{
+    host::{clock::mono_ns, diag::DiagPool, netns::Registry, pace::Pace},
+    model::socket::ListenerSnapshot,
 };
 
 /// Where to ask.

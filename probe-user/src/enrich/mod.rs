@@ -23,28 +23,33 @@ use std::{
 use foldhash::HashMap;
 use probe_common::{flag, state};
 
+pub use self::history::History;
 use self::{
     dumps::Dumps,
     identity::Holders,
     listening::{Ask, Listening},
 };
-pub use self::{
-    history::{Closed, History},
-    refusal::{Elsewhere, Refusal},
-};
 use crate::{
-    cause::{self, Cause, Reasons},
-    decode::{Event, Kind},
+    cause,
     host::{
-        cgroup::{Cgroup, Cgroups},
+        cgroup::Cgroups,
         clock::mono_ns,
-        diag::{
-            ConnectionSnapshot, Diag, DiagError, DiagPool, ListenerSnapshot, UnansweredSnapshot,
-        },
-        netns::{NetnsName, Registry},
+        diag::{Diag, DiagError, DiagPool},
+        netns::Registry,
         open_files::OpenFiles,
-        owner::{Owner, Owners},
+        owner::Owners,
         route,
+    },
+    model::{
+        cause::Reasons,
+        cgroup::Cgroup,
+        event::Event,
+        kind::Kind,
+        netns_name::NetnsName,
+        observation::{Observation, Snapshot},
+        owner::Owner,
+        refusal::Refusal,
+        socket::{ListenerSnapshot, UnansweredSnapshot},
     },
 };
 
@@ -53,62 +58,6 @@ const UNANSWERED_AT_MOST: usize = 4096;
 
 /// So many addresses are remembered in a second at most.
 const OWN_AT_MOST: usize = 4096;
-
-/// The socket of the event as `sock_diag` showed it.
-#[derive(Clone, Debug)]
-pub enum Snapshot {
-    Listener(ListenerSnapshot),
-    Connection(ConnectionSnapshot),
-}
-
-impl Snapshot {
-    pub const fn cookie(&self) -> u64 {
-        match self {
-            Self::Listener(snapshot) => snapshot.cookie,
-            Self::Connection(snapshot) => snapshot.cookie,
-        }
-    }
-
-    pub const fn taken_mono_ns(&self) -> u64 {
-        match self {
-            Self::Listener(snapshot) => snapshot.taken_mono_ns,
-            Self::Connection(snapshot) => snapshot.taken_mono_ns,
-        }
-    }
-
-    pub fn inode(&self) -> Option<u32> {
-        match self {
-            Self::Listener(snapshot) => Some(snapshot.inode),
-            Self::Connection(snapshot) => snapshot.inode,
-        }
-    }
-
-    pub const fn cgroup_id(&self) -> Option<u64> {
-        match self {
-            Self::Listener(snapshot) => snapshot.cgroup_id,
-            Self::Connection(snapshot) => snapshot.cgroup_id,
-        }
-    }
-}
-
-/// An event with everything that is known about it.
-#[derive(Clone, Debug)]
-pub struct Observation {
-    pub event: Event,
-    /// `None` where the kind says all there is.
-    pub cause: Option<Cause>,
-    /// The kernel's own name of a reset's reason, where it gives one.
-    pub reset_reason: Option<Arc<str>>,
-    /// Why nobody listened; of a [`Kind::Refused`] only.
-    pub refusal: Refusal,
-    /// Or why there is none.
-    pub snapshot: Result<Snapshot, Cow<'static, str>>,
-    /// Whether the snapshot was taken for another event of the same burst.
-    pub shared: bool,
-    pub owner: Arc<[Owner]>,
-    pub cgroup: Option<Arc<Cgroup>>,
-    pub netns_name: Option<Arc<NetnsName>>,
-}
 
 /// What a first look at all listeners has found.
 #[derive(Debug)]

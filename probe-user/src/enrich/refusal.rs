@@ -3,22 +3,12 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use super::history::{Closed, is_bound_for};
-use crate::{
+use super::history::is_bound_for;
+use crate::model::{
     cause::Cause,
-    host::{diag::ListenerSnapshot, netns::NetnsName, owner::Owner},
+    refusal::{Closed, Elsewhere, Refusal},
+    socket::ListenerSnapshot,
 };
-
-/// A listener of the same port that the packet did not reach.
-#[derive(Clone, Debug)]
-pub struct Elsewhere {
-    pub netns: u32,
-    pub netns_name: Option<Arc<NetnsName>>,
-    pub addr: SocketAddr,
-    pub cookie: u64,
-    pub inode: u32,
-    pub owner: Arc<[Owner]>,
-}
 
 impl Elsewhere {
     fn of(netns: u32, listener: &ListenerSnapshot) -> Self {
@@ -31,14 +21,6 @@ impl Elsewhere {
             owner: Arc::from([]),
         }
     }
-}
-
-/// Why nobody listened.
-#[derive(Clone, Debug, Default)]
-pub struct Refusal {
-    pub cause: Option<Cause>,
-    pub elsewhere: Vec<Elsewhere>,
-    pub closed: Option<Closed>,
 }
 
 /// Where a listener of the packet's own namespace can be instead.

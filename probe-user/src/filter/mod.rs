@@ -13,10 +13,8 @@ use std::{
 
 pub use self::{only::Only, value::ClientFilter, whose::Whose};
 use crate::{
-    decode::Event,
-    enrich::Observation,
-    host::{cgroup::Cgroup, owner::Owner},
     loader::Wanted,
+    model::{cgroup::Cgroup, event::Event, observation::Observation, owner::Owner},
 };
 
 /// `ADDR:PORT` or `:PORT`.

@@ -12,10 +12,14 @@ use super::{
 };
 use crate::{
     btf::Btf,
-    cause::{self, Cause, kebab},
-    enrich::Observation,
-    host::{cgroup::Cgroup, owner::Owner},
-    loader::Tier,
+    cause,
+    model::{
+        cause::{Cause, kebab},
+        cgroup::Cgroup,
+        observation::Observation,
+        owner::Owner,
+        tier::Tier,
+    },
 };
 
 #[derive(Args, Clone, Debug, Default)]

@@ -3,9 +3,11 @@
 use clap::Parser;
 
 use super::*;
-use crate::{
-    decode::{Event, Evidence, Kind},
-    enrich::{Closed, Refusal},
+use crate::model::{
+    event::Event,
+    evidence::Evidence,
+    kind::Kind,
+    refusal::{Closed, Refusal},
 };
 
 #[derive(Parser)]
@@ -134,7 +136,7 @@ fn refused(client: &str, owners: Vec<Owner>) -> Observation {
             },
             moved: Default::default(),
             late: false,
-            what: crate::decode::What::Segment(Default::default()),
+            what: crate::model::event::What::Segment(Default::default()),
         },
         cause: refusal.cause.clone(),
         reset_reason: None,

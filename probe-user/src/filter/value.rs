@@ -3,7 +3,7 @@
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
-use crate::host::{
+use crate::model::{
     cgroup::{Cgroup, Container},
     owner::Owner,
 };

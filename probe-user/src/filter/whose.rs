@@ -8,7 +8,7 @@ use super::{
     any_of::{passes, words},
     value::{CgroupFilter, CommFilter, ContainerFilter, PidFilter},
 };
-use crate::host::{cgroup::Cgroup, owner::Owner};
+use crate::model::{cgroup::Cgroup, owner::Owner};
 
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Filters (each can be given again)")]

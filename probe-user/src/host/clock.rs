@@ -3,6 +3,27 @@
 //!
 //! In: nothing. Out: nanoseconds that can be subtracted from an event's time. It never fails: the clocks exist on every Linux.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::model::Clock;
+
+/// Two readings of the pair of clocks differ by less than this when nobody has set one of them.
+const SAME_WITHIN_NS: u64 = 100_000;
+
+/// How far the wall clock is ahead of `CLOCK_MONOTONIC`.
+pub fn wall() -> Clock {
+    let wall = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos() as i64);
+    Clock::of(wall.saturating_sub_unsigned(mono_ns()))
+}
+
+/// What the wall clock shows by now, if it was set since or runs at another pace.
+pub fn set_since(clock: Clock) -> Option<Clock> {
+    let now = wall();
+    (clock.ahead_ns().abs_diff(now.ahead_ns()) > SAME_WITHIN_NS).then_some(now)
+}
+
 /// Nanoseconds of `CLOCK_MONOTONIC`.
 pub fn mono_ns() -> u64 {
     read_ns(libc::CLOCK_MONOTONIC)

@@ -4,23 +4,12 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 
 use rustix::fs::{readlinkat, readlinkat_raw};
 use rustix::io::Errno;
-use serde::{Deserialize, Serialize};
 
 use super::procfs::{bracketed, for_each_entry, open_dir, read_small};
-
-/// A process that holds a socket.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
-    pub pid: u32,
-    pub comm: String,
-    /// The file it was started from, with the kernel's ` (deleted)` where it has been replaced since; `None` for one of
-    /// the kernel's own threads, and where it may not be looked at.
-    pub exe: Option<Arc<str>>,
-}
+use crate::model::owner::Owner;
 
 /// A socket that is looked for, who holds it, and the descriptor relative to /proc.
 pub(super) type Holder = (u32, Owner, String);

@@ -2,6 +2,7 @@
 //!
 //! Needs CAP_SYSLOG where kernel.dmesg_restrict is set; without, there are none.
 
+use crate::model::flood::port_of;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
@@ -64,11 +65,6 @@ impl News {
     }
 }
 
-/// Whether a message about a SYN flood names this port.
-pub fn names_port(message: &str, port: u16) -> bool {
-    port_of(message) == Some(port)
-}
-
 /// `4,321,98765,-;TCP: request_sock_TCP: Possible SYN flooding on port 0.0.0.0:8080. Sending cookies.`, with the
 /// address since 6.2 (net/ipv4/tcp_input.c:tcp_syn_flood_action).
 fn flood(record: &[u8]) -> Option<(String, u16)> {
@@ -80,13 +76,6 @@ fn flood(record: &[u8]) -> Option<(String, u16)> {
 fn flood_at(record: &[u8], port: u16) -> Option<String> {
     let (message, named) = flood(record)?;
     (named == port).then_some(message)
-}
-
-fn port_of(message: &str) -> Option<u16> {
-    let (_, place) = message.split_once("Possible SYN flooding on port ")?;
-    let place = place.split(". ").next()?;
-    let named = place.rsplit_once(':').map_or(place, |(_, port)| port);
-    named.trim_end_matches('.').parse().ok()
 }
 
 #[cfg(test)]

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::readlinkat_raw;
 
-pub use super::holder::Owner;
 use super::holder::{Holder, LINK_BYTES, look_at, socket_of};
 use super::open_files::OpenFiles;
 use super::pace::Pace;
 use super::procfs::{for_each_pid, open_proc};
 use super::status::mask;
+use crate::model::owner::Owner;
 
 /// How long an answer is good without looking for further processes (a server may fork more workers).
 const FRESH: Duration = Duration::from_secs(5);

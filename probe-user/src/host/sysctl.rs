@@ -8,29 +8,21 @@ use std::os::fd::AsFd;
 
 use super::netns::{NetnsError, Registry, current, inside};
 use super::procfs::number;
+use crate::model::sysctls::ListenSysctls;
 
-/// Of one namespace.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ListenSysctls {
-    pub somaxconn: Option<u32>,
-    pub syncookies: Option<u32>,
-    pub abort_on_overflow: Option<u32>,
-}
-
-impl ListenSysctls {
-    pub fn of_netns(registry: &mut Registry, netns: u32) -> Result<Self, NetnsError> {
-        let names = [
-            "core/somaxconn",
-            "ipv4/tcp_syncookies",
-            "ipv4/tcp_abort_on_overflow",
-        ];
-        let [somaxconn, syncookies, abort_on_overflow] = read(registry, netns, names)?;
-        Ok(Self {
-            somaxconn,
-            syncookies,
-            abort_on_overflow,
-        })
-    }
+/// Those that shape what a listener does.
+pub fn listen(registry: &mut Registry, netns: u32) -> Result<ListenSysctls, NetnsError> {
+    let names = [
+        "core/somaxconn",
+        "ipv4/tcp_syncookies",
+        "ipv4/tcp_abort_on_overflow",
+    ];
+    let [somaxconn, syncookies, abort_on_overflow] = read(registry, netns, names)?;
+    Ok(ListenSysctls {
+        somaxconn,
+        syncookies,
+        abort_on_overflow,
+    })
 }
 
 /// Numbers in the order of `names`, which stand below net/, read inside the namespace: /proc/sys/net is that of the task which looks.

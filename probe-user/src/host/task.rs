@@ -3,16 +3,18 @@
 //! In: a pid. Out: a [`Process`] as /proc shows it now. What may not be read, or is not there on this kernel, is `None`.
 //! It never stops or slows the process it looks at.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use rustix::fs::{CWD, readlinkat_raw};
-use serde::{Deserialize, Serialize};
 
 use super::clock::{boot_ns, mono_ns};
-use super::diag::UnansweredSnapshot;
 use super::procfs::{bracketed, for_each_entry, for_each_pid, number, open_dir, read_small};
+use crate::model::{
+    process::{Process, Thread},
+    socket::UnansweredSnapshot,
+};
 
 /// Looks at more threads of a process cost more than they tell.
 const THREADS_AT_MOST: usize = 256;
@@ -23,37 +25,6 @@ const BIRTH: Duration = Duration::from_millis(50);
 const TICK_NS: u64 = 10_000_000;
 /// The two clocks are not read at the same moment.
 const SLEPT_NS: u64 = 100_000_000;
-
-/// One thread at one instant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Thread {
-    pub tid: u32,
-    pub comm: String,
-    /// As in /proc/PID/stat: `R`, `S`, `D`, `T`, `t`…
-    pub state: char,
-    /// Nanoseconds on a CPU, and runnable without one (/proc/PID/schedstat, CONFIG_SCHED_INFO).
-    pub ran_ns: Option<u64>,
-    pub waited_ns: Option<u64>,
-    /// The name of the system call that it sleeps in: numbers differ between architectures.
-    pub syscall: Option<String>,
-    /// Whether that call waits until somebody gives a lock back.
-    pub waits_for_lock: bool,
-    /// The kernel function that it sleeps in.
-    pub wchan: Option<String>,
-}
-
-/// One process at one instant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Process {
-    pub pid: u32,
-    pub comm: String,
-    pub taken_ns: u64,
-    pub threads: Vec<Thread>,
-    /// Whether it has more threads than these.
-    pub has_more: bool,
-    /// Open descriptors, and RLIMIT_NOFILE.
-    pub fds: Option<(u64, u64)>,
-}
 
 /// `None` when there is no such process any more.
 pub fn look(pid: u32) -> Option<Process> {
@@ -264,28 +235,6 @@ fn syscall_name(number: i64) -> String {
         )
 }
 
-/// Whether a thread in this system call is waiting for a connection, or for any file to become ready.
-pub fn waits_for_connections(syscall: &str) -> bool {
-    ACCEPTS.contains(&syscall) || waits_for_files(syscall)
-}
-
-/// Whether it waits for files to become ready: it does not sleep in that while one that it waits for is
-/// (fs/select.c:do_select, do_poll; of epoll instances `is_polled` tells what they wait for).
-pub fn waits_for_files(syscall: &str) -> bool {
-    FILES.contains(&syscall)
-}
-
-const ACCEPTS: [&str; 3] = ["accept", "accept4", "io_uring_enter"];
-
-const FILES: [&str; 6] = [
-    "epoll_wait",
-    "epoll_pwait",
-    "poll",
-    "ppoll",
-    "select",
-    "pselect6",
-];
-
 const KNOWN: [(i64, &str); 24] = [
     (libc::SYS_accept, "accept"),
     (libc::SYS_accept4, "accept4"),
@@ -312,15 +261,6 @@ const KNOWN: [(i64, &str); 24] = [
     (libc::SYS_nanosleep, "nanosleep"),
     (libc::SYS_clock_nanosleep, "clock_nanosleep"),
 ];
-
-/// The threads of a later look by number.
-pub fn by_tid(process: &Process) -> HashMap<u32, &Thread> {
-    process
-        .threads
-        .iter()
-        .map(|thread| (thread.tid, thread))
-        .collect()
-}
 
 #[cfg(test)]
 mod tests {

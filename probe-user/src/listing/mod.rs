@@ -8,7 +8,7 @@ mod note;
 use std::cmp::Reverse;
 
 pub use self::{group::Membership, limit::LimitFrom, note::Note};
-use crate::{host::diag::ListenerSnapshot, model::Found};
+use crate::model::{Found, socket::ListenerSnapshot};
 
 /// The same with what follows from it.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::host::{owner::Owner, sysctl::ListenSysctls};
+    use crate::model::{owner::Owner, sysctls::ListenSysctls};
 
     /// A listener of a root that sees everything, with nothing to tell of.
     pub fn found(cookie: u64, addr: &str, queue: (u32, u32)) -> Found {

@@ -1,7 +1,7 @@
 //! What may go wrong at a listener, or already does.
 
 use super::{Found, permille};
-use crate::host::sysctl::ListenSysctls;
+use crate::model::sysctls::ListenSysctls;
 
 /// In the order of their risk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use probe_common::{ClientKey, CountKey, CountValue, Health, NetnsSums, counter};
 use zerocopy::transmute;
 
 use super::{looks::Looks, read::ReadError};
+use crate::model::counted::Totals;
 
 const KEY: usize = size_of::<CountKey>();
 const VALUE: usize = size_of::<CountValue>();
@@ -25,15 +26,6 @@ pub struct Counts {
     clients: AyaHashMap<MapData, [u8; CLIENT], [u64; 2]>,
     period: Array<MapData, u64>,
     looks: Looks,
-}
-
-/// Everything counted so far, all CPUs added up.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    pub counts: HashMap<CountKey, CountValue>,
-    /// By inode number of the namespace.
-    pub sums: HashMap<u32, [u64; counter::SLOTS]>,
-    pub health: Health,
 }
 
 impl Counts {

@@ -10,7 +10,7 @@ use probe_common::{ABI, ABSENT, counter};
 use super::readings::Readings;
 use crate::{
     btf::{Btf, BtfError},
-    cause::{Reasons, kebab},
+    model::cause::{Reasons, kebab},
 };
 
 /// Global of the eBPF object, struct, path of the member.

@@ -5,7 +5,7 @@
 //! preempted in its middle (7.2), that lasts until it runs again, which is a
 //! whole time slice of somebody else. So no ordinary thread preempts it.
 
-use super::HookReport;
+use crate::model::hook::HookReport;
 
 /// How maps are looked into.
 #[derive(Clone, Copy)]

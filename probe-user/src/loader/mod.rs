@@ -31,13 +31,10 @@ mod skips;
 mod stats;
 mod wanted;
 
-use serde::{Deserialize, Serialize};
 use std::{
     borrow::Cow,
-    fmt,
     num::NonZeroU32,
     os::fd::{AsRawFd, RawFd},
-    str::FromStr,
     thread,
 };
 
@@ -46,69 +43,19 @@ use probe_common::REFUSED_AT_MOST;
 use thiserror::Error;
 
 pub use self::{
-    attach::{HookReport, Trial},
-    counts::{Counts, Totals},
+    counts::Counts,
     empty::Empty,
     kfunc::loads_anywhere,
     privilege::{missing_capabilities, reads_every_netns},
     read::ReadError,
-    skips::Skipped,
-    stats::{Figures, Stats},
+    stats::Stats,
     wanted::Wanted,
 };
 use self::{layout::Layout, looks::Looks, programs::with_attacher, skips::Skips};
 use crate::{
     btf::{Btf, BtfError},
-    cause::Reasons,
+    model::{cause::Reasons, counted::Skipped, hook::HookReport, tier::Tier},
 };
-
-/// How the kernel's decisions are watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Tier {
-    /// fentry and fexit.
-    Trampoline,
-    /// kprobe and kretprobe.
-    Kprobe,
-    /// cgroup_skb/ingress and the free of the same skb.
-    Cgroup,
-    /// No BPF: `sock_diag` and /proc/net/netstat.
-    Counters,
-}
-
-impl Tier {
-    pub const ALL: [Self; 4] = [Self::Trampoline, Self::Kprobe, Self::Cgroup, Self::Counters];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Trampoline => "trampoline",
-            Self::Kprobe => "kprobe",
-            Self::Cgroup => "cgroup",
-            Self::Counters => "counters",
-        }
-    }
-}
-
-impl fmt::Display for Tier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Tier {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|tier| tier.name() == text)
-            .ok_or_else(|| {
-                format!(
-                    "no tier is called `{text}`; there are trampoline, kprobe, cgroup and counters"
-                )
-            })
-    }
-}
 
 /// Why nothing could be attached.
 #[derive(Debug, Error)]

@@ -3,7 +3,6 @@
 //! earlier kernels never skip these, and before 6.12 kprobes are skipped in silence).
 
 use std::{
-    collections::BTreeMap,
     fs, io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
@@ -14,6 +13,7 @@ use super::{
     names::{COPY, KINDS},
     read::ReadError,
 };
+use crate::model::counted::Skipped;
 
 /// Programs that end a measurement, which the next packet ends when they do not: nothing is lost with them.
 const ENDS: [&str; 2] = ["raw_consume_skb", "raw_kfree_skb"];
@@ -22,9 +22,6 @@ const ENDS: [&str; 2] = ["raw_consume_skb", "raw_kfree_skb"];
 pub(super) struct Skips {
     programs: Vec<(String, OwnedFd)>,
 }
-
-/// Runs that may have been lost, by hook.
-pub type Skipped = BTreeMap<String, u64>;
 
 impl Skips {
     pub(super) fn of(ebpf: &Ebpf) -> Result<Self, ReadError> {

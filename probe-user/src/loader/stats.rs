@@ -10,6 +10,7 @@ use probe_common::{Episode, EpisodeKey, ListenerStats, StatKey, Waits, wait};
 use zerocopy::{IntoBytes, transmute};
 
 use super::{looks::Looks, read::ReadError};
+use crate::model::counted::Figures;
 
 const KEY: usize = size_of::<StatKey>();
 const STATS: usize = size_of::<ListenerStats>();
@@ -23,14 +24,6 @@ pub struct Stats {
     accept: Array<MapData, u32>,
     episodes: AyaHashMap<MapData, [u8; EPISODE_KEY], [u8; EPISODE]>,
     looks: Looks,
-}
-
-/// What one listener went through so far, all CPUs taken together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Figures {
-    pub stats: ListenerStats,
-    /// How many waited how long; `None` where nobody was accepted.
-    pub waits: Option<Waits>,
 }
 
 impl Stats {

@@ -5,11 +5,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::{clock::Clock, origin::Origin, summary::NetnsNames};
-use crate::{
-    analyse::incident::Told,
-    diagnose::{Diagnosis, Signals, Sysctls},
-    host::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner},
-    loader::Tier,
+use crate::model::{
+    cgroup::Cgroup, incident::Told, netns_name::NetnsName, owner::Owner, signals::Signals,
+    socket::ListenerSnapshot, sysctls::Sysctls, tier::Tier, verdict::Diagnosis,
 };
 
 /// A listener of the port before the watch.

@@ -1,16 +1,8 @@
 //! From the kernel's monotonic nanoseconds to the wall clock's date and time.
 
-use std::{
-    fmt,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
-
-use crate::host::clock::mono_ns;
-
-/// Two readings of the pair of clocks differ by less than this when nobody has set one of them.
-const SAME_WITHIN_NS: u64 = 100_000;
 
 /// How far the wall clock (UTC) is ahead of CLOCK_MONOTONIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,15 +11,6 @@ pub struct Clock {
 }
 
 impl Clock {
-    pub fn now() -> Self {
-        let wall = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_nanos() as i64);
-        Self {
-            ahead_ns: wall.saturating_sub_unsigned(mono_ns()),
-        }
-    }
-
     /// One that shows a time so far ahead of the monotonic clock's.
     pub const fn of(ahead_ns: i64) -> Self {
         Self { ahead_ns }
@@ -41,12 +24,6 @@ impl Clock {
     /// UTC is so far ahead of the monotonic clock.
     pub const fn ahead_ns(self) -> i64 {
         self.ahead_ns
-    }
-
-    /// What the clock shows by now, if it was set since or runs at another pace.
-    pub fn set_since(self) -> Option<Self> {
-        let now = Self::now();
-        (self.ahead_ns.abs_diff(now.ahead_ns) > SAME_WITHIN_NS).then_some(now)
     }
 
     #[cfg(test)]

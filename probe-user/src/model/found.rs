@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::host::{
-    cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, owner::Owner, sysctl::ListenSysctls,
+use crate::model::{
+    cgroup::Cgroup, netns_name::NetnsName, owner::Owner, socket::ListenerSnapshot,
+    sysctls::ListenSysctls,
 };
 
 /// One listener, and what was found out about it.

@@ -7,12 +7,14 @@ use super::{
     clock::Clock, loss::Loss, observed::Observed, rows::Residual, start::Start,
     stats::ListenerStatsRow, summary::Summary,
 };
-use crate::{
-    analyse::correlate::Story,
+use crate::model::{
     cause::Cause,
-    decode::{Kind, Stage},
-    enrich::Observation,
-    host::{cgroup::Cgroup, netns::NetnsName, owner::Owner},
+    cgroup::Cgroup,
+    kind::{Kind, Stage},
+    netns_name::NetnsName,
+    observation::Observation,
+    owner::Owner,
+    story::Story,
 };
 
 /// One tick's worth of refusals on the counters tier.
@@ -30,7 +32,7 @@ pub struct Tick {
 /// A listener that may be the one that refused.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Candidate {
-    pub snapshot: crate::host::diag::ListenerSnapshot,
+    pub snapshot: crate::model::socket::ListenerSnapshot,
     pub drops_delta: u32,
     pub owner: Arc<[Owner]>,
     pub cgroup: Option<Arc<Cgroup>>,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::host::netns::NetnsName;
+use crate::model::netns_name::NetnsName;
 
 /// Something that `whydrop list` could not look at.
 #[derive(Clone, Debug)]

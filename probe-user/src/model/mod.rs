@@ -1,28 +1,51 @@
 //! The nouns of the stream: what is told, counted and answered. No I/O, no clock, and no way of showing anything.
 
 mod answer;
+pub mod cause;
+pub mod cgroup;
 mod clock;
+pub mod counted;
+pub mod event;
+pub mod evidence;
+pub mod flood;
 pub mod format;
 mod found;
 mod group;
 pub mod health;
 pub mod histogram;
+pub mod hook;
+pub mod incident;
 pub mod intern;
+pub mod kind;
 mod line;
 mod loss;
 mod missing;
+pub mod netns_name;
+pub mod observation;
 mod observed;
 mod origin;
+pub mod outcome;
+pub mod owner;
 pub mod pairs;
+pub mod process;
 mod ran;
+pub mod reading;
+pub mod refusal;
 pub mod rest;
 pub mod rows;
+pub mod signals;
+pub mod socket;
+pub mod stall;
 mod start;
 mod stats;
 pub mod steps;
+pub mod story;
 mod summary;
+pub mod sysctls;
 mod tally;
 mod thread_state;
+pub mod tier;
+pub mod verdict;
 mod verified;
 
 pub use self::{

@@ -9,9 +9,9 @@ use super::{
     clock::Clock,
     ran::Ended,
 };
-use crate::{
-    diagnose::{Sysctls, Verdict},
-    host::{cgroup::Stall, diag::ListenerSnapshot, owner::Owner, task::Process},
+use crate::model::{
+    owner::Owner, process::Process, socket::ListenerSnapshot, stall::Stall, sysctls::Sysctls,
+    verdict::Verdict,
 };
 
 /// A look, at the instant that it was taken. Recordings hold it, nobody prints it.

@@ -5,9 +5,9 @@ use std::{fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::{summary::Summary, tally::ListenerTally};
-use crate::{
-    analyse::incident::{Place, Told},
-    diagnose::Diagnosis,
+use crate::model::{
+    incident::{Place, Told},
+    verdict::Diagnosis,
 };
 
 /// How a process ended.

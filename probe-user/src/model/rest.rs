@@ -6,9 +6,9 @@ use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 use probe_common::counter;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    enrich::{Observation, Snapshot},
-    host::netns::NetnsName,
+use crate::model::{
+    netns_name::NetnsName,
+    observation::{Observation, Snapshot},
 };
 
 /// The rest of an event.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use super::intern::Name;
-use crate::host::netns::NetnsName;
+use crate::model::netns_name::NetnsName;
 
 /// One line of the reconciliation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{clock::Clock, intern::Name};
-use crate::loader::{HookReport, Tier};
+use crate::model::{hook::HookReport, tier::Tier};
 use serde::{Deserialize, Serialize};
 
 /// What the self-test at start found.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, sync::Arc};
 
 use super::histogram::Histogram;
-use crate::host::{cgroup::Cgroup, netns::NetnsName, owner::Owner};
+use crate::model::{cgroup::Cgroup, netns_name::NetnsName, owner::Owner};
 
 /// How many of a listener's connections accept(2) took out of its queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

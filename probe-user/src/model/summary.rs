@@ -16,11 +16,12 @@ use super::{
     stats::ListenerStatsRow,
     tally::{Causes, ListenerTally},
 };
-use crate::{
-    analyse::correlate::Totals,
-    decode::{Kind, Stage},
-    host::netns::NetnsName,
-    loader::{Skipped, Tier},
+use crate::model::{
+    counted::Skipped,
+    kind::{Kind, Stage},
+    netns_name::NetnsName,
+    story::Totals,
+    tier::Tier,
 };
 
 /// What namespaces are called that have a name.

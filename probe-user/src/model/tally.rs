@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
-use crate::{
-    decode::{Kind, Stage},
-    host::{cgroup::Cgroup, owner::Owner},
+use crate::model::{
+    cgroup::Cgroup,
+    kind::{Kind, Stage},
+    owner::Owner,
 };
 
 /// How often what happened, and where.

@@ -1,10 +1,9 @@
 //! What a namespace says: sysctls and the firewall's table.
 
 use crate::{
-    diagnose::Sysctls,
     enrich::Enricher,
     host::{clock::mono_ns, conntrack, sysctl},
-    model::HostFacts,
+    model::{HostFacts, sysctls::Sysctls},
 };
 
 /// What this namespace says now. A reading that failed is `None`, and told where there is an error.

@@ -108,7 +108,7 @@ fn is_news(known: Option<&HostFacts>, now: &HostFacts) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnose::Sysctls;
+    use crate::model::sysctls::Sysctls;
 
     #[test]
     fn what_has_changed_is_told() {

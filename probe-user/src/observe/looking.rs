@@ -11,11 +11,12 @@ use crate::{
     enrich::Enricher,
     host::{
         cgroup::{Cgroups, stall},
-        diag::ListenerSnapshot,
-        owner::Owner,
         task,
     },
-    model::{Observed, ObservedCgroup, ObservedProcess, ObservedQueue},
+    model::{
+        Observed, ObservedCgroup, ObservedProcess, ObservedQueue, owner::Owner,
+        socket::ListenerSnapshot,
+    },
 };
 
 /// Processes that are looked at for one listener.

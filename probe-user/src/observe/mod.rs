@@ -28,11 +28,8 @@ pub use self::{
 use crate::{
     enrich::Enricher,
     filter::Filter,
-    host::{
-        diag::ListenerSnapshot,
-        threads::{NoThread, spawn_scoped},
-    },
-    model::Observed,
+    host::threads::{NoThread, spawn_scoped},
+    model::{Observed, socket::ListenerSnapshot},
 };
 
 /// How often what listeners accepted is asked for.

@@ -9,10 +9,9 @@ use std::{
 
 use super::{Looker, budget::Budget, host_news::HostNews, told::Refusals};
 use crate::{
-    analyse::incident::Place,
     filter::Filter,
-    host::{clock::thread_ns, diag::ListenerSnapshot},
-    model::Observed,
+    host::clock::thread_ns,
+    model::{Observed, incident::Place, socket::ListenerSnapshot},
 };
 
 /// After it was last pressed, a listener is looked at for so long.

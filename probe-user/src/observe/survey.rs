@@ -4,12 +4,8 @@ use std::{collections::HashSet, fs};
 
 use crate::{
     enrich::Enricher,
-    host::{
-        diag::ListenerSnapshot,
-        owner,
-        sysctl::{self, ListenSysctls},
-    },
-    model::{Found, Missing},
+    host::{owner, sysctl},
+    model::{Found, Missing, socket::ListenerSnapshot, sysctls::ListenSysctls},
 };
 
 /// One look at everything.
@@ -85,7 +81,7 @@ impl Survey {
         let sysctls = if listeners.is_empty() {
             ListenSysctls::default()
         } else {
-            let sysctls = sysctl::ListenSysctls::of_netns(&mut self.enricher.registry, netns);
+            let sysctls = sysctl::listen(&mut self.enricher.registry, netns);
             sysctls.unwrap_or_else(|error| {
                 self.miss(
                     Some(netns),

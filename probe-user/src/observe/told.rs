@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::{analyse::incident::Place, model::Line};
+use crate::model::{Line, incident::Place};
 
 /// Places that are remembered between two looks.
 const PLACES_AT_MOST: usize = 256;

@@ -15,9 +15,8 @@ use super::{
     verdict::{VerdictView, write_verdict},
 };
 use crate::{
-    analyse::incident::Incident,
-    diagnose::{RuledOut, explains_overflow},
-    model::{Answer, Listening, Now},
+    diagnose::explains_overflow,
+    model::{Answer, Listening, Now, incident::Incident, verdict::RuledOut},
 };
 
 /// Incidents that are shown for people.

@@ -6,17 +6,21 @@ use probe_common::{flag, hook, state};
 
 use super::{Clock, Format, Reporter};
 use crate::{
-    cause::{self, Cause, Reasons},
-    decode::{Episode, Event, Evidence, Kind, ListenerAt, Refused, Segment, Stage, Task, What},
-    enrich::{Closed, Elsewhere, Observation, Refusal, Snapshot},
-    host::{
+    cause,
+    model::{
+        Line, Origin,
+        cause::{Cause, Reasons},
         cgroup::Cgroup,
-        diag::{ConnectionSnapshot, ListenerSnapshot},
-        netns::NetnsName,
+        event::{Episode, Event, ListenerAt, Refused, Segment, Task, What},
+        evidence::Evidence,
+        kind::{Kind, Stage},
+        netns_name::NetnsName,
+        observation::{Observation, Snapshot},
         owner::Owner,
+        refusal::{Closed, Elsewhere, Refusal},
+        socket::{ConnectionSnapshot, ListenerSnapshot},
+        tier::Tier,
     },
-    loader::Tier,
-    model::{Line, Origin},
     source::replay::Recorded,
 };
 

@@ -13,7 +13,7 @@ use super::{
     json::{At, Cookie, NetnsView},
     text::{Clean, plural},
 };
-use crate::analyse::incident::{Depth, Gap, Incident, Rates};
+use crate::model::incident::{Depth, Gap, Incident, Rates};
 
 /// What threads did is named down to the third most.
 const DOING_AT_MOST: usize = 3;
@@ -310,7 +310,7 @@ impl<'a> IncidentView<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analyse::incident::Place;
+    use crate::model::incident::Place;
 
     const MS: u64 = 1_000_000;
 
@@ -352,7 +352,7 @@ mod tests {
     /// All but the line with the times.
     fn check(incident: &Incident, expect: &str) {
         let mut text = String::new();
-        write_worst(&[incident], 3, 1, Clock::now(), &mut text).expect("a string");
+        write_worst(&[incident], 3, 1, Clock::of(0), &mut text).expect("a string");
         let (first, rest) = text.split_once('\n').expect("a line");
         assert!(
             first.ends_with(" (450 ms): 3 drops of 1 client: overflow/accept-queue-full 3"),
@@ -408,7 +408,7 @@ mod tests {
         let all = [with(10, 2), with(20, 1), with(30, 9)];
         let mut text = String::new();
         let all: Vec<&Incident> = all.iter().collect();
-        write_worst(&all, 19, 2, Clock::now(), &mut text).expect("a string");
+        write_worst(&all, 19, 2, Clock::of(0), &mut text).expect("a string");
         let drops = |n: u64| text.find(&format!("{n} drop")).expect("shown");
         assert!(drops(2) < drops(9), "{text}");
         let end = "and 1 more incident, 1 drop\n7 drops in no incident: lost lines, or no room\n";

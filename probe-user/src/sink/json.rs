@@ -35,10 +35,7 @@ use self::{
     start::StartView, stats::StatsView, story::StoryView, summary::SummaryView, tick::TickView,
 };
 use super::Reporter;
-use crate::{
-    decode::Stage,
-    model::{Line, Residual, Sampled},
-};
+use crate::model::{Line, Residual, Sampled, kind::Stage};
 
 /// Version of the lines' meaning.
 pub(super) const SCHEMA: u32 = 2;

@@ -9,9 +9,8 @@ use super::{
     text::{Clean, Table, holders, place},
 };
 use crate::{
-    host::netns::NetnsName,
     listing::{Listed, Note},
-    model::{Missing, Origin},
+    model::{Missing, Origin, netns_name::NetnsName},
 };
 
 /// All lines, each with its newline.

@@ -26,10 +26,7 @@ pub use self::{
     schema::schema,
     sinks::{Closed, Sinks},
 };
-use crate::{
-    loader::Tier,
-    model::{Clock, Line, Origin, Ran, Start, Verified},
-};
+use crate::model::{Clock, Line, Origin, Ran, Start, Verified, tier::Tier};
 
 /// Whoever takes lines.
 pub trait Sink {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{Output, OutputError, Reporter, Sink};
-use crate::{
-    analyse::reconcile::{LostInUserSpace, Reading},
-    decode::Event,
-    model::{Line, Summary},
+use crate::model::{
+    Line, Summary,
+    event::Event,
+    reading::{LostInUserSpace, Reading},
 };
 
 /// A batch of lines is handed to the output when it is this long.

@@ -14,11 +14,9 @@ use super::{
     text::{Clean, plural, whose, write_rows, write_totals},
     verify::counted,
 };
-use crate::{
-    analyse::incident::Place,
-    decode::Kind,
-    loader::Tier,
-    model::{Dropped, Ended, Hurt, NetnsNames, Ran, counts_in_words, name_of},
+use crate::model::{
+    Dropped, Ended, Hurt, NetnsNames, Ran, counts_in_words, incident::Place, kind::Kind, name_of,
+    tier::Tier,
 };
 
 /// What is no refusal of a listener, and still nothing that a client wants.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{OutputError, Printed, Sink, printed::Lost, recording::Recording};
 use crate::{
-    host::clock::mono_ns,
+    host::clock::{self, mono_ns},
     model::{Clock, Line, Summary},
 };
 
@@ -69,7 +69,7 @@ impl<'a> Sinks<'a> {
     /// To be called every second or so: the wall clock may be set meanwhile.
     pub fn tick(&mut self) {
         let is_due = self.recording.as_mut().is_some_and(Recording::second);
-        let news = match self.clock.set_since() {
+        let news = match clock::set_since(self.clock) {
             None if is_due => Some(self.clock),
             news => news,
         };

@@ -23,15 +23,9 @@ pub(super) use self::{
     table::Table,
 };
 use super::Reporter;
-use crate::{
-    analyse::correlate::Story,
-    decode::Stage,
-    host::netns::NetnsName,
-    loader::Tier,
-    model::{
-        Line, ListenerStatsRow, ListenerTally, Loss, Residual, Sampled, SelfTest, Start, Summary,
-        Tick, counts_in_words, name_of,
-    },
+use crate::model::{
+    Line, ListenerStatsRow, ListenerTally, Loss, Residual, Sampled, SelfTest, Start, Summary, Tick,
+    counts_in_words, kind::Stage, name_of, netns_name::NetnsName, story::Story, tier::Tier,
 };
 
 /// Untrusted text without control characters and without the ones that turn the direction of writing.

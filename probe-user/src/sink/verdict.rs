@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::text::Clean;
-use crate::diagnose::Verdict;
+use crate::model::verdict::Verdict;
 
 pub(super) fn write_verdict(verdict: &Verdict, to: &mut String) -> fmt::Result {
     writeln!(

@@ -18,11 +18,15 @@ use super::{
     unread::Unread,
 };
 use crate::{
-    analyse::reconcile::{Reading, Reconciler, Sample},
-    decode::{Kind, Stage},
-    host::{clock::mono_ns, diag::ListenerSnapshot},
-    loader::Tier,
-    model::{Candidate, Line, Start, Summary, Tick},
+    analyse::reconcile::Reconciler,
+    host::clock::mono_ns,
+    model::{
+        Candidate, Line, Start, Summary, Tick,
+        kind::{Kind, Stage},
+        reading::{Reading, Sample},
+        socket::ListenerSnapshot,
+        tier::Tier,
+    },
     sink::Sinks,
 };
 

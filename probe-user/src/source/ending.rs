@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use super::unread::Unread;
 use crate::{
-    analyse::reconcile::{LostInUserSpace, Reconciler, Sample},
+    analyse::reconcile::Reconciler,
     host::netns,
-    loader::Tier,
-    model::Summary,
+    model::{
+        Summary,
+        reading::{LostInUserSpace, Sample},
+        tier::Tier,
+    },
     sink::Lost,
 };
 

@@ -13,26 +13,29 @@ use probe_common::{CountKey, CountValue, Health};
 use super::{
     Parts,
     ending::{self, Ending},
+    episodes,
     lines::Lines,
-    sample,
+    listening, sample,
     schedule::Schedule,
     unread::Unread,
 };
 use crate::{
     analyse::{
-        episodes, group,
+        group,
         pressure::{Pressure, Sees},
-        reconcile::{Reconciler, Sample},
+        reconcile::Reconciler,
         sampled::LeftOut,
         tally::Tally,
     },
-    cause,
-    decode::{self, Evidence, Kind},
-    enrich::{Enricher, Observation},
+    cause, decode,
+    enrich::Enricher,
     filter::Filter,
     host::clock::mono_ns,
-    loader::{Probe, ReadError, Totals},
-    model::{Line, Sampled, Summary},
+    loader::{Probe, ReadError},
+    model::{
+        Line, ListenerStatsRow, Sampled, Summary, counted::Totals, evidence::Evidence, kind::Kind,
+        observation::Observation, reading::Sample,
+    },
     sink::Sinks,
 };
 
@@ -197,10 +200,17 @@ impl<'a> HookPipeline<'a> {
             self.tell_sampled(&probe.counts().counts()?, &health);
         }
         let counts = probe.counts_mut();
-        self.left_out.begin_period(counts, &health, mono_ns())?;
+        let period = self.left_out.begin_period(&health, mono_ns());
+        counts.begin_period(period.number);
+        if let Some(before_ns) = period.forget_before_ns {
+            self.left_out.forgot(counts.forget_clients(before_ns)?);
+        }
         self.note_ring_losses(health);
         self.lines.tell_losses();
-        let told = self.lines.stories.tick(health.sampled, &self.lines.loss());
+        let told = self
+            .lines
+            .stories
+            .tick(mono_ns(), health.sampled, &self.lines.loss());
         self.lines.tell_stories(&told);
         Ok(())
     }
@@ -267,12 +277,17 @@ impl<'a> HookPipeline<'a> {
         let Some((figures, counts)) = self.unread.note(read) else {
             return;
         };
-        let rows = self
-            .pressure
-            .news(figures, &counts, &self.lines.filter, &mut self.enricher);
+        let rows = self.pressure.news(figures, &counts, &self.lines.filter);
+        let rows = self.as_they_are(rows);
         for row in &rows {
             self.tell(&Line::Stats(row));
         }
+    }
+
+    /// These listeners, with what is known of them by now.
+    fn as_they_are(&mut self, mut rows: Vec<ListenerStatsRow>) -> Vec<ListenerStatsRow> {
+        listening::look(&mut rows, &mut self.enricher);
+        self.pressure.settled(rows, &self.lines.filter)
     }
 
     /// Kinds of which it says nothing that there was none.
@@ -374,7 +389,8 @@ impl<'a> HookPipeline<'a> {
         self.note_ring_losses(last.totals.health);
         self.lines.tell_losses();
         let stories = std::mem::take(&mut self.lines.stories);
-        let (told, stories) = stories.end(last.totals.health.sampled, &self.lines.loss());
+        let (told, stories) =
+            stories.end(mono_ns(), last.totals.health.sampled, &self.lines.loss());
         self.lines.tell_stories(&told);
         self.lines.sinks.flush();
         let present: Vec<u32> = self.enricher.registry.iter().collect();
@@ -388,12 +404,9 @@ impl<'a> HookPipeline<'a> {
         health.unreadable = health
             .unreadable
             .saturating_sub(self.base.health.unreadable);
-        let stats = self.pressure.all(
-            &stats.unwrap_or_default(),
-            &last.totals.counts,
-            &self.lines.filter,
-            &mut self.enricher,
-        );
+        let stats = stats.unwrap_or_default();
+        let stats = (self.pressure).all(&stats, &last.totals.counts, &self.lines.filter);
+        let stats = self.as_they_are(stats);
         let figures = self
             .tallying()
             .between(&self.base.counts, &last.totals.counts);
@@ -424,7 +437,9 @@ impl<'a> HookPipeline<'a> {
         let summary = Summary {
             counts: figures.counts,
             causes: figures.causes,
-            groups: group::of_rows(&figures.listeners, &all.listeners, &mut self.enricher),
+            groups: group::of_rows(&figures.listeners, &all.listeners, |netns, port| {
+                self.enricher.listeners_of(netns, port).ok()
+            }),
             listeners: figures.listeners,
             stats,
             stories,

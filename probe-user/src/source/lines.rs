@@ -8,11 +8,14 @@ use probe_common::flag;
 
 use super::Parts;
 use crate::{
-    analyse::{correlate::Story, stories::Told, tally::Shown},
-    decode::{Event, Kind},
-    enrich::{Enricher, Observation},
+    analyse::{stories::Told, tally::Shown},
+    enrich::Enricher,
     filter::Filter,
-    model::{Causes, Line, ListenerTally, Loss},
+    host::clock::mono_ns,
+    model::{
+        Causes, Line, ListenerTally, Loss, event::Event, kind::Kind, observation::Observation,
+        story::Story,
+    },
     sink::Sinks,
 };
 
@@ -81,7 +84,7 @@ impl<'a> Lines<'a> {
 
     /// Tells stories that are in order by now.
     pub fn settle_stories(&mut self) {
-        let told = self.stories.settle();
+        let told = self.stories.settle(mono_ns());
         self.tell_stories(&told);
     }
 

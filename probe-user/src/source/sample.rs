@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use probe_common::counter;
 
 use crate::{
-    analyse::reconcile::{Reading, Reconciler, Sample},
+    analyse::reconcile::Reconciler,
     enrich::Enricher,
     host::{clock::mono_ns, netstat},
     loader::{Probe, ReadError},
+    model::reading::{Reading, Sample},
 };
 
 /// Tries to read all counters while the hooks see nothing, at least, and for how long it is tried: where others want the

@@ -3,12 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use whydrop::host::{
-    cgroup::{Cgroup, path_of_process},
-    fuzz,
-    mountinfo::mounts,
-    netstat::Counters,
-    status::mask,
+use whydrop::{
+    host::{cgroup::path_of_process, fuzz, mountinfo::mounts, netstat::Counters, status::mask},
+    model::cgroup::Cgroup,
 };
 
 fuzz_target!(|bytes: &[u8]| {

@@ -4,7 +4,10 @@
 
 use libfuzzer_sys::fuzz_target;
 use probe_common::{Ends, Record, Told, state};
-use whydrop::decode::{DecodeError, Event, decode};
+use whydrop::{
+    decode::{DecodeError, decode},
+    model::event::Event,
+};
 use zerocopy::{FromZeros, IntoBytes};
 
 fuzz_target!(|bytes: &[u8]| {

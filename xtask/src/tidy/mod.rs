@@ -26,15 +26,8 @@ const CRATES: [&str; 5] = [
     "xtask/src/",
 ];
 
-#[derive(clap::Args, Default)]
-pub struct Args {
-    /// Say each import that is against the order of rooms, too, while they are only counted.
-    #[arg(long)]
-    rooms: bool,
-}
-
-pub fn run(args: &Args) -> Result<()> {
-    let (mut wrong, mut notes) = (Vec::new(), Vec::new());
+pub fn run() -> Result<()> {
+    let mut wrong = Vec::new();
     let sources = tree::read(proc::root(), &["rs", "md"])?;
     let (rust, _): (Vec<_>, Vec<_>) = sources
         .iter()
@@ -50,22 +43,10 @@ pub fn run(args: &Args) -> Result<()> {
         }
         wrong.extend(circles::find(&krate));
         if folder == rooms::FOLDER {
-            let against = rooms::check(&krate);
-            match rooms::JUDGED {
-                true => wrong.extend(against),
-                false if against.is_empty() => {}
-                false if args.rooms => notes.extend(against),
-                false => notes.push(format!(
-                    "{} imports are against the order of rooms, or of rooms without a place in it",
-                    against.len()
-                )),
-            }
+            wrong.extend(rooms::check(&krate));
         }
     }
     wrong.extend(named::missing(proc::root(), &sources));
-    for note in notes {
-        println!("tidy, not judged yet: {note}");
-    }
     if !wrong.is_empty() {
         bail!(
             "{} things are untidy:\n  {}",

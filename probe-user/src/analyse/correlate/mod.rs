@@ -5,11 +5,13 @@
 
 mod story;
 
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
-pub use self::story::{Attempt, End, News, Outcome, Refusals, Story, What, Whose, Why};
-use crate::model::histogram::Histogram;
+pub use self::story::{News, What};
+use crate::model::{
+    outcome::{Outcome, Why},
+    story::{Attempt, Story, Totals},
+};
 
 /// Events of several CPUs come out of order by less than this.
 pub const WINDOW_NS: u64 = 20_000_000;
@@ -23,36 +25,7 @@ const PENDING_AT_MOST: usize = 65_536;
 /// Stories that are let go at once, so that they are not looked through for each new one.
 const LET_GO: usize = STORIES_AT_MOST / 8;
 
-/// All that became of attempts.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Totals {
-    /// By the name of the outcome.
-    #[serde(deserialize_with = "crate::model::intern::keys")]
-    pub outcomes: BTreeMap<&'static str, u64>,
-    /// Of those connected late.
-    pub delays: Histogram,
-    /// Unfinished stories that there was no room for any more.
-    pub let_go: u64,
-    /// Records that stories may miss: left out on purpose, and lost.
-    pub sampled: u64,
-    pub lost: u64,
-}
-
 impl Totals {
-    pub fn stories(&self) -> u64 {
-        self.outcomes.values().sum()
-    }
-
-    /// Nanoseconds at the middle, near the end and at the end of all delays.
-    pub fn delays_ns(&self) -> Option<[u64; 3]> {
-        let delays = &self.delays;
-        Some([
-            delays.percentile(50)?,
-            delays.percentile(99)?,
-            delays.max_ns(),
-        ])
-    }
-
     fn add(&mut self, story: &Story) {
         if !story.shown {
             return;

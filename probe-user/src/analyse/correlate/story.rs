@@ -1,13 +1,13 @@
 //! One attempt of a client: what happened to it, in the order of time, and what became of it.
 
-use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use probe_common::SAME_ATTEMPT;
 
-use crate::{
-    decode::Stage,
-    host::{cgroup::Cgroup, netns::NetnsName, owner::Owner},
+use crate::model::{
+    kind::Stage,
+    outcome::{End, Outcome, Why},
+    story::{Attempt, Refusals, Story, Whose},
 };
 
 /// SYNs after which silence says that the client has given up; Linux sends seven in all
@@ -19,30 +19,6 @@ const MARGIN_NS: u64 = 2_000_000_000;
 
 /// Longer than any pause of a client that still tries: twice the last one of Linux, which is 64 s.
 const SILENCE_NS: u64 = 130_000_000_000;
-
-/// Who attempts to connect to what. Its initial sequence number is the story's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Attempt {
-    pub netns: u32,
-    pub client: SocketAddr,
-    pub local: SocketAddr,
-}
-
-/// Which end sent a reset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum End {
-    Client,
-    Server,
-}
-
-impl End {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Server => "server",
-        }
-    }
-}
 
 /// Something that happened to an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,14 +56,6 @@ impl What {
     }
 }
 
-/// Whose listener it is, as the last event had it.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Whose {
-    pub owner: Arc<[Owner]>,
-    pub cgroup: Option<Arc<Cgroup>>,
-    pub netns_name: Option<Arc<NetnsName>>,
-}
-
 /// What comes in.
 #[derive(Clone, Debug)]
 pub struct News {
@@ -101,128 +69,6 @@ pub struct News {
     pub whose: Whose,
     /// Whether the event has a line.
     pub shown: bool,
-}
-
-/// Why an outcome is not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Why {
-    /// Detail was left out on purpose meanwhile.
-    Sampled,
-    /// Records were lost meanwhile.
-    Lost,
-    /// There were too many stories to keep this one.
-    LetGo,
-    /// The client acknowledged a connection that was refused, and nothing was heard since.
-    SilentAfterAck,
-    /// A SYN cookie was sent, of which the server keeps nothing, and nothing was heard since.
-    SilentAfterCookie,
-    /// The recording does not hold who connected in the end.
-    NotRecorded,
-}
-
-impl Why {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Sampled => "detail-left-out",
-            Self::Lost => "detail-lost",
-            Self::LetGo => "let-go",
-            Self::SilentAfterAck => "silent-after-ack",
-            Self::SilentAfterCookie => "silent-after-cookie",
-            Self::NotRecorded => "not-recorded",
-        }
-    }
-}
-
-/// What became of an attempt, as far as is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Outcome {
-    /// So long after it was first refused.
-    ConnectedLate {
-        delay_ns: u64,
-    },
-    /// Nothing was heard of the client for so long.
-    GaveUp {
-        silent_ns: u64,
-    },
-    Reset {
-        by: End,
-    },
-    /// The client believes that it is connected, and the server knows nothing of it.
-    Ghost,
-    StillTrying,
-    Unknown {
-        why: Why,
-    },
-}
-
-impl Outcome {
-    pub const NAMES: [&str; 6] = [
-        "connected-late",
-        "gave-up",
-        "reset",
-        "ghost",
-        "still-trying",
-        "unknown",
-    ];
-
-    pub const fn name(self) -> &'static str {
-        Self::NAMES[match self {
-            Self::ConnectedLate { .. } => 0,
-            Self::GaveUp { .. } => 1,
-            Self::Reset { .. } => 2,
-            Self::Ghost => 3,
-            Self::StillTrying => 4,
-            Self::Unknown { .. } => 5,
-        }]
-    }
-
-    /// Whether more of the attempt is waited for.
-    pub const fn is_open(self) -> bool {
-        matches!(self, Self::StillTrying)
-    }
-}
-
-/// Refused segments by stage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusals {
-    pub syn: u32,
-    pub ack: u32,
-    pub cookie_ack: u32,
-}
-
-impl Refusals {
-    pub const fn seen(self) -> u32 {
-        self.syn + self.ack + self.cookie_ack
-    }
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Story {
-    pub attempt: Attempt,
-    pub first_ns: u64,
-    pub last_ns: u64,
-    pub refusals: Refusals,
-    /// How often it was refused in all, where the kernel side has said so.
-    pub refused: Option<u32>,
-    /// `kind` or `kind/cause` of what happened, and how often.
-    pub causes: BTreeMap<String, u32>,
-    pub listener: Option<(u64, SocketAddr)>,
-    pub whose: Whose,
-    pub outcome: Outcome,
-    /// Some event of it has a line.
-    pub shown: bool,
-    isn: u32,
-    /// The number is that of a SYN, not derived from a later segment.
-    is_isn_exact: bool,
-    /// When its last SYN was refused, and how long after the one before.
-    last_syn_ns: u64,
-    last_gap_ns: u64,
-    /// The client has acknowledged the SYN-ACK of a request that the server has.
-    has_acked: bool,
-    has_cookie: bool,
-    /// The outcome that was told last.
-    #[serde(deserialize_with = "crate::model::intern::name")]
-    pub(super) told: crate::model::intern::Name,
 }
 
 impl Story {
@@ -369,16 +215,5 @@ impl Story {
             },
             None => Outcome::GaveUp { silent_ns },
         }
-    }
-
-    /// Segments that were refused, as far as is known.
-    pub fn times(&self) -> u32 {
-        self.refused.unwrap_or(0).max(self.refusals.seen())
-    }
-
-    /// Segments that tried to connect, with the one that made it.
-    pub fn tries(&self) -> u32 {
-        let is_late = matches!(self.outcome, Outcome::ConnectedLate { .. });
-        self.times() + u32::from(is_late)
     }
 }

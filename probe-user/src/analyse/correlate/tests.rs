@@ -3,7 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::decode::Stage;
+use crate::model::{
+    kind::Stage,
+    outcome::End,
+    story::{Totals, Whose},
+};
 
 const MS: u64 = 1_000_000;
 const S: u64 = 1_000 * MS;

@@ -5,8 +5,11 @@ use std::{
     net::IpAddr,
 };
 
-use super::{CLOSE_NS, Fact, Row, What};
-use crate::model::ThreadState;
+use super::CLOSE_NS;
+use crate::model::{
+    ThreadState,
+    incident::{Fact, Row, What},
+};
 
 /// As fine as looks come.
 const WIDTH_NS: u64 = 50_000_000;

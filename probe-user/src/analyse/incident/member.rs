@@ -1,6 +1,7 @@
 //! One listener over the whole watch: when it accepted, and when it did not although connections waited.
 
-use super::{Gap, Row, cells::Cell};
+use super::cells::Cell;
+use crate::model::incident::{Gap, Row};
 
 /// What its slots say, in the order of time.
 #[derive(Debug, Default)]

@@ -6,10 +6,11 @@ use std::{
 };
 
 use super::{
-    CLOSE_NS, Depth, Gap, Incident, Place, Rates,
+    CLOSE_NS,
     cells::{Cell, Cells},
     member::Member,
 };
+use crate::model::incident::{Depth, Gap, Incident, Place, Rates};
 
 /// So much of the queue before and after is shown.
 const AROUND_NS: u64 = 500_000_000;

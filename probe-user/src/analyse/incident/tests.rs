@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::ThreadState;
+use crate::model::incident::{Fact, Gap, Incident, Place, Rates, Row, Told, What};
 
 const MS: u64 = 1_000_000;
 const S: u64 = 1_000 * MS;

@@ -1,6 +1,9 @@
 //! What a thread is doing, out of its state and the system call it is in.
 
-use crate::{host::task, model::ThreadState};
+use crate::model::{
+    ThreadState,
+    process::{Thread, waits_for_connections, waits_for_files},
+};
 
 /// What a thread is doing at one look.
 pub enum Doing {
@@ -19,12 +22,12 @@ pub enum Doing {
 }
 
 impl Doing {
-    pub fn of(thread: &task::Thread) -> Self {
+    pub fn of(thread: &Thread) -> Self {
         match (thread.state, thread.syscall.as_deref()) {
             ('T' | 't', _) => Self::Stopped,
             ('R', _) => Self::Running,
-            ('S', Some(syscall)) if task::waits_for_files(syscall) => Self::WaitingForFiles,
-            ('S', Some(syscall)) if task::waits_for_connections(syscall) => Self::Waiting,
+            ('S', Some(syscall)) if waits_for_files(syscall) => Self::WaitingForFiles,
+            ('S', Some(syscall)) if waits_for_connections(syscall) => Self::Waiting,
             ('S' | 'D', Some(syscall)) => {
                 let mut place = syscall.to_owned();
                 if thread.waits_for_lock {
@@ -45,7 +48,7 @@ impl Doing {
 }
 
 /// The same, to be counted by.
-pub fn state(thread: &task::Thread) -> ThreadState {
+pub fn state(thread: &Thread) -> ThreadState {
     match Doing::of(thread) {
         Doing::Stopped => ThreadState::Stopped,
         Doing::Waiting | Doing::WaitingForFiles => ThreadState::WaitingForConnections,

@@ -11,8 +11,10 @@ pub use self::{
     process::{CgroupLooks, ProcessLooks, ThreadLooks},
     queue::Queue,
 };
-use super::incident::{Fact, Place, What};
-use crate::model::{ObservedProcess, ObservedQueue, ThreadState};
+use crate::model::{
+    ObservedProcess, ObservedQueue, ThreadState,
+    incident::{Fact, Place, What},
+};
 
 /// Everything that was found.
 #[derive(Default)]

@@ -6,12 +6,10 @@ use std::{
 };
 
 use super::doing::Doing;
-use crate::{
-    host::{
-        cgroup::Stall,
-        task::{self, Thread},
-    },
-    model::{ObservedCgroup, ObservedProcess},
+use crate::model::{
+    ObservedCgroup, ObservedProcess,
+    process::{Process, Thread, by_tid},
+    stall::Stall,
 };
 
 /// After so many looks that did not find its queue full a process begins anew.
@@ -47,7 +45,7 @@ pub struct ProcessLooks {
     pub cgroup: Option<CgroupLooks>,
     /// It had more threads than are looked at.
     pub has_more: bool,
-    last: Option<(u32, task::Process)>,
+    last: Option<(u32, Process)>,
 }
 
 #[derive(Clone, Debug)]
@@ -78,8 +76,7 @@ impl ProcessLooks {
             seen.look.saturating_sub(*look) <= LOOKS_BETWEEN
                 && now.taken_ns.saturating_sub(last.taken_ns) <= APART_NS
         });
-        let before: Option<HashMap<u32, &Thread>> =
-            last.as_ref().map(|(_, last)| task::by_tid(last));
+        let before: Option<HashMap<u32, &Thread>> = last.as_ref().map(|(_, last)| by_tid(last));
         for thread in &now.threads {
             let looks = self.threads.entry(thread.tid).or_default();
             looks.comm.clone_from(&thread.comm);

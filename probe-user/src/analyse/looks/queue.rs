@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{analyse::incident::Place, host::diag::ListenerSnapshot, model::ObservedQueue};
+use crate::model::{ObservedQueue, incident::Place, socket::ListenerSnapshot};
 
 /// Between looks that are further apart nothing is known of the queue, though both found it full.
 const APART_NS: u64 = 250_000_000;

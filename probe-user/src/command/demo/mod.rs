@@ -27,7 +27,8 @@ use self::scenes::SCENES;
 use super::{Failure, write};
 use crate::{
     host::netns::Private,
-    loader::{LoadError, Tier, missing_capabilities},
+    loader::{LoadError, missing_capabilities},
+    model::tier::Tier,
     sink::Format,
 };
 

@@ -19,7 +19,7 @@ use crate::{
         watch::{self, Conduct},
     },
     host::{netns::Private, threads::spawn_scoped},
-    loader::Tier,
+    model::tier::Tier,
     sink::Format,
 };
 

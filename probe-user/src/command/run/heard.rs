@@ -10,8 +10,9 @@ use super::{
 use crate::{
     analyse::{beside::Beside, judge::Scope, ledger::Ledger},
     command::recorded::Hears,
-    loader::Tier,
-    model::{Diagnosed, Hurt, Line, ListenerTally, Observed, Ran, Start, Summary, ToldRan},
+    model::{
+        Diagnosed, Hurt, Line, ListenerTally, Observed, Ran, Start, Summary, ToldRan, tier::Tier,
+    },
 };
 
 /// What the lines have told.

@@ -3,8 +3,7 @@
 use crate::{
     analyse::judge::{self, Scope},
     command::status,
-    loader::Tier,
-    model::{Dropped, Ended, Summary},
+    model::{Dropped, Ended, Summary, tier::Tier},
 };
 
 /// Whether anything was dropped, and why that may not be all.
@@ -33,7 +32,7 @@ mod tests {
     use super::*;
     use crate::{
         analyse::judge::tests::summary,
-        decode::{Kind, Stage},
+        model::kind::{Kind, Stage},
     };
 
     fn check(summary: &Summary, picks_listeners: bool, expect: Dropped) {

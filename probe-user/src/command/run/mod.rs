@@ -21,7 +21,7 @@ use self::report::{Report, of_recording, watch_it_run};
 use super::{Failure, status};
 use crate::{
     filter::ListenerFilter,
-    loader::Tier,
+    model::tier::Tier,
     sink::{Format, RecordArgs, create},
 };
 

@@ -3,17 +3,19 @@
 use std::{cell::RefCell, ffi::OsString, sync::Arc, time::Duration};
 
 use super::{RunArgs, conduct::While, heard::Heard, places::Hurt as HurtPlaces};
-use crate::command::{
-    Failure,
-    recorded::{self, Hears},
-    status,
-    watch::{self, Conduct, WatchArgs},
+use crate::{
+    command::{
+        Failure,
+        recorded::{self, Hears},
+        status,
+        watch::{self, Conduct, WatchArgs},
+    },
+    host::clock,
 };
 use crate::{
     enrich::Enricher,
     host::{clock::mono_ns, netns},
-    loader::Tier,
-    model::{Clock, Ended, Line, Observed, Origin, Ran, Start, Summary, ToldRan},
+    model::{Ended, Line, Observed, Origin, Ran, Start, Summary, ToldRan, tier::Tier},
     observe::{self, STATS},
     sink::{Recording, Reporter},
 };
@@ -116,7 +118,7 @@ fn report(
     let word = |word: &OsString| word.to_string_lossy().into_owned();
     let mut told = ToldRan {
         mono_ns: mono_ns(),
-        clock: Clock::now(),
+        clock: clock::wall(),
         own_netns: netns::current().unwrap_or(0),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         command: args.command.iter().map(word).collect(),

@@ -11,8 +11,7 @@ use crate::{
         recorded::{Hears, netns_of, read},
     },
     filter::Filter,
-    loader::Tier,
-    model::{Line, Observed, ToldVerified},
+    model::{Line, Observed, ToldVerified, tier::Tier},
     sink::Reporter,
 };
 

@@ -10,8 +10,7 @@ use clap::Args;
 use super::{Failure, say, status, watch::parse_duration};
 use crate::{
     filter::ListenerFilter,
-    loader::Tier,
-    model::{Verdict, Verified},
+    model::{Verdict, Verified, tier::Tier},
     sink::{Format, RecordArgs, Reporter},
 };
 

@@ -10,9 +10,12 @@ use crate::{
         watch::{self, Conduct, WatchArgs},
     },
     enrich::Enricher,
-    host::{clock::mono_ns, netns},
-    loader::{Tier, reads_every_netns},
-    model::{Clock, Line, Observed, ToldVerified, Verified},
+    host::{
+        clock::{self, mono_ns},
+        netns,
+    },
+    loader::reads_every_netns,
+    model::{Line, Observed, ToldVerified, Verified, tier::Tier},
     sink::{Recording, Reporter},
     source::unread::Unread,
 };
@@ -80,7 +83,7 @@ pub fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
 fn told(asked: Asked, verified: &Verified) -> ToldVerified {
     ToldVerified {
         mono_ns: mono_ns(),
-        clock: Clock::now(),
+        clock: clock::wall(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         listener: asked.listener,
         asked: asked.time,

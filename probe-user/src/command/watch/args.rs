@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     filter::{Filter, ListenerFilter, Only},
-    loader::{Request, Tier},
+    loader::Request,
+    model::tier::Tier,
     sink::{Format, RecordArgs},
 };
 

@@ -13,11 +13,10 @@ use zerocopy::{FromZeros, IntoBytes, transmute_mut};
 
 use crate::{
     decode::decode,
-    enrich::{Enricher, Observation},
+    enrich::Enricher,
     filter::Filter,
-    host::{diag::ListenerSnapshot, netns},
-    loader::Tier,
-    model::{Clock, Origin},
+    host::{clock, netns},
+    model::{Origin, observation::Observation, socket::ListenerSnapshot, tier::Tier},
     sink::{Format, Output, Printed, Reporter, Sinks},
     source::{Parts, lines::Lines},
 };
@@ -56,7 +55,7 @@ impl Pipeline {
             taken_mono_ns: 5_000_123_456_789,
         };
         enricher.fix(netns, snapshot);
-        let clock = Clock::now();
+        let clock = clock::wall();
         let reporter = Reporter::new(format, Tier::Cgroup, 0, clock, Origin::default());
         let printed = Printed::new(reporter, Output::none());
         let parts = Parts {

@@ -4,7 +4,7 @@ use super::WatchArgs;
 use crate::{
     command::{Failure, status},
     enrich::Enricher,
-    loader::Tier,
+    model::tier::Tier,
     sink::{Closed, Output, OutputError},
 };
 

@@ -25,12 +25,11 @@ use self::{
 };
 use super::Failure;
 use crate::{
-    cause::Reasons,
     enrich::Enricher,
     filter::Filter,
     host::netns::{self, Registry},
-    loader::{Probe, Tier},
-    model::{SelfTest, Summary},
+    loader::Probe,
+    model::{SelfTest, Summary, cause::Reasons, tier::Tier},
     selftest,
     sink::{Printed, Recording, Reporter, Sinks},
     source::{Parts, counters, ring, stop::Stop},

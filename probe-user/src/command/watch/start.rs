@@ -5,9 +5,12 @@ use crate::{
     command::{boot_id, host_name, kernel_release},
     enrich::Enricher,
     filter::Filter,
-    host::{clock::mono_ns, netns},
-    loader::{Probe, Tier, reads_every_netns},
-    model::{Asked, Clock, SelfTest, Start},
+    host::{
+        clock::{self, mono_ns},
+        netns,
+    },
+    loader::{Probe, reads_every_netns},
+    model::{Asked, SelfTest, Start, tier::Tier},
 };
 
 /// `listeners`: how many were there; `observes`: whether queues and processes are looked at.
@@ -31,7 +34,7 @@ pub fn start(
         blind: probe.map_or_else(Vec::new, |probe| probe.blind.clone()),
         own_netns: filter.netns.or_else(|| netns::current().ok()).unwrap_or(0),
         mono_ns: mono_ns(),
-        clock: Clock::now(),
+        clock: clock::wall(),
         host: host_name(),
         boot_id: boot_id(),
         command: std::env::args().collect(),

@@ -7,8 +7,7 @@ use crate::{
         Failure,
         recorded::{Hears, netns_of, read},
     },
-    loader::Tier,
-    model::{Answer, Line},
+    model::{Answer, Line, tier::Tier},
 };
 
 impl Hears for Inquiry {

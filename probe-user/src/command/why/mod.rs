@@ -11,14 +11,10 @@ use clap::Args;
 
 pub use self::place::Target;
 use self::watched::watched;
-use super::{
-    Failure, say,
-    watch::{self},
-};
+use super::{Failure, say, watch};
 use crate::{
     filter::ClientFilter,
-    loader::Tier,
-    model::{Answer, Now},
+    model::{Answer, Now, tier::Tier},
     sink::{RecordArgs, answer::AnswerFormat},
 };
 

@@ -5,8 +5,8 @@ use std::{fmt, net::SocketAddr, str::FromStr};
 use crate::{
     enrich::Enricher,
     filter::ListenerFilter,
-    host::{clock::mono_ns, diag::ListenerSnapshot, kernel_log, netns},
-    model::{HostFacts, Listening, Now},
+    host::{clock::mono_ns, kernel_log, netns},
+    model::{HostFacts, Listening, Now, socket::ListenerSnapshot},
     observe::host_facts,
     source::unread::Unread,
 };

@@ -11,8 +11,7 @@ use crate::{
     analyse::inquiry::{Asked, Inquiry},
     enrich::Enricher,
     host::{clock::mono_ns, threads::spawn_scoped},
-    loader::Tier,
-    model::{Answer, Answered, Line, Now, Observed, Summary, Tried},
+    model::{Answer, Answered, Line, Now, Observed, Summary, Tried, tier::Tier},
     observe::{self, Looks, STATS},
     sink::{Recording, answer::AnswerFormat},
 };

@@ -1,7 +1,10 @@
 //! What kept those who accept from running.
 
-use super::super::{Confidence, Process, Signals, Thread};
 use super::{Judged, said::*};
+use crate::model::{
+    signals::{Process, Signals, Thread},
+    verdict::Confidence,
+};
 
 /// A share of the time that is no accident.
 const MUCH: f64 = 0.2;

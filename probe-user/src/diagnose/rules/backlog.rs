@@ -1,8 +1,11 @@
 //! How long the accept queue is.
 
-use super::super::{Confidence, Evidence, Member, Signals};
 use super::{Judged, said::*};
-use crate::decode::Kind;
+use crate::model::{
+    kind::Kind,
+    signals::{Member, Signals},
+    verdict::{Confidence, Evidence},
+};
 
 /// Longer than a client is likely to wait for its first byte.
 const LONG_WAIT_MS: u128 = 1000;

@@ -10,8 +10,11 @@ mod syn;
 mod table;
 
 pub(super) use self::table::RULES;
-use super::{Confidence, Diagnosis, Evidence, Signals};
-use crate::decode::Kind;
+use crate::model::{
+    kind::Kind,
+    signals::Signals,
+    verdict::{Confidence, Diagnosis, Evidence},
+};
 
 /// What a rule finds.
 pub(super) enum Judged {

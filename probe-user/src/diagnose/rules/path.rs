@@ -1,8 +1,7 @@
 //! What happens before and behind the listener: firewall, way, memory.
 
-use super::super::{Confidence, Signals};
 use super::{Judged, said::*};
-use crate::decode::Kind;
+use crate::model::{kind::Kind, signals::Signals, verdict::Confidence};
 
 pub(super) fn conntrack_full(signals: &Signals) -> Judged {
     let Some((count, most)) = signals.conntrack else {

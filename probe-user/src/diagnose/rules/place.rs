@@ -1,8 +1,7 @@
 //! Whether somebody listens where clients look.
 
-use super::super::{Confidence, Signals};
 use super::{Judged, said::*};
-use crate::decode::Kind;
+use crate::model::{kind::Kind, signals::Signals, verdict::Confidence};
 
 pub(super) fn elsewhere(signals: &Signals) -> Judged {
     let judged = certain_of(

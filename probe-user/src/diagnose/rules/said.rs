@@ -1,8 +1,11 @@
 //! What rules have in common: where numbers are read, and how they are put.
 
-use super::super::{Confidence, Evidence, Member, Signals};
 use super::Judged;
-use crate::decode::Kind;
+use crate::model::{
+    kind::Kind,
+    signals::{Member, Signals},
+    verdict::{Confidence, Evidence},
+};
 
 pub(super) const OF_KERNEL: &str = "the kernel's decisions";
 pub(super) const OF_QUEUE: &str = "sock_diag";

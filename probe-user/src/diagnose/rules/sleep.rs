@@ -1,7 +1,10 @@
 //! Those who accept ran, or could have, and did something else.
 
-use super::super::{Confidence, Evidence, Member, Process, Signals, Thread};
 use super::{Judged, said::*};
+use crate::model::{
+    signals::{Member, Process, Signals, Thread},
+    verdict::{Confidence, Evidence},
+};
 
 /// Places where threads slept that are named.
 const PLACES_AT_MOST: usize = 4;

@@ -1,8 +1,11 @@
 //! The SYN queue.
 
-use super::super::{Causes, Confidence, Signals, signals::of_kind};
 use super::{Judged, said::*};
-use crate::decode::Kind;
+use crate::model::{
+    kind::Kind,
+    signals::{Causes, Signals, of_kind},
+    verdict::Confidence,
+};
 
 /// SYNs beyond the SYN queue that make a flood or a burst of them.
 const MANY: u64 = 50;

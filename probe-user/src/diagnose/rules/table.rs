@@ -1,7 +1,7 @@
 //! The one table of rules, causes before the symptoms that they explain.
 
 use super::{Rule, acceptor, backlog, path, place, said::certain_of, sleep, syn};
-use crate::decode::Kind;
+use crate::model::kind::Kind;
 
 const BACKLOGS: [&str; 3] = [
     "somaxconn-clamps-backlog",

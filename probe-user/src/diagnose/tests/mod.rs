@@ -3,7 +3,11 @@
 mod properties;
 
 use super::*;
-use crate::decode::Kind;
+use crate::model::{
+    kind::Kind,
+    signals::{Causes, Cgroup, Member, Process, Signals, Thread},
+    sysctls::Sysctls,
+};
 
 const DOCS: &str = include_str!("../../../../docs/verdicts.md");
 

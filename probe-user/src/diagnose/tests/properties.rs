@@ -3,6 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::{
+    signals::{Causes, Cgroup, Member, Process, Signals, Thread},
+    sysctls::Sysctls,
+    verdict::Confidence,
+};
 
 /// The kernel side's names of what can happen, each of which some rule may look at.
 const CAUSES: [(Kind, &str); 15] = [

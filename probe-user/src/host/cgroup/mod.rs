@@ -4,7 +4,6 @@
 //! It never creates, moves or limits anything, and never guesses: an id that is not in the tree is `None`.
 
 mod membership;
-mod naming;
 mod root;
 mod stall;
 
@@ -18,11 +17,11 @@ use rustix::fs::{CWD, FileType, fstat};
 
 use super::pace::Pace;
 use super::procfs::{for_each_entry, open_dir, read_small};
+use crate::model::cgroup::Cgroup;
 
 pub use membership::path_of_process;
-pub use naming::{Cgroup, Container};
 pub use root::{Origin, Root, root, root_fd};
-pub use stall::{Stall, stall};
+pub use stall::stall;
 
 /// Ids of ended cgroups are kept for events that come late; this many ids in all.
 const KEPT: usize = 16 * 1024;

@@ -2,7 +2,8 @@
 
 use super::channel::take;
 use super::wire::Frames;
-use super::{ConnectionSnapshot, DiagError, ListenerSnapshot, snapshot};
+use super::{DiagError, snapshot};
+use crate::model::socket::{ConnectionSnapshot, ListenerSnapshot};
 
 /// Adds the listeners of a dump to `found`; says whether the answer ended.
 pub fn listeners(

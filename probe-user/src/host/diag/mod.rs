@@ -19,9 +19,10 @@ use std::os::fd::BorrowedFd;
 use channel::{Channel, Ended};
 pub use error::DiagError;
 pub use pool::{DiagPool, IDLE};
-pub use snapshot::{ConnectionSnapshot, ListenerSnapshot, UnansweredSnapshot, state_name};
+pub use snapshot::state_name;
 
 use super::netns::{NetnsError, inside, inum_of_fd};
+use crate::model::socket::{ConnectionSnapshot, ListenerSnapshot, UnansweredSnapshot};
 
 /// A dump that the kernel calls inconsistent is asked for this often.
 const DUMP_TRIES: u32 = 3;

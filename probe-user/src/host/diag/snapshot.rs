@@ -3,7 +3,6 @@
 //! In: the bytes of one `inet_diag_msg` and the time they were written. Out: a [`ListenerSnapshot`] or a [`ConnectionSnapshot`].
 //! It does no I/O; a fact that the kernel did not send is `None`, and a `tcp_info` may be of any length.
 
-use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use netlink_packet_sock_diag::constants::{
 use netlink_packet_sock_diag::inet::{InetResponseHeader, Timer};
 
 use super::wire::{WireError, attributes, cookie_of, word};
+use crate::model::socket::{ConnectionSnapshot, ListenerSnapshot, UnansweredSnapshot};
 
 /// `sizeof(struct inet_diag_msg)`.
 const HEADER_LEN: usize = 72;
@@ -21,58 +21,6 @@ const HEADER_LEN: usize = 72;
 const INET_DIAG_CGROUP_ID: u16 = 21;
 /// `sk_drops` is the last of the nine words of `SK_MEMINFO_*`.
 const SK_MEMINFO_DROPS: usize = 8 * 4;
-
-/// A listener as the kernel held it at `taken_mono_ns`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListenerSnapshot {
-    pub cookie: u64,
-    /// The bound address; a wildcard where it is bound to none.
-    pub addr: SocketAddr,
-    /// `None` for IPv4 listeners.
-    pub v6only: Option<bool>,
-    /// The interface it is bound to, 0 for none.
-    pub ifindex: u32,
-    pub inode: u32,
-    pub uid: u32,
-    pub accept_queue_len: u32,
-    pub accept_queue_limit: u32,
-    /// `sk_drops`: wraps at 32 bits, and counts some refusals twice.
-    pub drops: Option<u32>,
-    pub cgroup_id: Option<u64>,
-    pub taken_mono_ns: u64,
-}
-
-/// A connection (or what is left of one) as the kernel held it at `taken_mono_ns`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConnectionSnapshot {
-    pub cookie: u64,
-    /// The kernel's name: `ESTABLISHED`, `SYN_SENT`, `SYN_RECV`…
-    pub state: &'static str,
-    /// `None` where no file belongs to it: a request, TIME_WAIT, closed by its process, or not accepted yet.
-    pub inode: Option<u32>,
-    pub uid: Option<u32>,
-    /// `None` before the first sample.
-    pub rtt_us: Option<u32>,
-    pub rttvar_us: Option<u32>,
-    pub cwnd: Option<u32>,
-    /// Timeouts in a row without an answer.
-    pub retransmits: Option<u32>,
-    /// Segments sent again since the connection began.
-    pub total_retrans: Option<u32>,
-    pub unacked: Option<u32>,
-    pub drops: Option<u32>,
-    pub cgroup_id: Option<u64>,
-    pub taken_mono_ns: u64,
-}
-
-/// A connection that a process has accepted and sent nothing on yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnansweredSnapshot {
-    pub local: SocketAddr,
-    pub inode: u32,
-    /// Since it was established.
-    pub age: Duration,
-}
 
 /// `None` for any other connection.
 pub(super) fn unanswered(payload: &[u8]) -> Result<Option<UnansweredSnapshot>, WireError> {

@@ -1,6 +1,7 @@
 //! Answers built by hand in the layout of `inet_diag_msg`, with a `tcp_info` of every length, and answers no kernel should send.
 
 use super::*;
+use crate::model::socket::ListenerSnapshot;
 use proptest::prelude::*;
 
 fn answer(family: u8, state: u8, attributes: &[(u16, Vec<u8>)]) -> Vec<u8> {

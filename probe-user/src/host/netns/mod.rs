@@ -18,7 +18,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 pub use error::NetnsError;
 pub use private::Private;
-pub use registry::{NetnsName, Registry};
+pub use registry::Registry;
 pub(in crate::host) use scan::{held_at, of_threads};
 
 /// The namespace of the calling thread, which is that of the process unless [`inside`] put it elsewhere.

@@ -3,7 +3,6 @@
 //! In: scans of /proc and of the directories where namespaces have names. Out: for a number, a descriptor that was
 //! checked to be that namespace. It never holds a descriptor itself, so a namespace ends when its users end.
 
-use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -15,19 +14,10 @@ use rustix::io::Errno;
 
 use super::error::{KnownNames, NetnsError};
 use super::{inum_of_fd, inum_of_pid, scan};
-use crate::host::holder::comm_text;
 use crate::host::open_files::OpenFiles;
 use crate::host::pace::Pace;
 use crate::host::procfs::read_small;
-
-/// What a namespace is called for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum NetnsName {
-    /// By `ip netns`.
-    Given(String),
-    /// It has no name; the process with the lowest number in it has.
-    Process { pid: u32, comm: String },
-}
+use crate::{host::holder::comm_text, model::netns_name::NetnsName};
 
 /// include/uapi/linux/magic.h.
 const NSFS_MAGIC: rustix::fs::FsWord = 0x6e73_6673;

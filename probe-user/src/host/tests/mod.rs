@@ -18,10 +18,10 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, listen,
 use crate::host::cgroup::{self, Cgroups};
 use crate::host::clock::mono_ns;
 use crate::host::diag::{Diag, DiagPool, IDLE};
-use crate::host::netns::{self, NetnsError, NetnsName, Private, Registry};
+use crate::host::netns::{self, NetnsError, Private, Registry};
 use crate::host::netstat;
 use crate::host::open_files::OpenFiles;
-use crate::host::owner::Owners;
+use crate::{host::owner::Owners, model::netns_name::NetnsName};
 
 fn private() -> Option<Private> {
     match Private::new() {

@@ -29,7 +29,7 @@ fn every_holder_of_a_socket_is_its_owner() {
     let again = server.try_clone().unwrap();
     let inode = inode_of(&server);
     let own = std::process::id();
-    let pids = |owners: &[crate::host::owner::Owner]| {
+    let pids = |owners: &[crate::model::owner::Owner]| {
         owners.iter().map(|o| o.pid).collect::<HashSet<u32>>()
     };
     let mut owners = Owners::new();

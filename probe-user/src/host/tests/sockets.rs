@@ -1,7 +1,7 @@
 //! `sock_diag` and the counters, compared with what getsockopt(2) and the clients saw.
 
 use super::*;
-use crate::host::diag::ListenerSnapshot;
+use crate::model::socket::ListenerSnapshot;
 
 #[test]
 fn listeners_of_every_family_and_each_member_of_a_group() {

@@ -7,16 +7,20 @@ use super::{
     lines::{empty, full, tally},
 };
 use crate::{
-    analyse::incident::{Depth, Gap, Incident, Place, Rates, Told},
-    decode::Kind,
-    diagnose::{Confidence, Diagnosis, Evidence, RuledOut, Signals, Sysctls, Verdict},
-    enrich::Snapshot,
-    host::{cgroup::Cgroup, diag::ListenerSnapshot, netns::NetnsName, sysctl::ListenSysctls},
     listing,
-    loader::Tier,
     model::{
         self, Answer, Clock, Diagnosed, Dropped, Ended, Found, Hurt, Listening, Missing, Moments,
         Now, OfClient, Origin, Ran, ThreadState, Tried, Verified,
+        cgroup::Cgroup,
+        incident::{Depth, Gap, Incident, Place, Rates, Told},
+        kind::Kind,
+        netns_name::NetnsName,
+        observation::Snapshot,
+        signals::Signals,
+        socket::ListenerSnapshot,
+        sysctls::{ListenSysctls, Sysctls},
+        tier::Tier,
+        verdict::{Confidence, Diagnosis, Evidence, RuledOut, Verdict},
     },
     sink::{
         Format,

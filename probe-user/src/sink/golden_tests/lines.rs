@@ -3,18 +3,22 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
-    analyse::correlate::{Story, Totals},
-    cause::Cause,
-    decode::{Kind, Stage},
-    enrich::{Observation, Snapshot},
-    host::{cgroup::Cgroup, netns::NetnsName},
-    loader::{HookReport, Tier, Trial},
     model::{
         Accepted, Asked, Candidate, Clock, Group, GroupMember, Histogram, Line, ListenerStatsRow,
         ListenerTally, Loss, Observed, Residual, Row, Sampled, SelfTest, Start, Summary, Tick,
+        cause::Cause,
+        cgroup::Cgroup,
+        hook::{HookReport, Trial},
+        kind::{Kind, Stage},
+        netns_name::NetnsName,
+        observation::{Observation, Snapshot},
+        story::{Story, Totals},
+        tier::Tier,
     },
-    sink::event_tests::{AT_NS, OWN_NETNS, addr, every_kind, owner, snapshot},
-    sink::json::every_look,
+    sink::{
+        event_tests::{AT_NS, OWN_NETNS, addr, every_kind, owner, snapshot},
+        json::every_look,
+    },
 };
 
 const OTHER_NETNS: u32 = 4_026_532_999;

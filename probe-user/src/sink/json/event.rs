@@ -7,10 +7,14 @@ use super::{
     snapshot,
 };
 use crate::{
-    cause::Cause,
-    decode::{Event, Kind, ListenerAt},
-    enrich::{Observation, Refusal},
-    model::rest::Rest,
+    model::{
+        cause::Cause,
+        event::{Event, ListenerAt},
+        kind::Kind,
+        observation::Observation,
+        refusal::Refusal,
+        rest::Rest,
+    },
     sink::Reporter,
 };
 

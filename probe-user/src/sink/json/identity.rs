@@ -4,14 +4,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::member;
-use crate::{
-    decode::Task,
-    host::{
-        cgroup::{Cgroup, Container},
-        netns::NetnsName,
-        owner::Owner,
-    },
-    model::NetnsNames,
+use crate::model::{
+    NetnsNames,
+    cgroup::{Cgroup, Container},
+    event::Task,
+    netns_name::NetnsName,
+    owner::Owner,
 };
 
 #[derive(Serialize, JsonSchema)]

@@ -1,9 +1,9 @@
 //! The values of members that have one of a few.
 
-use crate::{
-    analyse::correlate::Outcome,
-    decode::{Kind, Stage},
-    loader::Tier,
+use crate::model::{
+    kind::{Kind, Stage},
+    outcome::Outcome,
+    tier::Tier,
 };
 
 pub fn kinds() -> Vec<&'static str> {

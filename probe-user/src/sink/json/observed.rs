@@ -166,16 +166,14 @@ pub(in crate::sink) mod tests {
 
     use super::*;
     use crate::{
-        diagnose::Sysctls,
-        host::{
-            cgroup::Stall,
-            diag::ListenerSnapshot,
-            task::{Process, Thread},
-        },
-        loader::Tier,
         model::{
             Answered, Clock, Ended, HostFacts, LogLine, Now, ObservedCgroup, ObservedProcess,
             ObservedQueue, Origin, ToldRan, ToldVerified, Tried,
+            process::{Process, Thread},
+            socket::ListenerSnapshot,
+            stall::Stall,
+            sysctls::Sysctls,
+            tier::Tier,
         },
         sink::Format,
         source::replay::parse,

@@ -8,7 +8,7 @@ use super::{
     address::At,
     identity::{NetnsView, OwnerView, TaskView, owners, task_view},
 };
-use crate::enrich::{Closed, Elsewhere};
+use crate::model::refusal::{Closed, Elsewhere};
 
 /// A listener of the same port that the packet did not reach.
 #[derive(Serialize, JsonSchema)]

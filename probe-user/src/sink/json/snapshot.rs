@@ -1,9 +1,9 @@
 //! The socket of an event as `sock_diag` showed it, as JSON has it.
 
 use super::member;
-use crate::{
-    enrich::Snapshot,
-    host::diag::{ConnectionSnapshot, ListenerSnapshot},
+use crate::model::{
+    observation::Snapshot,
+    socket::{ConnectionSnapshot, ListenerSnapshot},
 };
 
 /// Where it begins.

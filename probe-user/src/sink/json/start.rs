@@ -5,8 +5,7 @@ use serde::Serialize;
 
 use super::{head::Head, names};
 use crate::{
-    loader::HookReport,
-    model::{SelfTest, Start},
+    model::{SelfTest, Start, hook::HookReport},
     sink::Reporter,
 };
 

@@ -6,7 +6,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{At, Cookie, NetnsView, Whose, address::Ends, names};
-use crate::analyse::correlate::{Outcome, Story, Totals};
+use crate::model::{
+    outcome::Outcome,
+    story::{Story, Totals},
+};
 
 #[derive(Serialize, JsonSchema)]
 struct ListenerView {

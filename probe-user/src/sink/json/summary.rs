@@ -16,9 +16,9 @@ use super::{
     story::TotalsView,
 };
 use crate::{
-    decode::Kind,
-    loader::Skipped,
-    model::{Causes, Counts, ListenerTally, NetnsNames, Row, Summary},
+    model::{
+        Causes, Counts, ListenerTally, NetnsNames, Row, Summary, counted::Skipped, kind::Kind,
+    },
     sink::Reporter,
 };
 

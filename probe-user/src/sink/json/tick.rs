@@ -10,8 +10,7 @@ use super::{
     names,
 };
 use crate::{
-    host::diag::ListenerSnapshot,
-    model::{Candidate, Tick},
+    model::{Candidate, Tick, socket::ListenerSnapshot},
     sink::Reporter,
 };
 

@@ -12,8 +12,7 @@ use std::{
 
 use super::error::RecordError;
 use crate::{
-    host::clock::mono_ns,
-    model::Clock,
+    host::clock::{self, mono_ns},
     model::format::{PartName, name_beside, name_in_folder},
 };
 
@@ -143,7 +142,7 @@ fn harmless(name: &[u8]) -> String {
 
 /// Now, as `20261127T052100Z`.
 fn time() -> String {
-    let stamp = Clock::now().at(mono_ns()).stamp();
+    let stamp = clock::wall().at(mono_ns()).stamp();
     let digits = stamp.whole().chars().filter(|c| !matches!(c, '-' | ':'));
     digits.take_while(|c| *c != '.').chain(['Z']).collect()
 }

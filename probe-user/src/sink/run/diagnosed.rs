@@ -9,9 +9,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    analyse::incident::{Incident, Place},
-    diagnose::Diagnosis,
-    model::{Diagnosed, NetnsNames},
+    model::{
+        Diagnosed, NetnsNames,
+        incident::{Incident, Place},
+        verdict::Diagnosis,
+    },
     sink::{
         Clock,
         incident::{IncidentView, write_worst},

@@ -8,9 +8,12 @@ use super::{
     time::time,
 };
 use crate::{
-    cause::Cause,
-    decode::{Event, Kind, Stage},
-    enrich::{Observation, Snapshot},
+    model::{
+        cause::Cause,
+        event::Event,
+        kind::{Kind, Stage},
+        observation::{Observation, Snapshot},
+    },
     sink::{
         Reporter,
         append::{address, column, number},

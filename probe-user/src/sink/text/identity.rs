@@ -2,7 +2,7 @@
 
 use super::Clean;
 use crate::{
-    host::{cgroup::Cgroup, netns::NetnsName, owner::Owner},
+    model::{cgroup::Cgroup, netns_name::NetnsName, owner::Owner},
     sink::append::{column, number},
 };
 

@@ -3,7 +3,10 @@
 use std::fmt::{self, Write as _};
 
 use super::{Clean, plural, time::time, whose, write_netns};
-use crate::analyse::correlate::{Outcome, Story, Totals};
+use crate::model::{
+    outcome::Outcome,
+    story::{Story, Totals},
+};
 
 /// `after 1.02 s, try 2`, `by client`, and so on.
 fn detail(story: &Story) -> String {

@@ -5,10 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{Item, Recorded, What};
 use crate::{
-    analyse::{correlate::Story, stories::Told},
+    analyse::stories::Told,
     filter::Filter,
-    loader::Tier,
-    model::{Asked, ListenerStatsRow, Loss, Start, Summary},
+    model::{Asked, ListenerStatsRow, Loss, Start, Summary, story::Story, tier::Tier},
 };
 
 /// How often a stage is told that time passes.
@@ -121,7 +120,7 @@ impl Anew {
         }
         to.push(Passed::Recorded(recorded));
         if let Some(stories) = &mut self.stories {
-            tell(self.now_ns, stories.settle_at(self.now_ns), to);
+            tell(self.now_ns, stories.settle(self.now_ns), to);
         }
     }
 
@@ -135,7 +134,7 @@ impl Anew {
         }
         self.ticked_ns = self.now_ns;
         if let Some(stories) = &mut self.stories {
-            let told = stories.tick_at(self.now_ns, self.sampled, &self.loss);
+            let told = stories.tick(self.now_ns, self.sampled, &self.loss);
             tell(self.now_ns, told, to);
         }
     }
@@ -151,7 +150,7 @@ impl Anew {
     pub fn end(&mut self, summary: Option<&mut Summary>, to: &mut Vec<Passed>) {
         self.tell_figures(to);
         if let Some(stories) = self.stories.take() {
-            let (told, totals) = stories.end_at(self.now_ns, self.sampled, &self.loss);
+            let (told, totals) = stories.end(self.now_ns, self.sampled, &self.loss);
             tell(self.now_ns, told, to);
             if let Some(summary) = summary {
                 summary.stories = totals;

@@ -5,11 +5,10 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use super::{Recorded, What, when};
 use crate::{
-    analyse::correlate::Story,
-    enrich::Observation,
     filter::Filter,
-    host::{cgroup::Cgroup, owner::Owner},
-    model::{Sampled, Start, Tick},
+    model::{
+        Sampled, Start, Tick, cgroup::Cgroup, observation::Observation, owner::Owner, story::Story,
+    },
 };
 
 /// Whose a listener is, as the last event had it.

@@ -4,17 +4,19 @@ use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, de::Error};
 
-use crate::{
+use crate::model::{
     cause::Cause,
-    decode::{Episode, Event, Evidence, Kind, ListenerAt, Refused, Segment, Stage, Task, What},
-    enrich::{Closed, Elsewhere, Observation, Refusal, Snapshot},
-    host::{
-        cgroup::{Cgroup, Container},
-        diag::{ConnectionSnapshot, ListenerSnapshot},
-        netns::NetnsName,
-        owner::Owner,
-    },
-    model::{intern, rest::Rest},
+    cgroup::{Cgroup, Container},
+    event::{Episode, Event, ListenerAt, Refused, Segment, Task, What},
+    evidence::Evidence,
+    intern,
+    kind::{Kind, Stage},
+    netns_name::NetnsName,
+    observation::{Observation, Snapshot},
+    owner::Owner,
+    refusal::{Closed, Elsewhere, Refusal},
+    rest::Rest,
+    socket::{ConnectionSnapshot, ListenerSnapshot},
 };
 
 /// A cookie as `0x…`.

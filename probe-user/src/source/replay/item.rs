@@ -5,12 +5,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::event;
-use crate::{
-    analyse::correlate::Story,
-    enrich::Observation,
-    model::{
-        Clock, Line, ListenerStatsRow, Loss, Observed, Residual, Sampled, Start, Summary, Tick,
-    },
+use crate::model::{
+    Clock, Line, ListenerStatsRow, Loss, Observed, Residual, Sampled, Start, Summary, Tick,
+    observation::Observation, story::Story,
 };
 
 /// An item that was recorded.

@@ -6,10 +6,13 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    analyse::correlate::{Outcome, Story, Why},
-    decode::Kind,
     filter::Filter,
-    model::{Asked, Line},
+    model::{
+        Asked, Line,
+        kind::Kind,
+        outcome::{Outcome, Why},
+        story::Story,
+    },
     sink::{Format, Reporter},
 };
 

@@ -5,7 +5,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::{analyse::incident::Place, enrich::Enricher, host::diag::ListenerSnapshot};
+use crate::{
+    enrich::Enricher,
+    model::{incident::Place, socket::ListenerSnapshot},
+};
 
 /// Places that are looked at.
 const HURT_AT_MOST: usize = 16;

@@ -12,12 +12,11 @@ pub use self::hurt::Hurt;
 use crate::{
     analyse::{
         beside::Beside,
-        incident::Place,
         narrow::narrowed,
         signals::{Heard, signals},
     },
-    diagnose::{Diagnosis, diagnose},
-    model::{Causes, Line, ListenerTally, Summary},
+    diagnose::diagnose,
+    model::{Causes, Line, ListenerTally, Summary, incident::Place, verdict::Diagnosis},
 };
 
 /// Places that are remembered although nothing was refused there.

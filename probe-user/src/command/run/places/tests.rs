@@ -3,9 +3,11 @@
 use super::*;
 use crate::{
     analyse::judge::tests::summary,
-    decode::{Kind, Stage},
-    loader::Tier,
-    model::{ListenerStatsRow, Sampled},
+    model::{
+        ListenerStatsRow, Sampled,
+        kind::{Kind, Stage},
+        tier::Tier,
+    },
 };
 
 fn place(port: u16) -> Place {

@@ -4,12 +4,15 @@ use std::net::SocketAddr;
 
 use super::*;
 use crate::{
-    analyse::correlate::{Attempt, News, Stories, What as Happened, Whose},
-    cause::Cause,
-    decode::{Kind, Stage},
+    analyse::correlate::{News, Stories, What as Happened},
     filter::{ListenerFilter, Only},
-    host::diag::ListenerSnapshot,
-    model::Candidate,
+    model::{
+        Candidate,
+        cause::Cause,
+        kind::{Kind, Stage},
+        socket::ListenerSnapshot,
+        story::{Attempt, Whose},
+    },
     source::replay::Item,
 };
 

@@ -7,10 +7,14 @@ use std::collections::HashMap;
 use probe_common::{Episode, EpisodeKey, flag, hook, share};
 
 use crate::{
-    decode::{self, Event, Kind, ListenerAt, What},
     enrich::Enricher,
-    host::{clock::mono_ns, diag::ListenerSnapshot},
+    host::clock::mono_ns,
     loader::{Probe, ReadError},
+    model::{
+        event::{self, Event, ListenerAt, What},
+        kind::Kind,
+        socket::ListenerSnapshot,
+    },
 };
 
 /// The accept queues that are low by now; who ends an episode tells of it, here or in the kernel.
@@ -57,7 +61,7 @@ fn event(key: &EpisodeKey, episode: &Episode, listener: &ListenerSnapshot) -> Ev
         syncookies: 0,
         max_syn_backlog: 0,
     };
-    let what = What::Eased(decode::Episode {
+    let what = What::Eased(event::Episode {
         peak: episode.peak,
         lasted_ns: now.saturating_sub(episode.since_ns),
     });

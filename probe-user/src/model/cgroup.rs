@@ -22,7 +22,7 @@ pub struct Container {
     pub id: String,
     /// `None` where the path does not tell: below a pod, cgroupfs drivers write the bare id.
     #[serde(deserialize_with = "crate::model::intern::maybe")]
-    pub runtime: Option<crate::model::intern::Name>,
+    pub runtime: Option<super::intern::Name>,
 }
 
 impl Container {
@@ -168,5 +168,5 @@ fn is_hex(text: &str, length: usize) -> bool {
 }
 
 #[cfg(test)]
-#[path = "naming_tests.rs"]
+#[path = "cgroup_tests.rs"]
 mod tests;

@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use serde::{Deserialize, Serialize};
-
-use crate::decode::Kind;
+use crate::model::{kind::Kind, sysctls::Sysctls};
 
 /// Longer than a sound server leaves its queue full: two looks.
 const STRETCH: Duration = Duration::from_millis(100);
@@ -44,14 +42,6 @@ pub struct Signals {
     pub blind: Vec<&'static str>,
     /// Whether what was seen adds up to the kernel's counters.
     pub adds_up: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sysctls {
-    pub somaxconn: Option<u32>,
-    pub syncookies: Option<u32>,
-    pub abort_on_overflow: Option<u32>,
-    pub max_syn_backlog: Option<u32>,
 }
 
 /// A listener of the port.
@@ -194,7 +184,7 @@ impl Signals {
     }
 }
 
-pub(super) fn of_kind(causes: &Causes, kind: Kind) -> u64 {
+pub fn of_kind(causes: &Causes, kind: Kind) -> u64 {
     let of_kind = causes.iter().filter(|((k, _), _)| *k == kind);
     of_kind.map(|(_, n)| n).sum()
 }

@@ -1,0 +1,15 @@
+//! Who holds a socket.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// A process that holds a socket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    pub pid: u32,
+    pub comm: String,
+    /// The file it was started from, with the kernel's ` (deleted)` where it has been replaced since; `None` for one of
+    /// the kernel's own threads, and where it may not be looked at.
+    pub exe: Option<Arc<str>>,
+}
