@@ -27,6 +27,14 @@ impl Ratio {
         }
     }
 
+    /// Another measurement of the same.
+    pub fn is_better_than(&self, other: &Self) -> bool {
+        match self.wanted {
+            Wanted::AtMost => self.value < other.value,
+            Wanted::AtLeast => self.value > other.value,
+        }
+    }
+
     pub fn data(&self) -> String {
         // JSON has no word for what is not a number.
         let value = match self.value.is_finite() {
