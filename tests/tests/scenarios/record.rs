@@ -34,12 +34,22 @@ fn text_of(file: &Scratch) -> Result<&str> {
     file.0.to_str().context("no UTF-8")
 }
 
-/// Watches a flood into a full queue; what it printed, and what it recorded.
+/// Watches the host, and a flood into a full queue; what it printed, and what it recorded.
 fn watched(format: &str, live: &Scratch, recording: &Scratch) -> Result<()> {
-    let wire = Wire::new()?;
+    watched_at(&Wire::new()?, &[], format, live, recording)
+}
+
+fn watched_at(
+    wire: &Wire,
+    options: &[&str],
+    format: &str,
+    live: &Scratch,
+    recording: &Scratch,
+) -> Result<()> {
     let listener = wire.full_listener()?;
     let mut command = Command::new(binary()?);
     command.args(["watch", "--format", format]).args(ALL);
+    command.args(options);
     command.args(["--output", text_of(live)?, "--record", text_of(recording)?]);
     if let Some(tier) = forced_tier() {
         command.args(["--tier", &tier]);
@@ -56,7 +66,7 @@ fn watched(format: &str, live: &Scratch, recording: &Scratch) -> Result<()> {
         limit: std::time::Duration::from_secs(20),
         threads: 1,
     };
-    flood.ready(&wire)?.run(&AtomicBool::new(false))?;
+    flood.ready(wire)?.run(&AtomicBool::new(false))?;
     wait_until("figures of the listener", ready(), || {
         Ok(printed().contains("established"))
     })?;
@@ -266,7 +276,10 @@ fn redacted() -> Result<()> {
     let live = Scratch::new("redacted.live");
     let recording = Scratch::new("redact.whydrop");
     let redacted = Scratch::new("redacted.whydrop");
-    watched("json", &live, &recording)?;
+    // Of others on the host a line may not know the client, and then both of its ends are replaced.
+    let wire = Wire::new()?;
+    let here = wire.netns().pid().to_string();
+    watched_at(&wire, &["--netns", &here], "json", &live, &recording)?;
     let words = ["replay", "--redact", "clients", "-o", text_of(&redacted)?];
     let words = [&words[..], &[text_of(&recording)?]].concat();
     let stopped = run(&words)?;
