@@ -30,8 +30,7 @@ pub const PATHS: [Path; 4] = [
         name: "taken",
         what: "a SYN that its listener answers",
         ns: 150.0,
-        // Twice what it is where an empty program takes 38 ns: 0.9 to 4.1 were seen on machines of several kinds. What
-        // it pays in instructions is in docs/instructions.md.
+        // Twice what it is on tier cgroup, which is some 30 ns more than it was before the record had a tail.
         empty_runs: 6.5,
     },
     Path {
