@@ -72,15 +72,11 @@ mod tests {
             snapshot: ListenerSnapshot {
                 cookie,
                 addr: addr.parse().expect("an address"),
-                v6only: None,
-                ifindex: 0,
-                inode: 1,
-                uid: 0,
                 accept_queue_len: queue.0,
                 accept_queue_limit: queue.1,
                 drops: Some(0),
-                cgroup_id: None,
                 taken_mono_ns: 0,
+                ..ListenerSnapshot::sample()
             },
             sysctls: ListenSysctls {
                 somaxconn: Some(4096),

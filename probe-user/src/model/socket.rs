@@ -24,6 +24,26 @@ pub struct ListenerSnapshot {
     pub taken_mono_ns: u64,
 }
 
+#[cfg(test)]
+impl ListenerSnapshot {
+    /// One whose accept queue is over its limit, for tests.
+    pub fn sample() -> Self {
+        Self {
+            cookie: 1,
+            addr: ([127, 0, 0, 1], 80).into(),
+            v6only: None,
+            ifindex: 0,
+            inode: 1,
+            uid: 0,
+            accept_queue_len: 9,
+            accept_queue_limit: 8,
+            drops: None,
+            cgroup_id: None,
+            taken_mono_ns: 1,
+        }
+    }
+}
+
 /// A connection (or what is left of one) as the kernel held it at `taken_mono_ns`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionSnapshot {

@@ -164,19 +164,7 @@ mod tests {
     fn whom_to_ask_for_is_not_clear_of_several_that_do_not_wait_for_it() {
         const MASTER: u32 = 1;
         const WORKER: u32 = 2;
-        let snapshot = ListenerSnapshot {
-            cookie: 1,
-            addr: "127.0.0.1:80".parse().unwrap(),
-            v6only: None,
-            ifindex: 0,
-            inode: 1,
-            uid: 0,
-            accept_queue_len: 9,
-            accept_queue_limit: 8,
-            drops: None,
-            cgroup_id: None,
-            taken_mono_ns: 1,
-        };
+        let snapshot = ListenerSnapshot::sample();
         let queue = |polls: &[(u32, bool)]| ObservedQueue {
             look: 0,
             netns: 7,

@@ -30,7 +30,8 @@ pub const PATHS: [Path; 4] = [
         name: "taken",
         what: "a SYN that its listener answers",
         ns: 150.0,
-        // Twice what it is on tier cgroup, which is some 30 ns more than it was before the record had a tail.
+        // One binary gave 0.9 to 4.1: how its programs lie in memory decides. What they pay in instructions, which does not
+        // depend on it, is in docs/instructions.md.
         empty_runs: 6.5,
     },
     Path {

@@ -150,19 +150,7 @@ mod tests {
     const WORKER: u32 = 2;
 
     fn queue(owners_in_all: usize) -> Queue {
-        let listener = ListenerSnapshot {
-            cookie: 1,
-            addr: "127.0.0.1:80".parse().unwrap(),
-            v6only: None,
-            ifindex: 0,
-            inode: 1,
-            uid: 0,
-            accept_queue_len: 9,
-            accept_queue_limit: 8,
-            drops: None,
-            cgroup_id: None,
-            taken_mono_ns: 1,
-        };
+        let listener = ListenerSnapshot::sample();
         Queue {
             owners: vec![MASTER, WORKER],
             owners_in_all,

@@ -181,19 +181,7 @@ pub(in crate::sink) mod tests {
 
     /// One look of each kind.
     pub fn every_kind() -> Vec<Observed> {
-        let snapshot = ListenerSnapshot {
-            cookie: 1,
-            addr: ([127, 0, 0, 1], 80).into(),
-            v6only: None,
-            ifindex: 0,
-            inode: 1,
-            uid: 0,
-            accept_queue_len: 9,
-            accept_queue_limit: 8,
-            drops: None,
-            cgroup_id: None,
-            taken_mono_ns: 7,
-        };
+        let snapshot = ListenerSnapshot::sample();
         let thread = Thread {
             tid: 5,
             comm: "a".into(),

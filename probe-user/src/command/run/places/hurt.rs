@@ -37,6 +37,7 @@ impl Hurt {
             .collect();
         let mut found = Vec::new();
         for (netns, port) in ports {
+            // A look that fails is one less; what was not looked at is in no verdict.
             let listeners = enricher.listeners_of(netns, port).unwrap_or_default();
             let at = |addr| places.contains(&Place { netns, addr });
             let hurt = listeners.into_iter().filter(|one| at(one.addr));

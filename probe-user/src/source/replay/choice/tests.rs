@@ -150,15 +150,10 @@ fn candidate(bound: &str) -> Candidate {
         snapshot: ListenerSnapshot {
             cookie: 3,
             addr: addr(bound),
-            v6only: None,
-            ifindex: 0,
-            inode: 1,
-            uid: 0,
             accept_queue_len: 1,
             accept_queue_limit: 1,
-            drops: None,
-            cgroup_id: None,
             taken_mono_ns: 0,
+            ..ListenerSnapshot::sample()
         },
         drops_delta: 1,
         owner: nginx(),
