@@ -100,15 +100,15 @@ Events:
                      all, anything else)
   reset-sent         this host refused or reset
   reset-received     this host was refused or reset
-Stages: syn (the first packet), syn-ack (the answer), ack (the last of the
-handshake), cookie-ack (the last of a SYN-cookie handshake: the client believes
+Stages: syn (the first packet), syn-ack (the answer), ack (the last of the \
+handshake), cookie-ack (the last of a SYN-cookie handshake: the client believes \
 it is connected), icmp (an error about a half-open request).
 
-Filters choose lines: several of one kind are \"or\", different kinds are \"and\".
-What they leave out is counted all the same. The rows of listeners and the counts of refusals at the
-end follow --listener, --netns, --pid, --comm, --cgroup, --container and --cause;
-they are those of all clients. What the kernel counted is compared with all that
-was seen, shown or not. An event whose owner is not known (yet) is not shown with
+Filters choose lines: several of one kind are \"or\", different kinds are \"and\". \
+What they leave out is counted all the same. The rows of listeners and the counts of refusals at the \
+end follow --listener, --netns, --pid, --comm, --cgroup, --container and --cause; \
+they are those of all clients. What the kernel counted is compared with all that \
+was seen, shown or not. An event whose owner is not known (yet) is not shown with \
 --pid or --comm; neither is one without a cgroup with --cgroup or --container.
 
 A queue of 129/128 is full: a limit of 128 holds 129.
@@ -128,28 +128,28 @@ Examples:
   whydrop list                         every listener as it is now, the worst first
   whydrop explain ghost-connection     what a name means
 
-Exit status: 0 done, 1 something failed (or was refused: `run`, `verify`), 2 wrong arguments, 3 this kernel cannot,
+Exit status: 0 done, 1 something failed (or was refused: `run`, `verify`), 2 wrong arguments, 3 this kernel cannot, \
 4 a capability is missing.";
 
 const RUN: &str = "\
-The command keeps standard input, output and error; the report goes to standard error, or to a file.
-What is refused is that of the whole host while the command runs, unless --listener or --netns choose.
+The command keeps standard input, output and error; the report goes to standard error, or to a file. \
+What is refused is that of the whole host while the command runs, unless --listener or --netns choose. \
 SIGTERM and SIGHUP are passed on to the command. It is not started when whydrop cannot watch.
 
-Exit status: the command's own, 128 and its number when a signal ended it; 127 when it is not found, 126 when
-it cannot be started. With --fail-on-drop 1 when the command succeeded and something was refused, or when that
+Exit status: the command's own, 128 and its number when a signal ended it; 127 when it is not found, 126 when \
+it cannot be started. With --fail-on-drop 1 when the command succeeded and something was refused, or when that \
 cannot be told. Before the command is started: 2 wrong arguments, 3 this kernel cannot, 4 a capability is missing.";
 
 const VERIFY: &str = "\
-It holds when connections came, none was refused, and the accept queue never was as long as its limit.
+It holds when connections came, none was refused, and the accept queue never was as long as its limit. \
 When nobody came, nothing is proved. A signal ends it early, and what was seen until then is judged.
 
-Exit status: 0 it held; 1 it did not, nothing was proved, or it cannot be told; 2 wrong arguments, 3 this kernel
+Exit status: 0 it held; 1 it did not, nothing was proved, or it cannot be told; 2 wrong arguments, 3 this kernel \
 cannot, 4 a capability is missing.";
 
 const RECORD: &str = "\
-A recording is `watch --format json`, with more in each line, in zstd frames: `zstd -dc FILE | jq` reads it too.
-A file that exists is refused; in a folder each start makes a new file. A full disk ends nothing: what could
+A recording is `watch --format json`, with more in each line, in zstd frames: `zstd -dc FILE | jq` reads it too. \
+A file that exists is refused; in a folder each start makes a new file. A full disk ends nothing: what could \
 not be written is counted and told, and recording goes on in a new part when there is room.
 
 Exit status: that of the command, where one was given; otherwise as `watch`.
@@ -161,8 +161,8 @@ Examples:
   whydrop replay test.whydrop          what was there to be seen";
 
 const REPLAY: &str = "\
-Without filters it prints, byte for byte, what was printed live in the same format. What a recording lacks
-(it was not closed, parts are gone, a disk was full) is said on standard error; so is what it lacks for --stories,
+Without filters it prints, byte for byte, what was printed live in the same format. What a recording lacks \
+(it was not closed, parts are gone, a disk was full) is said on standard error; so is what it lacks for --stories, \
 --stats or --warn where the watch was not asked for them. Filters choose lines; the summary is that of everything.
 
 Examples:
@@ -174,11 +174,11 @@ Examples:
   whydrop replay test.whydrop --format json | jq .";
 
 const DEMO: &str = "\
-With a name it makes that cause, with processes and a network namespace of its own, has
-`whydrop why` watch, and says whether its answer is what was made. It takes some four seconds,
+With a name it makes that cause, with processes and a network namespace of its own, has \
+`whydrop why` watch, and says whether its answer is what was made. It takes some four seconds, \
 and nothing of it stays.
 
-Exit status: 0 the answer is right, or `undetermined`; 1 it is wrong, or something failed;
+Exit status: 0 the answer is right, or `undetermined`; 1 it is wrong, or something failed; \
 2 wrong arguments, 3 this kernel or host cannot, 4 a capability is missing.
 
 Examples:
@@ -198,12 +198,12 @@ Columns:
   GROUP       its number among those that share its address with SO_REUSEPORT
   OWNER       a process that holds it, and how many others do
   UNIT        container or systemd unit
-Notes, which are the order of the rows: queue full, no process holds it, queue NN%
-full (from 50%), has dropped, limit 0, limit N is small (up to 16), somaxconn
-lowered, abort-on-overflow on, syncookies off; loopback only is no risk. Among
+Notes, which are the order of the rows: queue full, no process holds it, queue NN% \
+full (from 50%), has dropped, limit 0, limit N is small (up to 16), somaxconn \
+lowered, abort-on-overflow on, syncookies off; loopback only is no risk. Among \
 equals the fuller queue comes first.
 
-Without privileges it shows this namespace and the owners of your own sockets, and
+Without privileges it shows this namespace and the owners of your own sockets, and \
 says what is not known.
 
 Examples:
@@ -211,3 +211,33 @@ Examples:
   whydrop list :8080 10.0.0.1:9090     those that take these connections
   whydrop list --netns self --comm nginx
   whydrop list --format json           docs/output.md has the fields";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// A paragraph with breaks of its own is broken twice in a terminal that is narrower.
+    #[test]
+    fn paragraphs_of_help_are_left_to_the_terminal() {
+        let mut command = Cli::command();
+        command.build();
+        let mut looked_at = 0;
+        for command in std::iter::once(&command).chain(command.get_subcommands()) {
+            let helps = [command.get_after_help(), command.get_after_long_help()];
+            for help in helps.into_iter().flatten() {
+                let text = help.to_string();
+                let lines: Vec<&str> = text.lines().collect();
+                let is_prose = |line: &str| !line.is_empty() && !line.starts_with(' ');
+                for pair in lines.windows(2) {
+                    let is_broken =
+                        is_prose(pair[0]) && is_prose(pair[1]) && !pair[0].ends_with(':');
+                    assert!(!is_broken, "{}: {pair:?}", command.get_name());
+                }
+                looked_at += 1;
+            }
+        }
+        assert!(looked_at >= 7, "{looked_at} texts");
+    }
+}

@@ -46,7 +46,7 @@ struct Told {
 
 impl Ledger {
     /// To be told of every line.
-    pub fn heed(&mut self, line: &Line<'_>) {
+    pub fn line(&mut self, line: &Line<'_>) {
         match line {
             Line::Event(seen) if seen.event.kind.is_refusal() => self.refusal(&seen.event),
             Line::Sampled(sampled) => {
@@ -229,7 +229,7 @@ mod tests {
     fn ledger(lines: &[(u64, &str)]) -> Ledger {
         let mut ledger = Ledger::default();
         for (mono_ns, client) in lines {
-            ledger.heed(&Line::Event(&overflow(*mono_ns, client)));
+            ledger.line(&Line::Event(&overflow(*mono_ns, client)));
         }
         ledger
     }
@@ -270,14 +270,14 @@ mod tests {
             clients: 2,
             clients_exact: true,
         };
-        ledger.heed(&Line::Sampled(&sampled));
+        ledger.line(&Line::Sampled(&sampled));
         let moments = ledger.moments(&tally(9)).expect("moments");
         assert!(
             !moments.exact && moments.clients_exact,
             "each client had a line"
         );
         sampled.clients_exact = false;
-        ledger.heed(&Line::Sampled(&sampled));
+        ledger.line(&Line::Sampled(&sampled));
         let moments = ledger.moments(&tally(9)).expect("moments");
         assert!(!moments.clients_exact);
     }

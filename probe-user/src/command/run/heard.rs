@@ -29,8 +29,8 @@ impl Hears for Heard {
         if let Line::Observed(Observed::Ran(told)) = line {
             self.told = Some(ToldRan::clone(told));
         }
-        self.ledger.heed(line);
-        self.places.heed(mono_ns, line);
+        self.ledger.line(line);
+        self.places.line(mono_ns, line);
         self.beside.line(mono_ns, line);
     }
 }

@@ -45,7 +45,7 @@ impl Places {
     }
 
     /// To be told of every line.
-    pub fn heed(&mut self, mono_ns: u64, line: &Line<'_>) {
+    pub fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
         let place = match line {
             Line::Event(seen) => seen.event.listener.map(|at| (seen.event.netns, at.addr)),
             Line::Sampled(sampled) => sampled.listener.map(|addr| (sampled.netns, addr)),
@@ -62,7 +62,7 @@ impl Places {
             self.remember(place);
         }
         if let Some(told) = self.places.get_mut(&place) {
-            told.heed(mono_ns, line);
+            told.line(mono_ns, line);
         }
     }
 
@@ -101,7 +101,7 @@ impl Places {
 }
 
 impl Told {
-    fn heed(&mut self, mono_ns: u64, line: &Line<'_>) {
+    fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
         if self.is_hurt {
             self.heard.line(mono_ns, line);
         } else if matches!(line, Line::Stats(_)) {

@@ -52,7 +52,7 @@ fn who_never_refused_is_not_looked_at() {
             addr: Some(place(port).addr),
             ..ListenerStatsRow::default()
         };
-        places.heed(0, &Line::Stats(&row));
+        places.line(0, &Line::Stats(&row));
     }
     let sampled = Sampled {
         netns_name: None,
@@ -66,7 +66,7 @@ fn who_never_refused_is_not_looked_at() {
         clients: 2,
         clients_exact: true,
     };
-    places.heed(0, &Line::Sampled(&sampled));
+    places.line(0, &Line::Sampled(&sampled));
     assert!(hurt.all().is_empty());
     assert!(places.places.len() <= SOUND_AT_MOST);
     let quiet = summary(Tier::Kprobe, Some(0), Some(0));
