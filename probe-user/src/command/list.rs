@@ -6,6 +6,7 @@ use super::{Failure, watch::netns_of, write};
 use crate::{
     enrich::Enricher,
     filter::{Filter, ListenerFilter, Only, Whose},
+    host::origin::origin,
     listing::list,
     observe::Survey,
     sink::{Format, listing},
@@ -47,10 +48,5 @@ pub fn run(args: &ListArgs) -> Result<(), Failure> {
         let found = &row.found;
         filter.takes_row(found.snapshot.addr, &found.owner, found.cgroup.as_deref())
     });
-    write(&listing(
-        args.format,
-        &super::origin(),
-        &rows,
-        survey.missing(),
-    ))
+    write(&listing(args.format, &origin(), &rows, survey.missing()))
 }

@@ -18,6 +18,7 @@ pub mod mountinfo;
 pub mod netns;
 pub mod netstat;
 pub mod open_files;
+pub mod origin;
 pub mod owner;
 pub mod pace;
 mod procfs;
@@ -28,3 +29,4 @@ pub mod task;
 #[cfg(test)]
 mod tests;
 pub mod threads;
+pub mod unread;

@@ -4,9 +4,12 @@
 mod budget;
 mod host;
 mod host_news;
+mod hurt;
 mod looking;
 mod pressed;
+pub mod probe;
 mod survey;
+mod target;
 mod told;
 
 use std::{
@@ -21,8 +24,10 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use self::pressed::Pressed;
 pub use self::{
     host::host_facts,
+    hurt::listening_at,
     looking::Looker,
     survey::Survey,
+    target::Target,
     told::{Ears, Refusals},
 };
 use crate::{

@@ -15,11 +15,10 @@ use super::{
     ending::{self, Ending},
     sample::{Unreadable, readings},
     stop::Stop,
-    unread::Unread,
 };
 use crate::{
     analyse::reconcile::Reconciler,
-    host::clock::mono_ns,
+    host::{clock::mono_ns, unread::Unread},
     model::{
         Candidate, Line, Start, Summary, Tick,
         kind::{Kind, Stage},

@@ -17,7 +17,6 @@ use super::{
     lines::Lines,
     listening, sample,
     schedule::Schedule,
-    unread::Unread,
 };
 use crate::{
     analyse::{
@@ -30,7 +29,7 @@ use crate::{
     cause, decode,
     enrich::Enricher,
     filter::Filter,
-    host::clock::mono_ns,
+    host::{clock::mono_ns, unread::Unread},
     loader::{Probe, ReadError},
     model::{
         Line, ListenerStatsRow, Sampled, Summary, counted::Totals, evidence::Evidence, kind::Kind,

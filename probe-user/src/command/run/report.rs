@@ -2,22 +2,22 @@
 
 use std::{cell::RefCell, ffi::OsString, sync::Arc, time::Duration};
 
-use super::{RunArgs, conduct::While, heard::Heard, places::Hurt as HurtPlaces};
+use super::RunArgs;
 use crate::{
+    analyse::ran::{Heard, Hurt},
     command::{
-        Failure,
-        recorded::{self, Hears},
-        status,
-        watch::{self, Conduct, WatchArgs},
+        Failure, recorded, status,
+        watch::{self, WatchArgs},
     },
-    host::clock,
-};
-use crate::{
     enrich::Enricher,
-    host::{clock::mono_ns, netns},
+    host::{
+        clock::{self, mono_ns},
+        netns,
+    },
     model::{Ended, Line, Observed, Origin, Ran, Start, Summary, ToldRan, tier::Tier},
     observe::{self, STATS},
     sink::{Recording, Reporter},
+    source::{Conduct, child::While},
 };
 
 /// A command that has ended, and how to tell of it.
@@ -69,7 +69,7 @@ pub fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
     };
     let running = While::new(&args.command);
     let began = RefCell::new(None);
-    let hurt = Arc::new(HurtPlaces::default());
+    let hurt = Arc::new(Hurt::default());
     let mut heard = Heard::new(Arc::clone(&hurt));
     let watch = |looks| {
         let ready = |start: &Start| *began.borrow_mut() = Some(start.clone());
@@ -79,7 +79,7 @@ pub fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
         };
         watch::run_open(&watch_args, conduct)
     };
-    let find = |_, _, enricher: &mut Enricher| hurt.find(enricher);
+    let find = |_, _, enricher: &mut Enricher| observe::listening_at(&hurt.all(), enricher);
     let watched = observe::while_watching(Vec::new(), find, watch).map_err(Failure::failed)?;
     let outcome = running.into_child().outcome();
     let (summary, recording) = watched.map_err(|failure| match &outcome {

@@ -7,17 +7,19 @@ use crate::{
     analyse::verify::{Asked, judge},
     command::{
         Failure,
-        watch::{self, Conduct, WatchArgs},
+        watch::{self, WatchArgs},
     },
     enrich::Enricher,
     host::{
         clock::{self, mono_ns},
         netns,
+        origin::origin,
+        unread::Unread,
     },
     loader::reads_every_netns,
     model::{Line, Observed, ToldVerified, Verified, tier::Tier},
     sink::{Recording, Reporter},
-    source::unread::Unread,
+    source::Conduct,
 };
 
 pub fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
@@ -73,7 +75,7 @@ pub fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
         verified.summary.tier,
         own_netns,
         told.clock,
-        crate::command::origin(),
+        origin(),
     );
     let told_ns = told.mono_ns;
     let recorded = recording.map_or(Ok(()), |recording| keep(recording, told));

@@ -1,10 +1,6 @@
 //! `whydrop watch`: from the arguments to the summary.
 
 mod args;
-#[cfg(any(test, feature = "benchmark"))]
-#[doc(hidden)]
-pub mod benchmark;
-mod conduct;
 mod detail;
 mod ends;
 mod observed;
@@ -15,7 +11,6 @@ use tokio::runtime;
 
 pub use self::{
     args::{Events, WatchArgs},
-    conduct::Conduct,
     detail::Detail,
     values::{parse_duration, parse_share},
 };
@@ -32,7 +27,7 @@ use crate::{
     model::{SelfTest, Summary, cause::Reasons, tier::Tier},
     selftest,
     sink::{Printed, Recording, Reporter, Sinks},
-    source::{Parts, counters, ring, stop::Stop},
+    source::{Conduct, Parts, counters, ring, stop::Stop},
 };
 
 /// Runs until a signal or the end of the time; the summary is for callers that judge it.

@@ -1,11 +1,12 @@
 //! A watch that is recorded looks at queues and processes, too: the recording holds what analysis will need.
 
-use super::{Conduct, WatchArgs, conducted, filter_of};
+use super::{WatchArgs, conducted, filter_of};
 use crate::{
     command::Failure,
     host::netns::Registry,
     model::{Line, Summary},
     observe::{self, Ears, Refusals},
+    source::Conduct,
 };
 
 pub fn run(args: &WatchArgs, mut conduct: Conduct<'_>) -> Result<Summary, Failure> {

@@ -2,12 +2,12 @@
 
 use super::{Events, WatchArgs};
 use crate::{
-    command::{boot_id, host_name, kernel_release},
     enrich::Enricher,
     filter::Filter,
     host::{
         clock::{self, mono_ns},
         netns,
+        origin::{boot_id, host_name, kernel_release},
     },
     loader::{Probe, reads_every_netns},
     model::{Asked, SelfTest, Start, tier::Tier},

@@ -2,18 +2,19 @@
 
 use std::{sync::mpsc, thread};
 
-use super::{WhyArgs, probe, say_now};
+use super::{WhyArgs, say_now};
 use crate::command::{
     Failure, say,
-    watch::{self, Conduct, WatchArgs},
+    watch::{self, WatchArgs},
 };
 use crate::{
     analyse::inquiry::{Asked, Inquiry},
     enrich::Enricher,
     host::{clock::mono_ns, threads::spawn_scoped},
     model::{Answer, Answered, Line, Now, Observed, Summary, Tried, tier::Tier},
-    observe::{self, Looks, STATS},
+    observe::{self, Looks, STATS, probe},
     sink::{Recording, answer::AnswerFormat},
+    source::Conduct,
 };
 
 /// The answer, and whether it was recorded where that is wanted.

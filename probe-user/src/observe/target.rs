@@ -2,13 +2,12 @@
 
 use std::{fmt, net::SocketAddr, str::FromStr};
 
+use super::host_facts;
 use crate::{
     enrich::Enricher,
     filter::ListenerFilter,
-    host::{clock::mono_ns, kernel_log, netns},
+    host::{clock::mono_ns, kernel_log, netns, unread::Unread},
     model::{HostFacts, Listening, Now, socket::ListenerSnapshot},
-    observe::host_facts,
-    source::unread::Unread,
 };
 
 /// Lines of the kernel's log that are shown.

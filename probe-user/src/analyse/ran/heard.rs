@@ -9,7 +9,6 @@ use super::{
 };
 use crate::{
     analyse::{beside::Beside, judge::Scope, ledger::Ledger},
-    command::recorded::Hears,
     model::{
         Diagnosed, Hurt, Line, ListenerTally, Observed, Ran, Start, Summary, ToldRan, tier::Tier,
     },
@@ -24,17 +23,6 @@ pub struct Heard {
     pub told: Option<ToldRan>,
 }
 
-impl Hears for Heard {
-    fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
-        if let Line::Observed(Observed::Ran(told)) = line {
-            self.told = Some(ToldRan::clone(told));
-        }
-        self.ledger.line(line);
-        self.places.line(mono_ns, line);
-        self.beside.line(mono_ns, line);
-    }
-}
-
 impl Heard {
     pub fn new(hurt: Arc<HurtPlaces>) -> Self {
         Self {
@@ -43,6 +31,16 @@ impl Heard {
             beside: Beside::default(),
             told: None,
         }
+    }
+
+    /// To be told of every line.
+    pub fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
+        if let Line::Observed(Observed::Ran(told)) = line {
+            self.told = Some(ToldRan::clone(told));
+        }
+        self.ledger.line(line);
+        self.places.line(mono_ns, line);
+        self.beside.line(mono_ns, line);
     }
 
     /// Namespaces whose facts may matter.

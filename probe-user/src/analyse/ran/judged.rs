@@ -2,8 +2,7 @@
 
 use crate::{
     analyse::judge::{self, Scope},
-    command::status,
-    model::{Dropped, Ended, Summary, tier::Tier},
+    model::{Dropped, Ended, Summary, status, tier::Tier},
 };
 
 /// Whether anything was dropped, and why that may not be all.
