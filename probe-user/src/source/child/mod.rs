@@ -41,7 +41,7 @@ pub struct Child {
 
 impl Child {
     /// To be called before any signal is caught.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let ignores = |number: &i32| is_ignored(SignalKind::from_raw(*number));
         Self {
             ignored: CAUGHT.into_iter().filter(ignores).collect(),
