@@ -4,9 +4,8 @@ use clap::Args;
 
 use super::{Failure, watch::netns_of, write};
 use crate::{
-    enrich::Enricher,
     filter::{Filter, ListenerFilter, Only, Whose},
-    host::origin::origin,
+    host::{Host, origin::origin},
     listing::list,
     observe::Survey,
     sink::{Format, listing},
@@ -32,16 +31,16 @@ pub struct ListArgs {
 
 pub fn run(args: &ListArgs) -> Result<(), Failure> {
     args.whose.check().map_err(Failure::usage)?;
-    let mut enricher = Enricher::new();
+    let host = Host::new();
     let filter = Filter {
         listeners: args.listeners.clone(),
-        netns: netns_of(&args.netns, &mut enricher.registry)?,
+        netns: netns_of(&args.netns, &host)?,
         only: Only {
             whose: args.whose.clone(),
             ..Only::default()
         },
     };
-    let mut survey = Survey::new(enricher);
+    let mut survey = Survey::new(host);
     let found = survey.take(filter.netns).map_err(Failure::failed)?;
     let mut rows = list(found);
     rows.retain(|row| {

@@ -14,6 +14,7 @@ pub mod diag;
 pub mod fuzz;
 mod holder;
 pub mod kernel_log;
+mod known;
 pub mod mountinfo;
 pub mod netns;
 pub mod netstat;
@@ -30,3 +31,5 @@ pub mod task;
 mod tests;
 pub mod threads;
 pub mod unread;
+
+pub use self::known::Host;

@@ -8,8 +8,7 @@ use std::{
 
 use super::host_facts;
 use crate::{
-    enrich::Enricher,
-    host::{clock::mono_ns, kernel_log::News},
+    host::{Host, clock::mono_ns, kernel_log::News},
     model::{HostFacts, LogLine, Observed},
 };
 
@@ -43,12 +42,7 @@ impl HostNews {
         }
     }
 
-    pub fn news(
-        &mut self,
-        now: Instant,
-        namespaces: &[u32],
-        enricher: &mut Enricher,
-    ) -> Vec<Observed> {
+    pub fn news(&mut self, now: Instant, namespaces: &[u32], host: &Host) -> Vec<Observed> {
         if self.asked.is_some_and(|asked| now < asked + EVERY) {
             return Vec::new();
         }
@@ -59,7 +53,7 @@ impl HostNews {
         for _ in 0..some {
             let netns = namespaces[self.next % namespaces.len()];
             self.next = self.next.wrapping_add(1);
-            let mut facts = host_facts(netns, enricher);
+            let mut facts = host_facts(netns, host);
             if let (true, Err(why)) = (is_first, &self.log) {
                 facts.unread.push(why.clone());
             }

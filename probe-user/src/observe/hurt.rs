@@ -3,15 +3,12 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    enrich::Enricher,
+    host::Host,
     model::{incident::Place, socket::ListenerSnapshot},
 };
 
 /// Who listens there now.
-pub fn listening_at(
-    places: &BTreeSet<Place>,
-    enricher: &mut Enricher,
-) -> Vec<(u32, ListenerSnapshot)> {
+pub fn listening_at(places: &BTreeSet<Place>, host: &mut Host) -> Vec<(u32, ListenerSnapshot)> {
     let ports: BTreeSet<(u32, u16)> = places
         .iter()
         .map(|place| (place.netns, place.addr.port()))
@@ -19,7 +16,7 @@ pub fn listening_at(
     let mut found = Vec::new();
     for (netns, port) in ports {
         // A look that fails is one less; what was not looked at is in no verdict.
-        let listeners = enricher.listeners_of(netns, port).unwrap_or_default();
+        let listeners = host.listeners_of(netns, port).unwrap_or_default();
         let at = |addr| places.contains(&Place { netns, addr });
         let hurt = listeners.into_iter().filter(|one| at(one.addr));
         found.extend(hurt.map(|one| (netns, one)));

@@ -9,8 +9,8 @@ use crate::{
         Failure, recorded, status,
         watch::{self, WatchArgs},
     },
-    enrich::Enricher,
     host::{
+        Host,
         clock::{self, mono_ns},
         netns,
     },
@@ -67,6 +67,7 @@ pub fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
         record: args.record.clone(),
         ..WatchArgs::default()
     };
+    let host = Host::new();
     let running = While::new(&args.command);
     let began = RefCell::new(None);
     let hurt = Arc::new(Hurt::default());
@@ -77,10 +78,11 @@ pub fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
             looks: has_hooks.then_some(looks),
             ..running.conduct(ready, |mono_ns, line| heard.line(mono_ns, line))
         };
-        watch::run_open(&watch_args, conduct)
+        watch::run_open(&watch_args, &host, conduct)
     };
-    let find = |_, _, enricher: &mut Enricher| observe::listening_at(&hurt.all(), enricher);
-    let watched = observe::while_watching(Vec::new(), find, watch).map_err(Failure::failed)?;
+    let find = |_, _, host: &mut Host| observe::listening_at(&hurt.all(), host);
+    let watched =
+        observe::while_watching(&host, Vec::new(), find, watch).map_err(Failure::failed)?;
     let outcome = running.into_child().outcome();
     let (summary, recording) = watched.map_err(|failure| match &outcome {
         // Where the command has run, its own failure is the status.
@@ -93,25 +95,32 @@ pub fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
     let Some(start) = began.into_inner() else {
         return Err(Failure::failed("the watch ended before it began"));
     };
-    report(args, heard, (summary, recording), &start, (ended, lasted))
+    report(
+        args,
+        &host,
+        heard,
+        (summary, recording),
+        &start,
+        (ended, lasted),
+    )
 }
 
 /// After the end: what namespaces say by now is heard, too, and all of it is recorded where that is wanted.
 fn report(
     args: &RunArgs,
+    host: &Host,
     mut heard: Heard,
     (summary, mut recording): (Summary, Option<Recording>),
     start: &Start,
     (ended, lasted): (Ended, Duration),
 ) -> Result<Report, Failure> {
-    let mut enricher = Enricher::new();
     let mut keep = |seen: &Observed| {
         if let Some(recording) = &mut recording {
             recording.take(seen.mono_ns(), &Line::Observed(seen));
         }
     };
     for netns in heard.namespaces() {
-        let facts = Observed::Host(Box::new(observe::host_facts(netns, &mut enricher)));
+        let facts = Observed::Host(Box::new(observe::host_facts(netns, host)));
         heard.line(facts.mono_ns(), &Line::Observed(&facts));
         keep(&facts);
     }

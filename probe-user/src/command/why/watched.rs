@@ -9,8 +9,7 @@ use crate::command::{
 };
 use crate::{
     analyse::inquiry::{Asked, Inquiry},
-    enrich::Enricher,
-    host::{clock::mono_ns, threads::spawn_scoped},
+    host::{Host, clock::mono_ns, threads::spawn_scoped},
     model::{Answer, Answered, Line, Now, Observed, Summary, Tried, tier::Tier},
     observe::{self, Looks, STATS, probe},
     sink::{Recording, answer::AnswerFormat},
@@ -27,9 +26,9 @@ pub fn watched(
             "`why` needs hooks in the kernel, which the counters tier does without; leave --tier out",
         ));
     }
-    let mut enricher = Enricher::new();
-    let only = watch::netns_of(&args.netns, &mut enricher.registry)?;
-    let (now, facts) = args.target.look(only, &mut enricher);
+    let mut host = Host::new();
+    let only = watch::netns_of(&args.netns, &host)?;
+    let (now, facts) = args.target.look(only, &mut host);
     if args.format == AnswerFormat::Text {
         say_now(&now)?;
     }
@@ -48,17 +47,16 @@ pub fn watched(
         (line, Some(inquiry)) => inquiry.line(mono_ns, line),
         (_, None) => {}
     };
-    let find =
-        |look, found, enricher: &mut Enricher| args.target.again(look, only, found, enricher);
-    let watch = |looks| watch_and_try(args, &now, looks, hear, ready);
+    let find = |look, found, host: &mut Host| args.target.again(look, only, found, host);
+    let watch = |looks| watch_and_try(args, &host, &now, looks, hear, ready);
     let (summary, mut recording, tried) =
-        observe::while_watching(before, find, watch).map_err(Failure::failed)??;
+        observe::while_watching(&host, before, find, watch).map_err(Failure::failed)??;
     let Some(mut inquiry) = inquiry else {
         return Err(Failure::failed("the watch ended before it began"));
     };
     let mut after: Vec<Observed> = tried.map(Observed::Tried).into_iter().collect();
     for netns in inquiry.namespaces() {
-        let facts = observe::host_facts(netns, &mut enricher);
+        let facts = observe::host_facts(netns, &host);
         after.push(Observed::Host(Box::new(facts)));
     }
     for seen in &after {
@@ -81,6 +79,7 @@ pub fn watched(
 /// Watches, and connects meanwhile where that is asked for.
 fn watch_and_try(
     args: &WhyArgs,
+    host: &Host,
     now: &Now,
     looks: Looks,
     hear: impl FnMut(u64, &Line<'_>),
@@ -104,6 +103,7 @@ fn watch_and_try(
             .transpose()?;
         let watched = watch::run_open(
             &watch_args,
+            host,
             Conduct {
                 ready: Box::new(move |_| {
                     let _ = attached.send(());
