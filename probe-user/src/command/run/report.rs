@@ -91,18 +91,11 @@ pub fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
         }
         _ => failure,
     })?;
-    let (ended, lasted) = outcome?;
+    let outcome = outcome?;
     let Some(start) = began.into_inner() else {
         return Err(Failure::failed("the watch ended before it began"));
     };
-    report(
-        args,
-        &host,
-        heard,
-        (summary, recording),
-        &start,
-        (ended, lasted),
-    )
+    report(args, &host, heard, (summary, recording), &start, outcome)
 }
 
 /// After the end: what namespaces say by now is heard, too, and all of it is recorded where that is wanted.
