@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod looks;
 pub mod narrow;
 pub mod pressure;
+pub mod ran;
 pub mod reconcile;
 pub mod sampled;
 pub mod signals;
