@@ -22,6 +22,7 @@ use super::{
 use crate::{
     analyse::{
         group,
+        moved::Moved,
         pressure::{Pressure, Sees},
         reconcile::Reconciler,
         sampled::LeftOut,
@@ -33,8 +34,8 @@ use crate::{
     host::clock::mono_ns,
     loader::{Probe, ReadError},
     model::{
-        Line, ListenerStatsRow, Sampled, Summary, counted::Totals, evidence::Evidence, kind::Kind,
-        observation::Observation, reading::Sample,
+        CountersMoved, Line, ListenerStatsRow, Observed, Sampled, Summary, counted::Totals,
+        evidence::Evidence, kind::Kind, observation::Observation, reading::Sample,
     },
     sink::Sinks,
 };
@@ -50,6 +51,9 @@ pub struct HookPipeline<'a> {
     lines: Lines<'a>,
     enricher: Enricher,
     reconciler: Reconciler,
+    moved: Moved,
+    /// What moved by the last reading: told once the events before it were taken out of the ring.
+    moved_untold: Vec<CountersMoved>,
     base: Totals,
     began: Instant,
     left_out: LeftOut,
@@ -75,7 +79,7 @@ impl<'a> HookPipeline<'a> {
         // Records of before (the self-test's too) belong to the base.
         parts.enricher.registry.refresh();
         let only = parts.filter.netns;
-        let (base, _) = sample::take(probe, &mut parts.enricher, only, None, |probe| {
+        let (base, base_ns) = sample::take(probe, &mut parts.enricher, only, None, |probe| {
             while probe.next_record().is_some() {}
         })?;
         let figures = probe.stats.figures()?;
@@ -90,6 +94,7 @@ impl<'a> HookPipeline<'a> {
             .filter(|netns| !base.kernel.contains_key(netns))
             .collect();
         let base_totals = base.totals.clone();
+        let moved = Moved::since(base_ns, &base.kernel);
         let mut reconciler = Reconciler::new(base);
         reconciler.unreadable(unreadable);
         let (stats_every, warn_percent) = (parts.stats_every, parts.warn_percent);
@@ -109,6 +114,8 @@ impl<'a> HookPipeline<'a> {
             warn_percent,
             base: base_totals,
             reconciler,
+            moved,
+            moved_untold: Vec::new(),
             began: Instant::now(),
             seen: Vec::new(),
             schedule: Schedule::now(),
@@ -183,6 +190,7 @@ impl<'a> HookPipeline<'a> {
     pub fn tick(&mut self, probe: &mut Probe) {
         self.lines.sinks.tick();
         self.enricher.tick(Instant::now());
+        self.tell_moved();
         let reconciled = self.reconcile(probe);
         self.unread.note(reconciled);
         let told = self.tell_health(probe);
@@ -338,9 +346,12 @@ impl<'a> HookPipeline<'a> {
         let before = probe.counts().sums()?;
         // What cannot be read now may be read at the end, which is what counts.
         let (kernel, _) = sample::readings(&mut self.enricher, self.lines.filter.netns);
+        let read_ns = mono_ns();
         let after = probe.counts().sums()?;
         let present: Vec<u32> = self.enricher.registry.iter().collect();
         self.reconciler.observe(&present, &kernel);
+        let moved = self.moved.take(read_ns, &kernel, self.reconciler.unknown());
+        self.moved_untold.extend(moved);
         for mut residual in self.reconciler.residuals(&kernel, &before, &after) {
             residual.netns_name = self.enricher.netns_name(residual.netns);
             if self
@@ -355,6 +366,14 @@ impl<'a> HookPipeline<'a> {
         self.schedule
             .compared(began, &self.enricher.registry, after);
         Ok(())
+    }
+
+    /// Tells what the kernel counted until the last reading.
+    fn tell_moved(&mut self) {
+        for mut moved in std::mem::take(&mut self.moved_untold) {
+            moved.netns_name = self.enricher.netns_name(moved.netns);
+            self.tell(&Line::Observed(&Observed::Counters(Box::new(moved))));
+        }
     }
 
     /// A last sample that could not be taken.
@@ -395,6 +414,11 @@ impl<'a> HookPipeline<'a> {
         self.lines.sinks.flush();
         let present: Vec<u32> = self.enricher.registry.iter().collect();
         self.reconciler.observe(&present, &last.kernel);
+        let moved = self
+            .moved
+            .take(sampled_ns, &last.kernel, self.reconciler.unknown());
+        self.moved_untold.extend(moved);
+        self.tell_moved();
         let mut health = last.totals.health;
         health.filtered = health.filtered.saturating_sub(self.base.health.filtered);
         health.stats_full = health

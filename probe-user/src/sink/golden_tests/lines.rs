@@ -137,6 +137,7 @@ pub fn start() -> Start {
         boot_id: Some("12345678-1234-4234-8234-123456789abc".into()),
         command: vec!["whydrop".into(), "--listener".into(), ":8080".into()],
         observes: true,
+        counts_kernel: true,
         reads_all: true,
         asked: Asked {
             stories: true,

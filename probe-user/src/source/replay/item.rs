@@ -116,7 +116,7 @@ pub fn parse(line: &[u8]) -> Result<Option<Recorded>, serde_json::Error> {
 }
 
 /// The `type` of every line that holds an item.
-const KINDS: [&str; 19] = [
+const KINDS: [&str; 20] = [
     "start",
     "event",
     "loss",
@@ -131,6 +131,7 @@ const KINDS: [&str; 19] = [
     "observed-process",
     "host-facts",
     "kernel-log",
+    "counters",
     "before",
     "tried",
     "answered",
