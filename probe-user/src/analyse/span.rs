@@ -30,6 +30,8 @@ pub struct Span {
     recent: HashMap<u32, Recent>,
     is_kept: bool,
     is_closed: bool,
+    /// Something of the recording is missing.
+    has_gaps: bool,
     /// Namespaces of which it is not known what the kernel counted.
     unknown: Vec<u32>,
 }
@@ -62,13 +64,15 @@ pub enum Counted {
         counts: BTreeMap<u32, BTreeMap<Name, Count>>,
         names: NetnsNames,
         unknown: Vec<u32>,
+        /// Nothing of the recording is missing.
+        is_whole: bool,
     },
 }
 
 impl Counted {
     /// What the kernel counted in the span that these words name.
     pub fn sentences(&self, span: &str) -> Vec<String> {
-        let (counts, names, unknown) = match self {
+        let (counts, names, unknown, is_whole) = match self {
             Self::NotRecorded => {
                 return vec![format!(
                     "the recording holds no readings of the kernel's counters: what was refused {span} is known from its lines alone"
@@ -78,7 +82,8 @@ impl Counted {
                 counts,
                 names,
                 unknown,
-            } => (counts, names, unknown),
+                is_whole,
+            } => (counts, names, unknown, *is_whole),
         };
         let mut said: Vec<String> = counts
             .iter()
@@ -95,7 +100,14 @@ impl Counted {
             })
             .collect();
         if said.is_empty() && unknown.is_empty() {
-            said.push(format!("{span} no counter of refusals moved in the kernel"));
+            let as_far = if is_whole {
+                ""
+            } else {
+                ", as far as the recording goes"
+            };
+            said.push(format!(
+                "{span} no counter of refusals moved in the kernel{as_far}"
+            ));
         }
         said.extend(unknown.iter().map(|netns| {
             format!("what the kernel counted in netns {netns} {span} is not known: its counters could not be read all the time")
@@ -134,6 +146,11 @@ impl Span {
             Line::Summary(summary) => self.summary(summary),
             _ => {}
         }
+    }
+
+    /// Lines are missing here: whatever they said is not known.
+    pub const fn gap(&mut self) {
+        self.has_gaps = true;
     }
 
     const fn has(&self, mono_ns: u64) -> bool {
@@ -226,20 +243,27 @@ impl Span {
         if !self.is_kept {
             return Counted::NotRecorded;
         }
+        let is_whole = self.is_closed && !self.has_gaps;
         if !self.is_closed {
             self.add_unread();
+        }
+        if !is_whole {
+            for count in self.counts.values_mut().flat_map(BTreeMap::values_mut) {
+                count.most = None;
+            }
         }
         for netns in &self.unknown {
             self.counts.remove(netns);
         }
         for counts in self.counts.values_mut() {
-            counts.retain(|_, count| count.most != Some(0));
+            counts.retain(|_, count| (count.least, count.most) != (0, Some(0)));
         }
         self.counts.retain(|_, counts| !counts.is_empty());
         Counted::Known {
             counts: self.counts,
             names: self.names,
             unknown: self.unknown,
+            is_whole,
         }
     }
 

@@ -54,7 +54,7 @@ pub use self::{
     found::Found,
     group::{Group, GroupMember},
     histogram::Histogram,
-    line::{Candidate, Line, Sampled, Tick},
+    line::{Candidate, Heartbeat, Line, Sampled, Tick},
     loss::Loss,
     missing::Missing,
     observed::{
@@ -65,7 +65,7 @@ pub use self::{
     ran::{Diagnosed, Dropped, Ended, Hurt, Moments, Ran},
     rows::{Residual, Row},
     start::{Asked, SelfTest, Start},
-    stats::{Accepted, ListenerStatsRow},
+    stats::{Accepted, ListenerStatsRow, Refusals},
     summary::{NetnsNames, Summary},
     tally::{Causes, Counts, ListenerTally, counts_in_words, name_of},
     thread_state::ThreadState,

@@ -23,7 +23,7 @@ use crate::{
     analyse::{
         group,
         moved::Moved,
-        pressure::{Pressure, Sees},
+        pressure::{Counted, Pressure, Sees},
         reconcile::Reconciler,
         sampled::LeftOut,
         tally::Tally,
@@ -285,7 +285,12 @@ impl<'a> HookPipeline<'a> {
         let Some((figures, counts)) = self.unread.note(read) else {
             return;
         };
-        let rows = self.pressure.news(figures, &counts, &self.lines.filter);
+        let counted = Counted {
+            base: &self.base.counts,
+            now: &counts,
+            reasons: self.enricher.reasons(),
+        };
+        let rows = self.pressure.news(figures, counted, &self.lines.filter);
         let rows = self.as_they_are(rows);
         for row in &rows {
             self.tell(&Line::Stats(row));
@@ -429,7 +434,12 @@ impl<'a> HookPipeline<'a> {
             .unreadable
             .saturating_sub(self.base.health.unreadable);
         let stats = stats.unwrap_or_default();
-        let stats = (self.pressure).all(&stats, &last.totals.counts, &self.lines.filter);
+        let counted = Counted {
+            base: &self.base.counts,
+            now: &last.totals.counts,
+            reasons: self.enricher.reasons(),
+        };
+        let stats = (self.pressure).all(&stats, counted, &self.lines.filter);
         let stats = self.as_they_are(stats);
         let figures = self
             .tallying()

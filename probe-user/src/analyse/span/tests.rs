@@ -127,6 +127,21 @@ fn what_came_after_the_last_reading_of_an_open_recording_may_be_more() {
 }
 
 #[test]
+fn where_lines_are_missing_there_may_have_been_more() {
+    let mut gap = span();
+    read(&mut gap, 110, 120, 2);
+    gap.gap();
+    check(gap, Some((2, None)));
+    let mut gap = span();
+    gap.gap();
+    let said = gap.end().sentences("from 1 to 2");
+    assert!(
+        said[0].ends_with("as far as the recording goes"),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn nothing_is_said_of_a_namespace_that_could_not_be_read() {
     let mut span = span();
     read(&mut span, 110, 120, 2);

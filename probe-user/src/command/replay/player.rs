@@ -135,6 +135,14 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
+    /// Says what the recording lacks here.
+    pub fn lacks(&mut self, note: &str) -> Result<(), Failure> {
+        if let Some(span) = &mut self.span {
+            span.gap();
+        }
+        self.note(note)
+    }
+
     /// Says something beside the lines, in its place.
     pub fn note(&mut self, note: &str) -> Result<(), Failure> {
         self.flush()?;

@@ -102,7 +102,11 @@ impl Choice {
             // Of all that was recorded, whatever is told of it.
             What::Summary(_) => self.until_ns.is_none(),
             _ if !is_in_time => false,
-            What::Loss(_) | What::Observed(_) | What::Clock(_) | What::Ended => true,
+            What::Loss(_)
+            | What::Heartbeat(_)
+            | What::Observed(_)
+            | What::Clock(_)
+            | What::Ended => true,
             What::Residual(residual) => is_netns(residual.netns),
             What::Tick(tick) => is_netns(tick.netns) && narrow(filter, tick),
             What::Sampled(sampled) => is_netns(sampled.netns) && self.takes_sampled(sampled),
