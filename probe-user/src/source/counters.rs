@@ -17,10 +17,10 @@ use super::{
     stop::Stop,
 };
 use crate::{
-    analyse::reconcile::Reconciler,
+    analyse::{moved::Moved, reconcile::Reconciler},
     host::{clock::mono_ns, unread::Unread},
     model::{
-        Candidate, Line, Start, Summary, Tick,
+        Candidate, Line, Observed, Start, Summary, Tick,
         kind::{Kind, Stage},
         reading::{Reading, Sample},
         socket::ListenerSnapshot,
@@ -38,6 +38,7 @@ struct Poller<'a> {
     parts: Parts<'a>,
     reconciler: Reconciler,
     last: BTreeMap<u32, Reading>,
+    moved: Moved,
     /// `sk_drops` by namespace and cookie.
     drops: HashMap<(u32, u64), u32>,
     counts: BTreeMap<(Kind, Option<Stage>), u64>,
@@ -75,6 +76,7 @@ impl<'a> Poller<'a> {
         });
         reconciler.unreadable(unread_at_start.into_keys());
         let mut this = Self {
+            moved: Moved::since(mono_ns(), &last),
             reconciler,
             last,
             drops: HashMap::new(),
@@ -107,12 +109,14 @@ impl<'a> Poller<'a> {
     }
 
     /// Tells what has moved; those that could not be read come out, and what moved there is told once they can be.
-    fn poll(&mut self) -> Unreadable {
+    /// A recording has it no more often than `is_second` says.
+    fn poll(&mut self, is_second: bool) -> Unreadable {
         let Readings {
             kernel: now,
             unread,
             present,
         } = readings(&self.parts.enricher.host, self.parts.filter.netns);
+        let read_ns = mono_ns();
         self.reconciler.observe(&present, &now);
         for (netns, reading) in &now {
             // A namespace that was made since began at 0; one that could not be read for a while did not.
@@ -131,9 +135,20 @@ impl<'a> Poller<'a> {
                 }
             }
         }
+        if is_second {
+            self.tell_moved(read_ns, &now);
+        }
         self.last.extend(now);
         self.parts.sinks.flush();
         unread
+    }
+
+    fn tell_moved(&mut self, mono_ns: u64, now: &BTreeMap<u32, Reading>) {
+        for mut moved in self.moved.take(mono_ns, now, self.reconciler.unknown()) {
+            moved.netns_name = self.parts.enricher.host.netns_name(moved.netns);
+            let observed = Observed::Counters(Box::new(moved));
+            self.parts.sinks.write(&Line::Observed(&observed));
+        }
     }
 
     fn tick(
@@ -202,17 +217,18 @@ pub async fn watch<'a>(
             _ = period.tick() => {
                 poller.parts.sinks.record();
                 periods = periods.wrapping_add(1);
-                if periods.is_multiple_of(REFRESH_PERIODS) {
+                let is_second = periods.is_multiple_of(REFRESH_PERIODS);
+                if is_second {
                     poller.parts.enricher.host.namespaces().refresh();
                     poller.parts.enricher.tick(Instant::now());
                     poller.parts.sinks.tick();
                 }
                 // What cannot be read now may be read at the end, which is what counts.
-                let _ = poller.poll();
+                let _ = poller.poll(is_second);
             }
         }
     }
-    let unread = poller.poll();
+    let unread = poller.poll(true);
     poller
         .unread
         .registry(&poller.parts.enricher.host.namespaces());
