@@ -1,6 +1,6 @@
 //! The one table of rules, causes before the symptoms that they explain.
 
-use super::{Rule, acceptor, backlog, path, place, said::certain_of, sleep, syn};
+use super::{Rule, acceptor, backlog, drops, path, place, said::certain_of, sleep, syn};
 use crate::model::kind::Kind;
 
 const BACKLOGS: [&str; 3] = [
@@ -338,6 +338,15 @@ pub const RULES: &[Rule] = &[
                 ],
             )
         },
+    },
+    Rule {
+        id: "dropped-by-kernel",
+        says: "the kernel threw segments of handshakes away before the listener decided, and says why",
+        // What to do is another thing for each reason.
+        advice: &[],
+        overflow: false,
+        explains: &[],
+        judge: drops::by_kernel,
     },
     Rule {
         id: "memory-or-route",
