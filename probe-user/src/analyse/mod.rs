@@ -4,6 +4,7 @@
 pub mod beside;
 pub mod correlate;
 pub mod facts;
+mod gone;
 pub mod group;
 pub mod incident;
 pub mod inquiry;

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::looks::{Looks, ProcessLooks, Queue, ThreadLooks};
+use super::{
+    gone::Gone,
+    looks::{Looks, ProcessLooks, Queue, ThreadLooks},
+};
 use crate::{
     filter::ClientFilter,
     model::{
@@ -35,7 +38,7 @@ pub struct Heard {
     of: Option<OfClient>,
     clients: HashSet<IpAddr>,
     elsewhere: Vec<String>,
-    closed_by: Vec<String>,
+    gone: Gone,
     blind: Vec<&'static str>,
     /// What was accepted was told too seldom, or never.
     is_coarse: bool,
@@ -111,11 +114,7 @@ impl Heard {
             );
             remember(&mut self.elsewhere, text);
         }
-        if let Some(closed) = &seen.refusal.closed
-            && let Some(by) = &closed.by
-        {
-            remember(&mut self.closed_by, format!("{}[{}]", by.comm, by.pid));
-        }
+        self.gone.event(seen);
     }
 
     fn stats(&mut self, mono_ns: u64, row: &ListenerStatsRow) {
@@ -228,7 +227,9 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
         everybody,
         clients: heard.clients.len(),
         elsewhere: heard.elsewhere,
-        closed_by: heard.closed_by,
+        closed_by: heard.gone.closed_by(),
+        deaths: heard.gone.deaths(looks),
+        is_gap: heard.gone.is_gap(looks),
         blind: heard.blind,
         adds_up: summary.adds_up() && !summary.moving,
         members,

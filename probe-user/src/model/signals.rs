@@ -1,6 +1,6 @@
 //! What is known about one port over a stretch of time. A signal that could not be read is `None`, never 0.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, time::Duration};
 
 use crate::model::{kind::Kind, sysctls::Sysctls};
 
@@ -27,6 +27,10 @@ pub struct Signals {
     pub elsewhere: Vec<String>,
     /// Who closed the listener that clients look for.
     pub closed_by: Vec<String>,
+    /// Who of them closed it by ending.
+    pub deaths: Vec<Death>,
+    /// Somebody listened, before or after, at each address where a client found nobody.
+    pub is_gap: bool,
     pub members: Vec<Member>,
     /// Who listens there, and how full the queues were, was not looked at all the time.
     pub is_unlooked: bool,
@@ -42,6 +46,58 @@ pub struct Signals {
     pub blind: Vec<&'static str>,
     /// Whether what was seen adds up to the kernel's counters.
     pub adds_up: bool,
+}
+
+/// A process that closed a listener by ending.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Death {
+    pub who: String,
+    pub ending: Ending,
+    /// How long it took until somebody was seen to listen there again.
+    pub back: Option<Duration>,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Signal(u8),
+    Status(u8),
+}
+
+impl Ending {
+    /// Whether somebody asked it to: `kill PID`, Ctrl-C, a stop of its unit; or it has done what it was to do.
+    pub const fn is_asked_for(self) -> bool {
+        match self {
+            Self::Signal(signal) => is_a_request(signal),
+            // Shells and JVMs end so that they were asked by a signal.
+            Self::Status(status) => status == 0 || status > 128 && is_a_request(status - 128),
+        }
+    }
+}
+
+/// SIGHUP, SIGINT, SIGTERM: numbers that are the same on every architecture.
+const fn is_a_request(signal: u8) -> bool {
+    matches!(signal, 1 | 2 | 15)
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Numbers of include/uapi/asm-generic/signal.h, which x86 and arm64 have.
+        let (signal, name) = match self {
+            Self::Status(status) => return write!(f, "exited with status {status}"),
+            Self::Signal(signal) => match signal {
+                4 => (signal, " (SIGILL)"),
+                6 => (signal, " (SIGABRT)"),
+                7 => (signal, " (SIGBUS)"),
+                8 => (signal, " (SIGFPE)"),
+                9 => (signal, " (SIGKILL)"),
+                11 => (signal, " (SIGSEGV)"),
+                15 => (signal, " (SIGTERM)"),
+                _ => (signal, ""),
+            },
+        };
+        write!(f, "was killed by signal {signal}{name}")
+    }
 }
 
 /// A listener of the port.

@@ -18,6 +18,8 @@ pub struct Queue {
     pub looks: u32,
     /// The first and the last of all looks that found it.
     pub seen: (u32, u32),
+    /// When it was found first.
+    pub first_ns: u64,
     pub full: u32,
     pub drained: u32,
     pub peak: u32,
@@ -42,6 +44,7 @@ impl Queue {
             last: listener.clone(),
             looks: 0,
             seen: (u32::MAX, 0),
+            first_ns: listener.taken_mono_ns,
             full: 0,
             drained: 0,
             peak: 0,

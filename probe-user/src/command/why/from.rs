@@ -96,8 +96,14 @@ mod tests {
                 ids.join("+")
             };
             assert_eq!(ids, named, "{name}");
-            let text = |answered: &Answered| format!("{answered:#?}");
-            assert_eq!(text(&now), text(&then), "{name}");
+            // How rules put it may change, and there may be more of them; what they found may not.
+            let found = |answered: &Answered| -> Vec<(String, String)> {
+                let verdicts = answered.verdicts.iter();
+                verdicts
+                    .map(|one| (one.id.clone(), one.confidence.clone()))
+                    .collect()
+            };
+            assert_eq!(found(&now), found(&then), "{name}");
         }
     }
 }

@@ -220,7 +220,7 @@ pub const RULES: &[Rule] = &[
             "or hand the socket over; with SO_REUSEPORT, net.ipv4.tcp_migrate_req=1 (5.14 and later)",
         ],
         overflow: false,
-        explains: &["listener-restarting"],
+        explains: &[],
         judge: |signals| certain_of(signals, Kind::ListenerClosed, &["queued-connections-reset"]),
     },
     Rule {
@@ -271,6 +271,17 @@ pub const RULES: &[Rule] = &[
         overflow: false,
         explains: &[],
         judge: syn::cookies_off,
+    },
+    Rule {
+        id: "process-died",
+        says: "the process that listened died, and clients came while nobody listened",
+        advice: &[
+            "find out why it died: its log, journalctl -u UNIT, coredumpctl info; of SIGKILL, whether memory ran out: journalctl -k --grep 'Killed process'",
+            "draining or handing the socket over does not help against a death; with socket activation (a .socket unit) clients wait instead of being refused",
+        ],
+        overflow: false,
+        explains: &["listener-restarting", "no-listener"],
+        judge: place::died,
     },
     Rule {
         id: "listener-elsewhere",

@@ -6,7 +6,7 @@ use crate::command::demo::{
     clients::connect,
     connections, firewall, kernel,
     server::{Server, Work},
-    socket::{listen, place},
+    socket::{listen, mute, place},
     stage::Stage,
     strangers::Strangers,
 };
@@ -38,6 +38,17 @@ pub fn firewalled(stage: &Stage) -> io::Result<()> {
     stage.begin();
     while stage.goes_on(PACE) {
         // It goes before it would try again.
+        connect(place())?;
+    }
+    Ok(())
+}
+
+pub fn filtered(stage: &Stage) -> io::Result<()> {
+    // From the same kernel on.
+    kernel::tells_of_netfilter()?;
+    let _listener = mute(place().port())?;
+    stage.begin();
+    while stage.goes_on(PACE) {
         connect(place())?;
     }
     Ok(())
