@@ -18,4 +18,5 @@ pub mod sampled;
 pub mod signals;
 pub mod stories;
 pub mod tally;
+mod tries;
 pub mod verify;

@@ -13,7 +13,7 @@ mod refusal;
 
 use std::{
     borrow::Cow,
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fmt,
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -49,9 +49,12 @@ use crate::{
         observation::{Observation, Snapshot},
         owner::Owner,
         refusal::Refusal,
-        socket::{ListenerSnapshot, UnansweredSnapshot},
+        socket::{HalfOpen, ListenerSnapshot, UnansweredSnapshot},
     },
 };
+
+/// Half-open requests that are looked at one by one.
+const REQUESTS_AT_MOST: usize = 16_384;
 
 /// Of one listener.
 const UNANSWERED_AT_MOST: usize = 4096;
@@ -394,6 +397,29 @@ impl Enricher {
         let at = listener.addr.ip().to_canonical();
         found.retain(|one| at.is_unspecified() || one.local.ip().to_canonical() == at);
         found
+    }
+
+    /// The half-open requests of this listener. An error is a sentence.
+    pub fn half_open(
+        &mut self,
+        netns: u32,
+        listener: &ListenerSnapshot,
+    ) -> Result<HalfOpen, String> {
+        let port = listener.addr.port();
+        let (found, in_all) = self
+            .diag(netns)?
+            .requests(port, REQUESTS_AT_MOST)
+            .map_err(|error| error.to_string())?;
+        let is_whole = in_all == found.len();
+        let own = || found.iter().filter(|one| listener.takes(one.local));
+        let clients: HashSet<IpAddr> = own().map(|one| one.client.ip().to_canonical()).collect();
+        let aged = own().filter(|one| one.is_aged());
+        Ok(HalfOpen {
+            in_all: if is_whole { own().count() } else { in_all } as u32,
+            aged: aged.clone().count() as u32,
+            resent: aged.filter(|one| one.resent > 0).count() as u32,
+            clients: clients.len() as u32,
+        })
     }
 
     fn diag(&mut self, netns: u32) -> Result<&mut Diag, String> {

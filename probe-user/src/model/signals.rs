@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, time::Duration};
 
-use crate::model::{kind::Kind, sysctls::Sysctls};
+use crate::model::{kind::Kind, socket::HalfOpen, sysctls::Sysctls};
 
 /// Longer than a sound server leaves its queue full: two looks.
 const STRETCH: Duration = Duration::from_millis(100);
@@ -23,6 +23,12 @@ pub struct Signals {
     pub refusals: u64,
     /// From so many client addresses, as far as lines were shown.
     pub clients: usize,
+    /// SYNs for which there was no room in the SYN queue, as far as lines told.
+    pub tries: Tries,
+    /// SYN-ACKs that were sent again, as far as lines told.
+    pub resent: u64,
+    /// What became of whydrop's own attempt.
+    pub probe: Option<Probe>,
     /// Where else somebody listens on this port, as the refusals say.
     pub elsewhere: Vec<String>,
     /// Who closed the listener that clients look for.
@@ -46,6 +52,25 @@ pub struct Signals {
     pub blind: Vec<&'static str>,
     /// Whether what was seen adds up to the kernel's counters.
     pub adds_up: bool,
+}
+
+/// SYNs that came for the same reason, by attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tries {
+    pub attempts: usize,
+    /// Whose SYN came again: a client that means it, and has heard nothing. Who floods sends each once.
+    pub repeated: usize,
+    /// Client addresses.
+    pub sources: usize,
+}
+
+/// What became of an attempt of whydrop's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    Connected,
+    Unanswered,
+    /// Refused, or it could not be made.
+    Failed,
 }
 
 /// A process that closed a listener by ending.
@@ -112,6 +137,8 @@ pub struct Member {
     /// The longest that its accept queue was, at a change or at a look.
     pub peak: u32,
     pub syn_peak: u32,
+    /// The look that found most half-open requests aged; `None` where nobody looked.
+    pub half_open: Option<HalfOpen>,
     /// p99 and the longest wait in the queue.
     pub wait: Option<(Duration, Duration)>,
     /// Looks at the queue, how many found it over its limit, and how many at most a tenth full.

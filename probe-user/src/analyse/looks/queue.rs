@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{ObservedQueue, incident::Place, socket::ListenerSnapshot};
+use crate::model::{
+    ObservedQueue,
+    incident::Place,
+    socket::{HalfOpen, ListenerSnapshot},
+};
 
 /// Between looks that are further apart nothing is known of the queue, though both found it full.
 const APART_NS: u64 = 250_000_000;
@@ -34,6 +38,8 @@ pub struct Queue {
     pollers: BTreeMap<u32, u32>,
     /// Owners that hold a connection which they accepted.
     accepted: BTreeSet<u32>,
+    /// The look at half-open requests that found most of them aged.
+    pub half_open: Option<HalfOpen>,
     is_full: bool,
 }
 
@@ -55,6 +61,7 @@ impl Queue {
             unpolled: 0,
             pollers: BTreeMap::new(),
             accepted: BTreeSet::new(),
+            half_open: None,
             is_full: false,
         }
     }
@@ -128,6 +135,8 @@ impl Queue {
         self.drained += u32::from(u64::from(len) * 10 <= u64::from(limit));
         self.owners_in_all = seen.owners_in_all;
         self.owners = seen.owners.iter().map(|owner| owner.pid).collect();
+        let more = |one: &HalfOpen| self.half_open.is_none_or(|known| known.aged <= one.aged);
+        self.half_open = seen.half_open.filter(more).or(self.half_open);
         if is_full {
             self.polls(&seen.polls);
             self.accepted.extend(seen.accepted.iter().flatten());
@@ -214,6 +223,7 @@ mod tests {
             owners_in_all: 0,
             polls: Vec::new(),
             accepted: None,
+            half_open: None,
         };
         for (look, at_ms) in [(1, 50), (2, 100), (3, 351), (4, 401)] {
             seen.look = look;

@@ -3,6 +3,7 @@
 mod acceptor;
 mod backlog;
 mod drops;
+mod lost;
 mod path;
 mod place;
 mod said;

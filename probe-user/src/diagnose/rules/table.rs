@@ -1,6 +1,6 @@
 //! The one table of rules, causes before the symptoms that they explain.
 
-use super::{Rule, acceptor, backlog, drops, path, place, said::certain_of, sleep, syn};
+use super::{Rule, acceptor, backlog, drops, lost, path, place, said::certain_of, sleep, syn};
 use crate::model::kind::Kind;
 
 const BACKLOGS: [&str; 3] = [
@@ -243,6 +243,18 @@ pub const RULES: &[Rule] = &[
         judge: |signals| certain_of(signals, Kind::Overflow, &["ghost-connection"]),
     },
     Rule {
+        id: "defer-accept-holds-requests",
+        says: "the SYN queue is full of clients that are connected and silent: TCP_DEFER_ACCEPT holds them there until they say something",
+        advice: &[
+            "take TCP_DEFER_ACCEPT off the listener: Apache `AcceptFilter http none`, nginx `listen` without `deferred`, HAProxy `bind` without `defer-accept`",
+            "or keep clients off that only connect: preconnects, health checks that send nothing",
+            "a longer backlog holds more of them, and no more of others",
+        ],
+        overflow: false,
+        explains: &["syn-flood", "legitimate-burst", "cookies-off", "path-loss"],
+        judge: syn::defer_accept,
+    },
+    Rule {
         id: "syn-flood",
         says: "the SYN queue overflowed with requests that nobody completed",
         advice: &[
@@ -369,10 +381,14 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "path-loss",
-        says: "the listener answered, and nobody acknowledged it: lost on the way, or a client that never meant to connect",
-        advice: &["the listener is sound: look at the network between it and the client"],
+        says: "the listener answered, and its answers or their ACKs were lost: on the way, or by clients that never meant to connect",
+        advice: &[
+            "find where the SYN-ACK or its ACK is lost: tcpdump -ni any 'tcp port PORT' on both ends",
+            "on this host: OUTPUT and POSTROUTING rules, tc filters on egress, the route back (ip route get CLIENT)",
+            "the listener is sound",
+        ],
         overflow: false,
         explains: &[],
-        judge: path::path_loss,
+        judge: lost::path_loss,
     },
 ];

@@ -196,6 +196,14 @@ pub const SCENES: &[Scene] = &[
         play: listener::closed_with_queue,
     },
     Scene {
+        name: "defer-accept-holds-requests",
+        does: "a server waits for its clients to say something (TCP_DEFER_ACCEPT), and they stay and say nothing",
+        truth: &["defer-accept-holds-requests"],
+        look_at: "look at the half-open requests",
+        at: HERE,
+        play: queue::held_by_silence,
+    },
+    Scene {
         name: "process-died",
         does: "a server is killed, clients come, and another one starts",
         truth: &["process-died"],

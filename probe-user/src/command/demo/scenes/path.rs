@@ -79,7 +79,7 @@ pub fn without_a_way_back(stage: &Stage) -> io::Result<()> {
 }
 
 pub fn unanswered(stage: &Stage) -> io::Result<()> {
-    // A request ends after a second, when its SYN-ACK would be sent again.
-    stage.sysctl("ipv4/tcp_synack_retries", "0")?;
+    // A SYN-ACK is sent again after a second, which every tier tells of; two seconds later the request ends.
+    stage.sysctl("ipv4/tcp_synack_retries", "1")?;
     come(stage, Strangers::syn)
 }
