@@ -333,6 +333,7 @@ fn member(
         peak,
         syn_peak: row.map_or(0, |row| row.syn_queue.0),
         half_open: queue.half_open,
+        half_open_looks: queue.half_open_looks,
         wait: row.and_then(wait),
         looks: queue.looks,
         seen: queue.seen,

@@ -139,6 +139,8 @@ pub struct Member {
     pub syn_peak: u32,
     /// The look that found most half-open requests aged; `None` where nobody looked.
     pub half_open: Option<HalfOpen>,
+    /// How many looks, half a second or more apart, found any.
+    pub half_open_looks: u32,
     /// p99 and the longest wait in the queue.
     pub wait: Option<(Duration, Duration)>,
     /// Looks at the queue, how many found it over its limit, and how many at most a tenth full.

@@ -40,6 +40,8 @@ pub struct Queue {
     accepted: BTreeSet<u32>,
     /// The look at half-open requests that found most of them aged.
     pub half_open: Option<HalfOpen>,
+    /// How many looks found any.
+    pub half_open_looks: u32,
     is_full: bool,
 }
 
@@ -62,6 +64,7 @@ impl Queue {
             pollers: BTreeMap::new(),
             accepted: BTreeSet::new(),
             half_open: None,
+            half_open_looks: 0,
             is_full: false,
         }
     }
@@ -137,6 +140,7 @@ impl Queue {
         self.owners = seen.owners.iter().map(|owner| owner.pid).collect();
         let more = |one: &HalfOpen| self.half_open.is_none_or(|known| known.aged <= one.aged);
         self.half_open = seen.half_open.filter(more).or(self.half_open);
+        self.half_open_looks += u32::from(seen.half_open.is_some_and(|one| one.in_all > 0));
         if is_full {
             self.polls(&seen.polls);
             self.accepted.extend(seen.accepted.iter().flatten());

@@ -13,6 +13,9 @@ use crate::model::{
 const FEW: u64 = 3;
 const ONE_IN: u64 = 20;
 
+/// Looks at half-open requests, half a second apart, after which some would have been established.
+const LOOKS: u32 = 3;
+
 /// Of the half-open requests of all members, as one look found them.
 fn half_open(signals: &Signals) -> Option<HalfOpen> {
     let looks = signals.members.iter().filter_map(|one| one.half_open);
@@ -135,6 +138,14 @@ pub(super) fn path_loss(signals: &Signals) -> Judged {
         found.push(evidence(
             format!("{expired} requests ended since their SYN-ACKs were not acknowledged"),
             OF_KERNEL,
+        ));
+    }
+    let looks = signals.members.iter().map(|member| member.half_open_looks);
+    let looks = looks.max().unwrap_or(0);
+    if looks >= LOOKS && established(signals) == 0 && deferred(signals) == 0 {
+        found.push(evidence(
+            format!("half-open requests in {looks} looks, and none of them was established"),
+            OF_QUEUE,
         ));
     }
     let requests = half_open(signals).unwrap_or_default();

@@ -231,6 +231,12 @@ fn answers_that_do_not_come_through() {
     assert_eq!(found(&signals), [""; 0]);
     signals.resent = 900;
     assert_eq!(found(&signals), lost);
+    // Requests come and go, and none is established.
+    let mut signals = sound(0);
+    signals.members[0].half_open_looks = 4;
+    assert_eq!(found(&signals), lost);
+    signals.members[0].established = 1;
+    assert_eq!(found(&signals), [""; 0]);
     // Its own attempt had no answer, and no firewall says that it dropped it.
     let mut signals = sound(0);
     signals.probe = Some(Probe::Unanswered);
