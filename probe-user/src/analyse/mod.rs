@@ -5,6 +5,7 @@ pub mod beside;
 pub mod correlate;
 pub mod facts;
 pub mod group;
+pub mod growth;
 pub mod incident;
 pub mod inquiry;
 pub mod judge;
