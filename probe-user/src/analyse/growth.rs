@@ -72,9 +72,10 @@ impl Growth {
                 grown.push((listener, delta));
             }
         }
-        match self.unlisted.remove(&netns) {
-            true => Err("the listeners could not be listed a moment ago".into()),
-            false => Ok(grown),
+        if self.unlisted.remove(&netns) {
+            Err("the listeners could not be listed a moment ago".into())
+        } else {
+            Ok(grown)
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The dumps.
-pub struct Listening {
+pub(super) struct Listening {
     dumps: HashMap<u32, Vec<ListenerSnapshot>>,
     /// Of looking through every namespace.
     everywhere: Pace,
@@ -23,16 +23,16 @@ pub struct Listening {
 }
 
 impl Listening {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             dumps: HashMap::new(),
-            everywhere: Pace::new(Duration::from_millis(20), Duration::from_secs(60), 4),
+            everywhere: Pace::new(Duration::from_millis(20), Duration::from_mins(1), 4),
             looked_ns: 0,
         }
     }
 
     /// The listeners of all other namespaces, and whether all were looked through after the event.
-    pub fn elsewhere(
+    pub(super) fn elsewhere(
         &mut self,
         host: &mut Host,
         netns: u32,
@@ -65,15 +65,12 @@ impl Listening {
 
     /// Whether it could be had: of a namespace that cannot be asked nothing is known.
     fn dump(&mut self, host: &mut Host, netns: u32) -> bool {
-        match host.all_listeners(netns) {
-            Ok(found) => {
-                self.dumps.insert(netns, found);
-                true
-            }
-            Err(_) => {
-                self.dumps.remove(&netns);
-                false
-            }
+        if let Ok(found) = host.all_listeners(netns) {
+            self.dumps.insert(netns, found);
+            true
+        } else {
+            self.dumps.remove(&netns);
+            false
         }
     }
 }

@@ -17,7 +17,11 @@ use crate::{
 };
 
 /// The accept queues that are low by now; who ends an episode tells of it, here or in the kernel.
-pub fn ended(probe: &mut Probe, host: &mut Host, percent: u8) -> Result<Vec<Event>, ReadError> {
+pub(super) fn ended(
+    probe: &mut Probe,
+    host: &mut Host,
+    percent: u8,
+) -> Result<Vec<Event>, ReadError> {
     let open = probe.stats.episodes()?;
     let of_accept_queues = open.into_iter().filter(|(key, _)| key.queue == 0);
     let mut dumps: HashMap<u32, Result<Vec<ListenerSnapshot>, DiagError>> = HashMap::new();

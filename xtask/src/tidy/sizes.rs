@@ -12,11 +12,12 @@ const COMMANDS: &str = "probe-user/src/command/";
 /// The scenes of the demonstration are no commands.
 const SCENES: &str = "probe-user/src/command/demo/";
 
-pub fn too_long(source: &Source) -> Option<String> {
+pub(super) fn too_long(source: &Source) -> Option<String> {
     let lines = source.text.lines().count();
-    let most = match is_command(source) {
-        true => COMMAND_LINES,
-        false => LINES,
+    let most = if is_command(source) {
+        COMMAND_LINES
+    } else {
+        LINES
     };
     (lines > most).then(|| format!("{}: {lines} lines, {most} are the most", source.path))
 }
@@ -26,7 +27,7 @@ fn is_command(source: &Source) -> bool {
 }
 
 /// Whether there is more to the commands than their size allows.
-pub fn too_much<'a>(sources: impl IntoIterator<Item = &'a Source>) -> Option<String> {
+pub(super) fn too_much<'a>(sources: impl IntoIterator<Item = &'a Source>) -> Option<String> {
     let commands = sources.into_iter().filter(|source| is_command(source));
     let lines: usize = commands.map(|source| source.text.lines().count()).sum();
     (lines >= COMMANDS_LINES).then(|| {
@@ -35,7 +36,7 @@ pub fn too_much<'a>(sources: impl IntoIterator<Item = &'a Source>) -> Option<Str
 }
 
 /// The first line is the first of the module's documentation; a script may have its interpreter above.
-pub fn without_doc(source: &Source) -> Option<String> {
+pub(super) fn without_doc(source: &Source) -> Option<String> {
     let first = source.text.lines().find(|line| !line.starts_with("#!/"));
     let is_said = first.is_some_and(|line| line.starts_with("//! ") && line.len() > 4);
     (!is_said).then(|| format!("{}: does not begin with `//!` and what it is", source.path))

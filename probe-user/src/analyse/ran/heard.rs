@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What the lines have told.
-pub struct Heard {
+pub(crate) struct Heard {
     ledger: Ledger,
     places: Places,
     beside: Beside,
@@ -24,7 +24,7 @@ pub struct Heard {
 }
 
 impl Heard {
-    pub fn new(hurt: Arc<HurtPlaces>) -> Self {
+    pub(crate) fn new(hurt: Arc<HurtPlaces>) -> Self {
         Self {
             ledger: Ledger::default(),
             places: Places::new(hurt),
@@ -34,7 +34,7 @@ impl Heard {
     }
 
     /// To be told of every line.
-    pub fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
+    pub(crate) fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
         if let Line::Observed(Observed::Ran(told)) = line {
             self.told = Some(ToldRan::clone(told));
         }
@@ -44,12 +44,18 @@ impl Heard {
     }
 
     /// Namespaces whose facts may matter.
-    pub fn namespaces(&self) -> BTreeSet<u32> {
+    pub(crate) fn namespaces(&self) -> BTreeSet<u32> {
         self.places.namespaces()
     }
 
     /// Of the watch that began and ended like this, while this command ran.
-    pub fn ran(self, told: ToldRan, start: &Start, summary: Summary, fail_on_drop: bool) -> Ran {
+    pub(crate) fn ran(
+        self,
+        told: ToldRan,
+        start: &Start,
+        summary: Summary,
+        fail_on_drop: bool,
+    ) -> Ran {
         let scope = Scope {
             namespaces: None,
             picks_listeners: start

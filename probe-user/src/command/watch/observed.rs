@@ -9,7 +9,11 @@ use crate::{
     source::Conduct,
 };
 
-pub fn run(args: &WatchArgs, host: &Host, mut conduct: Conduct<'_>) -> Result<Summary, Failure> {
+pub(super) fn run(
+    args: &WatchArgs,
+    host: &Host,
+    mut conduct: Conduct<'_>,
+) -> Result<Summary, Failure> {
     let filter = filter_of(args, host)?;
     let refusals = Refusals::default();
     let watch = |looks| {
