@@ -83,9 +83,10 @@ fn until_its_end<'a>(
         Some(probe) => selftest::run(probe)?,
         None => SelfTest::Skipped("there are no hooks on this tier".into()),
     };
-    let output = match conduct.prints {
-        true => Some(open(args)?),
-        false => None,
+    let output = if conduct.prints {
+        Some(open(args)?)
+    } else {
+        None
     };
     let listeners = prime(&mut enricher, probe.is_some())?;
     let start = start(
@@ -108,10 +109,8 @@ fn until_its_end<'a>(
         stats_every: args.stats,
         warn_percent: args.warn,
         stories: args.stories,
-        sinks: sinks(
-            args,
-            Sinks::new(conduct.stage, printed, recording, start.clock),
-        ),
+        sinks: Sinks::new(conduct.stage, printed, recording, start.clock)
+            .with_heartbeat(!args.no_heartbeat),
         enricher,
     };
     runtime.block_on(async {
@@ -123,14 +122,6 @@ fn until_its_end<'a>(
             None => Ok(counters::watch(parts, &start, stop, conduct.ready).await),
         }
     })
-}
-
-fn sinks<'a>(args: &WatchArgs, sinks: Sinks<'a>) -> Sinks<'a> {
-    if args.no_heartbeat {
-        sinks
-    } else {
-        sinks.with_heartbeat()
-    }
 }
 
 fn filter_of(args: &WatchArgs, registry: &mut Registry) -> Result<Filter, Failure> {

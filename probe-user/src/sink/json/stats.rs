@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Cookie, NetnsView, Whose, address::AtOrNull, summary::by_cause};
+use super::{Cookie, NetnsView, Whose, address::AtOrNull, counts::by_cause};
 use crate::model::{Accepted, ListenerStatsRow, Refusals, kind::Kind};
 
 #[derive(Serialize, JsonSchema)]
-pub struct StatsView<'a> {
+pub(crate) struct StatsView<'a> {
     #[serde(flatten)]
     netns: NetnsView<'a>,
     cookie: Cookie,

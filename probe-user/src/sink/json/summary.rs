@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{
     Cookie,
     address::AtOrNull,
+    counts::{by_cause, by_kind},
     group::{GroupView, group_view},
     head::Head,
     identity::{NetnsView, Whose},
@@ -16,14 +17,12 @@ use super::{
     story::TotalsView,
 };
 use crate::{
-    model::{
-        Causes, Counts, ListenerTally, NetnsNames, Row, Summary, counted::Skipped, kind::Kind,
-    },
+    model::{Counts, ListenerTally, NetnsNames, Row, Summary, counted::Skipped, kind::Kind},
     sink::Reporter,
 };
 
 #[derive(Serialize, JsonSchema)]
-pub struct SummaryView<'a> {
+pub(crate) struct SummaryView<'a> {
     #[serde(flatten)]
     head: Head<'a>,
     ts: String,
@@ -131,22 +130,6 @@ impl<'a> TallyView<'a> {
     }
 }
 
-pub fn by_cause(causes: &Causes) -> BTreeMap<String, u64> {
-    let named = causes
-        .iter()
-        .map(|((kind, cause), n)| (format!("{kind}/{cause}"), *n));
-    named.collect()
-}
-
-/// Those that happened.
-pub fn by_kind(counts: &Counts) -> BTreeMap<&'static str, u64> {
-    let mut kinds = BTreeMap::new();
-    for ((kind, _), n) in counts {
-        *kinds.entry(kind.name()).or_default() += n;
-    }
-    kinds
-}
-
 /// All kinds. That there was none of one is known where it can be seen and everything could be read.
 fn every_kind(summary: &Summary) -> BTreeMap<&'static str, Option<u64>> {
     let happened = by_kind(&summary.counts);
@@ -167,7 +150,7 @@ fn by_stage(counts: &Counts) -> BTreeMap<String, u64> {
 }
 
 impl<'a> SummaryView<'a> {
-    pub fn of(reporter: &'a Reporter, ts: String, summary: &'a Summary) -> Self {
+    pub(crate) fn of(reporter: &'a Reporter, ts: String, summary: &'a Summary) -> Self {
         let rows = summary.rows.iter();
         let tallies = summary.listeners.iter();
         Self {
