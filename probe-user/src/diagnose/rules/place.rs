@@ -1,6 +1,9 @@
 //! Whether somebody listens where clients look.
 
-use super::{Judged, said::*};
+use super::{
+    Judged,
+    said::{OF_ENDING, OF_KERNEL, OF_QUEUE, certain_of, evidence, none_of},
+};
 use crate::model::{
     kind::Kind,
     signals::Signals,
@@ -44,9 +47,10 @@ pub(super) fn elsewhere(signals: &Signals) -> Judged {
 /// Refused while there was no listener, where there was one before or after.
 fn missed(signals: &Signals) -> u64 {
     let of = |cause| signals.of(Kind::Refused, cause);
-    let in_gap = match signals.is_gap {
-        true => of("no-listener") + of("listener-in-other-namespace"),
-        false => 0,
+    let in_gap = if signals.is_gap {
+        of("no-listener") + of("listener-in-other-namespace")
+    } else {
+        0
     };
     of("listener-closed") + of("not-yet-listening") + in_gap
 }

@@ -1,6 +1,9 @@
 //! The SYN queue.
 
-use super::{Judged, lost, said::*};
+use super::{
+    Judged, lost,
+    said::{OF_HOOKS, OF_KERNEL, OF_LINES, OF_SYSCTL, evidence},
+};
 use crate::model::{
     kind::Kind,
     signals::{Causes, Signals, of_kind},

@@ -180,7 +180,7 @@ pub(in crate::sink) mod tests {
     };
 
     /// One look of each kind.
-    pub fn every_kind() -> Vec<Observed> {
+    pub(crate) fn every_kind() -> Vec<Observed> {
         let snapshot = ListenerSnapshot::sample();
         let thread = Thread {
             tid: 5,

@@ -31,7 +31,7 @@ fn come(stage: &Stage, each: impl Fn(&Strangers) -> io::Result<()>) -> io::Resul
     Ok(())
 }
 
-pub fn firewalled(stage: &Stage) -> io::Result<()> {
+pub(super) fn firewalled(stage: &Stage) -> io::Result<()> {
     kernel::tells_of_netfilter()?;
     let _server = sound()?;
     firewall::drops()?;
@@ -43,7 +43,7 @@ pub fn firewalled(stage: &Stage) -> io::Result<()> {
     Ok(())
 }
 
-pub fn filtered(stage: &Stage) -> io::Result<()> {
+pub(super) fn filtered(stage: &Stage) -> io::Result<()> {
     // From the same kernel on.
     kernel::tells_of_netfilter()?;
     let _listener = mute(place().port())?;
@@ -54,14 +54,14 @@ pub fn filtered(stage: &Stage) -> io::Result<()> {
     Ok(())
 }
 
-pub fn untracked(stage: &Stage) -> io::Result<()> {
+pub(super) fn untracked(stage: &Stage) -> io::Result<()> {
     kernel::tells_of_netfilter()?;
     firewall::tracks()?;
     connections::fill()?;
     come(stage, Strangers::syn)
 }
 
-pub fn out_of_time(stage: &Stage) -> io::Result<()> {
+pub(super) fn out_of_time(stage: &Stage) -> io::Result<()> {
     /// Of the SYN.
     const CLOCK: u32 = 1_000_000;
     kernel::tells_of_handshakes()?;
@@ -72,13 +72,13 @@ pub fn out_of_time(stage: &Stage) -> io::Result<()> {
     })
 }
 
-pub fn without_a_way_back(stage: &Stage) -> io::Result<()> {
+pub(super) fn without_a_way_back(stage: &Stage) -> io::Result<()> {
     /// For documents, and no address of a host (RFC 5737).
     const NOWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
     come(stage, |strangers| strangers.syn_from(NOWHERE))
 }
 
-pub fn unanswered(stage: &Stage) -> io::Result<()> {
+pub(super) fn unanswered(stage: &Stage) -> io::Result<()> {
     // A SYN-ACK is sent again after a second, which every tier tells of; two seconds later the request ends.
     stage.sysctl("ipv4/tcp_synack_retries", "1")?;
     come(stage, Strangers::syn)
