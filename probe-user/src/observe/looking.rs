@@ -9,11 +9,7 @@ use std::{
 };
 
 use crate::{
-    enrich::Enricher,
-    host::{
-        cgroup::{Cgroups, stall},
-        task,
-    },
+    host::{Host, cgroup::stall, task},
     model::{
         Observed, ObservedCgroup, ObservedProcess, ObservedQueue, owner::Owner,
         socket::ListenerSnapshot,
@@ -31,8 +27,7 @@ const LISTENERS_AT_MOST: usize = 4096;
 
 /// Looks, one after another.
 pub struct Looker {
-    pub enricher: Enricher,
-    cgroups: Cgroups,
+    pub host: Host,
     mount: Option<PathBuf>,
     /// The number of the next look.
     look: u32,
@@ -44,22 +39,18 @@ pub struct Looker {
     places: BTreeSet<u32>,
 }
 
-impl Default for Looker {
-    fn default() -> Self {
-        let cgroups = Cgroups::new();
+impl Looker {
+    pub fn new(host: Host) -> Self {
         Self {
-            enricher: Enricher::new(),
-            mount: cgroups.mount_point(),
-            cgroups,
+            mount: host.cgroup_mount(),
+            host,
             look: 0,
             unclear: HashMap::new(),
             half_open: HashMap::new(),
             places: BTreeSet::new(),
         }
     }
-}
 
-impl Looker {
     /// The number of the next look.
     pub const fn number(&self) -> u32 {
         self.look
@@ -108,7 +99,7 @@ impl Looker {
     }
 
     fn queue(&mut self, look: u32, netns: u32, snapshot: ListenerSnapshot) -> ObservedQueue {
-        let (all, _) = self.enricher.identity(&snapshot);
+        let (all, _) = self.host.identity(&snapshot);
         let owners: Arc<[Owner]> = match all.len() {
             0..=PROCESSES_AT_MOST => Arc::clone(&all),
             _ => all.iter().take(PROCESSES_AT_MOST).cloned().collect(),
@@ -137,7 +128,7 @@ impl Looker {
             return;
         }
         // A look that fails is one less.
-        queue.half_open = self.enricher.half_open(queue.netns, &queue.snapshot).ok();
+        queue.half_open = self.host.half_open(queue.netns, &queue.snapshot).ok();
         let ended = Instant::now();
         if self.half_open.len() >= LISTENERS_AT_MOST {
             self.half_open.clear();
@@ -157,17 +148,20 @@ impl Looker {
         queue.polls = polls.collect();
         let key = (queue.netns, queue.snapshot.cookie);
         if is_due(self.unclear.entry(key).or_default(), queue) {
-            let unanswered = self.enricher.unanswered(queue.netns, &queue.snapshot);
-            let pids = queue.owners.iter().map(|owner| owner.pid);
-            let accepted = pids.filter(|pid| task::has_accepted(*pid, &unanswered));
-            queue.accepted = Some(accepted.collect());
+            // Where that cannot be asked, nothing is said of who has accepted.
+            let asked = self.host.unanswered(queue.netns, &queue.snapshot);
+            queue.accepted = asked.ok().map(|unanswered| {
+                let pids = queue.owners.iter().map(|owner| owner.pid);
+                pids.filter(|pid| task::has_accepted(*pid, &unanswered))
+                    .collect()
+            });
         }
     }
 
     /// `None` when it has ended.
     fn process(&self, look: u32, pid: u32) -> Option<ObservedProcess> {
         let process = task::look(pid)?;
-        let cgroup = self.mount.as_ref().zip(self.cgroups.of_process(pid));
+        let cgroup = self.mount.as_ref().zip(self.host.cgroup_of_process(pid));
         Some(ObservedProcess {
             look,
             process,
