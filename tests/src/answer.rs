@@ -126,11 +126,21 @@ fn play(asked: &mut Child, traffic: &mut impl FnMut() -> Result<()>) -> Result<(
     })
 }
 
-/// The ids of the verdicts, in their order.
+/// The verdicts of all listeners, those of the worst first.
+pub fn all_verdicts(answer: &Value) -> Result<Vec<&Value>> {
+    let answers = answer["answers"].as_array().context("no answers")?;
+    let mut all = Vec::new();
+    for one in answers {
+        let verdicts = one["verdicts"].as_array();
+        all.extend(verdicts.context("an answer without verdicts")?);
+    }
+    Ok(all)
+}
+
+/// Their ids, in their order.
 pub fn verdicts(answer: &Value) -> Result<Vec<&str>> {
-    let verdicts = answer["verdicts"].as_array().context("no verdicts")?;
-    let ids = verdicts.iter().map(|verdict| verdict["id"].as_str());
-    ids.map(|id| id.context("a verdict without an id"))
+    let all = all_verdicts(answer)?.into_iter();
+    all.map(|verdict| verdict["id"].as_str().context("a verdict without an id"))
         .collect()
 }
 
@@ -140,10 +150,10 @@ pub fn expect(answer: &Value, expected: &[&str]) -> Result<()> {
     say_verdict(expected, &found)?;
     ensure!(found == expected, "{found:?}, not {expected:?}: {answer:#}");
     ensure!(answer["adds_up"] == true, "it does not add up: {answer:#}");
-    let all = answer["verdicts"].as_array().context("no verdicts")?;
+    let all = all_verdicts(answer)?;
     let has_evidence =
         |verdict: &Value| matches!(&verdict["evidence"], Value::Array(lines) if !lines.is_empty());
-    ensure!(all.iter().all(has_evidence), "no evidence: {answer:#}");
+    ensure!(all.into_iter().all(has_evidence), "no evidence: {answer:#}");
     Ok(())
 }
 
@@ -154,7 +164,8 @@ mod tests {
     use super::*;
 
     fn answer(evidence: Value) -> Value {
-        json!({"verdicts": [{"id": "syn-flood", "evidence": evidence}], "adds_up": true})
+        let verdicts = json!([{"id": "syn-flood", "evidence": evidence}]);
+        json!({"answers": [{"verdicts": verdicts}], "adds_up": true})
     }
 
     #[test]
@@ -168,7 +179,8 @@ mod tests {
     #[test]
     fn an_answer_without_a_list_of_verdicts_is_an_error() {
         assert!(expect(&json!({"adds_up": true}), &[]).is_err());
-        assert!(expect(&json!({"verdicts": []}), &[]).is_err());
-        assert!(expect(&json!({"verdicts": [], "adds_up": true}), &[]).is_ok());
+        assert!(expect(&json!({"answers": []}), &[]).is_err());
+        assert!(expect(&json!({"answers": [{}], "adds_up": true}), &[]).is_err());
+        assert!(expect(&json!({"answers": [], "adds_up": true}), &[]).is_ok());
     }
 }

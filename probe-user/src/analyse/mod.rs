@@ -11,6 +11,7 @@ pub mod judge;
 pub mod ledger;
 pub mod looks;
 pub mod narrow;
+pub mod places;
 pub mod pressure;
 pub mod reconcile;
 pub mod sampled;

@@ -49,7 +49,7 @@ pub mod verdict;
 mod verified;
 
 pub use self::{
-    answer::{Answer, Listening, Now, OfClient, Tried},
+    answer::{Answer, Holding, ListenerAnswer, Listening, Now, OfClient, Seen, Tried},
     clock::{Clock, Stamp, Utc},
     found::Found,
     group::{Group, GroupMember},
@@ -59,7 +59,7 @@ pub use self::{
     missing::Missing,
     observed::{
         Answered, HostFacts, LogLine, Observed, ObservedCgroup, ObservedProcess, ObservedQueue,
-        ToldRan, ToldVerdict, ToldVerified,
+        ToldAnswer, ToldRan, ToldVerdict, ToldVerified,
     },
     origin::Origin,
     ran::{Diagnosed, Dropped, Ended, Hurt, Moments, Ran},

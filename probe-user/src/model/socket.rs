@@ -1,6 +1,9 @@
 //! Sockets as the kernel held them at one instant.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +25,25 @@ pub struct ListenerSnapshot {
     pub drops: Option<u32>,
     pub cgroup_id: Option<u64>,
     pub taken_mono_ns: u64,
+}
+
+/// Whether a socket bound to `bound` takes what is sent to `local`, as far as addresses go.
+pub fn is_bound_for(bound: SocketAddr, local: SocketAddr) -> bool {
+    let (ip, to) = (bound.ip().to_canonical(), local.ip().to_canonical());
+    let any = match ip {
+        IpAddr::V4(v4) => v4.is_unspecified() && to.is_ipv4(),
+        // An IPv6 wildcard takes IPv4 too, unless it is told not to.
+        IpAddr::V6(v6) => v6.is_unspecified(),
+    };
+    bound.port() == local.port() && (any || ip == to)
+}
+
+impl ListenerSnapshot {
+    /// Whether it takes what is sent to `local`.
+    pub fn takes(&self, local: SocketAddr) -> bool {
+        let only_ipv6 = self.v6only == Some(true) && local.ip().to_canonical().is_ipv4();
+        !only_ipv6 && self.ifindex == 0 && is_bound_for(self.addr, local)
+    }
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ fn played(name: &str) -> Result<(Over, Value)> {
 
 fn is_right(name: &str, over: &Over, answer: &Value) -> Result<()> {
     let truth = ids(&answer["truth"], |id| id);
-    let given = ids(&answer["verdicts"], |verdict| &verdict["id"]);
+    let given = verdicts(answer)?;
     say_verdict(&truth, &given)?;
     ensure!(
         given == truth,
@@ -117,7 +117,7 @@ fn plays_if_told(name: &str) -> Result<()> {
         return is_right(name, &over, &answer);
     }
     over.ensure_status(3)?;
-    let given = ids(&answer["verdicts"], |verdict| &verdict["id"]);
+    let given = verdicts(&answer)?;
     ensure!(given.is_empty(), "{given:?}: {answer:#}");
     over.ensure_says("not visible")?;
     Ok(())

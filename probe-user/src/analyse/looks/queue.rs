@@ -1,8 +1,11 @@
 //! One listener over all looks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use crate::model::{ObservedQueue, incident::Place, socket::ListenerSnapshot};
+use crate::model::{ObservedQueue, incident::Place, owner::Owner, socket::ListenerSnapshot};
 
 /// Between looks that are further apart nothing is known of the queue, though both found it full.
 const APART_NS: u64 = 250_000_000;
@@ -24,6 +27,8 @@ pub struct Queue {
     /// When it was over its limit.
     pub spans: Vec<(u64, u64)>,
     pub owners: Vec<u32>,
+    /// The same, with their names.
+    pub holders: Arc<[Owner]>,
     /// More than are looked at, where there are many.
     pub owners_in_all: usize,
     pub polled: u32,
@@ -47,6 +52,7 @@ impl Queue {
             peak: 0,
             spans: Vec::new(),
             owners: Vec::new(),
+            holders: Arc::from([]),
             owners_in_all: 0,
             polled: 0,
             unpolled: 0,
@@ -124,6 +130,7 @@ impl Queue {
         self.full += u32::from(is_full);
         self.drained += u32::from(u64::from(len) * 10 <= u64::from(limit));
         self.owners_in_all = seen.owners_in_all;
+        self.holders = Arc::clone(&seen.owners);
         self.owners = seen.owners.iter().map(|owner| owner.pid).collect();
         if is_full {
             self.polls(&seen.polls);

@@ -4,8 +4,8 @@
 mod child;
 mod conduct;
 mod heard;
+mod hurt;
 mod judged;
-mod places;
 mod report;
 
 use std::{

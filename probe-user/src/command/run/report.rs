@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, ffi::OsString, sync::Arc, time::Duration};
 
-use super::{RunArgs, conduct::While, heard::Heard, places::Hurt as HurtPlaces};
+use super::{RunArgs, conduct::While, heard::Heard, hurt::Hurt as HurtPlaces};
 use crate::{
     command::{
         Failure,

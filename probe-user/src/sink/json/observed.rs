@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use super::{Cookie, Item, Reporter};
-use crate::model::{Line, Observed, ToldVerdict};
+use crate::model::{Line, Observed, ToldAnswer, ToldVerdict};
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
@@ -52,6 +52,7 @@ enum View<'a> {
         target: &'a str,
         client: Option<&'a str>,
         verdicts: &'a [ToldVerdict],
+        answers: &'a [ToldAnswer],
         doubts: &'a [String],
     },
     Verified {
@@ -140,6 +141,7 @@ fn view(ts: String, seen: &Observed) -> View<'_> {
             target: &answered.target,
             client: answered.client.as_deref(),
             verdicts: &answered.verdicts,
+            answers: &answered.answers,
             doubts: &answered.doubts,
         },
         Observed::Verified(verified) => View::Verified {
@@ -252,6 +254,13 @@ pub(in crate::sink) mod tests {
                 verdicts: Vec::new(),
                 ruled_out: vec![("a".into(), "b".into())],
                 abstained: Vec::new(),
+                answers: vec![ToldAnswer {
+                    netns: Some(4),
+                    addr: Some(([127, 0, 0, 1], 80).into()),
+                    verdicts: Vec::new(),
+                    ruled_out: vec![("a".into(), "b".into())],
+                    abstained: Vec::new(),
+                }],
                 doubts: Vec::new(),
             })),
             Observed::Verified(Box::new(ToldVerified {
