@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
+use whydrop_tests::answer::verdicts;
 use whydrop_tests::cgroup::Cgroup;
 use whydrop_tests::command::{Over, Running, whydrop};
 use whydrop_tests::deadline::{soon, wait_until};

@@ -137,7 +137,9 @@ impl Answer {
         if !happened.is_empty() {
             return format!("in {time:.1} s{to_whom}: {}", happened.join(", "));
         }
-        let what = if self.may_be_more() {
+        // What was counted happened, whatever it was.
+        let is_counted = self.client.is_none() && self.seen.refusals > 0;
+        let what = if is_counted || self.may_be_more() {
             "cannot tell whether anything happened"
         } else {
             "nothing happened"
@@ -146,11 +148,11 @@ impl Answer {
         format!("{what}{to_whom} at {target} in {time:.1} s")
     }
 
-    /// Whether that nothing was seen is not all there is to it.
+    /// Whether that nothing was seen of somebody does not mean that nothing happened.
     fn may_be_more(&self) -> bool {
         let untold = self.client.as_ref().map_or(0, |client| client.untold);
-        let is_counted = self.client.is_none() && self.seen.refusals > 0;
-        is_counted || untold > 0 || self.lost > 0 || !self.doubts.is_empty()
+        let unplaced = self.answers.iter().any(|answer| answer.place.is_none());
+        unplaced || untold > 0 || self.lost > 0 || !self.doubts.is_empty()
     }
 
     fn write_untold(&self, to: &mut String) -> fmt::Result {
