@@ -4,9 +4,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    clock::Clock, observed::HostFacts, origin::Origin, summary::NetnsNames, tally::Causes,
-};
+use super::host_facts::HostFacts;
+use super::{clock::Clock, origin::Origin, summary::NetnsNames, tally::Causes};
 use crate::model::{
     cgroup::Cgroup,
     incident::{Place, Told},

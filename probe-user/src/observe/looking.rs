@@ -8,11 +8,7 @@ use std::{
 };
 
 use crate::{
-    enrich::Enricher,
-    host::{
-        cgroup::{Cgroups, stall},
-        task,
-    },
+    host::{Host, cgroup::stall, task},
     model::{
         Observed, ObservedCgroup, ObservedProcess, ObservedQueue, owner::Owner,
         socket::ListenerSnapshot,
@@ -27,8 +23,7 @@ const ASK_EVERY: u32 = 20;
 
 /// Looks, one after another.
 pub struct Looker {
-    pub enricher: Enricher,
-    cgroups: Cgroups,
+    pub host: Host,
     mount: Option<PathBuf>,
     /// The number of the next look.
     look: u32,
@@ -38,21 +33,17 @@ pub struct Looker {
     places: BTreeSet<u32>,
 }
 
-impl Default for Looker {
-    fn default() -> Self {
-        let cgroups = Cgroups::new();
+impl Looker {
+    pub fn new(host: Host) -> Self {
         Self {
-            enricher: Enricher::new(),
-            mount: cgroups.mount_point(),
-            cgroups,
+            mount: host.cgroup_mount(),
+            host,
             look: 0,
             unclear: HashMap::new(),
             places: BTreeSet::new(),
         }
     }
-}
 
-impl Looker {
     /// The number of the next look.
     pub const fn number(&self) -> u32 {
         self.look
@@ -100,7 +91,7 @@ impl Looker {
     }
 
     fn queue(&mut self, look: u32, netns: u32, snapshot: ListenerSnapshot) -> ObservedQueue {
-        let (all, _) = self.enricher.identity(&snapshot);
+        let (all, _) = self.host.identity(&snapshot);
         let owners: Arc<[Owner]> = match all.len() {
             0..=PROCESSES_AT_MOST => Arc::clone(&all),
             _ => all.iter().take(PROCESSES_AT_MOST).cloned().collect(),
@@ -127,17 +118,20 @@ impl Looker {
         queue.polls = polls.collect();
         let key = (queue.netns, queue.snapshot.cookie);
         if is_due(self.unclear.entry(key).or_default(), queue) {
-            let unanswered = self.enricher.unanswered(queue.netns, &queue.snapshot);
-            let pids = queue.owners.iter().map(|owner| owner.pid);
-            let accepted = pids.filter(|pid| task::has_accepted(*pid, &unanswered));
-            queue.accepted = Some(accepted.collect());
+            // Where that cannot be asked, nothing is said of who has accepted.
+            let asked = self.host.unanswered(queue.netns, &queue.snapshot);
+            queue.accepted = asked.ok().map(|unanswered| {
+                let pids = queue.owners.iter().map(|owner| owner.pid);
+                pids.filter(|pid| task::has_accepted(*pid, &unanswered))
+                    .collect()
+            });
         }
     }
 
     /// `None` when it has ended.
     fn process(&self, look: u32, pid: u32) -> Option<ObservedProcess> {
         let process = task::look(pid)?;
-        let cgroup = self.mount.as_ref().zip(self.cgroups.of_process(pid));
+        let cgroup = self.mount.as_ref().zip(self.host.cgroup_of_process(pid));
         Some(ObservedProcess {
             look,
             process,

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::unread::Unread;
 use crate::{
     analyse::reconcile::Reconciler,
-    host::netns,
+    host::{netns, unread::Unread},
     model::{
         Summary,
         reading::{LostInUserSpace, Sample},
@@ -15,7 +14,7 @@ use crate::{
 };
 
 /// The end of a watch.
-pub struct Ending<'a> {
+pub(super) struct Ending<'a> {
     pub duration: Duration,
     pub tier: Tier,
     /// The only namespace that was asked for.
@@ -30,7 +29,7 @@ pub struct Ending<'a> {
 }
 
 /// A summary that lacks what hooks alone tell, what cannot be told, and names.
-pub fn summary(ending: Ending<'_>) -> Summary {
+pub(super) fn summary(ending: Ending<'_>) -> Summary {
     let own = || netns::current().unwrap_or(0);
     let always = ending.netns.unwrap_or_else(own);
     let none = LostInUserSpace::default();

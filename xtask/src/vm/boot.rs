@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use super::console::{Console, Event, TierResult};
 use super::initramfs::Initramfs;
+use super::kept;
 use super::kernel::Kernel;
 use super::mishap::Mishap;
 use super::modules;
@@ -15,7 +16,7 @@ use super::qemu::{End, Machine, Vm};
 use crate::table::finding::Findings;
 
 /// What every VM of this run is for.
-pub struct Job<'a> {
+pub(super) struct Job<'a> {
     /// Where kernels are cached and consoles are logged.
     pub dir: &'a Path,
     /// (place inside, file here)
@@ -23,9 +24,11 @@ pub struct Job<'a> {
     pub task: Task,
     pub machine: Machine,
     pub deadline: Duration,
+    /// Recordings that scenarios keep are put into this folder.
+    pub keep: Option<&'a Path>,
 }
 
-pub enum Task {
+pub(super) enum Task {
     Tests {
         tiers: Vec<String>,
         filter: Vec<String>,
@@ -40,7 +43,7 @@ const RETRIES: u32 = 2;
 const FIGURE: &str = "BENCH ";
 
 /// How one kernel went.
-pub struct Boot {
+pub(super) struct Boot {
     pub kernel: &'static str,
     /// (what failed, what it said); empty when all is well.
     pub troubles: Vec<(String, String)>,
@@ -64,7 +67,7 @@ struct Progress {
 /// Boots, and boots again for what is left if the kernel died before the tests began, or later of what QEMU's emulation
 /// does now and then: a processor runs into code that another one is patching ([`Mishap`]). Nothing else that happens once
 /// the tests run is tried again. With `thread=single` it does not happen, and a run takes four times as long.
-pub fn with_retry(kernel: &Kernel, job: &Job, prefix: bool) -> Boot {
+pub(super) fn with_retry(kernel: &Kernel, job: &Job, prefix: bool) -> Boot {
     let name = kernel.series.name;
     let log = job.dir.join(name).join("console.log");
     let started = Instant::now();
@@ -117,12 +120,14 @@ fn once(
     let initramfs = dir.join("initramfs.cpio");
     build_initramfs(kernel, job, &initramfs)?;
     let log = dir.join("console.log");
+    let kept = job.keep.map(|_| dir.join("kept"));
     let vm = Vm {
         machine: job.machine,
         image: &kernel.image,
         initramfs: &initramfs,
         append: append(job, progress.tiers),
         log: &log,
+        second: kept.as_deref(),
         deadline: job.deadline.saturating_sub(started.elapsed()),
     };
 
@@ -146,6 +151,10 @@ fn once(
         }
     })?;
     progress.end(&end, job, &console, &log, started);
+    if let (Some(from), Some(folder)) = (&kept, job.keep) {
+        let count = kept::unpack(from, folder)?;
+        println!("{name:<5} {count} recordings are in {}", folder.display());
+    }
     Ok(match (progress.done, progress.ready, end) {
         (false, false, _) => Some(Mishap::BeforeTheTests),
         (false, true, End::Exited | End::Stalled) => Mishap::of(console.output()),
@@ -243,9 +252,10 @@ fn append(job: &Job, done: usize) -> String {
     match &job.task {
         Task::Tests { tiers, filter } => {
             format!(
-                "whydrop.done={done} whydrop.tiers={} whydrop.filter={}",
+                "whydrop.done={done} whydrop.tiers={} whydrop.filter={}{}",
                 tiers.join(","),
-                filter.join(",")
+                filter.join(","),
+                job.keep.map_or("", |_| " whydrop.keep")
             )
         }
         Task::Run(_) => String::new(),

@@ -7,15 +7,16 @@ mod apt;
 mod boot;
 mod console;
 mod initramfs;
+mod kept;
 mod kernel;
 mod mirror;
 mod mishap;
 mod modules;
 mod qemu;
-pub mod series;
+pub(crate) mod series;
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -23,17 +24,19 @@ use anyhow::{Context, Result, bail};
 
 use crate::artifacts;
 use crate::table::{self, Place};
-pub use apt::Apt;
+pub(crate) use apt::Apt;
 use boot::{Boot, Job, Task};
 use kernel::Kernel;
 use qemu::Machine;
 use series::Series;
 
-const DEADLINE: Duration = Duration::from_secs(2400);
+const DEADLINE: Duration = Duration::from_mins(40);
+/// All answers of the laboratory, one after another.
+const RECORDING_DEADLINE: Duration = Duration::from_hours(2);
 const AT_A_TIME: usize = 2;
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Kernels to run on: 5.10, 6.1, 6.12, 7.2, or the Debian release that ships them [default: all].
     kernels: Vec<String>,
     /// Run only this tier (repeatable); "default" leaves the choice to whydrop [default: trampoline, kprobe, cgroup].
@@ -58,7 +61,7 @@ pub struct Args {
 
 impl Args {
     /// All kernels and all tiers.
-    pub fn everything(filter: &[String]) -> Self {
+    pub(crate) fn everything(filter: &[String]) -> Self {
         Self {
             kernels: Vec::new(),
             tiers: Vec::new(),
@@ -76,7 +79,7 @@ impl Args {
     }
 }
 
-pub fn run(args: &Args) -> Result<()> {
+pub(crate) fn run(args: &Args) -> Result<()> {
     let series = chosen(&args.kernels)?;
     let mut files = artifacts(args.run.is_none())?;
     for file in &args.files {
@@ -89,6 +92,7 @@ pub fn run(args: &Args) -> Result<()> {
         task: task(args)?,
         machine: Machine::Fast,
         deadline: Duration::from_secs(args.deadline),
+        keep: None,
     };
     let (kernels, skipped) = kernels(&series, &job)?;
     let boots = boot_all(kernels, &job, usize::from(args.jobs));
@@ -101,9 +105,27 @@ pub fn run(args: &Args) -> Result<()> {
     report(boots, &skipped)
 }
 
+/// Runs scenarios on the trampolines of one kernel, and keeps a recording of each answer in this folder.
+pub fn record(kernel: &str, filter: &[String], folder: &Path) -> Result<()> {
+    let dir = artifacts::target_dir()?.join("vm");
+    let job = Job {
+        dir: &dir,
+        files: artifacts(true)?,
+        task: Task::Tests {
+            tiers: vec!["trampoline".to_owned()],
+            filter: filter.to_vec(),
+        },
+        machine: Machine::Fast,
+        deadline: RECORDING_DEADLINE,
+        keep: Some(folder),
+    };
+    let (kernels, skipped) = kernels(&chosen(&[kernel.to_owned()])?, &job)?;
+    report(boot_all(kernels, &job, 1), &skipped)
+}
+
 /// Runs scenarios that count instructions on these kernels, or all, and returns what each says in lines with a figure. One that
 /// Debian no longer has is left out.
-pub fn count(
+pub(crate) fn count(
     names: &[String],
     files: &[(String, PathBuf)],
     scenarios: &str,
@@ -117,6 +139,7 @@ pub fn count(
         )),
         machine: Machine::Counting,
         deadline: DEADLINE,
+        keep: None,
     };
     let (kernels, skipped) = kernels(&chosen(names)?, &job)?;
     let mut boots = boot_all(kernels, &job, AT_A_TIME);
@@ -146,16 +169,15 @@ fn artifacts(with_tests: bool) -> Result<Vec<(String, PathBuf)>> {
 }
 
 fn extra_file(argument: &str) -> Result<(String, PathBuf)> {
-    let (path, dest) = match argument.split_once(':') {
-        Some((path, dest)) => (PathBuf::from(path), dest.to_owned()),
-        None => {
-            let path = PathBuf::from(argument);
-            let name = path
-                .file_name()
-                .with_context(|| format!("--file {argument} names no file"))?;
-            let dest = format!("bin/{}", name.to_string_lossy());
-            (path, dest)
-        }
+    let (path, dest) = if let Some((path, dest)) = argument.split_once(':') {
+        (PathBuf::from(path), dest.to_owned())
+    } else {
+        let path = PathBuf::from(argument);
+        let name = path
+            .file_name()
+            .with_context(|| format!("--file {argument} names no file"))?;
+        let dest = format!("bin/{}", name.to_string_lossy());
+        (path, dest)
     };
     anyhow::ensure!(
         path.is_file(),

@@ -6,7 +6,7 @@ use crate::model::{
 };
 
 /// What a thread is doing at one look.
-pub enum Doing {
+pub(super) enum Doing {
     Stopped,
     /// For connections.
     Waiting,
@@ -22,7 +22,7 @@ pub enum Doing {
 }
 
 impl Doing {
-    pub fn of(thread: &Thread) -> Self {
+    pub(super) fn of(thread: &Thread) -> Self {
         match (thread.state, thread.syscall.as_deref()) {
             ('T' | 't', _) => Self::Stopped,
             ('R', _) => Self::Running,
@@ -48,7 +48,7 @@ impl Doing {
 }
 
 /// The same, to be counted by.
-pub fn state(thread: &Thread) -> ThreadState {
+pub(super) fn state(thread: &Thread) -> ThreadState {
     match Doing::of(thread) {
         Doing::Stopped => ThreadState::Stopped,
         Doing::Waiting | Doing::WaitingForFiles => ThreadState::WaitingForConnections,

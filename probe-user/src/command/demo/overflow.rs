@@ -14,13 +14,11 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::{DemoArgs, private_namespace};
 use crate::{
-    command::{
-        Failure, say,
-        watch::{self, Conduct},
-    },
+    command::{Failure, say, watch},
     host::{netns::Private, threads::spawn_scoped},
     model::tier::Tier,
     sink::Format,
+    source::Conduct,
 };
 
 /// `listen_backlog` of the demo's listener: room for five.
@@ -31,7 +29,7 @@ const CLIENTS: usize = 4;
 const DURATION: Duration = Duration::from_millis(2500);
 
 /// Plays the demo; fails when what was seen differs from what the kernel counted.
-pub fn run(args: &DemoArgs) -> Result<(), Failure> {
+pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
     let namespace = private_namespace(args.tier)?;
     if args.format == Format::Text {
         say(format_args!(

@@ -4,6 +4,7 @@ use std::{thread::sleep, time::Duration};
 
 use super::ReplayArgs;
 use crate::{
+    analyse::span::Span,
     command::{Failure, write},
     model::{Line, Start},
     sink::Reporter,
@@ -14,9 +15,9 @@ use crate::{
 const BATCH_BYTES: usize = 64 * 1024;
 
 /// Longer than this nobody waits for the next line.
-const PAUSE_AT_MOST: Duration = Duration::from_secs(3600);
+const PAUSE_AT_MOST: Duration = Duration::from_hours(1);
 
-pub struct Player<'a> {
+pub(super) struct Player<'a> {
     args: &'a ReplayArgs,
     choice: Choice,
     anew: Anew,
@@ -26,10 +27,12 @@ pub struct Player<'a> {
     reporter: Option<Reporter>,
     last_ns: Option<u64>,
     text: String,
+    /// What the kernel counted between the bounds, where any were given.
+    span: Option<Span>,
 }
 
 impl<'a> Player<'a> {
-    pub fn new(args: &'a ReplayArgs, choice: Choice, anew: Anew) -> Self {
+    pub(super) fn new(args: &'a ReplayArgs, choice: Choice, anew: Anew) -> Self {
         Self {
             args,
             choice,
@@ -38,17 +41,21 @@ impl<'a> Player<'a> {
             reporter: None,
             last_ns: None,
             text: String::new(),
+            span: None,
         }
     }
 
     /// Whether there was a recording at all.
-    pub const fn has_begun(&self) -> bool {
+    pub(super) const fn has_begun(&self) -> bool {
         self.reporter.is_some()
     }
 
-    pub fn take(&mut self, recorded: Recorded) -> Result<(), Failure> {
+    pub(super) fn take(&mut self, recorded: Recorded) -> Result<(), Failure> {
         if let Some(start) = recorded.start() {
             self.begin(start)?;
+        }
+        if let Some(span) = &mut self.span {
+            span.line(&recorded.line());
         }
         let mut passed = std::mem::take(&mut self.passed);
         self.anew.pass(recorded, &mut passed);
@@ -63,16 +70,26 @@ impl<'a> Player<'a> {
             self.note(&note)?;
         }
         self.last_ns = None;
+        let bounds = self.choice.bounds_ns();
+        self.span = bounds.map(|(since, until)| Span::new(since, until, self.choice.netns()));
         self.reporter = Some(Reporter::of(self.args.format, start));
         Ok(())
     }
 
     /// A recording is over; without a summary something may be left to tell.
-    pub fn end(&mut self) -> Result<(), Failure> {
+    pub(super) fn end(&mut self) -> Result<(), Failure> {
         let mut passed = std::mem::take(&mut self.passed);
         self.anew.end(None, &mut passed);
         self.tell_all(passed)?;
-        self.flush()
+        self.flush()?;
+        let Some(span) = self.span.take() else {
+            return Ok(());
+        };
+        let words = self.choice.bounds_in_words();
+        for sentence in span.end().sentences(&words) {
+            self.note(&sentence)?;
+        }
+        Ok(())
     }
 
     fn tell_all(&mut self, mut passed: Vec<Passed>) -> Result<(), Failure> {
@@ -118,8 +135,16 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
+    /// Says what the recording lacks here.
+    pub fn lacks(&mut self, note: &str) -> Result<(), Failure> {
+        if let Some(span) = &mut self.span {
+            span.gap();
+        }
+        self.note(note)
+    }
+
     /// Says something beside the lines, in its place.
-    pub fn note(&mut self, note: &str) -> Result<(), Failure> {
+    pub(super) fn note(&mut self, note: &str) -> Result<(), Failure> {
         self.flush()?;
         eprintln!("whydrop: {note}");
         Ok(())

@@ -1,6 +1,9 @@
 //! What kept those who accept from running.
 
-use super::{Judged, said::*};
+use super::{
+    Judged,
+    said::{OF_STATE, OF_TIMES, evidence, pinned, pinned_with_everybody, refused},
+};
 use crate::model::{
     signals::{Process, Signals, Thread},
     verdict::Confidence,

@@ -1,6 +1,9 @@
 //! How long the accept queue is.
 
-use super::{Judged, said::*};
+use super::{
+    Judged,
+    said::{OF_HOOKS, OF_KERNEL, OF_QUEUE, OF_SYSCTL, evidence, refused},
+};
 use crate::model::{
     kind::Kind,
     signals::{Member, Signals},

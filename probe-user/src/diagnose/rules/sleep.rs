@@ -1,6 +1,9 @@
 //! Those who accept ran, or could have, and did something else.
 
-use super::{Judged, said::*};
+use super::{
+    Judged,
+    said::{OF_HOOKS, OF_QUEUE, OF_SLEEP, evidence, pinned, pinned_with_everybody, refused},
+};
 use crate::model::{
     signals::{Member, Process, Signals, Thread},
     verdict::{Confidence, Evidence},

@@ -15,7 +15,7 @@ fn a_namespace_ends_although_it_was_asked() {
         netns::inum_of_fd(registry.open(inum).unwrap().as_fd()).unwrap(),
         inum
     );
-    pool.get(&mut registry, inum, now).unwrap();
+    pool.get(|inum| registry.open(inum), inum, now).unwrap();
     drop(ns);
     pool.expire(now + IDLE / 2);
     assert_eq!(pool.len(), 1);
@@ -28,7 +28,7 @@ fn a_namespace_ends_although_it_was_asked() {
             Err(NetnsError::NoWay { .. }) => break,
             // Another test may have been given the same number meanwhile, for as long as it runs.
             Ok(_) | Err(NetnsError::NotYet { .. }) if Instant::now() < deadline => {
-                std::thread::yield_now()
+                std::thread::yield_now();
             }
             other => panic!("{other:?}"),
         }

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Incidents of one place that are shown for people.
-pub const INCIDENTS_AT_MOST: usize = 3;
+pub(super) const INCIDENTS_AT_MOST: usize = 3;
 
 /// What is known beside one answer.
 #[derive(Clone, Copy)]
@@ -60,7 +60,7 @@ impl Known<'_> {
 }
 
 /// `overflow accept-queue-full 70`, and so on.
-pub fn in_words(causes: &Causes) -> Vec<String> {
+pub(super) fn in_words(causes: &Causes) -> Vec<String> {
     let happened = causes.iter().filter(|(_, n)| **n > 0);
     happened
         .map(|((kind, cause), n)| format!("{n} {kind} {cause}"))
@@ -169,7 +169,7 @@ impl ListenerAnswer {
 }
 
 /// Each line with two spaces before it.
-pub fn indent(text: &str, to: &mut String) -> fmt::Result {
+pub(crate) fn indent(text: &str, to: &mut String) -> fmt::Result {
     text.lines().try_for_each(|line| match line {
         "" => writeln!(to),
         line => writeln!(to, "  {line}"),
@@ -177,7 +177,7 @@ pub fn indent(text: &str, to: &mut String) -> fmt::Result {
 }
 
 #[derive(Serialize, JsonSchema)]
-pub struct PlaceView<'a> {
+pub(crate) struct PlaceView<'a> {
     netns: Option<u32>,
     netns_name: Option<&'a str>,
     netns_pid: Option<u32>,
@@ -216,7 +216,7 @@ impl<'a> HoldingView<'a> {
 }
 
 impl<'a> PlaceView<'a> {
-    pub fn of(answer: &'a ListenerAnswer, known: Known<'a>) -> Self {
+    pub(crate) fn of(answer: &'a ListenerAnswer, known: Known<'a>) -> Self {
         let addr = answer.place.map(|place| place.addr);
         let netns = answer.place.map(|place| place.netns);
         let name = netns.and_then(|netns| known.names.get(&netns));
@@ -248,7 +248,7 @@ impl<'a> PlaceView<'a> {
 }
 
 /// By `kind/cause`.
-pub fn named(causes: &Causes) -> BTreeMap<String, u64> {
+pub(super) fn named(causes: &Causes) -> BTreeMap<String, u64> {
     let causes = causes.iter();
     causes
         .map(|((kind, cause), n)| (format!("{kind}/{cause}"), *n))

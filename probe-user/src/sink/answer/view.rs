@@ -74,7 +74,7 @@ impl Answer {
 }
 
 #[derive(Serialize, JsonSchema)]
-pub struct AnswerView<'a> {
+pub(crate) struct AnswerView<'a> {
     #[schemars(extend("const" = "diagnosis"))]
     r#type: &'static str,
     #[serde(flatten)]

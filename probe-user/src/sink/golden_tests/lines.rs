@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     model::{
-        Accepted, Asked, Candidate, Clock, Group, GroupMember, Histogram, Line, ListenerStatsRow,
-        ListenerTally, Loss, Observed, Residual, Row, Sampled, SelfTest, Start, Summary, Tick,
+        Accepted, Asked, Candidate, Clock, Group, GroupMember, Heartbeat, Histogram, Line,
+        ListenerStatsRow, ListenerTally, Loss, Observed, Refusals, Residual, Row, Sampled,
+        SelfTest, Start, Summary, Tick,
         cause::Cause,
         cgroup::Cgroup,
         hook::{HookReport, Trial},
@@ -24,7 +25,7 @@ use crate::{
 const OTHER_NETNS: u32 = 4_026_532_999;
 
 /// What a line is written of.
-pub enum Sample {
+pub(super) enum Sample {
     Start(Box<Start>),
     Event(Box<Observation>),
     Tick(Tick),
@@ -35,12 +36,13 @@ pub enum Sample {
     Story(Box<Story>),
     Summary(Box<Summary>),
     Observed(Observed),
+    Heartbeat(Heartbeat),
     Clock(Clock),
     Ended,
 }
 
 impl Sample {
-    pub fn line(&self) -> Line<'_> {
+    pub(super) fn line(&self) -> Line<'_> {
         match self {
             Self::Start(start) => Line::Start(start),
             Self::Event(seen) => Line::Event(seen),
@@ -52,13 +54,14 @@ impl Sample {
             Self::Story(story) => Line::Story(story),
             Self::Summary(summary) => Line::Summary(summary),
             Self::Observed(seen) => Line::Observed(seen),
+            Self::Heartbeat(beat) => Line::Heartbeat(*beat),
             Self::Clock(clock) => Line::Clock(*clock),
             Self::Ended => Line::Ended,
         }
     }
 }
 
-pub fn samples() -> Vec<Sample> {
+pub(super) fn samples() -> Vec<Sample> {
     let mut all: Vec<Sample> = every_kind()
         .into_iter()
         .map(Box::new)
@@ -85,6 +88,7 @@ pub fn samples() -> Vec<Sample> {
     all.extend(stories().into_iter().map(Box::new).map(Sample::Story));
     all.extend([full(), empty()].map(Box::new).map(Sample::Summary));
     all.extend(every_look().into_iter().map(Sample::Observed));
+    all.push(Sample::Heartbeat(Heartbeat { idle_s: 61 }));
     all.push(Sample::Clock(Clock::ahead(1_795_000_000_000_000_007)));
     all.push(Sample::Ended);
     all
@@ -98,7 +102,7 @@ fn given() -> Option<Arc<NetnsName>> {
     Some(NetnsName::Given("blue".into()).into())
 }
 
-pub fn start() -> Start {
+pub(super) fn start() -> Start {
     let trial = |via, refused: Option<&str>| Trial {
         via,
         refused: refused.map(Into::into),
@@ -137,6 +141,7 @@ pub fn start() -> Start {
         boot_id: Some("12345678-1234-4234-8234-123456789abc".into()),
         command: vec!["whydrop".into(), "--listener".into(), ":8080".into()],
         observes: true,
+        counts_kernel: true,
         reads_all: true,
         asked: Asked {
             stories: true,
@@ -212,7 +217,7 @@ fn sampled() -> [Sampled; 2] {
     [of_syn, unknown]
 }
 
-pub fn rows() -> [ListenerStatsRow; 3] {
+pub(super) fn rows() -> [ListenerStatsRow; 3] {
     let mut waits = Histogram::default();
     for ms in 1..=100 {
         waits.add(ms * 1_000_000);
@@ -234,6 +239,14 @@ pub fn rows() -> [ListenerStatsRow; 3] {
         accept_queue: (129, 128),
         syn_queue: (12, 128),
         cookies_sent: 1,
+        refusals: Some(Refusals {
+            kinds: [(Kind::Overflow, 7), (Kind::ListenDrop, 2)].into(),
+            causes: [
+                ((Kind::Overflow, "accept-queue-full".to_owned()), 7),
+                ((Kind::ListenDrop, "child-failed".to_owned()), 2),
+            ]
+            .into(),
+        }),
         waits,
     };
     let derived = ListenerStatsRow {
@@ -281,7 +294,7 @@ fn stories() -> Vec<Story> {
     all
 }
 
-pub fn totals() -> Totals {
+pub(super) fn totals() -> Totals {
     let mut totals = Totals {
         outcomes: [("connected-late", 3), ("gave-up", 1)].into(),
         let_go: 1,
@@ -308,7 +321,7 @@ fn causes() -> BTreeMap<(Kind, String), u64> {
     ])
 }
 
-pub fn tally() -> ListenerTally {
+pub(super) fn tally() -> ListenerTally {
     ListenerTally {
         cookie: 0x1f,
         netns: OTHER_NETNS,
@@ -321,7 +334,7 @@ pub fn tally() -> ListenerTally {
 }
 
 /// A summary in which everything is.
-pub fn full() -> Summary {
+pub(super) fn full() -> Summary {
     let row = |counter, kernel: Option<u64>, seen: u64| Row {
         netns: OTHER_NETNS,
         counter,
@@ -384,7 +397,7 @@ pub fn full() -> Summary {
 }
 
 /// One of a watch in which nothing happened.
-pub fn empty() -> Summary {
+pub(super) fn empty() -> Summary {
     Summary {
         duration: Duration::from_secs(1),
         tier: Tier::Trampoline,

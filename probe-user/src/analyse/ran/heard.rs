@@ -14,7 +14,6 @@ use crate::{
         ledger::Ledger,
         places::{Asks, Places},
     },
-    command::recorded::Hears,
     model::{
         Diagnosed, Hurt, Line, ListenerAnswer, ListenerTally, Observed, Ran, Start, Summary,
         ToldRan, tier::Tier,
@@ -31,18 +30,6 @@ pub struct Heard {
     pub told: Option<ToldRan>,
 }
 
-impl Hears for Heard {
-    fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
-        if let Line::Observed(Observed::Ran(told)) = line {
-            self.told = Some(ToldRan::clone(told));
-        }
-        self.ledger.line(line);
-        self.hurt.line(line);
-        self.places.line(mono_ns, line);
-        self.beside.line(mono_ns, line);
-    }
-}
-
 impl Heard {
     pub fn new(hurt: Arc<HurtPlaces>) -> Self {
         Self {
@@ -52,6 +39,17 @@ impl Heard {
             beside: Beside::default(),
             told: None,
         }
+    }
+
+    /// To be told of every line.
+    pub fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
+        if let Line::Observed(Observed::Ran(told)) = line {
+            self.told = Some(ToldRan::clone(told));
+        }
+        self.ledger.line(line);
+        self.hurt.line(line);
+        self.places.line(mono_ns, line);
+        self.beside.line(mono_ns, line);
     }
 
     /// Namespaces whose facts may matter.

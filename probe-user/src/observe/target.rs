@@ -2,13 +2,11 @@
 
 use std::{collections::BTreeSet, fmt, net::SocketAddr, str::FromStr};
 
+use super::host_facts;
 use crate::{
-    enrich::Enricher,
     filter::ListenerFilter,
-    host::{clock::mono_ns, kernel_log, netns},
+    host::{Host, clock::mono_ns, kernel_log, netns, unread::Unread},
     model::{HostFacts, Listening, Now, socket::ListenerSnapshot},
-    observe::host_facts,
-    source::unread::Unread,
 };
 
 /// Lines of the kernel's log that are shown.
@@ -29,9 +27,10 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let is_port = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty();
-        let listener = match is_port {
-            true => format!(":{text}").parse(),
-            false => text.parse(),
+        let listener = if is_port {
+            format!(":{text}").parse()
+        } else {
+            text.parse()
         };
         listener.map(Self)
     }
@@ -49,13 +48,9 @@ impl Target {
     }
 
     /// Its listeners in these namespaces.
-    pub fn listeners(
-        &self,
-        namespaces: &[u32],
-        enricher: &mut Enricher,
-    ) -> Vec<(u32, ListenerSnapshot)> {
+    pub fn listeners(&self, namespaces: &[u32], host: &mut Host) -> Vec<(u32, ListenerSnapshot)> {
         // A look that fails is one less.
-        let (mut all, _) = self.on_port(namespaces, enricher);
+        let (mut all, _) = self.on_port(namespaces, host);
         all.retain(|(_, listener)| self.0.takes_listener(listener.addr));
         all
     }
@@ -66,31 +61,31 @@ impl Target {
         look: u32,
         only: Option<u32>,
         found: Vec<u32>,
-        enricher: &mut Enricher,
+        host: &mut Host,
     ) -> Vec<(u32, ListenerSnapshot)> {
         let places = match only {
             Some(netns) => vec![netns],
             // A host may have a thousand namespaces: most looks are at those where somebody listens.
             None if look.is_multiple_of(WIDE_EVERY) => {
-                enricher.registry.refresh();
-                enricher.registry.iter().collect()
+                host.namespaces().refresh();
+                host.namespaces().iter().collect()
             }
             None => found,
         };
-        self.listeners(&places, enricher)
+        self.listeners(&places, host)
     }
 
     /// Whoever listens on the port, and why some namespaces could not be asked.
     fn on_port(
         &self,
         namespaces: &[u32],
-        enricher: &mut Enricher,
+        host: &mut Host,
     ) -> (Vec<(u32, ListenerSnapshot)>, Unread) {
         let (_, port) = self.0.wanted();
         let mut found = Vec::new();
         let mut unasked = Unread::default();
         for netns in namespaces {
-            let asked = enricher.listeners_if_there(*netns, port);
+            let asked = host.listeners_if_there(*netns, port);
             let listeners = unasked.note(asked).unwrap_or_default();
             found.extend(listeners.into_iter().map(|listener| (*netns, listener)));
         }
@@ -98,13 +93,13 @@ impl Target {
     }
 
     /// What is there now, and what the namespaces of its listeners say, that of the first one first.
-    pub fn look(&self, only: Option<u32>, enricher: &mut Enricher) -> (Now, Vec<HostFacts>) {
+    pub fn look(&self, only: Option<u32>, host: &mut Host) -> (Now, Vec<HostFacts>) {
         let namespaces: Vec<u32> = match only {
             Some(netns) => vec![netns],
-            None => enricher.registry.iter().collect(),
+            None => host.namespaces().iter().collect(),
         };
-        let (all, mut unasked) = self.on_port(&namespaces, enricher);
-        unasked.registry(&enricher.registry);
+        let (all, mut unasked) = self.on_port(&namespaces, host);
+        unasked.registry(&host.namespaces());
         let mut now = Now {
             mono_ns: mono_ns(),
             target: self.to_string(),
@@ -113,17 +108,18 @@ impl Target {
             ..Now::default()
         };
         for (netns, listener) in all {
-            let (owner, cgroup) = enricher.identity(&listener);
+            let (owner, cgroup) = host.identity(&listener);
             let listening = Listening {
                 netns,
-                netns_name: enricher.netns_name(netns),
+                netns_name: host.netns_name(netns),
                 owner,
                 cgroup,
                 snapshot: listener,
             };
-            match self.0.takes_listener(listening.snapshot.addr) {
-                true => now.listeners.push(listening),
-                false => now.elsewhere.push(listening),
+            if self.0.takes_listener(listening.snapshot.addr) {
+                now.listeners.push(listening);
+            } else {
+                now.elsewhere.push(listening);
             }
         }
         let own = || only.or_else(|| netns::current().ok()).unwrap_or(0);
@@ -132,7 +128,7 @@ impl Target {
         let others = places.into_iter().filter(|netns| *netns != now.netns);
         let all: Vec<HostFacts> = std::iter::once(now.netns)
             .chain(others.take(NAMESPACES_AT_MOST))
-            .map(|netns| host_facts(netns, enricher))
+            .map(|netns| host_facts(netns, host))
             .collect();
         if let [first, others @ ..] = all.as_slice() {
             now.sysctls = first.sysctls;

@@ -8,10 +8,10 @@ use std::{
 
 use tokio::time::sleep;
 
-use super::child::Child;
+use super::Child;
 use crate::{
-    command::watch::Conduct,
     model::{Line, Start},
+    source::Conduct,
 };
 
 /// When nothing was told for so long, the command's last packets have been dealt with.

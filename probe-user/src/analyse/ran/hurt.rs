@@ -5,10 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::{
-    enrich::Enricher,
-    model::{Line, incident::Place, socket::ListenerSnapshot},
-};
+use crate::model::{Line, incident::Place};
 
 /// Places that are looked at.
 const HURT_AT_MOST: usize = 16;
@@ -37,26 +34,9 @@ impl Hurt {
         }
     }
 
-    pub(super) fn all(&self) -> BTreeSet<Place> {
+    /// All of them.
+    pub fn all(&self) -> BTreeSet<Place> {
         let places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         places.clone()
-    }
-
-    /// Who listens there now.
-    pub fn find(&self, enricher: &mut Enricher) -> Vec<(u32, ListenerSnapshot)> {
-        let places = self.all();
-        let ports: BTreeSet<(u32, u16)> = places
-            .iter()
-            .map(|place| (place.netns, place.addr.port()))
-            .collect();
-        let mut found = Vec::new();
-        for (netns, port) in ports {
-            // A look that fails is one less; what was not looked at is in no verdict.
-            let listeners = enricher.listeners_of(netns, port).unwrap_or_default();
-            let at = |addr| places.contains(&Place { netns, addr });
-            let hurt = listeners.into_iter().filter(|one| at(one.addr));
-            found.extend(hurt.map(|one| (netns, one)));
-        }
-        found
     }
 }
