@@ -86,12 +86,11 @@ impl Places {
                 None => own,
             });
         }
-        answers.abstained = match abstained {
-            Some(ids) => ids.into_iter().collect(),
-            None => {
-                let nothing = narrow::part(asks.summary, Vec::new(), Vec::new(), Causes::new());
-                diagnose(&signals(blank, &Looks::default(), &nothing)).abstained
-            }
+        answers.abstained = if let Some(ids) = abstained {
+            ids.into_iter().collect()
+        } else {
+            let nothing = narrow::part(asks.summary, Vec::new(), Vec::new(), Causes::new());
+            diagnose(&signals(blank, &Looks::default(), &nothing)).abstained
         };
         answers.all.sort_by_key(worst_first);
         answers

@@ -400,7 +400,7 @@ fn of_more_places_than_are_remembered_those_go_where_nothing_happened() {
         places.line(0, &Line::Stats(&row));
     }
     assert!(places.told.len() <= SPOTS_AT_MOST);
-    for n in 0..SPOTS_AT_MOST + 1 {
+    for n in 0..=SPOTS_AT_MOST {
         let seen = overflow(n as u32, 1, "127.0.0.1:80");
         places.line(0, &Line::Event(&seen));
     }
