@@ -18,3 +18,4 @@ pub mod signals;
 pub mod stories;
 pub mod tally;
 pub mod verify;
+mod who;

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::looks::{Looks, ProcessLooks, Queue, ThreadLooks};
+use super::{
+    looks::{Looks, ProcessLooks, Queue, ThreadLooks},
+    who,
+};
 use crate::{
     filter::ClientFilter,
     model::{
@@ -241,6 +244,10 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
         .filter(|queue| Some(queue.last.cookie) == worst)
         .flat_map(|queue| looks.acceptors(queue).0)
         .collect();
+    let of_worst = looks
+        .queues
+        .values()
+        .find(|queue| Some(queue.last.cookie) == worst);
     let processes: BTreeMap<u32, &ProcessLooks> = looks
         .processes
         .iter()
@@ -249,7 +256,7 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
         .collect();
     signals.processes = processes
         .into_iter()
-        .map(|(pid, process)| of_process(pid, process))
+        .map(|(pid, process)| of_process(pid, process, of_worst))
         .collect();
     signals
 }
@@ -322,10 +329,11 @@ fn member(
         accepted_while_full: accepted_while_full.or(row.is_none().then_some(0)),
         owners,
         polled: queue.is_polled(&acceptors),
+        ..who::standing(queue, &acceptors)
     }
 }
 
-fn of_process(pid: u32, looks: &ProcessLooks) -> Process {
+fn of_process(pid: u32, looks: &ProcessLooks, queue: Option<&Queue>) -> Process {
     let cgroup = looks.cgroup.as_ref().map(|cgroup| {
         let share = |micros: u64| {
             let time = cgroup.time().as_secs_f64();
@@ -353,7 +361,13 @@ fn of_process(pid: u32, looks: &ProcessLooks) -> Process {
         threads: looks
             .threads
             .iter()
-            .map(|(tid, thread)| of_thread(*tid, thread))
+            .map(|(tid, thread)| {
+                let mut of_thread = of_thread(*tid, thread);
+                if let Some(queue) = queue {
+                    who::add(&mut of_thread, thread, pid, queue);
+                }
+                of_thread
+            })
             .collect(),
         fds: looks.fds,
         cgroup,
@@ -375,7 +389,9 @@ fn of_thread(tid: u32, looks: &ThreadLooks) -> Thread {
             .map(|(place, _)| place.clone()),
         locked: looks.locked,
         waiting: looks.waiting,
+        stuck: looks.stuck,
         cpu: share(looks.ran_ns),
         delayed: share(looks.waited_ns),
+        ..Thread::default()
     }
 }

@@ -49,12 +49,12 @@ use crate::{
         observation::{Observation, Snapshot},
         owner::Owner,
         refusal::Refusal,
-        socket::{ListenerSnapshot, UnansweredSnapshot},
+        socket::{AcceptedSnapshot, ListenerSnapshot},
     },
 };
 
 /// Of one listener.
-const UNANSWERED_AT_MOST: usize = 4096;
+const ACCEPTED_AT_MOST: usize = 4096;
 
 /// So many addresses are remembered in a second at most.
 const OWN_AT_MOST: usize = 4096;
@@ -380,20 +380,18 @@ impl Enricher {
         diag.listeners(Some(port))
     }
 
-    /// Connections that somebody accepted from this listener and has sent nothing on yet; none where that cannot be asked.
-    pub fn unanswered(
+    /// Connections that somebody accepted from this listener; `None` where that cannot be asked.
+    pub fn accepted(
         &mut self,
         netns: u32,
         listener: &ListenerSnapshot,
-    ) -> Vec<UnansweredSnapshot> {
+    ) -> Option<Vec<AcceptedSnapshot>> {
         let port = listener.addr.port();
-        let asked = self
-            .diag(netns)
-            .map(|diag| diag.unanswered(port, UNANSWERED_AT_MOST));
-        let mut found = asked.ok().and_then(Result::ok).unwrap_or_default();
+        let diag = self.diag(netns).ok()?;
+        let mut found = diag.accepted(port, ACCEPTED_AT_MOST).ok()?;
         let at = listener.addr.ip().to_canonical();
         found.retain(|one| at.is_unspecified() || one.local.ip().to_canonical() == at);
-        found
+        Some(found)
     }
 
     fn diag(&mut self, netns: u32) -> Result<&mut Diag, String> {

@@ -58,8 +58,8 @@ pub use self::{
     loss::Loss,
     missing::Missing,
     observed::{
-        Answered, HostFacts, LogLine, Observed, ObservedCgroup, ObservedProcess, ObservedQueue,
-        ToldRan, ToldVerdict, ToldVerified,
+        Answered, Hold, HostFacts, LogLine, Observed, ObservedCgroup, ObservedProcess,
+        ObservedQueue, Served, ToldRan, ToldVerdict, ToldVerified,
     },
     origin::Origin,
     ran::{Diagnosed, Dropped, Ended, Hurt, Moments, Ran},

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use crate::model::{kind::Kind, sysctls::Sysctls};
+use crate::model::{Hold, kind::Kind, sysctls::Sysctls};
 
 /// Longer than a sound server leaves its queue full: two looks.
 const STRETCH: Duration = Duration::from_millis(100);
@@ -72,6 +72,66 @@ pub struct Member {
     pub owners: usize,
     /// Whether an epoll instance of its owners waits for it; `None` where they have none.
     pub polled: Option<bool>,
+    /// How it stands in epoll instances of its owners, mostly; `None` where that is not known.
+    pub standing: Option<Standing>,
+    /// An epoll instance was seen to be asked for its connections, and later none was.
+    pub was_armed: bool,
+    /// Whether accept(2) of it waits until a connection is there.
+    pub blocking: Option<bool>,
+    /// The highest limit that its queue had.
+    pub limit_before: u32,
+    /// Processes that hold it, of whom so many are not looked at.
+    pub unsampled: usize,
+    /// Connections that were accepted from it and live.
+    pub served: Option<usize>,
+}
+
+/// How a listener stands in epoll instances of those who hold it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// They have none.
+    NoEpoll,
+    /// They have some, and it stands in none of them.
+    Absent,
+    /// It stands in some, which are not asked for its connections: no interest, or a one-shot that went off.
+    Disarmed,
+    /// Asked for once, when a connection comes: who does not accept all of them then is not told of them again.
+    Edge,
+    /// Told of as long as there are connections.
+    Level,
+}
+
+impl Standing {
+    /// Of all who hold it; `None` where nobody is known to.
+    pub fn of(holds: &[Hold]) -> Option<Self> {
+        let of_one = |hold: &Hold| {
+            let none = if hold.has_others {
+                Self::Absent
+            } else {
+                Self::NoEpoll
+            };
+            let events = hold
+                .epolls
+                .iter()
+                .map(|(_, events)| Self::of_events(*events));
+            events.max().unwrap_or(none)
+        };
+        holds.iter().map(of_one).max()
+    }
+
+    const fn of_events(events: u32) -> Self {
+        let is_armed = events & (libc::EPOLLIN | libc::EPOLLRDNORM) as u32 != 0;
+        match (is_armed, events & libc::EPOLLET as u32 != 0) {
+            (false, _) => Self::Disarmed,
+            (true, true) => Self::Edge,
+            (true, false) => Self::Level,
+        }
+    }
+
+    /// Whether it stands in an epoll instance.
+    pub const fn is_in(self) -> bool {
+        matches!(self, Self::Disarmed | Self::Edge | Self::Level)
+    }
 }
 
 impl Member {
@@ -115,6 +175,18 @@ pub struct Thread {
     pub locked: u32,
     /// Asleep waiting for connections or for files to become ready.
     pub waiting: u32,
+    /// Of these, for connections of this listener, or for an epoll instance that it stands in.
+    pub here: u32,
+    /// Of these, for what is not this listener.
+    pub elsewhere: u32,
+    /// Of these, in an epoll instance that it does not stand in.
+    pub other_epoll: u32,
+    /// Of these, for several files that poll(2) or select(2) was given.
+    pub several: u32,
+    /// Asleep in what somebody who has nothing to do does not sleep in: a peer, a lock, a child, a disk.
+    pub stuck: u32,
+    /// Whose connection of this listener it slept on, at each look that asked.
+    pub on_client: Option<SocketAddr>,
     /// Shares of the time: on a CPU, and runnable without one.
     pub cpu: Option<f64>,
     pub delayed: Option<f64>,
@@ -164,10 +236,9 @@ impl Signals {
         self.of_kind(Kind::Overflow)
     }
 
-    /// Whether every thread of everybody who holds the listener was looked at: what all of them do not do, nobody does.
+    /// Whether everybody who holds the listener was looked at, or a sample of many: what none of them does, nobody does.
     pub fn saw_everybody(&self, member: &Member) -> bool {
-        self.processes.len() >= member.owners
-            && self.processes.iter().all(|process| process.is_whole)
+        self.processes.len() + member.unsampled >= member.owners
     }
 
     /// The member that refused most.

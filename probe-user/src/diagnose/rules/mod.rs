@@ -4,10 +4,12 @@ mod acceptor;
 mod backlog;
 mod path;
 mod place;
+mod runtime;
 mod said;
 mod sleep;
 mod syn;
 mod table;
+mod who;
 
 pub(super) use self::table::RULES;
 use crate::model::{

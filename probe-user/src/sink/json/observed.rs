@@ -167,8 +167,8 @@ pub(in crate::sink) mod tests {
     use super::*;
     use crate::{
         model::{
-            Answered, Clock, Ended, HostFacts, LogLine, Now, ObservedCgroup, ObservedProcess,
-            ObservedQueue, Origin, ToldRan, ToldVerified, Tried,
+            Answered, Clock, Ended, Hold, HostFacts, LogLine, Now, ObservedCgroup, ObservedProcess,
+            ObservedQueue, Origin, Served, ToldRan, ToldVerified, Tried,
             process::{Process, Thread},
             socket::ListenerSnapshot,
             stall::Stall,
@@ -191,6 +191,9 @@ pub(in crate::sink) mod tests {
             syscall: Some("futex".into()),
             waits_for_lock: true,
             wchan: Some("futex_wait_queue".into()),
+            fd: Some(6),
+            socket: Some(7),
+            polled: Some(vec![6]),
         };
         vec![
             Observed::Queue(Box::new(ObservedQueue {
@@ -201,6 +204,17 @@ pub(in crate::sink) mod tests {
                 owners_in_all: 2,
                 polls: vec![(5, true)],
                 accepted: Some(vec![5]),
+                holds: vec![Hold {
+                    pid: 5,
+                    fds: vec![6],
+                    nonblocking: Some(true),
+                    epolls: vec![(4, 0x19)],
+                    has_others: false,
+                }],
+                served: Some(Served {
+                    connections: 1,
+                    sleepers: vec![(5, ([10, 0, 0, 1], 7).into())],
+                }),
             })),
             Observed::Process(Box::new(ObservedProcess {
                 look: 3,
