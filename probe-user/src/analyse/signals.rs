@@ -29,6 +29,10 @@ const CLIENTS_AT_MOST: usize = 65_536;
 /// Places that are named.
 const PLACES_AT_MOST: usize = 8;
 
+/// Shorter ones are no stretches over the limit; two of them are a window that has a line about what was accepted.
+const STRETCH_NS: u64 = 100_000_000;
+const WINDOW_NS: u64 = 2 * STRETCH_NS;
+
 /// A line about listeners may tell of what happened so long before.
 const LATE_NS: u64 = 150_000_000;
 
@@ -155,6 +159,28 @@ impl Heard {
         let in_spans = spans.map(|(from, to)| at(*to).saturating_sub(at(*from + LATE_NS)));
         Some(in_spans.sum())
     }
+
+    /// Whether as many were accepted as the queue holds, in each so long window of the time that it was over its limit at a
+    /// stretch: two looks may find a short queue full by chance, and many came and went between them.
+    fn turned_over(&self, queue: &Queue) -> Option<bool> {
+        if self.is_coarse {
+            return None;
+        }
+        let known = self.accepted.get(&(queue.netns, queue.last.cookie))?;
+        let at = |when: u64| {
+            let until = known.partition_point(|(then, _)| *then <= when);
+            until.checked_sub(1).map_or(0, |last| known[last].1)
+        };
+        let holds = u64::from(queue.last.accept_queue_limit) + 1;
+        let mut windows = queue
+            .spans
+            .iter()
+            .filter(|(from, to)| to - from >= STRETCH_NS)
+            .flat_map(|(from, to)| (*from..=*to).step_by(STRETCH_NS as usize))
+            .peekable();
+        windows.peek()?;
+        Some(windows.all(|from| at(from + WINDOW_NS).saturating_sub(at(from)) >= holds))
+    }
 }
 
 impl OfClient {
@@ -208,6 +234,7 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
                 rows.get(&key).copied(),
                 refusals_at(key.0, key.1),
                 heard.accepted_in(queue, rows.get(&key).copied()),
+                heard.turned_over(queue),
             )
         })
         .collect();
@@ -304,6 +331,7 @@ fn member(
     row: Option<&ListenerStatsRow>,
     refusals: u64,
     accepted_while_full: Option<u64>,
+    turned_over: Option<bool>,
 ) -> Member {
     let (acceptors, owners) = acceptors;
     let longest = queue.spans.iter().map(|(from, to)| *to - *from).max();
@@ -327,6 +355,7 @@ fn member(
         longest_full: longest,
         // Lines come only of listeners to which something came.
         accepted_while_full: accepted_while_full.or(row.is_none().then_some(0)),
+        turned_over,
         owners,
         polled: queue.is_polled(&acceptors),
         ..who::standing(queue, &acceptors)

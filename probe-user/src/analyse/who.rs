@@ -3,8 +3,8 @@
 
 use super::looks::{Queue, ThreadLooks, Wait};
 use crate::model::{
-    Hold,
-    signals::{Member, Standing, Thread},
+    hold::{Hold, Standing},
+    signals::{Member, Thread},
 };
 
 /// How a listener is held by those who are to accept, the rest of it left out.

@@ -8,7 +8,7 @@ use std::{ffi::CStr, mem::MaybeUninit};
 use rustix::fs::{CWD, readlinkat_raw};
 
 use super::procfs::{bracketed, for_each_entry, number, open_dir, read_small};
-use crate::model::Hold;
+use crate::model::hold::Hold;
 
 /// Epoll instances of a process that are looked at.
 const EPOLLS_AT_MOST: usize = 256;

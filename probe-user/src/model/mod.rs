@@ -13,6 +13,7 @@ mod found;
 mod group;
 pub mod health;
 pub mod histogram;
+pub mod hold;
 pub mod hook;
 pub mod incident;
 pub mod intern;
@@ -58,8 +59,8 @@ pub use self::{
     loss::Loss,
     missing::Missing,
     observed::{
-        Answered, Hold, HostFacts, LogLine, Observed, ObservedCgroup, ObservedProcess,
-        ObservedQueue, Served, ToldRan, ToldVerdict, ToldVerified,
+        Answered, HostFacts, LogLine, Observed, ObservedCgroup, ObservedProcess, ObservedQueue,
+        ToldRan, ToldVerdict, ToldVerified,
     },
     origin::Origin,
     ran::{Diagnosed, Dropped, Ended, Hurt, Moments, Ran},

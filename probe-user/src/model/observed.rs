@@ -1,12 +1,13 @@
 //! What is looked at beside the events: queues, processes, and what a host says of itself.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     answer::{Answer, Now, Tried},
     clock::Clock,
+    hold::{Hold, Served},
     ran::Ended,
 };
 use crate::model::{
@@ -71,28 +72,6 @@ pub struct ObservedQueue {
     /// Connections that were accepted from it and live; `None` where that was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served: Option<Served>,
-}
-
-/// How a process holds a listener.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hold {
-    pub pid: u32,
-    pub fds: Vec<u32>,
-    /// Whether accept(2) of it returns at once where no connection is there (O_NONBLOCK).
-    pub nonblocking: Option<bool>,
-    /// Epoll instances that it stands in: descriptor, and the events that are asked for.
-    pub epolls: Vec<(u32, u32)>,
-    /// Whether the process has epoll instances beside these.
-    pub has_others: bool,
-}
-
-/// Connections that were accepted from a listener.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Served {
-    /// At most so many as are asked for.
-    pub connections: usize,
-    /// Threads of owners that sleep on one of them, and whose it is.
-    pub sleepers: Vec<(u32, SocketAddr)>,
 }
 
 impl ObservedQueue {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use crate::model::{Hold, kind::Kind, sysctls::Sysctls};
+use crate::model::{hold::Standing, kind::Kind, sysctls::Sysctls};
 
 /// Longer than a sound server leaves its queue full: two looks.
 const STRETCH: Duration = Duration::from_millis(100);
@@ -68,6 +68,8 @@ pub struct Member {
     pub longest_full: Duration,
     /// Connections accepted while it was over its limit.
     pub accepted_while_full: Option<u64>,
+    /// Whether meanwhile as many were accepted as it holds, five times a second: then nobody stood still.
+    pub turned_over: Option<bool>,
     /// Processes that hold it.
     pub owners: usize,
     /// Whether an epoll instance of its owners waits for it; `None` where they have none.
@@ -84,54 +86,6 @@ pub struct Member {
     pub unsampled: usize,
     /// Connections that were accepted from it and live.
     pub served: Option<usize>,
-}
-
-/// How a listener stands in epoll instances of those who hold it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Standing {
-    /// They have none.
-    NoEpoll,
-    /// They have some, and it stands in none of them.
-    Absent,
-    /// It stands in some, which are not asked for its connections: no interest, or a one-shot that went off.
-    Disarmed,
-    /// Asked for once, when a connection comes: who does not accept all of them then is not told of them again.
-    Edge,
-    /// Told of as long as there are connections.
-    Level,
-}
-
-impl Standing {
-    /// Of all who hold it; `None` where nobody is known to.
-    pub fn of(holds: &[Hold]) -> Option<Self> {
-        let of_one = |hold: &Hold| {
-            let none = if hold.has_others {
-                Self::Absent
-            } else {
-                Self::NoEpoll
-            };
-            let events = hold
-                .epolls
-                .iter()
-                .map(|(_, events)| Self::of_events(*events));
-            events.max().unwrap_or(none)
-        };
-        holds.iter().map(of_one).max()
-    }
-
-    const fn of_events(events: u32) -> Self {
-        let is_armed = events & (libc::EPOLLIN | libc::EPOLLRDNORM) as u32 != 0;
-        match (is_armed, events & libc::EPOLLET as u32 != 0) {
-            (false, _) => Self::Disarmed,
-            (true, true) => Self::Edge,
-            (true, false) => Self::Level,
-        }
-    }
-
-    /// Whether it stands in an epoll instance.
-    pub const fn is_in(self) -> bool {
-        matches!(self, Self::Disarmed | Self::Edge | Self::Level)
-    }
 }
 
 impl Member {

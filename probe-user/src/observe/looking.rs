@@ -18,7 +18,8 @@ use crate::{
         task,
     },
     model::{
-        Hold, Observed, ObservedCgroup, ObservedProcess, ObservedQueue, Served,
+        Observed, ObservedCgroup, ObservedProcess, ObservedQueue,
+        hold::{Hold, Served},
         owner::Owner,
         process::Process,
         socket::{AcceptedSnapshot, ListenerSnapshot},

@@ -6,7 +6,10 @@ use std::{
 };
 
 use crate::model::{
-    Hold, ObservedQueue, Served, incident::Place, signals::Standing, socket::ListenerSnapshot,
+    ObservedQueue,
+    hold::{Hold, Served, Standing},
+    incident::Place,
+    socket::ListenerSnapshot,
 };
 
 /// Between looks that are further apart nothing is known of the queue, though both found it full.
@@ -163,7 +166,8 @@ impl Queue {
         self.seen = (self.seen.0.min(seen.look), self.seen.1.max(seen.look));
         self.peak = self.peak.max(len);
         self.full += u32::from(is_full);
-        self.drained += u32::from(u64::from(len) * 10 <= u64::from(limit));
+        // A tenth of a short one is less than one connection.
+        self.drained += u32::from(u64::from(len) * 10 <= u64::from(limit.max(10)));
         self.limits = (self.limits.0.max(limit), self.limits.1.min(limit));
         self.owners_in_all = seen.owners_in_all;
         if seen.owners_in_all == seen.owners.len() {

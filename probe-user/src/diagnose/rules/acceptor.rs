@@ -227,8 +227,12 @@ pub(super) fn saturated(signals: &Signals) -> Judged {
 }
 
 pub(super) fn starved(signals: &Signals) -> Judged {
-    if let Err(no) = pinned(signals) {
-        return no;
+    match pinned(signals) {
+        Err(no) => return no,
+        Ok(worst) if worst.turned_over == Some(true) => {
+            return Judged::No("as many were accepted as the queue holds, again and again".into());
+        }
+        Ok(_) => {}
     }
     let most = signals
         .threads()

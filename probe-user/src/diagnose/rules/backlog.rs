@@ -115,6 +115,10 @@ fn bursts(signals: &Signals) -> Result<&Member, Judged> {
     let Some(accepted) = worst.accepted else {
         return Err(Judged::Abstains);
     };
+    // Nor does it matter then how often a look found it full: who came did not stop for a while.
+    if worst.turned_over == Some(true) && accepted >= worst.refusals {
+        return Ok(worst);
+    }
     if worst.is_pinned() {
         return Err(Judged::No(format!(
             "the queue was over its limit for {} ms at a stretch",
@@ -134,13 +138,22 @@ fn bursts(signals: &Signals) -> Result<&Member, Judged> {
 }
 
 fn burst_evidence(signals: &Signals, worst: &Member) -> Vec<Evidence> {
+    let turned_over = worst.turned_over == Some(true);
+    let was = if turned_over {
+        format!(
+            "whenever it was over its limit, {} or more were accepted each 200 ms",
+            u64::from(worst.limit) + 1
+        )
+    } else {
+        format!(
+            "it was at most a tenth full in {} of {} looks",
+            worst.drained_looks, worst.looks
+        )
+    };
     vec![
         refused(signals),
         evidence(
-            format!(
-                "the queue held {} of {}; it was at most a tenth full in {} of {} looks",
-                worst.peak, worst.limit, worst.drained_looks, worst.looks
-            ),
+            format!("the queue held {} of {}; {was}", worst.peak, worst.limit),
             OF_QUEUE,
         ),
         evidence(

@@ -8,7 +8,8 @@ use super::{
     who::{self, is_unused, mostly},
 };
 use crate::model::{
-    signals::{Member, Process, Signals, Standing, Thread},
+    hold::Standing,
+    signals::{Member, Process, Signals, Thread},
     verdict::{Confidence, Evidence},
 };
 

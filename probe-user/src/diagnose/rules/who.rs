@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use super::{Judged, said::*};
 use crate::model::{
-    signals::{Member, Process, Signals, Standing, Thread},
+    hold::Standing,
+    signals::{Member, Process, Signals, Thread},
     verdict::Confidence,
 };
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::signals::Standing;
+use crate::model::hold::Standing;
 
 /// Somebody pressed it all the time, and it accepted nothing.
 fn standing(standing: Standing, blocking: bool) -> Signals {
@@ -281,4 +281,26 @@ fn group_whose_full_member_stands_still() {
     let mut unknown = with(standing(Standing::Level, false), |_| {});
     unknown.members.push(beside());
     check("undetermined", &unknown);
+}
+
+#[test]
+fn short_queues_under_load() {
+    // Two looks in a row found it full by chance: six of five came and went between them.
+    let mut load = burst();
+    let member = &mut load.members[0];
+    (member.limit, member.peak, member.accepted) = (5, 6, Some(4000));
+    (member.full_looks, member.drained_looks) = (15, 3);
+    member.longest_full = Duration::from_millis(153);
+    thread(&mut load).delayed = Some(0.6);
+    check("acceptor-starved", &load);
+    load.members[0].turned_over = Some(true);
+    check("backlog-too-small", &load);
+    // One that computes all the time would not keep up with a longer queue either.
+    thread(&mut load).delayed = Some(0.0);
+    thread(&mut load).cpu = Some(0.95);
+    check("acceptor-saturated", &load);
+    // More are refused than it accepts.
+    thread(&mut load).cpu = Some(0.2);
+    load.members[0].refusals = 9000;
+    check("undetermined", &load);
 }

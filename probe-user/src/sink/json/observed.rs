@@ -167,8 +167,9 @@ pub(in crate::sink) mod tests {
     use super::*;
     use crate::{
         model::{
-            Answered, Clock, Ended, Hold, HostFacts, LogLine, Now, ObservedCgroup, ObservedProcess,
-            ObservedQueue, Origin, Served, ToldRan, ToldVerified, Tried,
+            Answered, Clock, Ended, HostFacts, LogLine, Now, ObservedCgroup, ObservedProcess,
+            ObservedQueue, Origin, ToldRan, ToldVerified, Tried,
+            hold::{Hold, Served},
             process::{Process, Thread},
             socket::ListenerSnapshot,
             stall::Stall,
