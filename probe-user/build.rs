@@ -22,8 +22,10 @@ fn main() {
     let out = PathBuf::from(var("OUT_DIR"));
     let root = PathBuf::from(var("CARGO_MANIFEST_DIR"))
         .parent()
-        .map(Path::to_path_buf)
-        .unwrap_or_else(|| fail("probe-user has no parent folder"));
+        .map_or_else(
+            || fail("probe-user has no parent folder"),
+            Path::to_path_buf,
+        );
     for path in ["probe-ebpf", "probe-common", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={}", root.join(path).display());
     }

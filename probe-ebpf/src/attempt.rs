@@ -6,7 +6,7 @@ use aya_ebpf::{btf_maps::LruHashMap, helpers::bpf_ktime_get_ns, macros::btf_map}
 use probe_common::{Connected, REFUSED_AT_MOST, SAME_ATTEMPT, counter, hook};
 
 use crate::{
-    config::*,
+    config::{STORIES, TCP_COPIED_SEQ},
     emit,
     event::{Detail, OfListener},
     health::add_small,
@@ -44,7 +44,7 @@ const fn ports((local, remote): (u16, u16)) -> u32 {
 
 /// A listener has decided about a packet: was it refused?
 #[inline(always)]
-pub fn refused(detail: &Detail, moved: &[u8; counter::SLOTS]) -> Option<()> {
+pub(crate) fn refused(detail: &Detail, moved: &[u8; counter::SLOTS]) -> Option<()> {
     let is_refusal = moved[counter::LISTEN_OVERFLOWS]
         | moved[counter::LISTEN_DROPS]
         | moved[counter::REQQ_FULL_DROP];
@@ -83,7 +83,7 @@ pub fn refused(detail: &Detail, moved: &[u8; counter::SLOTS]) -> Option<()> {
 
 /// A connection entered the accept queue: had its attempt been refused before?
 #[inline(always)]
-pub fn connected(listener: &Listener, child: Ptr) -> Option<()> {
+pub(crate) fn connected(listener: &Listener, child: Ptr) -> Option<()> {
     if STORIES.load() == 0 {
         return None;
     }

@@ -9,7 +9,7 @@ use probe_common::{ABI, ABSENT, counter};
 
 macro_rules! globals {
     ($($(#[$doc:meta])* $name:ident = $default:expr;)+) => {
-        $($(#[$doc])* #[unsafe(no_mangle)] pub static $name: Global<u32> = Global::new($default);)+
+        $($(#[$doc])* #[unsafe(no_mangle)] pub(crate) static $name: Global<u32> = Global::new($default);)+
     };
 }
 
@@ -104,18 +104,18 @@ globals! {
 
 /// How the counters are read: [`counter::READING`] numbers for each reading.
 #[unsafe(no_mangle)]
-pub static READINGS: Global<[u32; counter::SLOTS * counter::READING]> =
+pub(crate) static READINGS: Global<[u32; counter::SLOTS * counter::READING]> =
     Global::new([0; counter::SLOTS * counter::READING]);
 
 /// The word of all that is read in which each counter is, and its byte offset into `struct linux_mib`.
 #[unsafe(no_mangle)]
-pub static MIB_WORD: Global<[u32; counter::SLOTS]> = Global::new([ABSENT; counter::SLOTS]);
+pub(crate) static MIB_WORD: Global<[u32; counter::SLOTS]> = Global::new([ABSENT; counter::SLOTS]);
 #[unsafe(no_mangle)]
-pub static MIB_OFFSET: Global<[u32; counter::SLOTS]> = Global::new([ABSENT; counter::SLOTS]);
+pub(crate) static MIB_OFFSET: Global<[u32; counter::SLOTS]> = Global::new([ABSENT; counter::SLOTS]);
 
 /// One number of an array; the verifier knows it where it knows the index.
 #[inline(always)]
-pub fn item<const N: usize>(array: &'static Global<[u32; N]>, index: usize) -> u32 {
+pub(crate) fn item<const N: usize>(array: &'static Global<[u32; N]>, index: usize) -> u32 {
     if index >= N {
         return ABSENT;
     }
@@ -130,7 +130,7 @@ pub fn item<const N: usize>(array: &'static Global<[u32; N]>, index: usize) -> u
 
 /// Whether packets freed for this reason are told of.
 #[inline(always)]
-pub fn is_told(reason: u32) -> bool {
+pub(crate) fn is_told(reason: u32) -> bool {
     let bits = match reason >> 5 {
         0 => REASONS_0.load(),
         1 => REASONS_1.load(),

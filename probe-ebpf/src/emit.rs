@@ -12,7 +12,11 @@ use probe_common::{
 };
 
 use crate::{
-    config::*,
+    config::{
+        EVENTS_ALL, ICSK_QLEN, ICSK_RETRANSMITS, NET_MAX_SYN_BACKLOG, NET_SYNCOOKIES,
+        REQ_NUM_RETRANS, SK_ACK_BACKLOG, SK_MAX_ACK_BACKLOG, SK_REUSEPORT_CB, TREQ_RCV_ISN,
+        TREQ_SNT_ISN,
+    },
     event::{Detail, NOTHING_MOVED, OfListener},
     health::{Noted, add, note},
     kernel::{self, Headers, Ptr, is_full},
@@ -90,7 +94,7 @@ impl Pressure {
 
 /// Counts an event, and hands its record out unless there is no room or enough of its kind already.
 #[inline(always)]
-pub fn emit(detail: &Detail, moved: &[u8; counter::SLOTS]) {
+pub(crate) fn emit(detail: &Detail, moved: &[u8; counter::SLOTS]) {
     let mut flags = detail.flags;
     if let Some(headers) = detail.headers.some() {
         flags |= u16::from(headers.is_syn()) * flag::SYN;
@@ -227,7 +231,7 @@ fn fill(record: &mut Record, detail: &Detail) {
 
 /// A listener was closed by the running task: what is refused from now on is told by it.
 #[inline(always)]
-pub fn listener_closed(sock: Ptr, netns: u32, cookie: u64) {
+pub(crate) fn listener_closed(sock: Ptr, netns: u32, cookie: u64) {
     let accept_queue_len: u32 = kernel::read(sock, SK_ACK_BACKLOG.load());
     let group: u64 = kernel::read(sock, SK_REUSEPORT_CB.load());
     let flags = (u16::from(accept_queue_len != 0) * flag::QUEUED)
@@ -259,7 +263,7 @@ fn part<T: Part>(tail: &mut Tail) -> &mut T {
 
 /// Counts it, and hands its record out; `tell` writes what only such an event tells, over zeroes.
 #[inline(always)]
-pub fn of_listener<T: Part>(event: &OfListener, tell: impl FnOnce(&mut T)) {
+pub(crate) fn of_listener<T: Part>(event: &OfListener, tell: impl FnOnce(&mut T)) {
     let counted = count(&CountKey {
         listener: event.counted_by,
         netns: event.netns,

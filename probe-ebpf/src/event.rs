@@ -5,7 +5,7 @@ use probe_common::counter;
 use crate::kernel::{Headers, Ptr};
 
 /// Everything of a record that does not depend on the socket being there.
-pub struct Detail {
+pub(crate) struct Detail {
     pub hook: u8,
     pub flags: u16,
     pub netns: u32,
@@ -19,7 +19,7 @@ pub struct Detail {
 }
 
 /// An event of a listener itself: counted, and always in the ring if there is room.
-pub struct OfListener {
+pub(crate) struct OfListener {
     pub hook: u8,
     pub flags: u16,
     pub sock: Ptr,
@@ -30,4 +30,4 @@ pub struct OfListener {
 }
 
 /// Of an event that no counter decides.
-pub const NOTHING_MOVED: [u8; counter::SLOTS] = [0; counter::SLOTS];
+pub(crate) const NOTHING_MOVED: [u8; counter::SLOTS] = [0; counter::SLOTS];

@@ -29,7 +29,7 @@ const DECIDED: u64 = 1;
 
 /// The packet that is inside a listener on this CPU.
 #[repr(C)]
-pub struct Frame {
+pub(crate) struct Frame {
     /// Address of the skb (or request) that opened the frame; 0 when closed.
     key: u64,
     /// At the hook that sees a packet on its whole way: what tells it from the
@@ -143,7 +143,7 @@ impl Frame {
 }
 
 /// Who enters: `sock` is the listener, and either a packet or a request.
-pub struct Enter {
+pub(crate) struct Enter {
     pub hook: u8,
     pub sock: Ptr,
     pub skb: Ptr,
@@ -168,7 +168,7 @@ fn current() -> Option<(&'static mut Frame, u64)> {
 
 /// A packet enters a listener: remember the counters.
 #[inline(always)]
-pub fn open(enter: Enter) -> Option<()> {
+pub(crate) fn open(enter: Enter) -> Option<()> {
     let (frame, generation) = current()?;
     let key = if enter.skb.is_null() {
         enter.request as u64
@@ -221,7 +221,7 @@ pub fn open(enter: Enter) -> Option<()> {
 
 /// A frame that nobody closed is closed before something else is measured.
 #[inline(always)]
-pub fn flush() -> Option<()> {
+pub(crate) fn flush() -> Option<()> {
     let (frame, generation) = current()?;
     if frame.key != 0 {
         close_frame(frame, generation, Closed::late(false));
@@ -232,7 +232,7 @@ pub fn flush() -> Option<()> {
 /// The function that opened the frame returns, with the connection it has put
 /// into the accept queue where it returns that: `None` where it never does.
 #[inline(always)]
-pub fn close_hook(hook: u8, returned: Option<u64>) -> Option<()> {
+pub(crate) fn close_hook(hook: u8, returned: Option<u64>) -> Option<()> {
     let (frame, generation) = current()?;
     if frame.key != 0 && frame.hook == hook {
         if let Some(child) = returned {
@@ -246,7 +246,7 @@ pub fn close_hook(hook: u8, returned: Option<u64>) -> Option<()> {
 
 /// A packet is freed: was it the one that opened the frame?
 #[inline(always)]
-pub fn close_packet(skb: u64) -> Option<()> {
+pub(crate) fn close_packet(skb: u64) -> Option<()> {
     let (frame, generation) = current()?;
     if frame.key != 0 && frame.key == skb {
         close_frame(frame, generation, Closed::in_time(true));
@@ -256,7 +256,7 @@ pub fn close_packet(skb: u64) -> Option<()> {
 
 /// Whether the packet is inside a listener that has just found its accept queue full.
 #[inline(always)]
-pub fn has_overflown(skb: Ptr) -> bool {
+pub(crate) fn has_overflown(skb: Ptr) -> bool {
     let Some((frame, _)) = current() else {
         return false;
     };
@@ -267,7 +267,7 @@ pub fn has_overflown(skb: Ptr) -> bool {
 
 /// A listener makes a connection of the packet that is inside.
 #[inline(always)]
-pub fn child_made(child: Ptr) -> Option<()> {
+pub(crate) fn child_made(child: Ptr) -> Option<()> {
     let (frame, _) = current()?;
     if frame.key != 0 {
         frame.child = child as u64;
@@ -278,7 +278,7 @@ pub fn child_made(child: Ptr) -> Option<()> {
 
 /// A connection that was never established is closed: it has not entered the accept queue.
 #[inline(always)]
-pub fn child_undone(child: Ptr) -> Option<()> {
+pub(crate) fn child_undone(child: Ptr) -> Option<()> {
     let (frame, _) = current()?;
     if frame.child == child as u64 {
         frame.child = 0;
@@ -288,7 +288,7 @@ pub fn child_undone(child: Ptr) -> Option<()> {
 
 /// A connection is established: it has entered the accept queue a moment ago.
 #[inline(always)]
-pub fn child_established(child: Ptr) -> Option<()> {
+pub(crate) fn child_established(child: Ptr) -> Option<()> {
     let (frame, generation) = current()?;
     if frame.key != 0 && (frame.child == child as u64 || frame.has_unseen_child()) {
         frame.child = 0;

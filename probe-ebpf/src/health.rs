@@ -10,7 +10,7 @@ static HEALTH: PerCpuArray<Health, 1> = PerCpuArray::new();
 
 /// What the health counters count.
 #[derive(Clone, Copy)]
-pub enum Noted {
+pub(crate) enum Noted {
     RingFull,
     CountsFull,
     SumsFull,
@@ -26,7 +26,7 @@ pub enum Noted {
 /// Adds to a counter of this CPU. Atomically: a program in process context can
 /// be interrupted by one in softirq that adds to the same word.
 #[inline(always)]
-pub fn add(word: *mut u64, n: u64) {
+pub(crate) fn add(word: *mut u64, n: u64) {
     // The core library has no fetch_add for BPF, since 5.10 has no atomic that
     // returns a value; the plain atomic add has been there from the start.
     // SAFETY: `word` points into a map value of this CPU, aligned to eight bytes.
@@ -35,16 +35,16 @@ pub fn add(word: *mut u64, n: u64) {
 
 /// The same for a word of four bytes, which any CPU may add to.
 #[inline(always)]
-pub fn add_small(word: *mut u32, n: u32) {
+pub(crate) fn add_small(word: *mut u32, n: u32) {
     // SAFETY: `word` points into a map value, aligned to four bytes.
     unsafe {
-        asm!("lock *(u32 *)({word} + 0) += {n}", word = in(reg) word, n = in(reg) u64::from(n))
+        asm!("lock *(u32 *)({word} + 0) += {n}", word = in(reg) word, n = in(reg) u64::from(n));
     };
 }
 
 /// Counts what the kernel side has to say about itself.
 #[inline(always)]
-pub fn note(what: Noted) {
+pub(crate) fn note(what: Noted) {
     let Some(health) = HEALTH.get_ptr_mut(0) else {
         return;
     };

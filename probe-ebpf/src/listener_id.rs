@@ -5,7 +5,7 @@ use probe_common::{StatKey, state};
 use crate::kernel::{self, Ptr};
 
 /// The listener that a packet is inside of.
-pub struct Listener {
+pub(crate) struct Listener {
     pub sock: u64,
     pub cookie: u64,
     pub netns: u32,
@@ -13,7 +13,7 @@ pub struct Listener {
 
 impl Listener {
     #[inline(always)]
-    pub fn key(&self) -> StatKey {
+    pub(crate) fn key(&self) -> StatKey {
         StatKey {
             listener: if self.cookie == 0 {
                 self.sock
@@ -27,7 +27,7 @@ impl Listener {
 
     /// Whether it still listens: when its packet has gone, its address may be another listener's.
     #[inline(always)]
-    pub fn is_there(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         let sock = self.sock as Ptr;
         kernel::state_of(sock) == state::LISTEN
             && kernel::inum_of(kernel::net_of(sock)) == self.netns

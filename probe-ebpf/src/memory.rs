@@ -17,14 +17,14 @@ use probe_common::{ABSENT, CAST_CALL};
 
 use crate::config::HAVE_CAST;
 
-pub type Ptr = *const c_void;
+pub(crate) type Ptr = *const c_void;
 
 /// Types of which every bit pattern is a value.
 ///
 /// # Safety
 ///
 /// No padding and no invalid values.
-pub unsafe trait Plain: Copy {
+pub(crate) unsafe trait Plain: Copy {
     /// Loads it from memory that the verifier lets programs load from.
     ///
     /// # Safety
@@ -87,7 +87,7 @@ unsafe fn words<T: Plain>(from: Ptr, to: *mut T, bytes: usize) {
 /// the kernel's function into the call, and `HAVE_CAST` says that it did: without,
 /// the verifier must never come here.
 #[inline(always)]
-pub fn cast(address: Ptr) -> Ptr {
+pub(crate) fn cast(address: Ptr) -> Ptr {
     let readable: u64;
     // SAFETY: the function returns its first argument; the second is the type's number.
     unsafe {
@@ -113,7 +113,7 @@ pub fn cast(address: Ptr) -> Ptr {
 /// read (kernel/trace/bpf_trace.c:bpf_probe_read_kernel_common, 5.10 to 7.2),
 /// and a null pointer is an address like any other to it.
 #[inline(always)]
-pub fn read<T: Plain>(base: Ptr, offset: u32) -> T {
+pub(crate) fn read<T: Plain>(base: Ptr, offset: u32) -> T {
     let mut value = MaybeUninit::<T>::zeroed();
     if offset != ABSENT {
         // SAFETY: the destination is this value; what it is read from is the kernel's to judge.
@@ -141,20 +141,20 @@ pub fn read<T: Plain>(base: Ptr, offset: u32) -> T {
 /// The verifier must know the type that `base` points to, and a `T` at that offset:
 /// one that every kernel has.
 #[inline(always)]
-pub unsafe fn load<T: Plain>(base: Ptr, offset: u32) -> T {
+pub(crate) unsafe fn load<T: Plain>(base: Ptr, offset: u32) -> T {
     // SAFETY: the caller's word, and the verifier's.
     unsafe { T::load_from(base.byte_add(offset as usize)) }
 }
 
 /// Reads a pointer at `base + offset`.
 #[inline(always)]
-pub fn read_ptr(base: Ptr, offset: u32) -> Ptr {
+pub(crate) fn read_ptr(base: Ptr, offset: u32) -> Ptr {
     read::<u64>(base, offset) as Ptr
 }
 
 /// Copies `N` bytes at `base + offset` to `to`; zeroes when they cannot be read.
 #[inline(always)]
-pub fn copy<const N: usize>(base: Ptr, offset: u32, to: *mut [u8; N]) {
+pub(crate) fn copy<const N: usize>(base: Ptr, offset: u32, to: *mut [u8; N]) {
     if offset != ABSENT {
         // SAFETY: `to` is a field of a record at hand; what it is read from is the kernel's to judge.
         unsafe {

@@ -16,14 +16,14 @@ use crate::{
 /// All counters at one moment: where programs may load from any address each by itself, a word for a slot; elsewhere what
 /// lies near each other together, each reading one after the other.
 #[repr(C)]
-pub struct Reading {
+pub(crate) struct Reading {
     words: [u64; counter::WORDS],
 }
 
 impl Reading {
     /// Reads this CPU's `struct linux_mib`.
     #[inline(always)]
-    pub fn take(&mut self, mib: Ptr) {
+    pub(crate) fn take(&mut self, mib: Ptr) {
         if config::HAVE_CAST.load() == 1 {
             let mib = memory::cast(mib);
             let mut slot = 0;
@@ -53,7 +53,7 @@ impl Reading {
 
     /// Whether a decisive counter has moved since `self`; what may have been read for it is left in `after`.
     #[inline(always)]
-    pub fn has_moved(&self, mib: Ptr, after: &mut Self) -> bool {
+    pub(crate) fn has_moved(&self, mib: Ptr, after: &mut Self) -> bool {
         let mut differences = 0;
         if config::HAVE_CAST.load() == 1 {
             let mib = memory::cast(mib);
@@ -77,7 +77,7 @@ impl Reading {
 
     /// One of them; 0 where this kernel does not have it.
     #[inline(always)]
-    pub fn of(&self, slot: usize) -> u64 {
+    pub(crate) fn of(&self, slot: usize) -> u64 {
         let word = config::item(&config::MIB_WORD, slot) as usize;
         if word >= counter::WORDS {
             return 0;
@@ -111,14 +111,14 @@ fn kept(counter: &mut usize) -> usize {
             "{0} = {0}",
             inout(reg) * counter,
             options(pure, nomem, nostack)
-        )
+        );
     };
     *counter
 }
 
 /// A namespace, and where its counters are: addresses that are the same on every CPU, which
 /// with a CPU's own offset are those of its counters.
-pub struct Netns {
+pub(crate) struct Netns {
     pub net: Ptr,
     /// `struct linux_mib __percpu *`
     pub statistics: u64,
@@ -129,7 +129,7 @@ pub struct Netns {
 
 impl Netns {
     #[inline(always)]
-    pub fn of(sock: Ptr) -> Self {
+    pub(crate) fn of(sock: Ptr) -> Self {
         let net = kernel::net_of(sock);
         Self {
             net,
@@ -145,7 +145,7 @@ impl Netns {
     ///
     /// The verifier must know `sock`'s type.
     #[inline(always)]
-    pub unsafe fn of_typed(sock: Ptr) -> Self {
+    pub(crate) unsafe fn of_typed(sock: Ptr) -> Self {
         // SAFETY: fields of what the verifier knows, at offsets from its own types.
         unsafe {
             let net = kernel::load::<u64>(sock, config::SKC_NET.load()) as Ptr;

@@ -5,7 +5,7 @@ use aya_ebpf::{btf_maps::LruHashMap, helpers::bpf_ktime_get_ns, macros::btf_map}
 use probe_common::{ABSENT, CLOSED_REMEMBERED_NS, flag, hook, state, tcp_flag};
 
 use crate::{
-    config::{self, *},
+    config::{self, EVENTS_ALL, REASON_NO_SOCKET, REASON_TCP_FLAGS, SKB_SK},
     emit::{self, emit},
     event::{Detail, NOTHING_MOVED},
     frame,
@@ -37,7 +37,7 @@ fn is_wanted(attempt: bool) -> bool {
 
 /// A tracepoint about a socket.
 #[inline(always)]
-pub fn of_socket(which: u8, sock: Ptr, answered: Ptr, request: Ptr, reason: u32) {
+pub(crate) fn of_socket(which: u8, sock: Ptr, answered: Ptr, request: Ptr, reason: u32) {
     let sock_state = kernel::state_of(sock);
     let mut flags = 0;
     if !answered.is_null() {
@@ -77,7 +77,7 @@ pub fn of_socket(which: u8, sock: Ptr, answered: Ptr, request: Ptr, reason: u32)
 
 /// A reset in answer to a packet that belongs to no socket.
 #[inline(always)]
-pub fn refused(skb: Ptr, headers: Headers, reason: u32) {
+pub(crate) fn refused(skb: Ptr, headers: Headers, reason: u32) {
     // Nobody answers a reset with a reset.
     if headers.tcp_flags & tcp_flag::RST != 0 {
         return;
@@ -106,7 +106,7 @@ pub fn refused(skb: Ptr, headers: Headers, reason: u32) {
 
 /// A reset is sent, by a socket or for want of one.
 #[inline(always)]
-pub fn reset(sock: Ptr, skb: Ptr, reason: u32, twin: Twin) {
+pub(crate) fn reset(sock: Ptr, skb: Ptr, reason: u32, twin: Twin) {
     if !twin.tells(if skb.is_null() { sock } else { skb }) {
         return;
     }
@@ -136,7 +136,7 @@ fn was_listener(netns: u32, port: u16) -> bool {
 
 /// A socket changes its state.
 #[inline(always)]
-pub fn state_changes(sock: Ptr, from: u32, to: u32, twin: Twin) {
+pub(crate) fn state_changes(sock: Ptr, from: u32, to: u32, twin: Twin) {
     match (from as u8, to as u8) {
         (state::LISTEN, state::CLOSE) => {
             if twin.tells(sock) {
@@ -175,7 +175,7 @@ fn listener_closes(sock: Ptr) {
 
 /// A packet is freed for want of a socket: a reset has just answered it.
 #[inline(always)]
-pub fn no_socket(skb: Ptr, reason: u32) {
+pub(crate) fn no_socket(skb: Ptr, reason: u32) {
     if REASON_NO_SOCKET.load() == ABSENT || reason != REASON_NO_SOCKET.load() {
         return;
     }
@@ -186,7 +186,7 @@ pub fn no_socket(skb: Ptr, reason: u32) {
 
 /// A packet is freed with a reason, and perhaps the socket it was for.
 #[inline(always)]
-pub fn dropped(skb: Ptr, reason: u32, receiver: Ptr) {
+pub(crate) fn dropped(skb: Ptr, reason: u32, receiver: Ptr) {
     if !config::is_told(reason) {
         return;
     }

@@ -11,7 +11,7 @@ use aya_ebpf::{
 use probe_common::{CLIENT_FORGOTTEN_NS, CLIENTS_AT_MOST, ClientKey, CountKey};
 
 use crate::{
-    config::*,
+    config::DETAIL_PER_SECOND,
     event::Detail,
     health::{Noted, note},
     kernel,
@@ -34,7 +34,7 @@ static SHARES: HashMap<CountKey, Share, 8192> = HashMap::new();
 
 /// A client of one count.
 #[repr(C)]
-pub struct Client {
+pub(crate) struct Client {
     last_ns: u64,
     /// The user side's period in which an event of it was last left out.
     period: u64,
@@ -49,7 +49,7 @@ static PERIOD: Array<u64, 1> = Array::new();
 
 /// What becomes of a record.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     Kept,
     LeftOut,
     /// The first of its client that is left out in this period.
@@ -58,7 +58,7 @@ pub enum Verdict {
 
 /// Whether this event's record is to be left out; notes its client.
 #[inline(always)]
-pub fn decide(key: &CountKey, detail: &Detail) -> Verdict {
+pub(crate) fn decide(key: &CountKey, detail: &Detail) -> Verdict {
     let limit = u64::from(DETAIL_PER_SECOND.load());
     if limit == 0 {
         return Verdict::Kept;

@@ -18,7 +18,9 @@ use probe_common::{ListenerStats, StatKey, Waits, state, wait};
 
 use crate::{
     attempt,
-    config::*,
+    config::{
+        ICSK_QLEN, SK_ACK_BACKLOG, SK_MAX_ACK_BACKLOG, SKC_FAMILY, TCP_IS_MPTCP, WARN_PERCENT,
+    },
     health::{Noted, add, add_small, note},
     kernel::{self, Ptr},
     listener_id::Listener,
@@ -109,7 +111,7 @@ fn stats_of(key: &StatKey, sock: Ptr) -> Option<*mut ListenerStats> {
 /// The listener that a packet of this CPU left last, and how long its queues are
 /// known to have been: what is shorter needs no look into the map.
 #[repr(C)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// 0: none.
     listener: u64,
     netns: u32,
@@ -120,7 +122,7 @@ pub struct Seen {
 
 impl Seen {
     #[inline(always)]
-    pub fn has(&self, listener: &Listener, queues: &Queues) -> bool {
+    pub(crate) fn has(&self, listener: &Listener, queues: &Queues) -> bool {
         let key = listener.key();
         self.listener == key.listener
             && self.netns == key.netns
@@ -142,21 +144,21 @@ impl Seen {
     }
 
     #[inline(always)]
-    pub fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         // SAFETY: a field of what is at hand.
         unsafe { (&raw mut self.listener).write_volatile(0) };
     }
 }
 
 /// How long the queues of a listener are.
-pub struct Queues {
+pub(crate) struct Queues {
     accept: u32,
     syn: u32,
 }
 
 impl Queues {
     #[inline(always)]
-    pub fn of(sock: Ptr) -> Self {
+    pub(crate) fn of(sock: Ptr) -> Self {
         Self {
             accept: kernel::read(sock, SK_ACK_BACKLOG.load()),
             syn: kernel::read(sock, ICSK_QLEN.load()),
@@ -166,7 +168,7 @@ impl Queues {
 
 /// A packet leaves its listener: the queues are as long as they get.
 #[inline(always)]
-pub fn left(listener: &Listener, queues: &Queues, seen: &mut Seen) -> Option<()> {
+pub(crate) fn left(listener: &Listener, queues: &Queues, seen: &mut Seen) -> Option<()> {
     let sock = listener.sock as Ptr;
     let key = listener.key();
     let (accept, syn) = (queues.accept, queues.syn);
@@ -191,7 +193,7 @@ pub fn left(listener: &Listener, queues: &Queues, seen: &mut Seen) -> Option<()>
 
 /// A connection entered the accept queue; 0 where it is not known which.
 #[inline(always)]
-pub fn queued(listener: &Listener, child: u64) -> Option<()> {
+pub(crate) fn queued(listener: &Listener, child: u64) -> Option<()> {
     let key = listener.key();
     let stats = stats_of(&key, core::ptr::null())?;
     // SAFETY: a field of a map value at hand.
@@ -228,7 +230,7 @@ pub fn queued(listener: &Listener, child: u64) -> Option<()> {
 
 /// accept(2) takes a connection out of the queue.
 #[inline(always)]
-pub fn accepted(child: u64, twin: Twin) -> Option<()> {
+pub(crate) fn accepted(child: u64, twin: Twin) -> Option<()> {
     // Read first: while a connection is in this state, the function that has put
     // it into the queue may not have returned.
     let may_be_early =
@@ -298,7 +300,7 @@ fn waited(key: &StatKey, time: u64) -> Option<()> {
 
 /// A connection is closed: where its listener is gone, nobody will accept it.
 #[inline(always)]
-pub fn closed(child: u64) -> Option<()> {
+pub(crate) fn closed(child: u64) -> Option<()> {
     let waiting = WAITING.get_ptr(&child)?;
     // SAFETY: as in `accepted`.
     let listener = unsafe { (*waiting).listener() };

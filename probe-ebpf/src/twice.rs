@@ -11,7 +11,7 @@ use crate::kernel::Ptr;
 static TOLD: LruHashMap<u64, u32, 1024> = LruHashMap::new();
 
 /// Which of two programs at one hook is running.
-pub enum Twin {
+pub(crate) enum Twin {
     First,
     Second,
 }
@@ -20,7 +20,7 @@ impl Twin {
     /// Whether this one is to tell: the first, unless the kernel skips it or it
     /// can leave no mark for the second.
     #[inline(always)]
-    pub fn tells(self, what: Ptr) -> bool {
+    pub(crate) fn tells(self, what: Ptr) -> bool {
         let what = what as u64;
         match self {
             Self::First => TOLD.insert(&what, 0, 0).is_ok(),

@@ -5,7 +5,7 @@ use aya_ebpf::{btf_maps::HashMap, macros::btf_map};
 use probe_common::{WantedKey, state, wanted};
 
 use crate::{
-    config::*,
+    config::{ONLY_LISTENERS, ONLY_NETNS},
     event::Detail,
     kernel::{self, Ptr},
 };
@@ -28,7 +28,7 @@ fn of_port(port: u16) -> u32 {
 
 /// Whether anybody wants a record about this listener.
 #[inline(always)]
-pub fn listener(netns: u32, sock: Ptr) -> bool {
+pub(crate) fn listener(netns: u32, sock: Ptr) -> bool {
     if ONLY_NETNS.load() != 0 && ONLY_NETNS.load() != netns {
         return false;
     }
@@ -54,7 +54,7 @@ pub fn listener(netns: u32, sock: Ptr) -> bool {
 /// Whether anybody may want a record about this. Without a listener the ports
 /// decide, and the user side looks at the addresses.
 #[inline(always)]
-pub fn any(detail: &Detail, sock_state: u8) -> bool {
+pub(crate) fn any(detail: &Detail, sock_state: u8) -> bool {
     if ONLY_NETNS.load() == 0 && ONLY_LISTENERS.load() == 0 {
         return true;
     }

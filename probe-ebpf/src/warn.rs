@@ -6,7 +6,7 @@ use aya_ebpf::{btf_maps::HashMap, helpers::bpf_ktime_get_ns, macros::btf_map};
 use probe_common::{Episode, EpisodeKey, Pressure, StatKey, flag, hook, share};
 
 use crate::{
-    config::*,
+    config::{ICSK_QLEN, SK_ACK_BACKLOG, SK_MAX_ACK_BACKLOG, WARN_PERCENT},
     emit,
     event::OfListener,
     health::{Noted, note},
@@ -86,7 +86,7 @@ fn tell(key: &EpisodeKey, sock: Ptr, flags: u16, peak: u32, lasted_ns: u64) {
 
 /// A listener is closed, and its episodes end with it.
 #[inline(always)]
-pub fn forget(listener: u64, netns: u32) {
+pub(crate) fn forget(listener: u64, netns: u32) {
     if WARN_PERCENT.load() == 0 {
         return;
     }
@@ -102,7 +102,7 @@ pub fn forget(listener: u64, netns: u32) {
 
 /// Both queues of a listener, at each change that is seen.
 #[inline(always)]
-pub fn look(key: &StatKey, sock: Ptr) {
+pub(crate) fn look(key: &StatKey, sock: Ptr) {
     if WARN_PERCENT.load() == 0 {
         return;
     }

@@ -14,7 +14,7 @@ use whydrop::{
     source::replay::{Read, Reader, identify},
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn main() {
     let file = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
@@ -79,7 +79,7 @@ fn caller(what: &str, folder: &Path, lines: &[&str]) {
         for line in lines {
             add(&mut recorder, line);
         }
-        used += cpu() - before;
+        used += cpu().checked_sub(before).unwrap();
         done += lines.len() as u64;
         let_it_catch_up(&recorder, done);
     }

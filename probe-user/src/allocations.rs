@@ -35,7 +35,7 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 /// How many this thread makes meanwhile.
-pub fn count(f: impl FnOnce()) -> u64 {
+pub(crate) fn count(f: impl FnOnce()) -> u64 {
     let before = ALLOCATIONS.get();
     f();
     ALLOCATIONS.get() - before

@@ -25,7 +25,7 @@ impl Cgroup {
         let mut cgroup = Self::root()?;
         let top = format!("whydrop{}.slice", std::process::id());
         let mut path = cgroup.tree.point.clone();
-        for directory in Path::new(&top).join(name).iter() {
+        for directory in &Path::new(&top).join(name) {
             path.push(directory);
             fs::create_dir(&path).with_context(|| format!("make the cgroup {}", path.display()))?;
             cgroup.directories.push(path.clone());

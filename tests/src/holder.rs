@@ -169,7 +169,7 @@ fn live(files: [i32; 3], birth: Birth) -> ! {
                 libc::_exit(0);
             }
             let mut status = 0;
-            libc::waitpid(pid, &mut status, 0);
+            libc::waitpid(pid, &raw mut status, 0);
             libc::_exit(0)
         }
         let mut nothing = 0_u8;

@@ -64,9 +64,10 @@ impl Listener {
         let socket = TcpListener::from(socket);
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
-        let cookie = match options.no_cookie {
-            true => 0,
-            false => sockopt::socket_cookie(&socket)?,
+        let cookie = if options.no_cookie {
+            0
+        } else {
+            sockopt::socket_cookie(&socket)?
         };
         Ok(Self {
             socket,

@@ -102,9 +102,10 @@ impl Server {
             command.pre_exec(|| {
                 let ends_with_us = libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == 0;
                 let goes_first = libc::setpriority(libc::PRIO_PROCESS, 0, NICE) == 0;
-                match ends_with_us && goes_first && libc::setsid() > 0 {
-                    true => Ok(()),
-                    false => Err(std::io::Error::last_os_error()),
+                if ends_with_us && goes_first && libc::setsid() > 0 {
+                    Ok(())
+                } else {
+                    Err(std::io::Error::last_os_error())
                 }
             });
         }

@@ -76,9 +76,10 @@ fn verdict(cause: &str, event: &Event) -> Verdict {
     if !named.iter().any(|name| name == cause) {
         return Verdict::NotVisible;
     }
-    match named.iter().all(|name| name == cause) {
-        true => Verdict::Exact,
-        false => Verdict::Among(named),
+    if named.iter().all(|name| name == cause) {
+        Verdict::Exact
+    } else {
+        Verdict::Among(named)
     }
 }
 

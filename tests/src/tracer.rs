@@ -18,7 +18,7 @@ use crate::steady::rest;
 use crate::{deadline, instructions};
 
 const PIPE_BYTES: usize = 4 << 20;
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_mins(1);
 /// Between two looks at whether the machine has something to do.
 const LOOK: Duration = Duration::from_millis(500);
 /// A machine with nothing to do needs fewer in that time.

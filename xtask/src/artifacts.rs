@@ -12,14 +12,14 @@ use crate::proc;
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-pub fn target_dir() -> Result<PathBuf> {
+pub(crate) fn target_dir() -> Result<PathBuf> {
     Ok(match std::env::var_os("CARGO_TARGET_DIR") {
         Some(dir) => std::path::absolute(proc::root().join(dir))?,
         None => proc::root().join("target"),
     })
 }
 
-pub fn static_whydrop() -> Result<PathBuf> {
+pub(crate) fn static_whydrop() -> Result<PathBuf> {
     proc::run(static_cargo(&[
         "build", "--quiet", "-p", "whydrop", "--bin", "whydrop",
     ]))?;
@@ -27,7 +27,7 @@ pub fn static_whydrop() -> Result<PathBuf> {
 }
 
 /// The first process of a VM.
-pub fn vm_init() -> Result<PathBuf> {
+pub(crate) fn vm_init() -> Result<PathBuf> {
     proc::run(static_cargo(&[
         "build",
         "--quiet",
@@ -40,7 +40,7 @@ pub fn vm_init() -> Result<PathBuf> {
 }
 
 /// The scenario tests as one static executable.
-pub fn scenarios() -> Result<PathBuf> {
+pub(crate) fn scenarios() -> Result<PathBuf> {
     let what = [
         "test",
         "--no-run",
@@ -53,12 +53,12 @@ pub fn scenarios() -> Result<PathBuf> {
 }
 
 /// The bench that asks what whydrop asks of a host (probe-user/benches/host.rs), static as well.
-pub fn host_bench() -> Result<PathBuf> {
+pub(crate) fn host_bench() -> Result<PathBuf> {
     hashed(&["build", "-p", "whydrop", "--bench", "host"], "host")
 }
 
 /// The bench of what an event costs in user space (probe-user/benches/event.rs).
-pub fn event_bench() -> Result<PathBuf> {
+pub(crate) fn event_bench() -> Result<PathBuf> {
     let what = [
         "build",
         "-p",
@@ -87,7 +87,7 @@ fn hashed(what: &[&str], name: &str) -> Result<PathBuf> {
 }
 
 /// The same executable, run here by cargo: sharing the flags shares the build.
-pub fn run_scenarios(filter: &[String]) -> Command {
+pub(crate) fn run_scenarios(filter: &[String]) -> Command {
     let mut command = static_cargo(&["test", "-p", "whydrop-tests", "--test", "scenarios"]);
     command.args(["--", "--test-threads=1"]).args(filter);
     command

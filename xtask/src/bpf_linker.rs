@@ -9,12 +9,12 @@ use anyhow::{Context, Result, bail};
 
 use crate::proc;
 
-pub const VERSION: &str = "0.13.0";
-pub const INSTALL_COMMAND: &str =
+pub(crate) const VERSION: &str = "0.13.0";
+pub(crate) const INSTALL_COMMAND: &str =
     "cargo install bpf-linker --version 0.13.0 --locked --no-default-features --features llvm-22";
 const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
 
-pub fn is_there() -> bool {
+pub(crate) fn is_there() -> bool {
     let minor = VERSION.rsplit_once('.').map_or(VERSION, |(minor, _)| minor);
     proc::capture(proc::command("bpf-linker", ["--version"])).is_ok_and(|line| {
         line.split_whitespace()
@@ -23,7 +23,7 @@ pub fn is_there() -> bool {
     })
 }
 
-pub fn ensure() -> Result<()> {
+pub(crate) fn ensure() -> Result<()> {
     if is_there() {
         return Ok(());
     }

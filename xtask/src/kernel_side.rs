@@ -13,7 +13,7 @@ const TARGET: &str = "bpfel-unknown-none";
 const RUSTC: &str = "/usr/bin/rustc";
 const CLIPPY: &str = "/usr/bin/cargo-clippy";
 
-pub fn lint() -> Result<()> {
+pub(crate) fn lint() -> Result<()> {
     if [RUSTC, CLIPPY].iter().any(|path| !Path::new(path).exists()) {
         println!("left out: {CLIPPY} is not here (on Debian `cargo xtask setup` installs it)");
         return Ok(());

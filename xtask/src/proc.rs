@@ -11,21 +11,24 @@ use std::process::{Command, Output, Stdio};
 use anyhow::{Context, Result, bail};
 
 /// The repository's root, where every command of this crate runs.
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     // xtask lies directly under the root, and is only ever run from the checkout that built it.
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .unwrap_or(Path::new("."))
 }
 
-pub fn command<I: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = I>) -> Command {
+pub(crate) fn command<I: AsRef<OsStr>>(
+    program: &str,
+    args: impl IntoIterator<Item = I>,
+) -> Command {
     let mut command = Command::new(program);
     command.args(args).current_dir(root()).stdin(Stdio::null());
     command
 }
 
 /// The cargo that runs us, so that `cargo +toolchain xtask` stays on its toolchain.
-pub fn cargo<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>) -> Command {
+pub(crate) fn cargo<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>) -> Command {
     command(
         &std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()),
         args,
@@ -33,7 +36,7 @@ pub fn cargo<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>) -> Command {
 }
 
 /// Runs with the terminal's stdout and stderr.
-pub fn run(mut command: Command) -> Result<()> {
+pub(crate) fn run(mut command: Command) -> Result<()> {
     let status = command
         .status()
         .with_context(|| format!("cannot start `{}`", line(&command)))?;
@@ -44,7 +47,10 @@ pub fn run(mut command: Command) -> Result<()> {
 }
 
 /// Runs with the terminal's stdout. Each line of stderr is given to `line`, and shown if that says so.
-pub fn run_reading(mut command: Command, mut line: impl FnMut(&str) -> Result<bool>) -> Result<()> {
+pub(crate) fn run_reading(
+    mut command: Command,
+    mut line: impl FnMut(&str) -> Result<bool>,
+) -> Result<()> {
     let mut child = command
         .stderr(Stdio::piped())
         .spawn()
@@ -67,7 +73,7 @@ pub fn run_reading(mut command: Command, mut line: impl FnMut(&str) -> Result<bo
 }
 
 /// Runs quietly and returns stdout; on failure everything the program said is in the error.
-pub fn capture(mut command: Command) -> Result<String> {
+pub(crate) fn capture(mut command: Command) -> Result<String> {
     let output = command
         .output()
         .with_context(|| format!("cannot start `{}`", line(&command)))?;
@@ -83,13 +89,13 @@ pub fn capture(mut command: Command) -> Result<String> {
 }
 
 /// Where a program is, if PATH knows it.
-pub fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?)
         .map(|dir| dir.join(program))
         .find(|path| path.is_file())
 }
 
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 

@@ -11,7 +11,7 @@ use crate::{bpf_linker, proc};
 
 /// How much of the machine a command is about to use.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Needs {
+pub(crate) enum Needs {
     Build,
     BuildAndVms,
     Lab,
@@ -44,7 +44,7 @@ const VM_PACKAGES: &[&str] = &[
 /// Those servers of the laboratory that start nothing when they are installed; lab/servers.rs unpacks the others.
 const LAB_PACKAGES: &[&str] = &["nodejs", "openjdk-17-jdk-headless", "python3"];
 
-pub fn run(needs: Needs) -> Result<()> {
+pub(crate) fn run(needs: Needs) -> Result<()> {
     rustup_components()?;
     let packages: Vec<&str> = match needs {
         Needs::Build => BUILD_PACKAGES.to_vec(),

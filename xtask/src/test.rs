@@ -12,7 +12,7 @@ use crate::table::{self, Place};
 use crate::{artifacts, bench, kernel_side, proc, setup, tidy, vm};
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Leave the virtual machines out.
     #[arg(long)]
     quick: bool,
@@ -21,7 +21,7 @@ pub struct Args {
     filter: Vec<String>,
 }
 
-pub fn run(args: &Args) -> Result<()> {
+pub(crate) fn run(args: &Args) -> Result<()> {
     if !proc::is_root() {
         bail!(
             "the scenario tests load BPF programs and make network namespaces: run this as root \

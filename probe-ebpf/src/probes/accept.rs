@@ -25,19 +25,19 @@ fn returns(ctx: &FExitContext, twin: Twin) {
 }
 
 #[fexit]
-pub fn fexit_inet_csk_accept(ctx: FExitContext) -> i32 {
+pub(crate) fn fexit_inet_csk_accept(ctx: FExitContext) -> i32 {
     returns(&ctx, Twin::First);
     0
 }
 
 #[fexit]
-pub fn fexit_inet_csk_accept_again(ctx: FExitContext) -> i32 {
+pub(crate) fn fexit_inet_csk_accept_again(ctx: FExitContext) -> i32 {
     returns(&ctx, Twin::Second);
     0
 }
 
 #[kprobe]
-pub fn kprobe_security_sock_graft(ctx: ProbeContext) -> u32 {
+pub(crate) fn kprobe_security_sock_graft(ctx: ProbeContext) -> u32 {
     if let Some(child) = ctx.arg::<Ptr>(0) {
         stats::accepted(child as u64, Twin::First);
     }

@@ -23,7 +23,7 @@ use crate::{
 };
 
 #[cgroup_skb]
-pub fn listener_ingress(ctx: SkBuffContext) -> i32 {
+pub(crate) fn listener_ingress(ctx: SkBuffContext) -> i32 {
     enter(&ctx);
     1
 }
@@ -81,13 +81,13 @@ fn mark(ctx: &SkBuffContext) -> u64 {
 }
 
 #[raw_tracepoint]
-pub fn raw_consume_skb(ctx: RawTracePointContext) -> i32 {
+pub(crate) fn raw_consume_skb(ctx: RawTracePointContext) -> i32 {
     frame::close_packet(ctx.arg::<u64>(0));
     0
 }
 
 #[raw_tracepoint]
-pub fn raw_kfree_skb(ctx: RawTracePointContext) -> i32 {
+pub(crate) fn raw_kfree_skb(ctx: RawTracePointContext) -> i32 {
     frame::close_packet(ctx.arg::<u64>(0));
     0
 }

@@ -11,36 +11,36 @@ use aya_ebpf::{
 
 /// As everywhere: 0 would drop the packet.
 #[cgroup_skb]
-pub fn empty_cgroup_skb(_: SkBuffContext) -> i32 {
+pub(crate) fn empty_cgroup_skb(_: SkBuffContext) -> i32 {
     1
 }
 
 #[btf_tracepoint]
-pub fn empty_typed(_: BtfTracePointContext) -> i32 {
+pub(crate) fn empty_typed(_: BtfTracePointContext) -> i32 {
     0
 }
 
 #[raw_tracepoint]
-pub fn empty_raw(_: RawTracePointContext) -> i32 {
+pub(crate) fn empty_raw(_: RawTracePointContext) -> i32 {
     0
 }
 
 #[fentry]
-pub fn empty_fentry(_: FEntryContext) -> i32 {
+pub(crate) fn empty_fentry(_: FEntryContext) -> i32 {
     0
 }
 
 #[fexit]
-pub fn empty_fexit(_: FExitContext) -> i32 {
+pub(crate) fn empty_fexit(_: FExitContext) -> i32 {
     0
 }
 
 #[kprobe]
-pub fn empty_kprobe(_: ProbeContext) -> u32 {
+pub(crate) fn empty_kprobe(_: ProbeContext) -> u32 {
     0
 }
 
 #[kretprobe]
-pub fn empty_kretprobe(_: RetProbeContext) -> u32 {
+pub(crate) fn empty_kretprobe(_: RetProbeContext) -> u32 {
     0
 }

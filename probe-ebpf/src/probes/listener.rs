@@ -20,7 +20,7 @@ use aya_ebpf::{
 use probe_common::{hook, state};
 
 use crate::{
-    config::*,
+    config::{CHECK_REQ_ARGS, COOKIE_SOCK_ARGS, HAVE_COOKIE_HELPER, SKC_COOKIE, SKC_LISTENER},
     frame::{self, Enter},
     kernel::{self, Ptr},
     mib::Netns,
@@ -85,7 +85,7 @@ fn kretprobe_returns(ctx: &RetProbeContext) -> Option<u64> {
 macro_rules! around {
     ($fentry:ident, $fexit:ident, $kprobe:ident, $kretprobe:ident, $hook:expr, $sock:literal, $skb:literal, $fexit_child:expr, $kretprobe_child:expr) => {
         #[fentry]
-        pub fn $fentry(ctx: FEntryContext) -> i32 {
+        pub(crate) fn $fentry(ctx: FEntryContext) -> i32 {
             let sock: Ptr = ctx.arg($sock);
             debug_line!(&ctx, "hook {} entered, sock {:x}", $hook, sock as u64);
             // SAFETY: the verifier knows the types of a traced function's arguments.
@@ -95,13 +95,13 @@ macro_rules! around {
         }
 
         #[fexit]
-        pub fn $fexit(ctx: FExitContext) -> i32 {
+        pub(crate) fn $fexit(ctx: FExitContext) -> i32 {
             frame::close_hook($hook, ($fexit_child)(&ctx));
             0
         }
 
         #[kprobe]
-        pub fn $kprobe(ctx: ProbeContext) -> u32 {
+        pub(crate) fn $kprobe(ctx: ProbeContext) -> u32 {
             if let (Some(sock), Some(skb)) = (ctx.arg::<Ptr>($sock), ctx.arg::<Ptr>($skb)) {
                 debug_line!(&ctx, "hook {} entered, sock {:x}", $hook, sock as u64);
                 enter($hook, sock, skb, kernel::cookie_of(sock), Netns::of(sock));
@@ -110,7 +110,7 @@ macro_rules! around {
         }
 
         #[kretprobe]
-        pub fn $kretprobe(ctx: RetProbeContext) -> u32 {
+        pub(crate) fn $kretprobe(ctx: RetProbeContext) -> u32 {
             frame::close_hook($hook, ($kretprobe_child)(&ctx));
             0
         }
@@ -152,19 +152,19 @@ around!(
 );
 
 #[fentry]
-pub fn fentry_tcp_req_err(ctx: FEntryContext) -> i32 {
+pub(crate) fn fentry_tcp_req_err(ctx: FEntryContext) -> i32 {
     enter_req_err(ctx.arg(0));
     0
 }
 
 #[fexit]
-pub fn fexit_tcp_req_err(_: FExitContext) -> i32 {
+pub(crate) fn fexit_tcp_req_err(_: FExitContext) -> i32 {
     frame::close_hook(hook::REQ_ERR, None);
     0
 }
 
 #[kprobe]
-pub fn kprobe_tcp_req_err(ctx: ProbeContext) -> u32 {
+pub(crate) fn kprobe_tcp_req_err(ctx: ProbeContext) -> u32 {
     if let Some(request) = ctx.arg::<Ptr>(0) {
         enter_req_err(request);
     }
@@ -172,7 +172,7 @@ pub fn kprobe_tcp_req_err(ctx: ProbeContext) -> u32 {
 }
 
 #[kretprobe]
-pub fn kretprobe_tcp_req_err(_: RetProbeContext) -> u32 {
+pub(crate) fn kretprobe_tcp_req_err(_: RetProbeContext) -> u32 {
     frame::close_hook(hook::REQ_ERR, None);
     0
 }

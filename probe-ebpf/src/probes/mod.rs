@@ -16,13 +16,13 @@ use aya_ebpf::{EbpfContext as _, programs::FExitContext};
 macro_rules! twins {
     ($typed:ident, $raw:ident, |$ctx:ident| $body:expr) => {
         #[aya_ebpf::macros::btf_tracepoint]
-        pub fn $typed($ctx: aya_ebpf::programs::BtfTracePointContext) -> i32 {
+        pub(crate) fn $typed($ctx: aya_ebpf::programs::BtfTracePointContext) -> i32 {
             $body;
             0
         }
 
         #[aya_ebpf::macros::raw_tracepoint]
-        pub fn $raw($ctx: aya_ebpf::programs::RawTracePointContext) -> i32 {
+        pub(crate) fn $raw($ctx: aya_ebpf::programs::RawTracePointContext) -> i32 {
             $body;
             0
         }

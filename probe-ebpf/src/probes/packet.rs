@@ -25,9 +25,9 @@ twins!(typed_skb_drop, raw_skb_drop, |ctx| {
     } else {
         NULL
     };
-    notice::dropped(ctx.arg(0), reason!(ctx), receiver)
+    notice::dropped(ctx.arg(0), reason!(ctx), receiver);
 });
 
 twins!(typed_no_socket, raw_no_socket, |ctx| {
-    notice::no_socket(ctx.arg(0), reason!(ctx))
+    notice::no_socket(ctx.arg(0), reason!(ctx));
 });

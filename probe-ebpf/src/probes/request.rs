@@ -11,7 +11,7 @@ use aya_ebpf::{
 use probe_common::{ABSENT, flag, hook, state};
 
 use crate::{
-    config::*,
+    config::{REQ_NUM_TIMEOUT, REQ_TIMER, SKC_LISTENER, SKC_NULLS_PPREV, TREQ_SNT_ISN},
     emit,
     event::{Detail, NOTHING_MOVED},
     kernel::{self, Headers, Ptr},
@@ -99,19 +99,19 @@ fn ends() -> Option<()> {
 }
 
 #[fentry]
-pub fn fentry_reqsk_timer_handler(ctx: FEntryContext) -> i32 {
+pub(crate) fn fentry_reqsk_timer_handler(ctx: FEntryContext) -> i32 {
     begins(ctx.arg(0));
     0
 }
 
 #[fexit]
-pub fn fexit_reqsk_timer_handler(_: FExitContext) -> i32 {
+pub(crate) fn fexit_reqsk_timer_handler(_: FExitContext) -> i32 {
     ends();
     0
 }
 
 #[kprobe]
-pub fn kprobe_reqsk_timer_handler(ctx: ProbeContext) -> u32 {
+pub(crate) fn kprobe_reqsk_timer_handler(ctx: ProbeContext) -> u32 {
     if let Some(timer) = ctx.arg::<Ptr>(0) {
         begins(timer);
     }
@@ -119,7 +119,7 @@ pub fn kprobe_reqsk_timer_handler(ctx: ProbeContext) -> u32 {
 }
 
 #[kretprobe]
-pub fn kretprobe_reqsk_timer_handler(_: RetProbeContext) -> u32 {
+pub(crate) fn kretprobe_reqsk_timer_handler(_: RetProbeContext) -> u32 {
     ends();
     0
 }

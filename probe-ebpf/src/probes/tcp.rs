@@ -30,7 +30,7 @@ const NULL: Ptr = core::ptr::null();
 
 twins!(typed_tcp_retransmit_skb, raw_tcp_retransmit_skb, |ctx| {
     // What is sent again is this host's own packet: its source is not the client.
-    notice::of_socket(hook::RETRANSMIT_SKB, ctx.arg(0), NULL, NULL, 0)
+    notice::of_socket(hook::RETRANSMIT_SKB, ctx.arg(0), NULL, NULL, 0);
 });
 
 twins!(
@@ -51,7 +51,7 @@ macro_rules! reset_reason {
 }
 
 twins!(typed_tcp_send_reset, raw_tcp_send_reset, |ctx| {
-    notice::reset(ctx.arg(0), ctx.arg(1), reset_reason!(ctx), Twin::First)
+    notice::reset(ctx.arg(0), ctx.arg(1), reset_reason!(ctx), Twin::First);
 });
 
 twins!(
@@ -61,11 +61,11 @@ twins!(
 );
 
 twins!(typed_tcp_receive_reset, raw_tcp_receive_reset, |ctx| {
-    notice::of_socket(hook::RECEIVE_RESET, ctx.arg(0), NULL, NULL, 0)
+    notice::of_socket(hook::RECEIVE_RESET, ctx.arg(0), NULL, NULL, 0);
 });
 
 twins!(typed_inet_sock_set_state, raw_inet_sock_set_state, |ctx| {
-    notice::state_changes(ctx.arg(0), ctx.arg(1), ctx.arg(2), Twin::First)
+    notice::state_changes(ctx.arg(0), ctx.arg(1), ctx.arg(2), Twin::First);
 });
 
 twins!(
@@ -87,13 +87,13 @@ fn reset_without_socket(sock: Ptr, skb: Ptr) {
 macro_rules! send_reset {
     ($fentry:ident, $kprobe:ident) => {
         #[fentry]
-        pub fn $fentry(ctx: FEntryContext) -> i32 {
+        pub(crate) fn $fentry(ctx: FEntryContext) -> i32 {
             reset_without_socket(ctx.arg(0), ctx.arg(1));
             0
         }
 
         #[kprobe]
-        pub fn $kprobe(ctx: ProbeContext) -> u32 {
+        pub(crate) fn $kprobe(ctx: ProbeContext) -> u32 {
             if let (Some(sock), Some(skb)) = (ctx.arg::<Ptr>(0), ctx.arg::<Ptr>(1)) {
                 reset_without_socket(sock, skb);
             }

@@ -29,9 +29,9 @@ const CLIENTS_AT_MOST: usize = 65_536;
 /// Places that are named.
 const PLACES_AT_MOST: usize = 8;
 
-/// Shorter ones are no stretches over the limit; two of them are a window that has a line about what was accepted.
-const STRETCH_NS: u64 = 100_000_000;
-const WINDOW_NS: u64 = 2 * STRETCH_NS;
+/// Long enough to have a line about what was accepted, where one comes each 100 ms; and how far windows are apart.
+const WINDOW_NS: u64 = 200_000_000;
+const STEP_NS: usize = 100_000_000;
 
 /// A line about listeners may tell of what happened so long before.
 const LATE_NS: u64 = 150_000_000;
@@ -160,8 +160,8 @@ impl Heard {
         Some(in_spans.sum())
     }
 
-    /// Whether as many were accepted as the queue holds, in each so long window of the time that it was over its limit at a
-    /// stretch: two looks may find a short queue full by chance, and many came and went between them.
+    /// Whether as many were accepted as the queue holds, in each so long window that begins while it was over its limit: looks
+    /// may find a short queue full by chance, and many came and went between them.
     fn turned_over(&self, queue: &Queue) -> Option<bool> {
         if self.is_coarse {
             return None;
@@ -175,8 +175,7 @@ impl Heard {
         let mut windows = queue
             .spans
             .iter()
-            .filter(|(from, to)| to - from >= STRETCH_NS)
-            .flat_map(|(from, to)| (*from..=*to).step_by(STRETCH_NS as usize))
+            .flat_map(|(from, to)| (*from..=*to).step_by(STEP_NS))
             .peekable();
         windows.peek()?;
         Some(windows.all(|from| at(from + WINDOW_NS).saturating_sub(at(from)) >= holds))

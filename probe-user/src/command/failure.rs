@@ -63,9 +63,10 @@ impl From<OutputError> for Failure {
 
 impl From<RecordError> for Failure {
     fn from(error: RecordError) -> Self {
-        let status = match error.is_usage() {
-            true => status::USAGE,
-            false => status::FAILED,
+        let status = if error.is_usage() {
+            status::USAGE
+        } else {
+            status::FAILED
         };
         Self::new(status, error)
     }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A recording that was read.
-pub struct Read<T> {
+pub(super) struct Read<T> {
     /// What was made of its lines.
     pub heard: T,
     pub start: Start,
@@ -19,12 +19,15 @@ pub struct Read<T> {
 }
 
 /// Whoever hears lines, each with its time.
-pub trait Hears {
+pub(super) trait Hears {
     fn line(&mut self, mono_ns: u64, line: &Line<'_>);
 }
 
 /// Reads what was named. What is odd about it is told on standard error.
-pub fn read<T: Hears>(paths: &[PathBuf], begin: impl Fn(&Start) -> T) -> Result<Read<T>, Failure> {
+pub(super) fn read<T: Hears>(
+    paths: &[PathBuf],
+    begin: impl Fn(&Start) -> T,
+) -> Result<Read<T>, Failure> {
     let mut recordings = 0;
     let mut open: Option<(T, Start)> = None;
     let mut closed: Option<Read<T>> = None;
@@ -76,7 +79,7 @@ pub fn read<T: Hears>(paths: &[PathBuf], begin: impl Fn(&Start) -> T) -> Result<
 }
 
 /// The number that `--netns` means of a recording: names and processes of then are not there any more.
-pub fn netns_of(spec: &str) -> Result<Option<u32>, Failure> {
+pub(super) fn netns_of(spec: &str) -> Result<Option<u32>, Failure> {
     match spec {
         "all" => Ok(None),
         spec => spec.parse().map(Some).map_err(|_| {

@@ -1,6 +1,8 @@
 //! Records that are made by hand, and what they decode to.
 
-use probe_common::counter;
+use probe_common::counter::{
+    self, LISTEN_DROPS, LISTEN_OVERFLOWS, REQQ_FULL_DO_COOKIES, REQQ_FULL_DROP,
+};
 use proptest::prelude::*;
 use zerocopy::{FromZeros, IntoBytes, KnownLayout};
 
@@ -69,7 +71,6 @@ fn the_counters_decide_the_kind() {
             }
         }
     };
-    use counter::*;
     check(
         only(&[LISTEN_DROPS, REQQ_FULL_DROP]),
         Kind::RequestDrop,

@@ -15,7 +15,7 @@ const SHARED_FOR: Duration = Duration::from_millis(2);
 
 /// Whose dump it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
+pub(super) struct Key {
     pub netns: u32,
     pub port: u16,
     pub family: Family,
@@ -23,7 +23,7 @@ pub struct Key {
 
 /// The family of the sockets, as the kernel keeps them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Family {
+pub(super) enum Family {
     V4,
     V6,
     Both,
@@ -31,7 +31,7 @@ pub enum Family {
 
 impl Key {
     /// Every listener of a port.
-    pub const fn port(netns: u32, port: u16) -> Self {
+    pub(super) const fn port(netns: u32, port: u16) -> Self {
         let family = Family::Both;
         Self {
             netns,
@@ -41,7 +41,7 @@ impl Key {
     }
 
     /// The listeners among which is one that is bound to `addr`.
-    pub const fn bound(netns: u32, addr: SocketAddr) -> Self {
+    pub(super) const fn bound(netns: u32, addr: SocketAddr) -> Self {
         let family = match addr {
             SocketAddr::V4(_) => Family::V4,
             SocketAddr::V6(_) => Family::V6,
@@ -54,7 +54,7 @@ impl Key {
     }
 }
 
-pub struct Dump {
+pub(super) struct Dump {
     pub taken: Instant,
     /// CLOCK_MONOTONIC at the same time.
     pub taken_ns: u64,
@@ -65,7 +65,7 @@ pub struct Dump {
 
 impl Dump {
     /// Whether it may be told of an event: what came after it is not in it.
-    pub fn serves(&self, event_ns: u64, now: Instant) -> bool {
+    pub(super) fn serves(&self, event_ns: u64, now: Instant) -> bool {
         self.taken_ns >= event_ns && self.is_fresh(now)
     }
 
@@ -76,19 +76,19 @@ impl Dump {
 
 /// What was found.
 #[derive(Default)]
-pub struct Dumps(HashMap<Key, Dump>);
+pub(super) struct Dumps(HashMap<Key, Dump>);
 
 impl Dumps {
-    pub fn get(&self, key: Key) -> Option<&Dump> {
+    pub(super) fn get(&self, key: Key) -> Option<&Dump> {
         self.0.get(&key)
     }
 
-    pub fn put(&mut self, key: Key, dump: Dump) {
+    pub(super) fn put(&mut self, key: Key, dump: Dump) {
         self.0.insert(key, dump);
     }
 
     /// Forgets those that serve nothing any more.
-    pub fn forget(&mut self, now: Instant) {
+    pub(super) fn forget(&mut self, now: Instant) {
         self.0.retain(|_, dump| dump.is_fresh(now));
     }
 }

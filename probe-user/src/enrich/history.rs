@@ -85,7 +85,7 @@ impl History {
 }
 
 /// Whether a socket bound to `bound` takes what is sent to `local`, as far as addresses go.
-pub fn is_bound_for(bound: SocketAddr, local: SocketAddr) -> bool {
+pub(super) fn is_bound_for(bound: SocketAddr, local: SocketAddr) -> bool {
     let (ip, to) = (bound.ip().to_canonical(), local.ip().to_canonical());
     let any = match ip {
         IpAddr::V4(v4) => v4.is_unspecified() && to.is_ipv4(),

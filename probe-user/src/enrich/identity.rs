@@ -32,7 +32,7 @@ struct Holder {
 }
 
 impl Holders {
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.0.clear();
     }
 }

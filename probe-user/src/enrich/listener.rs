@@ -135,7 +135,7 @@ impl Enricher {
     pub fn fix(&mut self, netns: u32, listener: ListenerSnapshot) {
         let key = Key::bound(netns, listener.addr);
         let dump = Dump {
-            taken: Instant::now() + std::time::Duration::from_secs(3600),
+            taken: Instant::now() + std::time::Duration::from_hours(1),
             taken_ns: u64::MAX,
             is_whole: true,
             found: Ok(vec![listener]),

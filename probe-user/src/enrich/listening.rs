@@ -14,13 +14,13 @@ use crate::{
 };
 
 /// Where to ask.
-pub struct Ask<'a> {
+pub(super) struct Ask<'a> {
     pub registry: &'a mut Registry,
     pub pool: &'a mut DiagPool,
 }
 
 /// The dumps.
-pub struct Listening {
+pub(super) struct Listening {
     dumps: HashMap<u32, Vec<ListenerSnapshot>>,
     /// Of looking through every namespace.
     everywhere: Pace,
@@ -29,16 +29,16 @@ pub struct Listening {
 }
 
 impl Listening {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             dumps: HashMap::new(),
-            everywhere: Pace::new(Duration::from_millis(20), Duration::from_secs(60), 4),
+            everywhere: Pace::new(Duration::from_millis(20), Duration::from_mins(1), 4),
             looked_ns: 0,
         }
     }
 
     /// The listeners of all other namespaces, and whether all were looked through after the event.
-    pub fn elsewhere(
+    pub(super) fn elsewhere(
         &mut self,
         ask: Ask<'_>,
         netns: u32,
@@ -75,15 +75,12 @@ impl Listening {
             .pool
             .get(ask.registry, netns, Instant::now())
             .and_then(|diag| diag.listeners(None));
-        match found {
-            Ok(found) => {
-                self.dumps.insert(netns, found);
-                true
-            }
-            Err(_) => {
-                self.dumps.remove(&netns);
-                false
-            }
+        if let Ok(found) = found {
+            self.dumps.insert(netns, found);
+            true
+        } else {
+            self.dumps.remove(&netns);
+            false
         }
     }
 }

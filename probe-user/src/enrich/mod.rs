@@ -288,7 +288,7 @@ impl Enricher {
             one.netns_name = self.netns_name(one.netns);
         }
         seen.snapshot = Err("there is no socket".into());
-        seen.cause = refusal.cause.clone();
+        seen.cause.clone_from(&refusal.cause);
         seen.refusal = refusal;
     }
 

@@ -7,7 +7,7 @@ use crate::model::socket::ListenerSnapshot;
 
 /// The listener with this cookie; without a cookie, the only one bound to this address. Who `refused` has
 /// `sk_drops` by now (include/net/tcp.h:tcp_listendrop, 5.10 to 7.2): one without took the place of a closed one.
-pub fn pick(
+pub(super) fn pick(
     found: &[ListenerSnapshot],
     cookie: u64,
     addr: SocketAddr,

@@ -69,13 +69,13 @@ impl Refusal {
 }
 
 /// Whether the listener takes what is sent to `local`.
-pub fn takes(listener: &ListenerSnapshot, local: SocketAddr) -> bool {
+pub(super) fn takes(listener: &ListenerSnapshot, local: SocketAddr) -> bool {
     let only_ipv6 = listener.v6only == Some(true) && local.ip().to_canonical().is_ipv4();
     !only_ipv6 && listener.ifindex == 0 && is_bound_for(listener.addr, local)
 }
 
 /// The answer of the packet's own namespace; `None` when nobody has that port there.
-pub fn among(here: &[ListenerSnapshot], local: SocketAddr, netns: u32) -> Option<Refusal> {
+pub(super) fn among(here: &[ListenerSnapshot], local: SocketAddr, netns: u32) -> Option<Refusal> {
     let same_port: Vec<&ListenerSnapshot> = here
         .iter()
         .filter(|listener| listener.addr.port() == local.port())
@@ -107,7 +107,7 @@ pub fn among(here: &[ListenerSnapshot], local: SocketAddr, netns: u32) -> Option
 
 /// The answer of all other namespaces; `None` when nobody has that port there.
 /// `knows_here`: the packet's own was looked up after the event.
-pub fn in_other_namespaces<'a>(
+pub(super) fn in_other_namespaces<'a>(
     others: impl Iterator<Item = (u32, &'a [ListenerSnapshot])>,
     port: u16,
     knows_here: bool,

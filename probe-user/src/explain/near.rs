@@ -4,7 +4,7 @@
 const AT_MOST: usize = 5;
 
 /// The nearest first; none where none is near.
-pub fn near(meant: &str, names: impl Iterator<Item = String>) -> Vec<String> {
+pub(super) fn near(meant: &str, names: impl Iterator<Item = String>) -> Vec<String> {
     let meant = meant.trim().to_lowercase();
     if meant.is_empty() {
         return Vec::new();

@@ -3,13 +3,13 @@
 use std::mem;
 
 #[derive(Debug, Default)]
-pub struct Chapter {
+pub(super) struct Chapter {
     pub heading: String,
     pub body: String,
 }
 
 #[derive(Debug)]
-pub struct Section {
+pub(super) struct Section {
     pub names: Vec<String>,
     pub heading: String,
     pub body: String,
@@ -18,13 +18,13 @@ pub struct Section {
 }
 
 #[derive(Debug, Default)]
-pub struct Page {
+pub(super) struct Page {
     pub chapters: Vec<Chapter>,
     pub sections: Vec<Section>,
 }
 
 impl Page {
-    pub fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         let mut page = Self::default();
         let mut in_code = false;
         let mut in_section = false;
@@ -61,18 +61,18 @@ impl Page {
         page
     }
 
-    pub fn names(&self) -> impl Iterator<Item = String> {
+    pub(super) fn names(&self) -> impl Iterator<Item = String> {
         let of_sections = self.sections.iter().flat_map(|section| &section.names);
         let of_chapters = self.chapters.iter().flat_map(|one| quoted(&one.heading));
         of_sections.cloned().chain(of_chapters.map(str::to_owned))
     }
 
-    pub fn chapter_of(&self, section: &Section) -> &str {
+    pub(super) fn chapter_of(&self, section: &Section) -> &str {
         let chapter = self.chapters.get(section.chapter);
         chapter.map_or("", |chapter| &chapter.heading)
     }
 
-    pub fn sections_of(&self, name: &str) -> impl Iterator<Item = &Section> {
+    pub(super) fn sections_of(&self, name: &str) -> impl Iterator<Item = &Section> {
         let fits = move |known: &String| match known.strip_suffix('…') {
             // `tcp-ao…` stands for all that begin so.
             Some(begin) => !begin.is_empty() && name.starts_with(begin),
@@ -83,14 +83,14 @@ impl Page {
     }
 
     /// Those that name it in their text.
-    pub fn sections_with(&self, name: &str) -> impl Iterator<Item = &Section> {
+    pub(super) fn sections_with(&self, name: &str) -> impl Iterator<Item = &Section> {
         let marked = format!("`{name}`");
         let sections = self.sections.iter();
         sections.filter(move |section| section.body.contains(&marked))
     }
 
     /// Chapters with this name in their heading, each with its sections.
-    pub fn chapters_of(
+    pub(super) fn chapters_of(
         &self,
         name: &str,
     ) -> impl Iterator<Item = (&Chapter, impl Iterator<Item = &Section>)> {
@@ -114,7 +114,7 @@ impl Page {
                         titles = Some(cells);
                     }
                     (Some(cells), Some(titles)) => {
-                        self.sections.extend(row(number, titles, &cells))
+                        self.sections.extend(row(number, titles, &cells));
                     }
                     _ => {
                         titles = None;

@@ -2,7 +2,7 @@
 //! a title in bold, tables, blocks of code, `code`, **bold** and links.
 
 /// One line of text: its marks are taken off.
-pub fn inline(text: &str) -> String {
+pub(super) fn inline(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text.trim();
     while let Some(at) = rest.find(['`', '*', '[']) {
@@ -28,7 +28,7 @@ pub fn inline(text: &str) -> String {
 }
 
 /// A whole body, wrapped at `columns`.
-pub fn body(text: &str, columns: usize) -> String {
+pub(super) fn body(text: &str, columns: usize) -> String {
     let blocks = blocks(text);
     let titles = blocks.iter().filter_map(|block| match block {
         Block::Item { title, .. } => Some(title.chars().count()),
@@ -62,7 +62,7 @@ pub fn body(text: &str, columns: usize) -> String {
 }
 
 /// The beginning of a body in one line.
-pub fn first_line(text: &str, columns: usize) -> String {
+pub(super) fn first_line(text: &str, columns: usize) -> String {
     let first = blocks(text).into_iter().find_map(|block| match block {
         Block::Item { text, .. } | Block::Paragraph(text) => Some(text),
         Block::AsIs(_) | Block::Table(_) => None,

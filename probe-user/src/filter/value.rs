@@ -30,7 +30,7 @@ impl fmt::Display for PidFilter {
 }
 
 impl PidFilter {
-    pub fn takes(&self, owner: &Owner) -> bool {
+    pub fn takes(self, owner: &Owner) -> bool {
         owner.pid == self.0
     }
 }

@@ -52,7 +52,7 @@ impl Whose {
     /// What is not known is not what was asked for.
     pub fn takes(&self, owner: &[Owner], cgroup: Option<&Cgroup>) -> bool {
         let container = cgroup.and_then(|cgroup| cgroup.container.as_ref());
-        passes(&self.pids, owner, PidFilter::takes)
+        passes(&self.pids, owner, |pid, owner| pid.takes(owner))
             && passes(&self.comms, owner, CommFilter::takes)
             && passes(&self.cgroups, cgroup, CgroupFilter::takes)
             && passes(&self.containers, container, ContainerFilter::takes)

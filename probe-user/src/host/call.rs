@@ -32,7 +32,7 @@ enum Polled {
 
 impl Call {
     /// `202 0x7f… 0x80 0x2 0x0 …`: the number and six arguments (fs/proc/base.c:proc_pid_syscall, 5.10 to 7.2).
-    pub fn of(text: &[u8]) -> Self {
+    pub(super) fn of(text: &[u8]) -> Self {
         let mut words = text.split(u8::is_ascii_whitespace);
         let Some(call) = words.next().and_then(number) else {
             return Self::default();
@@ -53,7 +53,7 @@ impl Call {
     }
 
     /// The files that it waits for, by its memory; `None` where it waits for none, or that cannot be read.
-    pub fn polled(&self, memory: impl FnOnce() -> Option<File>) -> Option<Vec<u32>> {
+    pub(super) fn polled(&self, memory: impl FnOnce() -> Option<File>) -> Option<Vec<u32>> {
         match *self.polled.as_ref()? {
             Polled::Poll(at, n) => {
                 let mut bytes = vec![0; usize::try_from(n * POLLFD_BYTES).ok()?];

@@ -51,7 +51,7 @@ impl Default for Owners {
 
 impl Owners {
     pub fn new() -> Owners {
-        let pace = Pace::new(Duration::from_millis(20), Duration::from_secs(60), BURST);
+        let pace = Pace::new(Duration::from_millis(20), Duration::from_mins(1), BURST);
         Owners {
             proc: open_proc().ok(),
             known: foldhash::HashMap::default(),

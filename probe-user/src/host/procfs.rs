@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(bracketed::<u32>(b"socket:[123]", b"socket"), Some(123));
         assert_eq!(
             bracketed::<u32>(b"net:[4026531840]", b"net"),
-            Some(4026531840)
+            Some(4_026_531_840)
         );
         for odd in [
             "socket:[]",

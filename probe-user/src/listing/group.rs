@@ -26,7 +26,7 @@ fn place(found: &Found) -> Place {
 }
 
 /// Of each, in the same order.
-pub fn of(found: &[Found]) -> Vec<Option<Membership>> {
+pub(super) fn of(found: &[Found]) -> Vec<Option<Membership>> {
     let mut cookies: HashMap<Place, Vec<u64>> = HashMap::new();
     for one in found {
         cookies

@@ -65,7 +65,7 @@ mod tests {
     use crate::model::{owner::Owner, sysctls::ListenSysctls};
 
     /// A listener of a root that sees everything, with nothing to tell of.
-    pub fn found(cookie: u64, addr: &str, queue: (u32, u32)) -> Found {
+    pub(super) fn found(cookie: u64, addr: &str, queue: (u32, u32)) -> Found {
         Found {
             netns: 1,
             netns_name: None,

@@ -27,7 +27,7 @@ const FILLING_PERCENT: u8 = 50;
 const SMALL_LIMIT: u32 = 16;
 
 /// All that hold, the worst first.
-pub fn of(found: &Found) -> Vec<Note> {
+pub(super) fn of(found: &Found) -> Vec<Note> {
     let mut notes: Vec<Note> = of_queue(found)
         .into_iter()
         .chain(of_limit(found))

@@ -46,7 +46,7 @@ impl Counts {
     pub fn sums(&self) -> Result<HashMap<u32, [u64; counter::SLOTS]>, ReadError> {
         let _look = self.looks.begin();
         let mut sums = HashMap::new();
-        for read in self.sums.iter() {
+        for read in &self.sums {
             let (netns, cpus) = read.map_err(ReadError::of_map("SUMS"))?;
             let mut total = [0; counter::SLOTS];
             for bytes in cpus.iter() {
@@ -73,7 +73,7 @@ impl Counts {
     pub fn counts(&self) -> Result<HashMap<CountKey, CountValue>, ReadError> {
         let _look = self.looks.begin();
         let mut counts = HashMap::new();
-        for read in self.counts.iter() {
+        for read in &self.counts {
             let (key, cpus) = read.map_err(ReadError::of_map("COUNTS"))?;
             let mut total = CountValue::default();
             for bytes in cpus.iter() {
@@ -93,7 +93,7 @@ impl Counts {
     pub fn forget_clients(&mut self, mono_ns: u64) -> Result<u64, ReadError> {
         let _look = self.looks.begin();
         let mut old = Vec::new();
-        for read in self.clients.iter() {
+        for read in &self.clients {
             let (key, [last_ns, _]) = read.map_err(ReadError::of_map("CLIENTS"))?;
             if last_ns < mono_ns {
                 old.push(key);

@@ -5,9 +5,9 @@ use aya::Ebpf;
 use aya_log::EbpfLogger;
 use log::{Log, Metadata, Record};
 
-pub type Lines = EbpfLogger<StandardError>;
+pub(crate) type Lines = EbpfLogger<StandardError>;
 
-pub struct StandardError;
+pub(crate) struct StandardError;
 
 impl Log for StandardError {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
@@ -22,6 +22,6 @@ impl Log for StandardError {
 }
 
 /// Starts reading the lines.
-pub fn begin(ebpf: &mut Ebpf) -> Result<Lines, String> {
+pub(crate) fn begin(ebpf: &mut Ebpf) -> Result<Lines, String> {
     EbpfLogger::init_with_logger(ebpf, StandardError).map_err(|error| error.to_string())
 }

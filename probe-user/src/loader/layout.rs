@@ -150,7 +150,7 @@ fn told_bits(reasons: &[(u32, String)]) -> [u32; 4] {
 }
 
 /// The values of the object's globals for one kernel.
-pub struct Layout {
+pub(super) struct Layout {
     pub globals: Vec<(&'static str, u32)>,
     /// The byte offset of each counter in `struct linux_mib`.
     pub counters: [u32; counter::SLOTS],
@@ -173,7 +173,7 @@ fn named<T: From<String>>(constants: &[(u32, String)], prefix: &str) -> HashMap<
 
 impl Layout {
     /// Finds every row in `btf`.
-    pub fn of(btf: &Btf) -> Result<Self, BtfError> {
+    pub(super) fn of(btf: &Btf) -> Result<Self, BtfError> {
         let drop_reasons = btf.constants("skb_drop_reason").unwrap_or_default();
         let reset_reasons = btf.constants("sk_rst_reason").unwrap_or_default();
         let mut this = Self {
@@ -241,13 +241,13 @@ impl Layout {
     }
 
     /// Programs may load from any address: each counter is read by itself, into the word of its slot.
-    pub fn have_cast(&mut self) {
+    pub(super) fn have_cast(&mut self) {
         self.globals.push(("HAVE_CAST", 1));
         self.readings.words = std::array::from_fn(|slot| slot as u32);
     }
 
     /// Hands it all to the object.
-    pub fn fill<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
+    pub(super) fn fill<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
         for (name, value) in &self.globals {
             loader.override_global(name, value, true);
         }

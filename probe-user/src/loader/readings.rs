@@ -10,7 +10,7 @@ const FAR: u32 = 3;
 
 /// The readings, and where each counter is found in what they yield.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Readings {
+pub(super) struct Readings {
     /// [`counter::READING`] numbers of each, zeroes after the last.
     pub readings: [u32; counter::SLOTS * counter::READING],
     /// The word of each counter; [`ABSENT`] of one that the kernel does not have.
@@ -19,7 +19,7 @@ pub struct Readings {
 
 impl Readings {
     /// By the byte offset of each counter, [`ABSENT`] where there is none.
-    pub fn of(offsets: &[u32; counter::SLOTS]) -> Self {
+    pub(super) fn of(offsets: &[u32; counter::SLOTS]) -> Self {
         let mut slots: Vec<usize> = (0..counter::SLOTS)
             .filter(|slot| offsets[*slot] != ABSENT)
             .collect();

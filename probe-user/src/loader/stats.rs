@@ -70,7 +70,7 @@ impl Stats {
     pub fn figures(&self) -> Result<HashMap<StatKey, Figures>, ReadError> {
         let _look = self.looks.begin();
         let mut figures = HashMap::new();
-        for read in self.stats.iter() {
+        for read in &self.stats {
             let (raw, cpus) = read.map_err(ReadError::of_map("STATS"))?;
             let cpus = cpus.iter().map(|bytes| transmute!(*bytes));
             let stats = cpus.fold(ListenerStats::default(), together);

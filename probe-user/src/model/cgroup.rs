@@ -68,10 +68,10 @@ impl Cgroup {
             container = container_of(name, above(depth)).or(container);
         }
         Self {
+            path,
             unit,
             container,
             pod,
-            path,
         }
     }
 }

@@ -69,10 +69,13 @@ pub struct Bound {
     pub ifindex: u32,
 }
 
+// serde hands over a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
 const fn is_zero(n: &u32) -> bool {
     *n == 0
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)]
 const fn is_false(is: &bool) -> bool {
     !*is
 }

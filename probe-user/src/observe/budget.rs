@@ -11,14 +11,14 @@ const SAVED_AT_MOST: Duration = Duration::from_millis(20);
 
 /// CPU time that may be spent.
 #[derive(Debug)]
-pub struct Budget {
+pub(super) struct Budget {
     left: Duration,
     /// Spent beyond what there was.
     owed: Duration,
 }
 
 impl Budget {
-    pub const fn full() -> Self {
+    pub(super) const fn full() -> Self {
         Self {
             left: SAVED_AT_MOST,
             owed: Duration::ZERO,
@@ -26,22 +26,25 @@ impl Budget {
     }
 
     /// So much time has passed.
-    pub fn passed(&mut self, time: Duration) {
+    pub(super) fn passed(&mut self, time: Duration) {
         let earned = time / ONE_IN;
         let paid = earned.min(self.owed);
         self.owed -= paid;
-        self.left = (self.left + earned - paid).min(SAVED_AT_MOST);
+        self.left = (self.left + earned)
+            .checked_sub(paid)
+            .unwrap()
+            .min(SAVED_AT_MOST);
     }
 
     /// What costs this much may be begun. What costs more than is ever saved may be begun when nothing is owed.
-    pub fn has(&self, cost: Duration) -> bool {
+    pub(super) fn has(&self, cost: Duration) -> bool {
         self.owed.is_zero() && self.left >= cost.min(SAVED_AT_MOST)
     }
 
-    pub fn spent(&mut self, cost: Duration) {
+    pub(super) fn spent(&mut self, cost: Duration) {
         let paid = cost.min(self.left);
         self.left -= paid;
-        self.owed += cost - paid;
+        self.owed += cost.checked_sub(paid).unwrap();
     }
 }
 
@@ -57,7 +60,7 @@ mod tests {
     fn no_more_is_spent_than_the_share() {
         let mut budget = Budget::full();
         let (mut spent, tick) = (Duration::ZERO, ms(50));
-        let time = Duration::from_secs(60);
+        let time = Duration::from_mins(1);
         for _ in 0..time.as_millis() / tick.as_millis() {
             if budget.has(ms(3)) {
                 budget.spent(ms(7));

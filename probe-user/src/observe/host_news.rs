@@ -22,7 +22,7 @@ const NAMESPACES_AT_MOST: usize = 16;
 /// A table of tracked connections is worth telling of while it is so full, in percent.
 const NEARLY_FULL: u64 = 90;
 
-pub struct HostNews {
+pub(super) struct HostNews {
     /// Or why it cannot be read.
     log: Result<News, String>,
     known: HashMap<u32, HostFacts>,
@@ -32,7 +32,7 @@ pub struct HostNews {
 }
 
 impl HostNews {
-    pub fn begin() -> Self {
+    pub(super) fn begin() -> Self {
         Self {
             log: News::begin().map_err(|error| {
                 format!("what the kernel's log says of SYN floods could not be read: {error}")
@@ -43,7 +43,7 @@ impl HostNews {
         }
     }
 
-    pub fn news(
+    pub(super) fn news(
         &mut self,
         now: Instant,
         namespaces: &[u32],

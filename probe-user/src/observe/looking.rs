@@ -112,13 +112,12 @@ impl Looker {
 
     fn queue(&mut self, look: u32, netns: u32, snapshot: ListenerSnapshot) -> ObservedQueue {
         let (all, _) = self.enricher.identity(&snapshot);
-        let owners: Arc<[Owner]> = match all.len() {
-            0..=PROCESSES_AT_MOST => Arc::clone(&all),
-            _ => {
-                let mut some = all.to_vec();
-                sample(&mut some, PROCESSES_AT_MOST, |owner| owner.pid);
-                some.into()
-            }
+        let owners: Arc<[Owner]> = if all.len() > PROCESSES_AT_MOST {
+            let mut some = all.to_vec();
+            sample(&mut some, PROCESSES_AT_MOST, |owner| owner.pid);
+            some.into()
+        } else {
+            Arc::clone(&all)
         };
         ObservedQueue {
             look,

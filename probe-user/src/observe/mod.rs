@@ -101,7 +101,7 @@ fn beside<T, L: FnMut(Instant) -> Vec<Observed>>(
     to.try_send(before).map_err(|_| NotLooked::Crowded)?;
     thread::scope(|scope| {
         let looking = spawn_scoped(scope, "to look at listeners", move || {
-            look_on(looker(), &to, &stop)
+            look_on(looker(), &to, &stop);
         })?;
         let watched = watch(looks);
         drop(go);

@@ -227,9 +227,10 @@ impl Answer {
             writeln!(to, "{} line{} lost", self.lost, plural(self.lost as usize))?;
         }
         if self.diagnosis.verdicts.is_empty() {
-            let advice = match self.is_recorded {
-                true => "it may not have happened while this was recorded",
-                false => "watch while it happens (--for 10m), or try --probe",
+            let advice = if self.is_recorded {
+                "it may not have happened while this was recorded"
+            } else {
+                "watch while it happens (--for 10m), or try --probe"
             };
             return writeln!(to, "no verdict: {advice}");
         }

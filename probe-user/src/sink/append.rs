@@ -6,12 +6,12 @@ use std::{
     ops::Range,
 };
 
-pub fn number(to: &mut String, number: impl itoa::Integer) {
+pub(super) fn number(to: &mut String, number: impl itoa::Integer) {
     to.push_str(itoa::Buffer::new().format(number));
 }
 
 /// Without a prefix, in small letters.
-pub fn hex(to: &mut String, number: u64) {
+pub(super) fn hex(to: &mut String, number: u64) {
     let digits = 16 - (number | 1).leading_zeros() / 4;
     for place in (0..digits).rev() {
         let digit = (number >> (4 * place) & 0xf) as u8;
@@ -23,7 +23,7 @@ pub fn hex(to: &mut String, number: u64) {
 }
 
 /// As `Display` has it.
-pub fn address(to: &mut String, addr: SocketAddr) {
+pub(super) fn address(to: &mut String, addr: SocketAddr) {
     match addr {
         SocketAddr::V4(v4) => ipv4(to, *v4.ip()),
         SocketAddr::V6(v6) => {
@@ -41,7 +41,7 @@ pub fn address(to: &mut String, addr: SocketAddr) {
 }
 
 /// Where the address itself and the port are in what [`address`] has appended from there on.
-pub fn parts(of: &str, start: usize) -> [Range<usize>; 2] {
+pub(super) fn parts(of: &str, start: usize) -> [Range<usize>; 2] {
     let text = of.as_bytes();
     // A port has five digits at most.
     let colon = text.iter().rposition(|byte| *byte == b':').unwrap_or(start);
@@ -138,7 +138,7 @@ fn joined(to: &mut String, segments: &[u16]) {
 }
 
 /// What `cell` appends, and spaces up to so many characters.
-pub fn column(to: &mut String, width: usize, cell: impl FnOnce(&mut String)) {
+pub(super) fn column(to: &mut String, width: usize, cell: impl FnOnce(&mut String)) {
     const SPACES: &str = "                        ";
     let start = to.len();
     cell(to);

@@ -175,7 +175,7 @@ fn row_view<'a>(origin: &'a Origin, row: &'a Listed) -> RowView<'a> {
         v6only: snapshot.v6only,
         accept_queue_len: snapshot.accept_queue_len,
         accept_queue_limit: snapshot.accept_queue_limit,
-        limit_from: row.limit_from.map(|from| from.name()),
+        limit_from: row.limit_from.map(crate::listing::LimitFrom::name),
         drops: snapshot.drops,
         uid: snapshot.uid,
         inode: snapshot.inode,

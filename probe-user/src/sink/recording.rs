@@ -25,7 +25,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// The pair of clocks is recorded at least so often.
-const CLOCK_EVERY: Duration = Duration::from_secs(60);
+const CLOCK_EVERY: Duration = Duration::from_mins(1);
 
 /// Where the recording goes, and how much of it is kept.
 #[derive(Args, Clone, Debug, Default)]
@@ -91,11 +91,12 @@ impl RecordArgs {
         let Some(path) = &self.path else {
             let kept = &self.kept;
             let is_idle = kept.rotate.is_some() || kept.keep.is_some() || kept.keep_for.is_some();
-            return match is_idle {
-                true => Err(RecordError::Usage(
-                    "--rotate, --keep and --keep-for are of a recording; add --record FILE or --record DIR/".into(),
-                )),
-                false => Ok(None),
+            return if is_idle {
+                Err(RecordError::Usage(
+                "--rotate, --keep and --keep-for are of a recording; add --record FILE or --record DIR/".into(),
+            ))
+            } else {
+                Ok(None)
             };
         };
         let options = Options {

@@ -29,7 +29,7 @@ use crate::model::{
 };
 
 /// Untrusted text without control characters and without the ones that turn the direction of writing.
-pub struct Clean<'a>(pub &'a str);
+pub(super) struct Clean<'a>(pub &'a str);
 
 impl Clean<'_> {
     fn write(&self, to: &mut String) {

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The end of a watch.
-pub struct Ending<'a> {
+pub(super) struct Ending<'a> {
     pub duration: Duration,
     pub tier: Tier,
     /// The only namespace that was asked for.
@@ -30,7 +30,7 @@ pub struct Ending<'a> {
 }
 
 /// A summary that lacks what hooks alone tell, what cannot be told, and names.
-pub fn summary(ending: Ending<'_>) -> Summary {
+pub(super) fn summary(ending: Ending<'_>) -> Summary {
     let own = || netns::current().unwrap_or(0);
     let always = ending.netns.unwrap_or_else(own);
     let none = LostInUserSpace::default();

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The accept queues that are low by now; who ends an episode tells of it, here or in the kernel.
-pub fn ended(
+pub(super) fn ended(
     probe: &mut Probe,
     enricher: &mut Enricher,
     percent: u8,

@@ -4,7 +4,7 @@
 use crate::{analyse::pressure::is_address, enrich::Enricher, model::ListenerStatsRow};
 
 /// Owner and queue of those that still listen.
-pub fn look(rows: &mut [ListenerStatsRow], enricher: &mut Enricher) {
+pub(super) fn look(rows: &mut [ListenerStatsRow], enricher: &mut Enricher) {
     let mut namespaces: Vec<u32> = rows.iter().map(|row| row.netns).collect();
     namespaces.sort_unstable();
     namespaces.dedup();

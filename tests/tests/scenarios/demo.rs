@@ -257,7 +257,7 @@ fn in_the_middle() -> Result<(Running, Made)> {
             let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
             let own = cgroups.lines().find_map(|line| line.strip_prefix("0::"));
             if let Some(own) = own.filter(|own| own.contains("whydrop-demo")) {
-                made.cgroup = own.to_owned();
+                own.clone_into(&mut made.cgroup);
             }
         }
     }

@@ -148,7 +148,7 @@ fn a_closed_pipe_is_success() -> Result<()> {
             expected
                 .listener
                 .as_ref()
-                .map_or(0, |listener| listener.port()),
+                .map_or(0, whydrop_tests::listener::Listener::port),
         )
         .syn()?;
         status = child.try_wait()?;
@@ -196,10 +196,10 @@ fn demo_sees_what_the_kernel_counts() -> Result<()> {
 }
 
 /// A file name of our own that is gone when the test is.
-pub struct Scratch(pub PathBuf);
+pub(crate) struct Scratch(pub PathBuf);
 
 impl Scratch {
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let directory = std::env::temp_dir();
         // The initramfs of a test VM may have no /tmp yet.
         let _ = fs::create_dir_all(&directory);

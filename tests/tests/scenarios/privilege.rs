@@ -14,8 +14,8 @@ use whydrop_tests::truth::row;
 use whydrop_tests::whydrop::{Whydrop, binary};
 use whydrop_tests::wire::Wire;
 
-pub const NOBODY: u32 = 65534;
-pub const NO_PRIVILEGE: i32 = 4;
+pub(crate) const NOBODY: u32 = 65534;
+pub(crate) const NO_PRIVILEGE: i32 = 4;
 
 #[test]
 fn says_what_is_missing() -> Result<()> {
@@ -101,7 +101,7 @@ fn command_of_nobody(name: &str, arguments: &[&str]) -> Result<Command> {
 
 /// The binary, or a copy of it where nobody may go, when it is in somebody's
 /// private directory.
-pub fn readable_by_all(binary: PathBuf) -> Result<PathBuf> {
+pub(crate) fn readable_by_all(binary: PathBuf) -> Result<PathBuf> {
     let open = |path: &Path| {
         fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o005 == 0o005)
     };

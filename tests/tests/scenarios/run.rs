@@ -236,9 +236,10 @@ fn what_cannot_be_told_fails_when_asked() -> Result<()> {
     let _listener = paths::unreachable_client(&wire, Family::V4)?;
     let over = running.finish()?;
     over.ensure_status(i32::from(is_blind))?;
-    let expected = match is_blind {
-        true => "cannot tell whether anything was dropped",
-        false => "nothing was dropped",
+    let expected = if is_blind {
+        "cannot tell whether anything was dropped"
+    } else {
+        "nothing was dropped"
     };
     over.ensure_says(expected)?;
     Ok(())

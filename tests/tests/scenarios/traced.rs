@@ -30,12 +30,12 @@ const EXACT: [&str; 10] = [
 
 /// The path over IPv4, IPv6 and IPv4-mapped, each in a namespace of its own,
 /// under one whydrop.
-pub fn trace(path: Path) -> Result<()> {
+pub(crate) fn trace(path: Path) -> Result<()> {
     trace_everywhere(Watch::new(), path)
 }
 
 /// The same with the events that are not shown by default.
-pub fn trace_all_events(path: Path) -> Result<()> {
+pub(crate) fn trace_all_events(path: Path) -> Result<()> {
     trace_everywhere(Watch::new().args(["--events", "all"]), path)
 }
 
@@ -64,7 +64,7 @@ fn trace_everywhere(watch: Watch, path: Path) -> Result<()> {
 }
 
 /// One path, one family, with further arguments for whydrop.
-pub fn trace_with(watch: Watch, path: Path, family: Family) -> Result<Stopped> {
+pub(crate) fn trace_with(watch: Watch, path: Path, family: Family) -> Result<Stopped> {
     let wire = Wire::new()?;
     let whydrop = watch.start()?;
     let truth = Truth::begin(wire.netns())?;
@@ -77,7 +77,7 @@ pub fn trace_with(watch: Watch, path: Path, family: Family) -> Result<Stopped> {
 }
 
 /// Until whydrop has said as much as is expected of it.
-pub fn wait_for(whydrop: &Whydrop, wire: &Wire, expected: &Expected) -> Result<()> {
+pub(crate) fn wait_for(whydrop: &Whydrop, wire: &Wire, expected: &Expected) -> Result<()> {
     let blind = blind(&whydrop.readiness()?);
     let due = expected.events.iter().filter(|event| event.is_due(&blind));
     let kinds: Vec<&str> = due.map(|event| event.kind).collect();
@@ -90,7 +90,7 @@ pub fn wait_for(whydrop: &Whydrop, wire: &Wire, expected: &Expected) -> Result<(
 
 /// The events of this namespace are the expected ones, no more and no less,
 /// but for those that whydrop has said at its start it cannot see here.
-pub fn check_events(wire: &Wire, expected: &Expected, stopped: &Stopped) -> Result<()> {
+pub(crate) fn check_events(wire: &Wire, expected: &Expected, stopped: &Stopped) -> Result<()> {
     let tier = stopped.summary()?["tier"].as_str().context("no tier")?;
     let blind = stopped.blind()?;
     let mut unexpected: Vec<&Event> = stopped.events_in(wire.netns().inum()).collect();

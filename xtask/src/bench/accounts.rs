@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::judgement::word;
 
 #[derive(Default)]
-pub struct Accounts(Vec<Counter>);
+pub(super) struct Accounts(Vec<Counter>);
 
 /// A counter in one turn.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ impl Counter {
 }
 
 impl Accounts {
-    pub fn read(&mut self, words: &[&str]) -> Result<()> {
+    pub(super) fn read(&mut self, words: &[&str]) -> Result<()> {
         let [name, kernel, own_kernel, seen, sampled, lost, unattributed] = *words else {
             anyhow::bail!("a counter has seven words");
         };
@@ -57,10 +57,11 @@ impl Accounts {
     }
 
     /// Of every turn by itself, so that no two mistakes make up for each other; not a number where nothing moved.
-    pub fn astray(&self) -> f64 {
-        match self.0.iter().any(|counter| counter.kernel > 0) {
-            true => self.0.iter().map(Counter::astray).sum::<i64>() as f64,
-            false => f64::NAN,
+    pub(super) fn astray(&self) -> f64 {
+        if self.0.iter().any(|counter| counter.kernel > 0) {
+            self.0.iter().map(Counter::astray).sum::<i64>() as f64
+        } else {
+            f64::NAN
         }
     }
 
@@ -76,7 +77,7 @@ impl Accounts {
         sums
     }
 
-    pub fn document(&self) -> String {
+    pub(super) fn document(&self) -> String {
         let mut text = String::from(
             "| counter | kernel | seen | sampled | lost | unattributed |\n|---|---:|---:|---:|---:|---:|\n",
         );
@@ -95,7 +96,7 @@ impl Accounts {
         text
     }
 
-    pub fn data(&self) -> String {
+    pub(super) fn data(&self) -> String {
         let counters = self.sums().into_iter().map(|sum| {
             format!(
                 r#"      {{"name": "{}", "kernel": {}, "seen": {}, "sampled": {}, "lost": {}, "unattributed": {}}}"#,

@@ -2,7 +2,7 @@
 //! misses its bar is a failure.
 
 /// A path through the hooks.
-pub struct Path {
+pub(super) struct Path {
     pub name: &'static str,
     /// In words.
     pub what: &'static str,
@@ -13,7 +13,7 @@ pub struct Path {
 }
 
 /// An empty program takes about 45 ns with BPF statistics on, most of it for reading the clock twice.
-pub const PATHS: [Path; 4] = [
+pub(super) const PATHS: [Path; 4] = [
     Path {
         name: "elsewhere",
         what: "a packet of a connection",
@@ -44,10 +44,10 @@ pub const PATHS: [Path; 4] = [
 ];
 
 /// What a line may take of user space.
-pub const LINE_NS: f64 = 2000.0;
+pub(super) const LINE_NS: f64 = 2000.0;
 
 /// An event in one format.
-pub struct Line {
+pub(super) struct Line {
     pub format: &'static str,
     /// As the bench names it.
     pub bench: &'static str,
@@ -55,7 +55,7 @@ pub struct Line {
     pub instructions: f64,
 }
 
-pub const LINES: [Line; 2] = [
+pub(super) const LINES: [Line; 2] = [
     Line {
         format: "text",
         bench: "Text",
@@ -68,11 +68,11 @@ pub const LINES: [Line; 2] = [
     },
 ];
 
-pub const READY_MS: f64 = 300.0;
-pub const RSS_MIB: f64 = 24.0;
-pub const IDLE_PERCENT: f64 = 0.1;
+pub(super) const READY_MS: f64 = 300.0;
+pub(super) const RSS_MIB: f64 = 24.0;
+pub(super) const IDLE_PERCENT: f64 = 0.1;
 
-pub const FLOOD_PER_SECOND: f64 = 200_000.0;
+pub(super) const FLOOD_PER_SECOND: f64 = 200_000.0;
 /// Of the SYNs that a CPU drops in a second without whydrop, those that it must still drop with it: two thirds
 /// of what it does.
-pub const FLOOD_SHARE: f64 = 0.45;
+pub(super) const FLOOD_SHARE: f64 = 0.45;

@@ -10,7 +10,7 @@ use super::lines::Lines;
 use super::start::Start;
 
 #[derive(Default)]
-pub struct Figures {
+pub(super) struct Figures {
     hooks: Hooks,
     lines: Lines,
     flood: Flood,
@@ -22,7 +22,7 @@ pub struct Figures {
 
 impl Figures {
     /// Whether the line was a figure; others are none of its business.
-    pub fn line(&mut self, line: &str) -> Result<bool> {
+    pub(super) fn line(&mut self, line: &str) -> Result<bool> {
         let Some((_, words)) = line.split_once("BENCH ") else {
             return Ok(false);
         };
@@ -45,12 +45,12 @@ impl Figures {
         }
     }
 
-    pub fn ratios(&self) -> Vec<Ratio> {
+    pub(super) fn ratios(&self) -> Vec<Ratio> {
         let hooks = self.hooks.ratios().chain(self.user.iter().cloned());
         hooks.chain(self.flood.ratios()).collect()
     }
 
-    pub fn document(&self, release: &str, date: &str) -> Result<String> {
+    pub(super) fn document(&self, release: &str, date: &str) -> Result<String> {
         let sections = [
             self.hooks.document()?,
             self.lines.document()?,
@@ -75,7 +75,7 @@ impl Figures {
     }
 
     /// The same figures as JSON: times in nanoseconds, memory in KiB.
-    pub fn data(&self, release: &str, date: &str) -> String {
+    pub(super) fn data(&self, release: &str, date: &str) -> String {
         let ratios = self.ratios();
         let ratios = ratios.iter().map(Ratio::data).collect::<Vec<_>>();
         let head =

@@ -9,7 +9,7 @@ use super::bars::{FLOOD_PER_SECOND, FLOOD_SHARE, RSS_MIB};
 use super::judgement::{Ratio, Wanted, middle, row, word};
 
 #[derive(Default)]
-pub struct Flood {
+pub(super) struct Flood {
     alone: Vec<Turn>,
     watched: Vec<Turn>,
     peak_kib: f64,
@@ -57,7 +57,7 @@ impl Turn {
 }
 
 impl Flood {
-    pub fn read(&mut self, words: &[&str]) -> Result<()> {
+    pub(super) fn read(&mut self, words: &[&str]) -> Result<()> {
         match *words {
             ["alone", syns, ns, senders_ns] => {
                 self.alone.push(Turn::new([syns, ns, senders_ns, "0"])?);
@@ -81,7 +81,7 @@ impl Flood {
         middle(shares)
     }
 
-    pub fn ratios(&self) -> [Ratio; 2] {
+    pub(super) fn ratios(&self) -> [Ratio; 2] {
         [
             Ratio {
                 what: "a flood: dropped in a second of CPU with whydrop, to that without"
@@ -99,7 +99,7 @@ impl Flood {
         ]
     }
 
-    pub fn document(&self) -> Result<String> {
+    pub(super) fn document(&self) -> Result<String> {
         ensure!(
             !self.alone.is_empty() && !self.watched.is_empty(),
             "no figures of a flood"
@@ -134,7 +134,7 @@ impl Flood {
         Ok(text)
     }
 
-    pub fn data(&self) -> String {
+    pub(super) fn data(&self) -> String {
         let (alone, watched) = (Turn::sum(&self.alone), Turn::sum(&self.watched));
         let figures = [
             ("seconds", watched.ns / 1e9),

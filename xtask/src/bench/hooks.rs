@@ -8,7 +8,7 @@ use super::bars::{PATHS, Path};
 use super::judgement::{Ratio, Wanted, row};
 
 #[derive(Default)]
-pub struct Hooks {
+pub(super) struct Hooks {
     hooks: Vec<Hook>,
     measured: Vec<String>,
 }
@@ -22,7 +22,7 @@ struct Hook {
 }
 
 impl Hooks {
-    pub fn read(&mut self, words: &[&str]) -> Result<()> {
+    pub(super) fn read(&mut self, words: &[&str]) -> Result<()> {
         let [path, program, runs, ns, empty_ns] = words[..] else {
             anyhow::bail!("a hook has five words");
         };
@@ -38,7 +38,7 @@ impl Hooks {
     }
 
     /// On some tiers no program runs on a path that was measured.
-    pub fn read_path(&mut self, words: &[&str]) -> Result<()> {
+    pub(super) fn read_path(&mut self, words: &[&str]) -> Result<()> {
         let [path] = words[..] else {
             anyhow::bail!("a path has one word");
         };
@@ -76,7 +76,7 @@ impl Hooks {
         }
     }
 
-    pub fn ratios(&self) -> impl Iterator<Item = Ratio> {
+    pub(super) fn ratios(&self) -> impl Iterator<Item = Ratio> {
         PATHS.iter().map(|path| Ratio {
             what: format!("{}: time above empty programs, in runs of one", path.what),
             value: self.ratio(path),
@@ -85,7 +85,7 @@ impl Hooks {
         })
     }
 
-    pub fn document(&self) -> Result<String> {
+    pub(super) fn document(&self) -> Result<String> {
         ensure!(!self.measured.is_empty(), "no figures of hooks");
         let mut text = String::from(
             "## What a packet pays\n\n\
@@ -117,7 +117,7 @@ impl Hooks {
         Ok(text)
     }
 
-    pub fn data(&self) -> String {
+    pub(super) fn data(&self) -> String {
         let hooks = self.hooks.iter().map(|hook| {
             format!(
                 r#"    {{"path": "{}", "program": "{}", "runs": {}, "ns": {}, "empty_ns": {}}}"#,

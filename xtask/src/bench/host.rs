@@ -8,7 +8,7 @@ use super::bars::{READY_MS, RSS_MIB};
 use super::judgement::word;
 
 #[derive(Default)]
-pub struct Hosts(Vec<Host>);
+pub(super) struct Hosts(Vec<Host>);
 
 struct Host {
     listeners: u32,
@@ -60,7 +60,7 @@ const FIGURES: [Figure; 6] = [
 ];
 
 impl Hosts {
-    pub fn read(&mut self, words: &[&str]) -> Result<()> {
+    pub(super) fn read(&mut self, words: &[&str]) -> Result<()> {
         let [listeners, connections, ref figures @ ..] = *words else {
             anyhow::bail!("a host has eight words");
         };
@@ -79,7 +79,7 @@ impl Hosts {
         Ok(())
     }
 
-    pub fn document(&self) -> Result<String> {
+    pub(super) fn document(&self) -> Result<String> {
         let [empty, busy] = &self.0[..] else {
             anyhow::bail!("no figures of two hosts");
         };
@@ -103,7 +103,7 @@ impl Hosts {
         Ok(text)
     }
 
-    pub fn data(&self) -> String {
+    pub(super) fn data(&self) -> String {
         let hosts = self.0.iter().map(|host| {
             let figures = FIGURES.iter().zip(host.figures);
             let figures = figures.map(|((_, name, ..), figure)| format!(r#", "{name}": {figure}"#));

@@ -8,17 +8,17 @@ use crate::vm;
 
 /// How often each kernel is booted: the first time for the figures, then to see how much they differ.
 const BOOTS: usize = 2;
-pub const TIERS: [&str; 3] = ["trampoline", "kprobe", "cgroup"];
+pub(super) const TIERS: [&str; 3] = ["trampoline", "kprobe", "cgroup"];
 /// What they are held against: the cheaper one.
-pub const BPFTRACE: [&str; 2] = ["bpftrace-fentry", "bpftrace-kprobe"];
-pub const NOBODY: &str = "nobody";
+pub(super) const BPFTRACE: [&str; 2] = ["bpftrace-fentry", "bpftrace-kprobe"];
+pub(super) const NOBODY: &str = "nobody";
 /// The least that says as much as whydrop, and traces nothing.
-pub const LEAST: &str = "least";
+pub(super) const LEAST: &str = "least";
 /// Whydrop on the first of the tiers, asked for another listener.
-pub const UNASKED: &str = "unasked";
+pub(super) const UNASKED: &str = "unasked";
 
 #[derive(Default)]
-pub struct Instructions {
+pub(super) struct Instructions {
     pub versions: Vec<String>,
     figures: Vec<Figure>,
     pub unable: Vec<Unable>,
@@ -26,12 +26,12 @@ pub struct Instructions {
 
 /// Of the packet alone, or of the whole machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose {
+pub(super) enum Whose {
     Packet,
     Machine,
 }
 
-pub struct Figure {
+pub(super) struct Figure {
     pub kernel: String,
     pub boot: usize,
     pub tracer: String,
@@ -44,14 +44,14 @@ pub struct Figure {
     pub lines: usize,
 }
 
-pub struct Unable {
+pub(super) struct Unable {
     pub kernel: String,
     pub tracer: String,
     pub why: String,
 }
 
 /// On these kernels, or on all.
-pub fn run(kernels: &[String]) -> Result<Instructions> {
+pub(super) fn run(kernels: &[String]) -> Result<Instructions> {
     let peers = peers::get().unwrap_or_else(|error| {
         println!("other tracers cannot be had: {error:#}");
         peers::Peers::default()
@@ -72,7 +72,7 @@ pub fn run(kernels: &[String]) -> Result<Instructions> {
 
 impl Instructions {
     /// Lines that are no figure are none of its business.
-    pub fn line(&mut self, kernel: &str, boot: usize, line: &str) -> Result<()> {
+    pub(super) fn line(&mut self, kernel: &str, boot: usize, line: &str) -> Result<()> {
         let Some((_, words)) = line.split_once("BENCH ") else {
             return Ok(());
         };
@@ -113,7 +113,7 @@ impl Instructions {
         Ok(())
     }
 
-    pub fn kernels(&self) -> Vec<&str> {
+    pub(super) fn kernels(&self) -> Vec<&str> {
         let mut kernels: Vec<&str> = Vec::new();
         for figure in &self.figures {
             if !kernels.contains(&figure.kernel.as_str()) {
@@ -124,7 +124,7 @@ impl Instructions {
     }
 
     /// All who trace, in the order in which they were measured: whydrop's tiers first.
-    pub fn tracers(&self, kernel: &str) -> Vec<&str> {
+    pub(super) fn tracers(&self, kernel: &str) -> Vec<&str> {
         let mut tracers: Vec<&str> = Vec::new();
         for figure in self.figures.iter().filter(|figure| figure.kernel == kernel) {
             let tracer = figure.tracer.as_str();
@@ -144,7 +144,7 @@ impl Instructions {
         tracers
     }
 
-    pub fn figures(&self) -> impl Iterator<Item = &Figure> {
+    pub(super) fn figures(&self) -> impl Iterator<Item = &Figure> {
         self.figures.iter().filter(|figure| figure.boot == 0)
     }
 
@@ -157,13 +157,13 @@ impl Instructions {
     }
 
     /// Above what the same takes with no tracer.
-    pub fn above(&self, figure: &Figure) -> Option<f64> {
+    pub(super) fn above(&self, figure: &Figure) -> Option<f64> {
         let nobody = self.find(figure.boot, figure, NOBODY)?;
         Some(figure.instructions - nobody.instructions)
     }
 
     /// As a share of what the cheaper one of bpftrace's scripts takes.
-    pub fn of_bpftrace(&self, figure: &Figure) -> Option<f64> {
+    pub(super) fn of_bpftrace(&self, figure: &Figure) -> Option<f64> {
         let scripts = BPFTRACE
             .iter()
             .filter_map(|name| self.find(figure.boot, figure, name));
@@ -174,7 +174,7 @@ impl Instructions {
     }
 
     /// By how much of it a figure differs at most when its kernel is booted again.
-    pub fn difference(&self, whose: Whose, path: &str) -> f64 {
+    pub(super) fn difference(&self, whose: Whose, path: &str) -> f64 {
         let first = self
             .figures()
             .filter(|figure| figure.whose == whose && figure.path == path);
@@ -187,7 +187,7 @@ impl Instructions {
     }
 
     /// As JSON: figures as they were counted, with nothing taken off.
-    pub fn data(&self) -> String {
+    pub(super) fn data(&self) -> String {
         let figures = self.figures.iter().map(|figure| {
             format!(
                 r#"    {{"kernel": "{}", "boot": {}, "tracer": "{}", "of": "{}", "path": "{}", "instructions": {}, "packets": {}, "lines": {}}}"#,
@@ -220,10 +220,10 @@ fn middle(rounds: &str) -> Result<f64> {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(super) mod tests {
     use super::*;
 
-    pub fn instructions() -> Instructions {
+    pub(crate) fn instructions() -> Instructions {
         let mut instructions = Instructions::default();
         for line in [
             "test instructions::x ... BENCH packet nobody refused 5000.0,5000.0,9000.0 1792 0",

@@ -44,7 +44,7 @@ const OTHERS: &str = "
 |---|---|---:|---:|---:|---:|---|---:|---:|
 ";
 
-pub fn document(instructions: &Instructions) -> Result<String> {
+pub(super) fn document(instructions: &Instructions) -> Result<String> {
     ensure!(
         instructions.figures().next().is_some(),
         "no instructions were counted"

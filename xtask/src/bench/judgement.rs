@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 /// A ratio of two figures of one run, or a count of instructions. It holds on any machine, so that missing its bar is a
 /// failure.
 #[derive(Clone)]
-pub struct Ratio {
+pub(super) struct Ratio {
     pub what: String,
     pub value: f64,
     pub bar: f64,
@@ -13,14 +13,14 @@ pub struct Ratio {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
+pub(super) enum Wanted {
     AtMost,
     AtLeast,
 }
 
 impl Ratio {
     /// A figure that could not be had holds no bar.
-    pub fn holds(&self) -> bool {
+    pub(super) fn holds(&self) -> bool {
         match self.wanted {
             Wanted::AtMost => self.value <= self.bar,
             Wanted::AtLeast => self.value >= self.bar,
@@ -28,18 +28,19 @@ impl Ratio {
     }
 
     /// Another measurement of the same.
-    pub fn is_better_than(&self, other: &Self) -> bool {
+    pub(super) fn is_better_than(&self, other: &Self) -> bool {
         match self.wanted {
             Wanted::AtMost => self.value < other.value,
             Wanted::AtLeast => self.value > other.value,
         }
     }
 
-    pub fn data(&self) -> String {
+    pub(super) fn data(&self) -> String {
         // JSON has no word for what is not a number.
-        let value = match self.value.is_finite() {
-            true => format!("{:.3}", self.value),
-            false => "null".to_owned(),
+        let value = if self.value.is_finite() {
+            format!("{:.3}", self.value)
+        } else {
+            "null".to_owned()
         };
         let (what, held) = (&self.what, self.holds());
         format!(r#"    {{"ratio": "{what}", "value": {value}, "held": {held}}}"#)
@@ -47,7 +48,7 @@ impl Ratio {
 }
 
 /// All ratios as a table.
-pub fn table(ratios: &[Ratio]) -> String {
+pub(super) fn table(ratios: &[Ratio]) -> String {
     let mut text = String::from("| ratio | | bar | |\n|---|---:|---:|---|\n");
     for ratio in ratios {
         let than = match ratio.wanted {
@@ -67,7 +68,7 @@ pub fn table(ratios: &[Ratio]) -> String {
 }
 
 /// A row of a figure that should be at most its bar.
-pub fn row(text: &mut String, what: &str, figure: f64, bar: f64, unit: &str, digits: usize) {
+pub(super) fn row(text: &mut String, what: &str, figure: f64, bar: f64, unit: &str, digits: usize) {
     let _ = writeln!(
         text,
         "| {what} | {figure:.digits$} {unit} | {bar} {unit} | {} |",
@@ -76,13 +77,13 @@ pub fn row(text: &mut String, what: &str, figure: f64, bar: f64, unit: &str, dig
 }
 
 /// Not a number where there is none.
-pub fn middle(values: impl Iterator<Item = f64>) -> f64 {
+pub(super) fn middle(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-pub const fn word(held: bool) -> &'static str {
+pub(super) const fn word(held: bool) -> &'static str {
     if held { "held" } else { "**missed**" }
 }
 

@@ -8,7 +8,7 @@ use super::bars::LINE_NS;
 use super::judgement::word;
 
 #[derive(Default)]
-pub struct Lines(Vec<Line>);
+pub(super) struct Lines(Vec<Line>);
 
 struct Line {
     format: String,
@@ -18,7 +18,7 @@ struct Line {
 }
 
 impl Lines {
-    pub fn read(&mut self, words: &[&str]) -> Result<()> {
+    pub(super) fn read(&mut self, words: &[&str]) -> Result<()> {
         let [format, rate, process_ns, programs_ns] = words[..] else {
             anyhow::bail!("a line has four words");
         };
@@ -31,7 +31,7 @@ impl Lines {
         Ok(())
     }
 
-    pub fn document(&self) -> Result<String> {
+    pub(super) fn document(&self) -> Result<String> {
         ensure!(!self.0.is_empty(), "no figures of lines");
         let mut text = String::from(
             "## What an event pays in user space\n\n\
@@ -55,7 +55,7 @@ impl Lines {
         Ok(text)
     }
 
-    pub fn data(&self) -> String {
+    pub(super) fn data(&self) -> String {
         let lines = self.0.iter().map(|line| {
             format!(
                 r#"    {{"format": "{}", "per_second": {}, "process_ns": {}, "programs_ns": {}}}"#,

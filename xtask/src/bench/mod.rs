@@ -27,7 +27,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{artifacts, proc, setup};
 use figures::Figures;
-pub use quick::run as quick;
+pub(crate) use quick::run as quick;
 
 const DOCUMENT: &str = "docs/performance.md";
 const DATA: &str = "docs/performance.json";
@@ -35,7 +35,7 @@ const INSTRUCTIONS: &str = "docs/instructions.md";
 const INSTRUCTIONS_DATA: &str = "docs/instructions.json";
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Only judge the ratios that must hold anywhere, within a minute or two, and write nothing.
     #[arg(long)]
     quick: bool,
@@ -47,7 +47,7 @@ pub struct Args {
     instructions: Option<Vec<String>>,
 }
 
-pub fn run(args: &Args) -> Result<()> {
+pub(crate) fn run(args: &Args) -> Result<()> {
     if !proc::is_root() {
         bail!("the benchmark loads BPF programs and makes network namespaces: run this as root");
     }

@@ -24,14 +24,14 @@ const SCRIPTS: [&str; 3] = [
 const OWN_SCRIPTS: [&str; 2] = ["drops-fentry.bt", "drops-kprobe.bt"];
 
 #[derive(Default)]
-pub struct Peers {
+pub(super) struct Peers {
     /// (place inside, file here)
     pub files: Vec<(String, PathBuf)>,
     /// Name and version.
     pub versions: Vec<String>,
 }
 
-pub fn get() -> Result<Peers> {
+pub(super) fn get() -> Result<Peers> {
     let dir = artifacts::target_dir()?.join("vm").join("peers");
     if !dir.exists() {
         fetch(&dir)?;

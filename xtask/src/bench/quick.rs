@@ -15,7 +15,7 @@ const WHICH: [&str; 2] = ["bench::hooks::", "bench::flood::"];
 /// best of them counts.
 const TRIES: usize = 3;
 
-pub fn run(whydrop: &Path) -> Result<()> {
+pub(crate) fn run(whydrop: &Path) -> Result<()> {
     let user = user::ratios()?;
     let mut best: Vec<Ratio> = Vec::new();
     for _ in 0..TRIES {
@@ -53,7 +53,7 @@ fn better(before: Vec<Ratio>, now: Vec<Ratio>) -> Vec<Ratio> {
 }
 
 /// An error that names what misses its bar.
-pub fn judge(ratios: &[Ratio]) -> Result<()> {
+pub(super) fn judge(ratios: &[Ratio]) -> Result<()> {
     let missed = ratios.iter().filter(|ratio| !ratio.holds());
     let missed: Vec<&str> = missed.map(|ratio| ratio.what.as_str()).collect();
     if missed.is_empty() {
@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(values, [0.9, 1.1, 2.0]);
         // What could not be measured is no better than anything.
         let best = better(vec![ratio("this", f64::NAN)], vec![ratio("this", 3.0)]);
-        assert_eq!(best[0].value, 3.0);
+        assert!((best[0].value - 3.0).abs() < f64::EPSILON);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::bars::{IDLE_PERCENT, READY_MS, RSS_MIB};
 use super::judgement::row;
 
 #[derive(Default)]
-pub struct Start {
+pub(super) struct Start {
     /// Milliseconds until ready, KiB then, KiB at most.
     ready: Option<[f64; 3]>,
     /// Nanoseconds a second.
@@ -14,7 +14,7 @@ pub struct Start {
 }
 
 impl Start {
-    pub fn read(&mut self, words: &[&str]) -> Result<()> {
+    pub(super) fn read(&mut self, words: &[&str]) -> Result<()> {
         let [ready, now, peak] = words[..] else {
             anyhow::bail!("a start has three words");
         };
@@ -22,7 +22,7 @@ impl Start {
         Ok(())
     }
 
-    pub fn read_idle(&mut self, words: &[&str]) -> Result<()> {
+    pub(super) fn read_idle(&mut self, words: &[&str]) -> Result<()> {
         let [ns] = words[..] else {
             anyhow::bail!("an idle whydrop has one word");
         };
@@ -30,7 +30,7 @@ impl Start {
         Ok(())
     }
 
-    pub fn document(&self) -> Result<String> {
+    pub(super) fn document(&self) -> Result<String> {
         let [ready, now, peak] = self.ready.context("no figures of the start")?;
         let idle = self.idle.context("no figures of an idle whydrop")? / 1e7;
         let mut text =
@@ -46,7 +46,7 @@ impl Start {
         Ok(text)
     }
 
-    pub fn data(&self) -> String {
+    pub(super) fn data(&self) -> String {
         let [ready, now, peak] = self.ready.unwrap_or_default();
         format!(
             "  \"ready_ms\": {ready},\n  \"rss_kib\": {now},\n  \"peak_kib\": {peak},\n  \"idle_ns_per_second\": {}",

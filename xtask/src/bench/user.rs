@@ -16,7 +16,7 @@ const TURNS: u32 = 10;
 const EVENTS: u32 = BATCH * TURNS * TURNS;
 
 /// For each format what an event takes.
-pub fn ratios() -> Result<Vec<Ratio>> {
+pub(super) fn ratios() -> Result<Vec<Ratio>> {
     let bench = artifacts::event_bench()?;
     let judged = LINES.iter().map(|line| {
         Ok(Ratio {

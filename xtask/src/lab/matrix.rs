@@ -11,7 +11,7 @@ use super::said::{Ids, Verdict, joined};
 const RIGHT_AT_LEAST: u32 = 95;
 
 #[derive(Debug, Default)]
-pub struct Matrix {
+pub(super) struct Matrix {
     rows: BTreeMap<Ids, Row>,
     all: Row,
 }
@@ -26,7 +26,7 @@ struct Row {
 }
 
 impl Matrix {
-    pub fn of(verdicts: &[Verdict]) -> Self {
+    pub(super) fn of(verdicts: &[Verdict]) -> Self {
         let mut matrix = Self::default();
         for verdict in verdicts {
             matrix
@@ -40,7 +40,7 @@ impl Matrix {
     }
 
     /// Fails where an answer was wrong, or too few were right.
-    pub fn ensure_good(&self) -> Result<()> {
+    pub(super) fn ensure_good(&self) -> Result<()> {
         let all = &self.all;
         ensure!(all.runs > 0, "no scenario said what `why` answered");
         ensure!(

@@ -23,7 +23,7 @@ const DOCUMENT: &str = "docs/lab.md";
 const SCENARIOS: [&str; 3] = ["why::", "demo::", "servers::"];
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// How often each scenario is played.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
@@ -36,7 +36,7 @@ pub struct Args {
     record: Option<PathBuf>,
 }
 
-pub fn run(args: &Args) -> Result<()> {
+pub(crate) fn run(args: &Args) -> Result<()> {
     if !proc::is_root() {
         bail!("the laboratory loads BPF programs and makes network namespaces: run this as root");
     }

@@ -5,23 +5,23 @@ use std::fmt;
 use anyhow::{Context, Result, bail, ensure};
 
 /// Verdict ids in the order of the alphabet; none where nothing is wrong.
-pub type Ids = Vec<String>;
+pub(super) type Ids = Vec<String>;
 
 /// One answer.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Verdict {
+pub(super) struct Verdict {
     pub test: String,
     pub truth: Ids,
     pub given: Ids,
 }
 
 impl Verdict {
-    pub fn is_right(&self) -> bool {
+    pub(super) fn is_right(&self) -> bool {
         self.truth == self.given
     }
 
     /// Where there is something to say, that it is not known.
-    pub fn is_undetermined(&self) -> bool {
+    pub(super) fn is_undetermined(&self) -> bool {
         !self.is_right() && !self.truth.is_empty() && self.given == ["undetermined"]
     }
 }
@@ -33,15 +33,16 @@ impl fmt::Display for Verdict {
     }
 }
 
-pub fn joined(ids: &Ids) -> String {
-    match ids.is_empty() {
-        true => "none".into(),
-        false => ids.join(" + "),
+pub(super) fn joined(ids: &Ids) -> String {
+    if ids.is_empty() {
+        "none".into()
+    } else {
+        ids.join(" + ")
     }
 }
 
 #[derive(Debug, Default)]
-pub struct Log {
+pub(super) struct Log {
     verdicts: Vec<Verdict>,
     unexplained: Vec<String>,
     /// The test that runs, and the verdicts there were before it.
@@ -50,22 +51,22 @@ pub struct Log {
 }
 
 impl Log {
-    pub fn begin_run(&mut self) {
+    pub(super) fn begin_run(&mut self) {
         self.test = None;
         self.ended = false;
     }
 
-    pub fn verdicts(&self) -> &[Verdict] {
+    pub(super) fn verdicts(&self) -> &[Verdict] {
         &self.verdicts
     }
 
     /// Tests that failed although all they said was right.
-    pub fn unexplained(&self) -> &[String] {
+    pub(super) fn unexplained(&self) -> &[String] {
         &self.unexplained
     }
 
     /// libtest with one thread names a test before it runs; what follows may stand in the same line.
-    pub fn line(&mut self, line: &str) -> Result<()> {
+    pub(super) fn line(&mut self, line: &str) -> Result<()> {
         if let Some(name) = started(line) {
             self.test = Some((name.to_owned(), self.verdicts.len()));
         }
@@ -80,7 +81,7 @@ impl Log {
         Ok(())
     }
 
-    pub fn ensure_ended(&self) -> Result<()> {
+    pub(super) fn ensure_ended(&self) -> Result<()> {
         ensure!(self.ended, "the scenarios did not come to their end");
         Ok(())
     }

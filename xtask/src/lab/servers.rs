@@ -28,7 +28,7 @@ const PACKAGES: [(&str, &str); 9] = [
 
 /// Where they are; those that the machine has are not unpacked. Without apt-get nothing is, and the scenarios say what
 /// they miss.
-pub fn unpacked() -> Result<PathBuf> {
+pub(super) fn unpacked() -> Result<PathBuf> {
     let lab = artifacts::target_dir()?.join("lab");
     let root = lab.join("root");
     std::fs::create_dir_all(&root).with_context(|| format!("cannot make {}", root.display()))?;

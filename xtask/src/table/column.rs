@@ -9,18 +9,19 @@ use super::finding::{Findings, Row, Tier, Verdict};
 const USUAL: [Tier; 3] = [Tier::Trampoline, Tier::Kprobe, Tier::Cgroup];
 
 #[derive(Debug, PartialEq)]
-pub struct Column {
+pub(super) struct Column {
     /// `6.12`, or `6.18 (cgroup)`.
     pub header: String,
     pub cells: BTreeMap<Row, String>,
 }
 
 impl Column {
-    pub fn of(kernel: &str, findings: &Findings) -> Self {
+    pub(super) fn of(kernel: &str, findings: &Findings) -> Self {
         let tiers: Vec<Tier> = findings.tiers().into_keys().collect();
-        let header = match tiers.is_empty() || tiers[..] == USUAL {
-            true => kernel.to_owned(),
-            false => format!("{kernel} ({})", names(&tiers)),
+        let header = if tiers.is_empty() || tiers[..] == USUAL {
+            kernel.to_owned()
+        } else {
+            format!("{kernel} ({})", names(&tiers))
         };
         let cells = findings.0.iter();
         let cells = cells.map(|(row, verdicts)| (row.clone(), cell(row, verdicts, &tiers)));

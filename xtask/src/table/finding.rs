@@ -11,7 +11,7 @@ const MARK: &str = "TABLE ";
 
 /// One row of the table. A stage that is none is `-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Row {
+pub(crate) struct Row {
     pub kind: String,
     pub stage: String,
     pub cause: String,
@@ -19,7 +19,7 @@ pub struct Row {
 
 /// In the order in which whydrop tries them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tier {
+pub(crate) enum Tier {
     Trampoline,
     Kprobe,
     Cgroup,
@@ -27,7 +27,7 @@ pub enum Tier {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     Exact,
     /// All causes that were named, the true one included.
     Among(BTreeSet<String>),
@@ -36,11 +36,11 @@ pub enum Verdict {
 
 /// What one kernel's run came to. Several findings of one cell are as good as the worst of them.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Findings(pub BTreeMap<Row, BTreeMap<Tier, Verdict>>);
+pub(crate) struct Findings(pub BTreeMap<Row, BTreeMap<Tier, Verdict>>);
 
 impl Findings {
     /// Takes a line of a log; false if it has no finding. On a VM's console libtest's output may stand before it.
-    pub fn line(&mut self, line: &str) -> Result<bool> {
+    pub(crate) fn line(&mut self, line: &str) -> Result<bool> {
         let Some((before, finding)) = line.split_once(MARK) else {
             return Ok(false);
         };
@@ -53,7 +53,7 @@ impl Findings {
         Ok(true)
     }
 
-    pub fn read(text: &str) -> Result<Self> {
+    pub(crate) fn read(text: &str) -> Result<Self> {
         let mut findings = Self::default();
         for line in text.lines() {
             findings.line(line)?;
@@ -61,7 +61,7 @@ impl Findings {
         Ok(findings)
     }
 
-    pub fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         for (row, tiers) in other.0 {
             for (tier, verdict) in tiers {
                 self.add(row.clone(), tier, verdict);
@@ -70,7 +70,7 @@ impl Findings {
     }
 
     /// In how many rows each tier has a finding.
-    pub fn tiers(&self) -> BTreeMap<Tier, usize> {
+    pub(crate) fn tiers(&self) -> BTreeMap<Tier, usize> {
         let mut rows = BTreeMap::new();
         for tier in self.0.values().flat_map(BTreeMap::keys) {
             *rows.entry(*tier).or_default() += 1;
@@ -79,7 +79,7 @@ impl Findings {
     }
 
     /// Without the other tiers.
-    pub fn only(mut self, tier: Tier) -> Self {
+    pub(crate) fn only(mut self, tier: Tier) -> Self {
         for tiers in self.0.values_mut() {
             tiers.retain(|other, _| *other == tier);
         }
@@ -119,9 +119,10 @@ impl fmt::Display for Findings {
 }
 
 impl Tier {
-    pub const ALL: [Self; 4] = [Self::Trampoline, Self::Kprobe, Self::Cgroup, Self::Counters];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Trampoline, Self::Kprobe, Self::Cgroup, Self::Counters];
 
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Trampoline => "trampoline",
             Self::Kprobe => "kprobe",
@@ -144,7 +145,7 @@ impl Verdict {
     }
 }
 
-pub fn join(causes: &BTreeSet<String>, separator: &str) -> String {
+pub(crate) fn join(causes: &BTreeSet<String>, separator: &str) -> String {
     let causes: Vec<&str> = causes.iter().map(String::as_str).collect();
     causes.join(separator)
 }

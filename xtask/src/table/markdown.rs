@@ -16,7 +16,7 @@ const EMPTY: &str = "–";
 
 /// Column by header.
 #[derive(Debug, Default, PartialEq)]
-pub struct Table(BTreeMap<Header, BTreeMap<Row, String>>);
+pub(super) struct Table(BTreeMap<Header, BTreeMap<Row, String>>);
 
 /// Sorted by version: 6.1 before 6.12, and both before 6.12 (cgroup).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +37,7 @@ fn kernel(header: &str) -> &str {
 }
 
 impl Table {
-    pub fn of_document(document: &str) -> Result<Self> {
+    pub(super) fn of_document(document: &str) -> Result<Self> {
         let (_, table, _) = split(document)?;
         let mut lines = table
             .lines()
@@ -67,26 +67,26 @@ impl Table {
     }
 
     /// The document with this table in the place of its own.
-    pub fn placed_in(&self, document: &str) -> Result<String> {
+    pub(super) fn placed_in(&self, document: &str) -> Result<String> {
         let (before, _, after) = split(document)?;
         Ok([before, BEGIN, &self.render(), END, after].concat())
     }
 
-    pub fn has(&self, header: &str) -> bool {
+    pub(super) fn has(&self, header: &str) -> bool {
         self.0.contains_key(&Header::of(header))
     }
 
-    pub fn put(&mut self, column: Column) {
+    pub(super) fn put(&mut self, column: Column) {
         self.0.insert(Header::of(&column.header), column.cells);
     }
 
     /// Takes all columns of a kernel out, whatever their tiers.
-    pub fn remove_kernel(&mut self, name: &str) {
+    pub(super) fn remove_kernel(&mut self, name: &str) {
         self.0.retain(|header, _| kernel(&header.1) != name);
     }
 
     /// Where a column differs from what is here, a line for each row.
-    pub fn differences(&self, found: &Column) -> Vec<String> {
+    pub(super) fn differences(&self, found: &Column) -> Vec<String> {
         let Some(here) = self.0.get(&Header::of(&found.header)) else {
             return vec![format!("there is no column {}", found.header)];
         };

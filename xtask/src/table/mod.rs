@@ -6,7 +6,7 @@
 //! of a kernel that did not run, such as that of another machine, is left alone by both.
 
 mod column;
-pub mod finding;
+pub(crate) mod finding;
 mod markdown;
 
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ const DOCUMENT: &str = "docs/kernels.md";
 
 /// Where scenarios ran.
 #[derive(Clone, Copy)]
-pub enum Place {
+pub(crate) enum Place {
     Here,
     /// A kernel of the VM matrix.
     Vm(&'static str),
@@ -38,7 +38,7 @@ struct Found {
 }
 
 /// `cargo xtask table`: puts the columns of the last whole runs into the document.
-pub fn update() -> Result<()> {
+pub(crate) fn update() -> Result<()> {
     say_what_is_missing()?;
     let found = found()?;
     let (path, document) = document()?;
@@ -51,12 +51,11 @@ pub fn update() -> Result<()> {
         table.put(Column::of(kernel, &found.findings));
     }
     let changed = table.placed_in(&document).with_context(read)?;
-    match changed == document {
-        true => println!("{DOCUMENT} is up to date"),
-        false => {
-            std::fs::write(&path, changed).with_context(|| format!("cannot write {DOCUMENT}"))?;
-            println!("{DOCUMENT} is changed");
-        }
+    if changed == document {
+        println!("{DOCUMENT} is up to date");
+    } else {
+        std::fs::write(&path, changed).with_context(|| format!("cannot write {DOCUMENT}"))?;
+        println!("{DOCUMENT} is changed");
     }
     Ok(())
 }
@@ -76,7 +75,7 @@ fn say_what_is_missing() -> Result<()> {
 }
 
 /// Fails where the document says something else than the last whole runs.
-pub fn check() -> Result<()> {
+pub(crate) fn check() -> Result<()> {
     let (_, document) = document()?;
     let table = Table::of_document(&document)
         .with_context(|| format!("cannot read the table in {DOCUMENT}"))?;
@@ -100,17 +99,17 @@ pub fn check() -> Result<()> {
 }
 
 /// Before a run that is to make them all anew.
-pub fn forget() -> Result<()> {
+pub(crate) fn forget() -> Result<()> {
     let dir = dir()?;
-    match dir.exists() {
-        true => std::fs::remove_dir_all(&dir)
-            .with_context(|| format!("cannot remove {}", dir.display())),
-        false => Ok(()),
+    if dir.exists() {
+        std::fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))
+    } else {
+        Ok(())
     }
 }
 
 /// Keeps what all scenarios found at one place; `None`, of a run that failed, leaves nothing there.
-pub fn keep(place: Place, findings: Option<&Findings>) -> Result<()> {
+pub(crate) fn keep(place: Place, findings: Option<&Findings>) -> Result<()> {
     let path = path(place)?;
     let Some(findings) = findings else {
         let _ = std::fs::remove_file(&path);

@@ -8,16 +8,19 @@ use std::collections::BTreeSet;
 use super::modules::{Crate, Import};
 
 /// Each circle once: its files, and how one goes round.
-pub fn find(krate: &Crate) -> Vec<String> {
+pub(super) fn find(krate: &Crate) -> Vec<String> {
     let imports = krate.imports();
     let mut found: Vec<BTreeSet<usize>> = Vec::new();
     let mut said = Vec::new();
     for up in [false, true] {
         let looked_at: Vec<Import> = imports
             .iter()
-            .filter(|it| match up {
-                true => !krate.is_inside(it.to, it.from),
-                false => !krate.is_inside(it.from, it.to),
+            .filter(|it| {
+                if up {
+                    !krate.is_inside(it.to, it.from)
+                } else {
+                    !krate.is_inside(it.from, it.to)
+                }
             })
             .cloned()
             .collect();

@@ -4,10 +4,10 @@
 use super::lex::{Token, tokens};
 
 /// Segments of a path, such as `crate`, `report`, `text`.
-pub type Path = Vec<String>;
+pub(super) type Path = Vec<String>;
 
 #[derive(Debug, Default, PartialEq)]
-pub struct File {
+pub(super) struct File {
     /// Modules that have files of their own.
     pub modules: Vec<String>,
     /// The same, for tests alone.
@@ -20,13 +20,13 @@ pub struct File {
 }
 
 #[derive(Debug, PartialEq)]
-pub struct Use {
+pub(super) struct Use {
     pub path: Path,
     /// What it is called here: `None` for all that the path has.
     pub name: Option<String>,
 }
 
-pub fn parse(text: &str) -> File {
+pub(super) fn parse(text: &str) -> File {
     let tokens = tokens(text);
     let mut parser = Parser {
         tokens: &tokens,

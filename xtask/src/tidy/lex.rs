@@ -1,9 +1,9 @@
 //! Rust as words and signs: comments, strings and characters are left out, since nothing in them imports anything.
 
 /// An identifier, `::`, or a single other sign.
-pub type Token<'text> = &'text str;
+pub(super) type Token<'text> = &'text str;
 
-pub fn tokens(text: &str) -> Vec<Token<'_>> {
+pub(super) fn tokens(text: &str) -> Vec<Token<'_>> {
     let mut tokens = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {

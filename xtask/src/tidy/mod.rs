@@ -16,6 +16,7 @@ use anyhow::{Result, bail};
 
 use crate::proc;
 use modules::Crate;
+use tree::is_rust;
 
 /// Where crates have their sources; a circle among their files is a failure.
 const CRATES: [&str; 5] = [
@@ -26,12 +27,10 @@ const CRATES: [&str; 5] = [
     "xtask/src/",
 ];
 
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     let mut wrong = Vec::new();
     let sources = tree::read(proc::root(), &["rs", "md"])?;
-    let (rust, _): (Vec<_>, Vec<_>) = sources
-        .iter()
-        .partition(|source| source.path.ends_with(".rs"));
+    let (rust, _): (Vec<_>, Vec<_>) = sources.iter().partition(|source| is_rust(&source.path));
     for source in &rust {
         wrong.extend(sizes::too_long(source));
         wrong.extend(sizes::without_doc(source));

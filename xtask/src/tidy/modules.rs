@@ -6,11 +6,11 @@ use super::imports::{self, File, Path};
 use super::tree::Source;
 
 /// A crate's files, as modules. One that only tests have is not among them.
-pub struct Crate {
+pub(super) struct Crate {
     modules: Vec<Module>,
 }
 
-pub struct Module {
+pub(super) struct Module {
     /// Below the crate's root: none of the root itself.
     pub name: Path,
     /// Below the repository's root.
@@ -20,7 +20,7 @@ pub struct Module {
 
 /// A module imports something of another one.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Import {
+pub(super) struct Import {
     pub from: usize,
     pub to: usize,
     /// How it is written.
@@ -32,7 +32,7 @@ const REEXPORTS: u32 = 8;
 
 impl Crate {
     /// The crate whose sources lie in this folder, such as `xtask/src/`.
-    pub fn of(folder: &str, sources: &[Source]) -> Self {
+    pub(super) fn of(folder: &str, sources: &[Source]) -> Self {
         let mut inside = BTreeMap::new();
         for source in sources {
             if let Some(path) = source.path.strip_prefix(folder) {
@@ -51,12 +51,12 @@ impl Crate {
         Self { modules }
     }
 
-    pub fn modules(&self) -> &[Module] {
+    pub(super) fn modules(&self) -> &[Module] {
         &self.modules
     }
 
     /// The first way of each module to import another.
-    pub fn imports(&self) -> Vec<Import> {
+    pub(super) fn imports(&self) -> Vec<Import> {
         let mut imports: Vec<Import> = Vec::new();
         for (from, module) in self.modules.iter().enumerate() {
             let uses = module.parsed.uses.iter().map(|it| &it.path);
@@ -75,7 +75,7 @@ impl Crate {
     }
 
     /// Whether one is inside of the other.
-    pub fn is_inside(&self, inner: usize, outer: usize) -> bool {
+    pub(super) fn is_inside(&self, inner: usize, outer: usize) -> bool {
         self.modules[inner]
             .name
             .starts_with(&self.modules[outer].name)
@@ -187,10 +187,10 @@ fn add(
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(super) mod tests {
     use super::*;
 
-    pub fn krate(files: &[(&str, &str)]) -> Crate {
+    pub(crate) fn krate(files: &[(&str, &str)]) -> Crate {
         let sources: Vec<Source> = files
             .iter()
             .map(|(path, text)| Source {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::tree::Source;
+use super::tree::{Source, is_rust};
 
 /// Documents in which every name is looked at. One that does not exist yet names nothing.
 const ROOT_DOCUMENTS: [&str; 4] = [
@@ -14,11 +14,11 @@ const ROOT_DOCUMENTS: [&str; 4] = [
 const DOCUMENTS: &str = "docs/";
 
 /// What is named and not there. `sources` are all files in Rust and all documents.
-pub fn missing(root: &Path, sources: &[Source]) -> Vec<String> {
+pub(super) fn missing(root: &Path, sources: &[Source]) -> Vec<String> {
     let mut missing = Vec::new();
     for source in sources {
         for (number, line) in source.text.lines().enumerate() {
-            let wrong: Vec<String> = if source.path.ends_with(".rs") {
+            let wrong: Vec<String> = if is_rust(&source.path) {
                 let comment = line.trim_start().starts_with("//").then_some(line);
                 let names = comment.into_iter().flat_map(|line| names(line, "md"));
                 names.filter(|name| !is_there(name, sources)).collect()

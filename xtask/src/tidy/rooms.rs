@@ -2,7 +2,7 @@
 
 use super::modules::{Crate, Import};
 
-pub const FOLDER: &str = "probe-user/src/";
+pub(super) const FOLDER: &str = "probe-user/src/";
 
 /// A room, which is a folder or a file below the crate's root, and what it may import: a room, or one part of it.
 struct Room {
@@ -105,7 +105,7 @@ const ROOMS: [Room; 17] = [
 const ABOVE: [&str; 2] = ["cli", ""];
 
 /// Each import that the table does not have, and each room that it does not know.
-pub fn check(krate: &Crate) -> Vec<String> {
+pub(super) fn check(krate: &Crate) -> Vec<String> {
     let room = |at: usize| krate.modules()[at].name.first().map_or("", String::as_str);
     let is_against = |it: &Import| {
         let (from, to) = (room(it.from), room(it.to));

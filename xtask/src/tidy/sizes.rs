@@ -10,7 +10,7 @@ const COMMANDS: &str = "probe-user/src/command/";
 /// The scenes of the demonstration are no commands.
 const SCENES: &str = "probe-user/src/command/demo/";
 
-pub fn too_long(source: &Source) -> Option<String> {
+pub(super) fn too_long(source: &Source) -> Option<String> {
     let lines = source.text.lines().count();
     let is_command = source.path.starts_with(COMMANDS) && !source.path.starts_with(SCENES);
     let most = if is_command { COMMAND_LINES } else { LINES };
@@ -18,7 +18,7 @@ pub fn too_long(source: &Source) -> Option<String> {
 }
 
 /// The first line is the first of the module's documentation; a script may have its interpreter above.
-pub fn without_doc(source: &Source) -> Option<String> {
+pub(super) fn without_doc(source: &Source) -> Option<String> {
     let first = source.text.lines().find(|line| !line.starts_with("#!/"));
     let is_said = first.is_some_and(|line| line.starts_with("//! ") && line.len() > 4);
     (!is_said).then(|| format!("{}: does not begin with `//!` and what it is", source.path))

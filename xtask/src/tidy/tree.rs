@@ -2,17 +2,22 @@
 
 use std::path::Path;
 
+/// Whether a file has Rust, by its name.
+pub(super) fn is_rust(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|it| it == "rs")
+}
+
 use anyhow::{Context, Result};
 
 /// One file: where it is below the root, and what it says.
 #[derive(Debug)]
-pub struct Source {
+pub(super) struct Source {
     pub path: String,
     pub text: String,
 }
 
 /// All files below `root` with one of these extensions, sorted; what is built and what begins with a dot is left out.
-pub fn read(root: &Path, extensions: &[&str]) -> Result<Vec<Source>> {
+pub(super) fn read(root: &Path, extensions: &[&str]) -> Result<Vec<Source>> {
     let mut sources = Vec::new();
     walk(root, "", extensions, &mut sources)?;
     sources.sort_by(|one, other| one.path.cmp(&other.path));

@@ -12,13 +12,13 @@ use anyhow::{Context, Result, bail};
 use super::mirror::{self, Mirror};
 use crate::proc;
 
-pub struct Apt {
+pub(crate) struct Apt {
     dir: PathBuf,
 }
 
 impl Apt {
     /// Prepares the directories and fetches the package lists of `suite` (and its security updates).
-    pub fn for_suite(dir: PathBuf, mirror: &Mirror, suite: &str) -> Result<Self> {
+    pub(crate) fn for_suite(dir: PathBuf, mirror: &Mirror, suite: &str) -> Result<Self> {
         for sub in ["lists/partial", "cache/archives/partial"] {
             std::fs::create_dir_all(dir.join(sub))
                 .with_context(|| format!("cannot make {}", dir.display()))?;
@@ -48,12 +48,12 @@ impl Apt {
     }
 
     /// As [`Self::for_suite`], from where this machine gets its packages.
-    pub fn of_this_machine(dir: PathBuf, suite: &str) -> Result<Self> {
+    pub(crate) fn of_this_machine(dir: PathBuf, suite: &str) -> Result<Self> {
         Self::for_suite(dir, &mirror::of_this_machine()?, suite)
     }
 
     /// These packages and all that they need on a machine that has none, each with its version.
-    pub fn with_dependencies(&self, packages: &[&str]) -> Result<Vec<(String, String)>> {
+    pub(crate) fn with_dependencies(&self, packages: &[&str]) -> Result<Vec<(String, String)>> {
         let simulate = ["--simulate", "--no-install-recommends", "install"];
         let plan = proc::capture(self.command("apt-get", &[&simulate, packages].concat()))?;
         Ok(planned(&plan))
@@ -63,7 +63,7 @@ impl Apt {
     ///
     /// They are found from the meta-package: it depends on the image, which since 7.x depends in turn on the packages
     /// that hold the image's and the modules' files.
-    pub fn newest_kernel(&self) -> Result<Vec<String>> {
+    pub(crate) fn newest_kernel(&self) -> Result<Vec<String>> {
         let mut found: Vec<String> = Vec::new();
         let mut queue = vec!["linux-image-cloud-amd64".to_owned()];
         while let Some(package) = queue.pop() {
@@ -84,7 +84,7 @@ impl Apt {
     }
 
     /// Downloads packages into `into`.
-    pub fn download(&self, packages: &[String], into: &Path) -> Result<()> {
+    pub(crate) fn download(&self, packages: &[String], into: &Path) -> Result<()> {
         let mut args = vec!["-qq", "download"];
         args.extend(packages.iter().map(String::as_str));
         let mut command = self.command("apt-get", &args);
@@ -93,7 +93,7 @@ impl Apt {
     }
 
     /// Downloads packages, and leaves what is in them in `into`.
-    pub fn unpack(&self, packages: &[String], into: &Path) -> Result<()> {
+    pub(crate) fn unpack(&self, packages: &[String], into: &Path) -> Result<()> {
         self.download(packages, into)?;
         for entry in std::fs::read_dir(into)? {
             let package = entry?.path();

@@ -15,7 +15,7 @@ use super::qemu::{End, Machine, Vm};
 use crate::table::finding::Findings;
 
 /// What every VM of this run is for.
-pub struct Job<'a> {
+pub(super) struct Job<'a> {
     /// Where kernels are cached and consoles are logged.
     pub dir: &'a Path,
     /// (place inside, file here)
@@ -25,7 +25,7 @@ pub struct Job<'a> {
     pub deadline: Duration,
 }
 
-pub enum Task {
+pub(super) enum Task {
     Tests {
         tiers: Vec<String>,
         filter: Vec<String>,
@@ -40,7 +40,7 @@ const RETRIES: u32 = 2;
 const FIGURE: &str = "BENCH ";
 
 /// How one kernel went.
-pub struct Boot {
+pub(super) struct Boot {
     pub kernel: &'static str,
     /// (what failed, what it said); empty when all is well.
     pub troubles: Vec<(String, String)>,
@@ -64,7 +64,7 @@ struct Progress {
 /// Boots, and boots again for what is left if the kernel died before the tests began, or later of what QEMU's emulation
 /// does now and then: a processor runs into code that another one is patching ([`Mishap`]). Nothing else that happens once
 /// the tests run is tried again. With `thread=single` it does not happen, and a run takes four times as long.
-pub fn with_retry(kernel: &Kernel, job: &Job, prefix: bool) -> Boot {
+pub(super) fn with_retry(kernel: &Kernel, job: &Job, prefix: bool) -> Boot {
     let name = kernel.series.name;
     let log = job.dir.join(name).join("console.log");
     let started = Instant::now();

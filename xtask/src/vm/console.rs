@@ -4,7 +4,7 @@
 
 /// How one tier went.
 #[derive(Debug, Default, PartialEq)]
-pub struct TierResult {
+pub(super) struct TierResult {
     pub tier: String,
     pub passed: usize,
     pub failed: usize,
@@ -15,7 +15,7 @@ pub struct TierResult {
 }
 
 #[derive(Debug, PartialEq)]
-pub enum Event {
+pub(super) enum Event {
     /// The first process runs; the kernel's release.
     Ready(String),
     /// Something vm-init could not do, such as loading a module.
@@ -34,13 +34,13 @@ const MARK: &str = "vm-init: ";
 const TAIL_LINES: usize = 80;
 
 #[derive(Default)]
-pub struct Console {
+pub(super) struct Console {
     /// Output since the last mark.
     lines: Vec<String>,
 }
 
 impl Console {
-    pub fn line(&mut self, line: &str) -> Option<Event> {
+    pub(super) fn line(&mut self, line: &str) -> Option<Event> {
         // A kernel message can end up on the same line, before the mark.
         let Some((_, mark)) = line.split_once(MARK) else {
             self.lines.push(line.to_owned());
@@ -67,12 +67,12 @@ impl Console {
     }
 
     /// What came since the last mark.
-    pub fn output(&self) -> &[String] {
+    pub(super) fn output(&self) -> &[String] {
         &self.lines
     }
 
     /// The last lines before the VM ended or hung.
-    pub fn tail(&self) -> String {
+    pub(super) fn tail(&self) -> String {
         tail(&self.lines)
     }
 }

@@ -12,7 +12,7 @@ const DIRECTORY: u32 = 0o040_755;
 const EXECUTABLE: u32 = 0o100_755;
 const CHARACTER_DEVICE: u32 = 0o020_600;
 
-pub struct Initramfs {
+pub(super) struct Initramfs {
     archive: Vec<u8>,
     directories: BTreeSet<String>,
     inode: u32,
@@ -20,7 +20,7 @@ pub struct Initramfs {
 
 impl Initramfs {
     /// An archive with the console in it: the kernel opens /dev/console before the first process can make it.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut this = Self {
             archive: Vec::new(),
             directories: BTreeSet::new(),
@@ -31,7 +31,7 @@ impl Initramfs {
         this
     }
 
-    pub fn file(&mut self, name: &str, content: &[u8]) {
+    pub(super) fn file(&mut self, name: &str, content: &[u8]) {
         let name = name.trim_start_matches('/');
         if let Some((parent, _)) = name.rsplit_once('/') {
             self.directory(parent);
@@ -39,14 +39,14 @@ impl Initramfs {
         self.entry(name, EXECUTABLE, (0, 0), content);
     }
 
-    pub fn copy(&mut self, name: &str, from: &Path) -> Result<()> {
+    pub(super) fn copy(&mut self, name: &str, from: &Path) -> Result<()> {
         let content =
             std::fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
         self.file(name, &content);
         Ok(())
     }
 
-    pub fn write(mut self, to: &Path) -> Result<()> {
+    pub(super) fn write(mut self, to: &Path) -> Result<()> {
         self.entry("TRAILER!!!", 0, (0, 0), &[]);
         std::fs::write(to, self.archive).with_context(|| format!("cannot write {}", to.display()))
     }

@@ -11,7 +11,7 @@ use super::apt::Apt;
 use super::series::Series;
 
 /// An unpacked kernel.
-pub struct Kernel {
+pub(crate) struct Kernel {
     pub series: &'static Series,
     pub image: PathBuf,
     /// `…/lib/modules/RELEASE`
@@ -19,7 +19,7 @@ pub struct Kernel {
 }
 
 impl Series {
-    pub fn get(&'static self, vm_dir: &Path) -> Result<Kernel> {
+    pub(crate) fn get(&'static self, vm_dir: &Path) -> Result<Kernel> {
         let dir = vm_dir.join("kernels").join(self.name);
         if !dir.exists() {
             self.fetch(vm_dir, &dir)?;
@@ -72,7 +72,7 @@ impl Series {
 }
 
 impl Kernel {
-    pub fn release(&self) -> String {
+    pub(crate) fn release(&self) -> String {
         self.modules_dir
             .file_name()
             .unwrap_or_default()

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 /// The machine's Debian archive, and its security archive if it has one.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Mirror {
+pub(crate) struct Mirror {
     pub archive: String,
     pub security: Option<String>,
 }
@@ -24,7 +24,7 @@ struct Source {
 
 const CODENAMES: &[&str] = &["bullseye", "bookworm", "trixie", "forky", "sid"];
 
-pub fn of_this_machine() -> Result<Mirror> {
+pub(super) fn of_this_machine() -> Result<Mirror> {
     let mut sources = Vec::new();
     let mut read = |path: &Path| {
         let text = std::fs::read_to_string(path).unwrap_or_default();
@@ -38,7 +38,9 @@ pub fn of_this_machine() -> Result<Mirror> {
     if let Ok(parts) = std::fs::read_dir("/etc/apt/sources.list.d") {
         let mut parts: Vec<_> = parts.flatten().map(|entry| entry.path()).collect();
         parts.sort();
-        parts.iter().for_each(|path| read(path));
+        for path in &parts {
+            read(path);
+        }
     }
     choose(&sources).context(
         "no Debian archive among this machine's apt sources (a suite such as bookworm with the component main), \

@@ -5,7 +5,7 @@ use std::fmt;
 
 /// Why a VM is booted again.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Mishap {
+pub(super) enum Mishap {
     /// Seen on 6.12 and 7.2: an `int3` oops at boot.
     BeforeTheTests,
     /// Seen on 7.2: a program counter five bytes into a function, where the patched no-op ends, when a trampoline is attached.
@@ -19,7 +19,7 @@ const STOOD_STILL: [&str; 2] = ["softlockup: hung tasks", "rcu: INFO: "];
 
 impl Mishap {
     /// Of the lines since the tests began. A processor that stands in a tracing program is no mishap of QEMU's.
-    pub fn of(lines: &[String]) -> Option<Self> {
+    pub(super) fn of(lines: &[String]) -> Option<Self> {
         let after = |mark: &str| {
             let mut lines = lines.iter().enumerate();
             lines.find_map(|(number, line)| Some((number, line.split_once(mark)?.1)))

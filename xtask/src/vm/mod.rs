@@ -12,7 +12,7 @@ mod mirror;
 mod mishap;
 mod modules;
 mod qemu;
-pub mod series;
+pub(crate) mod series;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -23,17 +23,17 @@ use anyhow::{Context, Result, bail};
 
 use crate::artifacts;
 use crate::table::{self, Place};
-pub use apt::Apt;
+pub(crate) use apt::Apt;
 use boot::{Boot, Job, Task};
 use kernel::Kernel;
 use qemu::Machine;
 use series::Series;
 
-const DEADLINE: Duration = Duration::from_secs(2400);
+const DEADLINE: Duration = Duration::from_mins(40);
 const AT_A_TIME: usize = 2;
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Kernels to run on: 5.10, 6.1, 6.12, 7.2, or the Debian release that ships them [default: all].
     kernels: Vec<String>,
     /// Run only this tier (repeatable); "default" leaves the choice to whydrop [default: trampoline, kprobe, cgroup].
@@ -58,7 +58,7 @@ pub struct Args {
 
 impl Args {
     /// All kernels and all tiers.
-    pub fn everything(filter: &[String]) -> Self {
+    pub(crate) fn everything(filter: &[String]) -> Self {
         Self {
             kernels: Vec::new(),
             tiers: Vec::new(),
@@ -76,7 +76,7 @@ impl Args {
     }
 }
 
-pub fn run(args: &Args) -> Result<()> {
+pub(crate) fn run(args: &Args) -> Result<()> {
     let series = chosen(&args.kernels)?;
     let mut files = artifacts(args.run.is_none())?;
     for file in &args.files {
@@ -103,7 +103,7 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// Runs scenarios that count instructions on these kernels, or all, and returns what each says in lines with a figure. One that
 /// Debian no longer has is left out.
-pub fn count(
+pub(crate) fn count(
     names: &[String],
     files: &[(String, PathBuf)],
     scenarios: &str,
@@ -146,16 +146,15 @@ fn artifacts(with_tests: bool) -> Result<Vec<(String, PathBuf)>> {
 }
 
 fn extra_file(argument: &str) -> Result<(String, PathBuf)> {
-    let (path, dest) = match argument.split_once(':') {
-        Some((path, dest)) => (PathBuf::from(path), dest.to_owned()),
-        None => {
-            let path = PathBuf::from(argument);
-            let name = path
-                .file_name()
-                .with_context(|| format!("--file {argument} names no file"))?;
-            let dest = format!("bin/{}", name.to_string_lossy());
-            (path, dest)
-        }
+    let (path, dest) = if let Some((path, dest)) = argument.split_once(':') {
+        (PathBuf::from(path), dest.to_owned())
+    } else {
+        let path = PathBuf::from(argument);
+        let name = path
+            .file_name()
+            .with_context(|| format!("--file {argument} names no file"))?;
+        let dest = format!("bin/{}", name.to_string_lossy());
+        (path, dest)
     };
     anyhow::ensure!(
         path.is_file(),

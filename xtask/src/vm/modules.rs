@@ -27,19 +27,19 @@ const WANTED: &[&str] = &[
     "sch_netem",
 ];
 
-pub struct Module {
+pub(super) struct Module {
     pub name: String,
     pub bytes: Vec<u8>,
 }
 
-pub struct Chosen {
+pub(super) struct Chosen {
     /// In load order.
     pub modules: Vec<Module>,
     /// Wanted, but neither a module of this kernel nor built into it.
     pub absent: Vec<&'static str>,
 }
 
-pub fn choose(kernel: &Kernel) -> Result<Chosen> {
+pub(super) fn choose(kernel: &Kernel) -> Result<Chosen> {
     let mut files = BTreeMap::new();
     index(&kernel.modules_dir.join("kernel"), &mut files)?;
     let builtin =

@@ -14,14 +14,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use rustix::process::{Signal, set_parent_process_death_signal};
 
-const SILENCE: Duration = Duration::from_secs(180);
+const SILENCE: Duration = Duration::from_mins(3);
 /// How long a processor stands still until the kernel says so; as long again until the VM is killed, should vm-init not
 /// end it.
-const STALL: Duration = Duration::from_secs(60);
+const STALL: Duration = Duration::from_mins(1);
 
 /// How the VM ended.
 #[derive(Debug, PartialEq, Eq)]
-pub enum End {
+pub(super) enum End {
     /// QEMU ended by itself: power-off, or a kernel panic.
     Exited,
     Silent,
@@ -32,7 +32,7 @@ pub enum End {
 
 /// What the VM is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Machine {
+pub(super) enum Machine {
     /// As fast as emulation gets.
     Fast,
     /// One processor whose time is the number of its instructions: one takes a nanosecond, waiting takes none, and rdtsc
@@ -68,7 +68,7 @@ impl Machine {
 }
 
 /// Where one VM comes from and where its console goes.
-pub struct Vm<'a> {
+pub(super) struct Vm<'a> {
     pub machine: Machine,
     pub image: &'a Path,
     pub initramfs: &'a Path,
@@ -80,7 +80,7 @@ pub struct Vm<'a> {
 
 impl Vm<'_> {
     /// Runs the VM and gives each complete line of its console to `line`.
-    pub fn run(&self, mut line: impl FnMut(&str)) -> Result<End> {
+    pub(super) fn run(&self, mut line: impl FnMut(&str)) -> Result<End> {
         let mut log = File::create(self.log)
             .with_context(|| format!("cannot write {}", self.log.display()))?;
         let mut qemu = self.spawn()?;
@@ -97,7 +97,7 @@ impl Vm<'_> {
     }
 
     /// Where QEMU's own complaints go: beside what the VM said.
-    pub fn complaints(log: &Path) -> PathBuf {
+    pub(super) fn complaints(log: &Path) -> PathBuf {
         log.with_extension("qemu.log")
     }
 

@@ -4,14 +4,14 @@ use anyhow::{Context, Result};
 
 /// A kernel series by the Debian release that ships it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Series {
+pub(crate) struct Series {
     pub name: &'static str,
     pub suite: &'static str,
     /// Whether it is an error when Debian no longer has it. bullseye is leaving the mirrors and sid moves on.
     pub required: bool,
 }
 
-pub const ALL: &[Series] = &[
+pub(crate) const ALL: &[Series] = &[
     Series {
         name: "5.10",
         suite: "bullseye",
@@ -36,13 +36,13 @@ pub const ALL: &[Series] = &[
 ];
 
 /// The names of all kernels, oldest first.
-pub fn names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|series| series.name)
 }
 
 impl Series {
     /// Finds a series by its name or by its Debian release.
-    pub fn find(name: &str) -> Result<&'static Self> {
+    pub(crate) fn find(name: &str) -> Result<&'static Self> {
         let known = ALL
             .iter()
             .map(|series| series.name)

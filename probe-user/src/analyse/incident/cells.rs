@@ -28,7 +28,7 @@ const CLIENTS_AT_MOST: usize = 65_536;
 
 /// One listener in one slot.
 #[derive(Clone, Debug, Default)]
-pub struct Cell {
+pub(super) struct Cell {
     /// When its first drop was, and its last.
     pub dropped: Option<(u64, u64)>,
     pub causes: BTreeMap<String, u64>,
@@ -51,7 +51,7 @@ pub struct Cell {
 
 /// The slots of one place.
 #[derive(Debug)]
-pub struct Cells {
+pub(super) struct Cells {
     pub width_ns: u64,
     /// By slot and cookie.
     pub cells: BTreeMap<(u64, u64), Cell>,
@@ -137,18 +137,18 @@ impl Cell {
         add(&mut self.doing, other.doing);
     }
 
-    pub const fn has_drops(&self) -> bool {
+    pub(super) const fn has_drops(&self) -> bool {
         self.dropped.is_some() || self.left_out_ns.is_some()
     }
 
-    pub fn drops(&self) -> u64 {
+    pub(super) fn drops(&self) -> u64 {
         self.causes.values().chain(self.left_out.values()).sum()
     }
 }
 
 impl Cells {
     /// How many drops had to be let go for it.
-    pub fn take(&mut self, fact: Fact) -> u64 {
+    pub(super) fn take(&mut self, fact: Fact) -> u64 {
         let slot = fact.mono_ns / self.width_ns;
         let mut news = Cell::of(fact.what, fact.mono_ns);
         let cell = self.cells.entry((slot, fact.cookie)).or_default();
@@ -166,21 +166,21 @@ impl Cells {
         }
     }
 
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.cells.len()
     }
 
-    pub fn has_drops(&self) -> bool {
+    pub(super) fn has_drops(&self) -> bool {
         self.cells.values().any(Cell::has_drops)
     }
 
-    pub fn newest_ns(&self) -> u64 {
+    pub(super) fn newest_ns(&self) -> u64 {
         let newest = self.cells.last_key_value();
         newest.map_or(0, |((slot, _), _)| slot * self.width_ns)
     }
 
     /// Forgets what is about no drop, then widens slots, then lets the oldest go. How many drops had to be let go.
-    pub fn halve(&mut self) -> u64 {
+    pub(super) fn halve(&mut self) -> u64 {
         let mut let_go = 0;
         let half = self.cells.len() / 2;
         self.forget_quiet();

@@ -5,7 +5,7 @@ use crate::model::incident::{Gap, Row};
 
 /// What its slots say, in the order of time.
 #[derive(Debug, Default)]
-pub struct Member {
+pub(super) struct Member {
     rows: Vec<(u64, Row)>,
     looks: Vec<(u64, u32)>,
     /// When its queue was over its limit at a drop.
@@ -22,7 +22,7 @@ enum Says {
 
 impl Member {
     /// The slots have to come in their order.
-    pub fn add(&mut self, cell: &Cell) {
+    pub(super) fn add(&mut self, cell: &Cell) {
         self.rows.extend(cell.row);
         self.looks.extend(cell.look);
         let full = cell.full.into_iter();
@@ -54,7 +54,7 @@ impl Member {
         Some(accepted + u64::from(left.unwrap_or(0)))
     }
 
-    pub fn accepted_between(&self, from_ns: u64, to_ns: u64) -> Option<u64> {
+    pub(super) fn accepted_between(&self, from_ns: u64, to_ns: u64) -> Option<u64> {
         let before = self.accepted_until(from_ns)?;
         Some(self.accepted_until(to_ns)?.saturating_sub(before))
     }
@@ -64,7 +64,7 @@ impl Member {
     }
 
     /// The longest pause between looks in that time.
-    pub fn longest_pause(&self, from_ns: u64, to_ns: u64) -> u64 {
+    pub(super) fn longest_pause(&self, from_ns: u64, to_ns: u64) -> u64 {
         let pauses = self
             .looks
             .windows(2)
@@ -74,7 +74,7 @@ impl Member {
     }
 
     /// The times without an accept while connections waited; `None` where accepts are not known.
-    pub fn gaps(&self) -> Option<Vec<Gap>> {
+    pub(super) fn gaps(&self) -> Option<Vec<Gap>> {
         if self.rows.iter().any(|(_, row)| row.accepted.is_none()) {
             return None;
         }

@@ -26,7 +26,7 @@ struct Stretch {
     has_drops: bool,
 }
 
-pub fn incidents(
+pub(super) fn incidents(
     place: Place,
     cells: &Cells,
     watched: (u64, u64),
@@ -195,6 +195,10 @@ fn rates(
 }
 
 /// Of these listeners, as far as it was between these times; `None` where accepts are not known.
+#[allow(
+    clippy::option_option,
+    reason = "that there was none is known, or it is not"
+)]
 fn longest_gap(members: &[&Member], from_ns: u64, to_ns: u64) -> Option<Option<Gap>> {
     let gaps: Option<Vec<Vec<Gap>>> = members.iter().map(|member| member.gaps()).collect();
     let gaps = gaps?.into_iter().flatten();

@@ -32,7 +32,7 @@ impl Wait {
 }
 
 /// Whether it sleeps in what somebody who has nothing to do does not sleep in: a peer, a lock, a child, a disk.
-pub fn is_stuck(thread: &Thread) -> bool {
+pub(super) fn is_stuck(thread: &Thread) -> bool {
     const STUCK: [&str; 7] = [
         "connect",
         "flock",
@@ -52,7 +52,7 @@ pub fn is_stuck(thread: &Thread) -> bool {
 }
 
 /// What a thread is doing at one look.
-pub enum Doing {
+pub(super) enum Doing {
     Stopped,
     /// For connections.
     Waiting,
@@ -68,7 +68,7 @@ pub enum Doing {
 }
 
 impl Doing {
-    pub fn of(thread: &Thread) -> Self {
+    pub(super) fn of(thread: &Thread) -> Self {
         match (thread.state, thread.syscall.as_deref()) {
             ('T' | 't', _) => Self::Stopped,
             ('R', _) => Self::Running,
@@ -94,7 +94,7 @@ impl Doing {
 }
 
 /// The same, to be counted by.
-pub fn state(thread: &Thread) -> ThreadState {
+pub(super) fn state(thread: &Thread) -> ThreadState {
     match Doing::of(thread) {
         Doing::Stopped => ThreadState::Stopped,
         Doing::Waiting | Doing::WaitingForFiles => ThreadState::WaitingForConnections,

@@ -25,14 +25,14 @@ pub struct KeepArgs {
     path: PathBuf,
 }
 
-pub struct Cgroup {
+pub(super) struct Cgroup {
     path: PathBuf,
     keeper: Child,
 }
 
 impl Cgroup {
     /// At the top of the v2 tree.
-    pub fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         let path = top()?.join(format!("whydrop-demo-{}", std::process::id()));
         let mut keeper = Command::new("/proc/self/exe")
             .args(["demo-helper", "keep"])
@@ -46,7 +46,7 @@ impl Cgroup {
     }
 
     /// With a controller, which the top of the tree has to give already: the host is left as it is.
-    pub fn with(controller: &str) -> io::Result<Self> {
+    pub(super) fn with(controller: &str) -> io::Result<Self> {
         let given = fs::read_to_string(top()?.join("cgroup.subtree_control"))?;
         if given.split_whitespace().any(|it| it == controller) {
             return Self::new();
@@ -60,11 +60,11 @@ impl Cgroup {
     }
 
     /// Writes to one of its files, such as `cgroup.freeze`.
-    pub fn set(&self, file: &str, value: &str) -> io::Result<()> {
+    pub(super) fn set(&self, file: &str, value: &str) -> io::Result<()> {
         fs::write(self.path.join(file), value)
     }
 
-    pub fn take(&self, server: &Server) -> io::Result<()> {
+    pub(super) fn take(&self, server: &Server) -> io::Result<()> {
         self.set("cgroup.procs", &server.pid().to_string())
     }
 }
@@ -86,7 +86,7 @@ fn top() -> io::Result<PathBuf> {
 }
 
 /// The process that makes it and removes it.
-pub fn keep(args: &KeepArgs) -> io::Result<()> {
+pub(super) fn keep(args: &KeepArgs) -> io::Result<()> {
     fs::create_dir(&args.path)?;
     // Whoever does not read this is gone, which the next line notices too.
     let _ = say("ready");

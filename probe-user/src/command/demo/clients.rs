@@ -12,13 +12,13 @@ use rustix::{
 };
 
 /// Clients at once: more than the queues of most scenes hold.
-pub const MANY: usize = 24;
+pub(super) const MANY: usize = 24;
 
 /// How long a sound server may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Sends a SYN and does not wait; `None` when it was refused at once.
-pub fn connect(to: SocketAddr) -> io::Result<Option<TcpStream>> {
+pub(super) fn connect(to: SocketAddr) -> io::Result<Option<TcpStream>> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
     // Closing leaves nothing behind that would use up ports.
@@ -31,7 +31,7 @@ pub fn connect(to: SocketAddr) -> io::Result<Option<TcpStream>> {
 }
 
 /// Connects, and waits until the server has closed the connection.
-pub fn visit(to: SocketAddr) -> io::Result<()> {
+pub(super) fn visit(to: SocketAddr) -> io::Result<()> {
     let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     match stream.read(&mut [0]) {
@@ -41,17 +41,17 @@ pub fn visit(to: SocketAddr) -> io::Result<()> {
 }
 
 /// So many at once, which leave at once.
-pub fn burst(to: SocketAddr) -> io::Result<()> {
+pub(super) fn burst(to: SocketAddr) -> io::Result<()> {
     let clients: io::Result<Vec<_>> = (0..MANY).map(|_| connect(to)).collect();
     clients.map(drop)
 }
 
 /// Clients that come one by one and stay; of those who are too many one gives up.
 #[derive(Default)]
-pub struct Crowd(Vec<Option<TcpStream>>);
+pub(super) struct Crowd(Vec<Option<TcpStream>>);
 
 impl Crowd {
-    pub fn come(&mut self, to: SocketAddr) -> io::Result<()> {
+    pub(super) fn come(&mut self, to: SocketAddr) -> io::Result<()> {
         if self.0.len() == MANY {
             // Of those who came when the queue was full.
             self.0.remove(MANY - 2);

@@ -22,7 +22,7 @@ const KEPT_SECONDS: u32 = 600;
 /// Makes as many connections as the namespace may track: whole ones, since others would make room for new ones
 /// (net/netfilter/nf_conntrack_core.c:early_drop_list). The limit is one for all namespaces, and is left alone;
 /// each fills up by itself.
-pub fn fill() -> io::Result<()> {
+pub(super) fn fill() -> io::Result<()> {
     let limit = figure("nf_conntrack_max")?;
     if !(1..=MOST).contains(&limit) {
         return Err(unsupported(format_args!(

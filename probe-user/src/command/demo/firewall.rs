@@ -19,12 +19,12 @@ const NAME: &[u8] = b"whydrop-demo\0";
 const TABLE: u16 = 1;
 
 /// From now on it takes nothing that comes in.
-pub fn drops() -> io::Result<()> {
+pub(super) fn drops() -> io::Result<()> {
     change(&[chain(DROP, LAST)])
 }
 
 /// From now on it tracks connections, and takes everything: a chain that looks at their state.
-pub fn tracks() -> io::Result<()> {
+pub(super) fn tracks() -> io::Result<()> {
     const NEW_RULE: u8 = 6;
     const RULE_CHAIN: u16 = 2;
     const RULE_EXPRESSIONS: u16 = 4;

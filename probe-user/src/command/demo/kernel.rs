@@ -8,14 +8,14 @@ use std::{
 use crate::btf::Btf;
 
 /// That a packet was dropped by netfilter (enum skb_drop_reason, include/net/dropreason.h in 6.1, dropreason-core.h later).
-pub fn tells_of_netfilter() -> io::Result<()> {
+pub(super) fn tells_of_netfilter() -> io::Result<()> {
     let tells = |kernel: &Btf| kernel.constant("SKB_DROP_REASON_NETFILTER_DROP").is_ok();
     ask(tells, "why a packet was dropped", "6.1")
 }
 
 /// Why a segment of a handshake was dropped: net/ipv4/tcp_minisocks.c:tcp_check_req has a sixth argument for it
 /// (6.18, not yet 6.12).
-pub fn tells_of_handshakes() -> io::Result<()> {
+pub(super) fn tells_of_handshakes() -> io::Result<()> {
     let tells = |kernel: &Btf| {
         let arguments = kernel.function_args("tcp_check_req");
         arguments.is_ok_and(|arguments| arguments >= 6)
@@ -24,7 +24,7 @@ pub fn tells_of_handshakes() -> io::Result<()> {
 }
 
 /// How long processes waited for memory (kernel/sched/psi.c, which a kernel may be built with and started without).
-pub fn counts_stalls() -> io::Result<()> {
+pub(super) fn counts_stalls() -> io::Result<()> {
     const FILE: &str = "/proc/pressure/memory";
     fs::read(FILE).map(drop).map_err(|error| {
         io::Error::new(

@@ -8,17 +8,17 @@ use netlink_packet_core::{
 };
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
 
-pub struct Netfilter(Socket);
+pub(super) struct Netfilter(Socket);
 
 impl Netfilter {
-    pub fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         let socket = Socket::new(NETLINK_NETFILTER)?;
         socket.connect(&SocketAddr::new(0, 0))?;
         Ok(Self(socket))
     }
 
     /// Sends messages of which one asks for an answer, which is there when the kernel has taken them.
-    pub fn ask(&self, messages: &[u8]) -> io::Result<()> {
+    pub(super) fn ask(&self, messages: &[u8]) -> io::Result<()> {
         self.0.send(messages, 0)?;
         let mut answer = Vec::with_capacity(4096);
         self.0.recv(&mut answer, libc::MSG_DONTWAIT)?;
@@ -38,12 +38,12 @@ fn error_of(answer: &[u8]) -> Option<i32> {
 }
 
 /// A message of a subsystem about packets of IPv4 (include/uapi/linux/netfilter/nfnetlink.h:nfgenmsg).
-pub fn message(kind: u16, flags: u16, attributes: &[Vec<u8>]) -> Vec<u8> {
+pub(super) fn message(kind: u16, flags: u16, attributes: &[Vec<u8>]) -> Vec<u8> {
     headed(kind, flags, [libc::AF_INET as u8, 0, 0, 0], attributes)
 }
 
 /// One of the two around messages of a subsystem that are taken all or not at all.
-pub fn bracket(kind: u16, subsystem: u8) -> Vec<u8> {
+pub(super) fn bracket(kind: u16, subsystem: u8) -> Vec<u8> {
     headed(kind, 0, [0, 0, 0, subsystem], &[])
 }
 
@@ -61,16 +61,16 @@ fn headed(kind: u16, flags: u16, family: [u8; 4], attributes: &[Vec<u8>]) -> Vec
 }
 
 /// The last message asks for an answer; any other gets one only when it fails.
-pub const LAST: u16 = NLM_F_ACK;
+pub(super) const LAST: u16 = NLM_F_ACK;
 
-pub fn attribute(kind: u16, value: impl Into<Vec<u8>>) -> Vec<u8> {
+pub(super) fn attribute(kind: u16, value: impl Into<Vec<u8>>) -> Vec<u8> {
     let attribute = DefaultNla::new(kind, value.into());
     let mut bytes = vec![0; attribute.buffer_len()];
     attribute.emit(&mut bytes);
     bytes
 }
 
-pub fn nested(kind: u16, attributes: &[Vec<u8>]) -> Vec<u8> {
+pub(super) fn nested(kind: u16, attributes: &[Vec<u8>]) -> Vec<u8> {
     attribute(kind | NLA_F_NESTED, attributes.concat())
 }
 

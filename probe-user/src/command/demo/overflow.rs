@@ -31,7 +31,7 @@ const CLIENTS: usize = 4;
 const DURATION: Duration = Duration::from_millis(2500);
 
 /// Plays the demo; fails when what was seen differs from what the kernel counted.
-pub fn run(args: &DemoArgs) -> Result<(), Failure> {
+pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
     let namespace = private_namespace(args.tier)?;
     if args.format == Format::Text {
         say(format_args!(

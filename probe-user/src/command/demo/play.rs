@@ -26,7 +26,7 @@ const DURATION: Duration = Duration::from_secs(3);
 /// Less was watched: a signal ended it.
 const EARLY: Duration = Duration::from_millis(2900);
 
-pub fn play(scene: &Scene, args: &DemoArgs) -> Result<(), Failure> {
+pub(super) fn play(scene: &Scene, args: &DemoArgs) -> Result<(), Failure> {
     let namespace = private_namespace(args.tier)?;
     let format = match args.format {
         Format::Text => AnswerFormat::Text,

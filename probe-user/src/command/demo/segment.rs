@@ -2,14 +2,14 @@
 
 use std::net::SocketAddrV4;
 
-pub const SYN: u8 = 0x02;
-pub const ACK: u8 = 0x10;
+pub(super) const SYN: u8 = 0x02;
+pub(super) const ACK: u8 = 0x10;
 
 const IP_LEN: usize = 20;
 const TCP_LEN: usize = 20;
 const CLOCK_LEN: usize = 12;
 
-pub struct Segment {
+pub(super) struct Segment {
     pub from: SocketAddrV4,
     pub to: SocketAddrV4,
     pub flags: u8,
@@ -21,7 +21,7 @@ pub struct Segment {
 
 impl Segment {
     /// With an IPv4 header, of which the kernel fills the length and the checksum.
-    pub fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         let mut tcp = self.tcp();
         let pseudo = [
             &self.from.ip().octets()[..],
@@ -64,7 +64,7 @@ impl Segment {
 }
 
 /// The sequence number of a SYN-ACK from one to the other; `None` for any other packet.
-pub fn syn_ack(packet: &[u8], from: SocketAddrV4, to: SocketAddrV4) -> Option<u32> {
+pub(super) fn syn_ack(packet: &[u8], from: SocketAddrV4, to: SocketAddrV4) -> Option<u32> {
     let ip_len = usize::from(packet.first()? & 0xf) * 4;
     let tcp = packet.get(ip_len..)?;
     let is_between = packet.get(12..16)? == from.ip().octets()

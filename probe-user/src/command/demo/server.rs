@@ -30,7 +30,7 @@ const PREFERRED: i32 = -10;
 
 /// How a server works. The plain one accepts at once and closes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Work {
+pub(super) struct Work {
     /// CPU time that each connection costs it.
     pub spin: Duration,
     /// Bytes of memory that it writes to for each.
@@ -79,16 +79,16 @@ fn parse(text: &str) -> Result<Work, serde_json::Error> {
 }
 
 /// A server, seen from the scene. It ends when this is dropped, or the thread that started it.
-pub struct Server(Child);
+pub(super) struct Server(Child);
 
 impl Server {
     /// One that has the listener for itself when the caller drops its own.
-    pub fn start(listener: &OwnedFd, work: &Work) -> io::Result<Self> {
+    pub(super) fn start(listener: &OwnedFd, work: &Work) -> io::Result<Self> {
         Self::with(listener.try_clone()?.into(), work)
     }
 
     /// One without a listener, that only uses its CPU.
-    pub fn spin(work: &Work) -> io::Result<Self> {
+    pub(super) fn spin(work: &Work) -> io::Result<Self> {
         Self::with(Stdio::null(), work)
     }
 
@@ -105,11 +105,11 @@ impl Server {
         ready.map(|()| server)
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(super) fn pid(&self) -> u32 {
         self.0.id()
     }
 
-    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+    pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
         // It was not waited for, so its number is still its own.
         match Pid::from_raw(self.0.id().cast_signed()) {
             Some(pid) => Ok(kill_process(pid, signal)?),
@@ -126,7 +126,7 @@ impl Drop for Server {
 }
 
 /// The server's side.
-pub fn serve(args: &ServeArgs) -> io::Result<()> {
+pub(super) fn serve(args: &ServeArgs) -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if getppid() != Pid::from_raw(args.parent) {
         return Ok(());
@@ -226,5 +226,5 @@ fn spin(time: Duration) {
         Duration::new(used.tv_sec as u64, used.tv_nsec as u32)
     };
     let begin = used();
-    while used() - begin < time {}
+    while used().checked_sub(begin).unwrap() < time {}
 }

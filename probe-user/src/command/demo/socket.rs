@@ -12,7 +12,7 @@ use rustix::net::{
 
 /// Where servers listen. The port is not the one of another demo (a listener on the same port in another namespace
 /// would be one that clients may have looked for), nor one that the kernel gives to clients.
-pub fn place() -> SocketAddr {
+pub(super) fn place() -> SocketAddr {
     let port = 20_000 + (std::process::id() % 10_000) as u16;
     (Ipv4Addr::LOCALHOST, port).into()
 }
@@ -22,7 +22,7 @@ const SILENCE_SECONDS: i32 = 10;
 
 /// What differs from a listener at [`place`] without any option.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
+pub(super) struct Options {
     /// SO_REUSEPORT.
     pub group: Option<Spread>,
     /// TCP_DEFER_ACCEPT: a connection stays in the SYN queue until the client has said something.
@@ -31,18 +31,18 @@ pub struct Options {
 
 /// How a SO_REUSEPORT group shares clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spread {
+pub(super) enum Spread {
     /// By the kernel's hash.
     Hash,
     /// The one that was first takes all.
     First,
 }
 
-pub fn listen(backlog: i32) -> io::Result<OwnedFd> {
+pub(super) fn listen(backlog: i32) -> io::Result<OwnedFd> {
     listen_with(backlog, Options::default())
 }
 
-pub fn listen_with(backlog: i32, options: Options) -> io::Result<OwnedFd> {
+pub(super) fn listen_with(backlog: i32, options: Options) -> io::Result<OwnedFd> {
     let socket = tcp()?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
     if options.defer {
@@ -61,7 +61,7 @@ pub fn listen_with(backlog: i32, options: Options) -> io::Result<OwnedFd> {
 }
 
 /// A listener that the kernel finds for what comes to this port, and that takes nothing and answers nothing.
-pub fn mute(port: u16) -> io::Result<OwnedFd> {
+pub(super) fn mute(port: u16) -> io::Result<OwnedFd> {
     let socket = tcp()?;
     // Returns 0: the bytes to keep of a packet.
     attach_zero(&socket, libc::SO_ATTACH_FILTER)?;

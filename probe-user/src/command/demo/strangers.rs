@@ -28,14 +28,14 @@ const FROM: u16 = 9999;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-pub struct Strangers {
+pub(super) struct Strangers {
     raw: OwnedFd,
     known: Cell<u16>,
     _mute: OwnedFd,
 }
 
 /// One whose SYN was answered.
-pub struct Stranger<'among> {
+pub(super) struct Stranger<'among> {
     among: &'among Strangers,
     address: Ipv4Addr,
     /// What the server counts from.
@@ -43,7 +43,7 @@ pub struct Stranger<'among> {
 }
 
 impl Strangers {
-    pub fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             raw: raw(ipproto::RAW)?,
             known: Cell::new(0),
@@ -52,16 +52,16 @@ impl Strangers {
     }
 
     /// A SYN of one that says nothing more.
-    pub fn syn(&self) -> io::Result<()> {
+    pub(super) fn syn(&self) -> io::Result<()> {
         self.syn_from(self.next())
     }
 
-    pub fn syn_from(&self, address: Ipv4Addr) -> io::Result<()> {
+    pub(super) fn syn_from(&self, address: Ipv4Addr) -> io::Result<()> {
         self.send(address, SYN, None, None)
     }
 
     /// One that sends a SYN, with this on its clock if it has one, and hears the answer.
-    pub fn come(&self, clock: Option<u32>) -> io::Result<Stranger<'_>> {
+    pub(super) fn come(&self, clock: Option<u32>) -> io::Result<Stranger<'_>> {
         let address = self.next();
         // It has to listen before the answer comes.
         let ear = raw(ipproto::TCP)?;
@@ -110,7 +110,7 @@ impl Strangers {
 
 impl Stranger<'_> {
     /// Acknowledges the server's answer, with this on its clock.
-    pub fn acknowledge(&self, clock: Option<u32>) -> io::Result<()> {
+    pub(super) fn acknowledge(&self, clock: Option<u32>) -> io::Result<()> {
         let server_isn = Some(self.server_isn);
         self.among.send(self.address, ACK, server_isn, clock)
     }

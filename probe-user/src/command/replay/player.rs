@@ -14,9 +14,9 @@ use crate::{
 const BATCH_BYTES: usize = 64 * 1024;
 
 /// Longer than this nobody waits for the next line.
-const PAUSE_AT_MOST: Duration = Duration::from_secs(3600);
+const PAUSE_AT_MOST: Duration = Duration::from_hours(1);
 
-pub struct Player<'a> {
+pub(super) struct Player<'a> {
     args: &'a ReplayArgs,
     choice: Choice,
     anew: Anew,
@@ -29,7 +29,7 @@ pub struct Player<'a> {
 }
 
 impl<'a> Player<'a> {
-    pub fn new(args: &'a ReplayArgs, choice: Choice, anew: Anew) -> Self {
+    pub(super) fn new(args: &'a ReplayArgs, choice: Choice, anew: Anew) -> Self {
         Self {
             args,
             choice,
@@ -42,11 +42,11 @@ impl<'a> Player<'a> {
     }
 
     /// Whether there was a recording at all.
-    pub const fn has_begun(&self) -> bool {
+    pub(super) const fn has_begun(&self) -> bool {
         self.reporter.is_some()
     }
 
-    pub fn take(&mut self, recorded: Recorded) -> Result<(), Failure> {
+    pub(super) fn take(&mut self, recorded: Recorded) -> Result<(), Failure> {
         if let Some(start) = recorded.start() {
             self.begin(start)?;
         }
@@ -68,7 +68,7 @@ impl<'a> Player<'a> {
     }
 
     /// A recording is over; without a summary something may be left to tell.
-    pub fn end(&mut self) -> Result<(), Failure> {
+    pub(super) fn end(&mut self) -> Result<(), Failure> {
         let mut passed = std::mem::take(&mut self.passed);
         self.anew.end(None, &mut passed);
         self.tell_all(passed)?;
@@ -119,7 +119,7 @@ impl<'a> Player<'a> {
     }
 
     /// Says something beside the lines, in its place.
-    pub fn note(&mut self, note: &str) -> Result<(), Failure> {
+    pub(super) fn note(&mut self, note: &str) -> Result<(), Failure> {
         self.flush()?;
         eprintln!("whydrop: {note}");
         Ok(())

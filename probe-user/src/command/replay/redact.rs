@@ -17,7 +17,7 @@ pub enum Redact {
     Clients,
 }
 
-pub fn run(args: &ReplayArgs, mut choice: Choice, to: &Path) -> Result<(), Failure> {
+pub(super) fn run(args: &ReplayArgs, mut choice: Choice, to: &Path) -> Result<(), Failure> {
     if args.files.iter().any(|file| file.as_os_str() == "-") {
         return Err(Failure::usage(
             "--redact reads a recording twice, and standard input can be read only once; name the file",

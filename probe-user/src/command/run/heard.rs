@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What the lines have told.
-pub struct Heard {
+pub(super) struct Heard {
     ledger: Ledger,
     places: Places,
     beside: Beside,
@@ -36,7 +36,7 @@ impl Hears for Heard {
 }
 
 impl Heard {
-    pub fn new(hurt: Arc<HurtPlaces>) -> Self {
+    pub(super) fn new(hurt: Arc<HurtPlaces>) -> Self {
         Self {
             ledger: Ledger::default(),
             places: Places::new(hurt),
@@ -46,12 +46,18 @@ impl Heard {
     }
 
     /// Namespaces whose facts may matter.
-    pub fn namespaces(&self) -> BTreeSet<u32> {
+    pub(super) fn namespaces(&self) -> BTreeSet<u32> {
         self.places.namespaces()
     }
 
     /// Of the watch that began and ended like this, while this command ran.
-    pub fn ran(self, told: ToldRan, start: &Start, summary: Summary, fail_on_drop: bool) -> Ran {
+    pub(super) fn ran(
+        self,
+        told: ToldRan,
+        start: &Start,
+        summary: Summary,
+        fail_on_drop: bool,
+    ) -> Ran {
         let scope = Scope {
             namespaces: None,
             picks_listeners: start

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A command that has ended, and how to tell of it.
-pub struct Report {
+pub(super) struct Report {
     pub ran: Ran,
     pub reporter: Reporter,
     /// When it was made.
@@ -29,7 +29,7 @@ pub struct Report {
     pub recorded: Result<(), String>,
 }
 
-pub fn of_recording(args: &RunArgs) -> Result<Report, Failure> {
+pub(super) fn of_recording(args: &RunArgs) -> Result<Report, Failure> {
     let mut read = recorded::read(&args.from, |start| {
         let mut heard = Heard::new(Arc::default());
         heard.line(start.mono_ns, &Line::Start(start));
@@ -56,7 +56,7 @@ pub fn of_recording(args: &RunArgs) -> Result<Report, Failure> {
     })
 }
 
-pub fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
+pub(super) fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
     let has_hooks = args.tier != Some(Tier::Counters);
     let watch_args = WatchArgs {
         listeners: args.listeners.clone(),
@@ -128,7 +128,7 @@ fn report(
         doubts: Vec::new(),
     };
     let ran = heard.ran(told.clone(), start, summary, args.fail_on_drop);
-    told.dropped = ran.dropped.name().to_owned();
+    ran.dropped.name().clone_into(&mut told.dropped);
     told.doubts.clone_from(&ran.doubts);
     let reporter = Reporter::new(
         args.format,

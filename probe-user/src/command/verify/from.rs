@@ -34,7 +34,7 @@ impl Hears for Heard {
     }
 }
 
-pub fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
+pub(super) fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
     let filter = Filter {
         listeners: vec![args.listener],
         netns: netns_of(&args.netns)?,
@@ -55,30 +55,27 @@ pub fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
     let mut told_ns = read.ended_ns;
     let heard = read.heard;
     let is_own = |told: &ToldVerified| told.listener == name && filter.netns.is_none();
-    let (asked, summary) = match heard.told.filter(is_own) {
-        Some(told) => {
-            reporter.set_clock(told.clock);
-            told_ns = told.mono_ns;
-            let asked = Asked {
-                listener: name,
-                time: told.asked,
-                listening_in: Some(told.listening_in),
-                unasked: told.unasked,
-                reads_all: read.start.reads_all,
-            };
-            (asked, read.summary)
-        }
-        None => {
-            let is_there = |netns, addr| filter.takes_netns(netns) && filter.takes_listener(addr);
-            let asked = Asked {
-                time: read.summary.duration,
-                listening_in: None,
-                unasked: heard.rest.doubts(&read.start, &read.summary, &name),
-                reads_all: read.start.reads_all,
-                listener: name,
-            };
-            (asked, narrowed(&read.summary, is_there, heard.rest.others))
-        }
+    let (asked, summary) = if let Some(told) = heard.told.filter(is_own) {
+        reporter.set_clock(told.clock);
+        told_ns = told.mono_ns;
+        let asked = Asked {
+            listener: name,
+            time: told.asked,
+            listening_in: Some(told.listening_in),
+            unasked: told.unasked,
+            reads_all: read.start.reads_all,
+        };
+        (asked, read.summary)
+    } else {
+        let is_there = |netns, addr| filter.takes_netns(netns) && filter.takes_listener(addr);
+        let asked = Asked {
+            time: read.summary.duration,
+            listening_in: None,
+            unasked: heard.rest.doubts(&read.start, &read.summary, &name),
+            reads_all: read.start.reads_all,
+            listener: name,
+        };
+        (asked, narrowed(&read.summary, is_there, heard.rest.others))
     };
     Ok((judge(asked, summary), reporter, told_ns, Ok(())))
 }

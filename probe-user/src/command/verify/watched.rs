@@ -20,7 +20,7 @@ use crate::{
     source::unread::Unread,
 };
 
-pub fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
+pub(super) fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
     if args.tier == Some(Tier::Counters) {
         return Err(Failure::usage(
             "verify needs hooks in the kernel, which the counters tier does without; leave --tier out",

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What is asked for in vain.
-pub fn check(args: &WatchArgs) -> Result<(), Failure> {
+pub(super) fn check(args: &WatchArgs) -> Result<(), Failure> {
     args.only.check(args.tier).map_err(Failure::usage)?;
     let needs_hooks = args.stats.is_some() || args.warn.is_some() || args.stories;
     if args.tier == Some(Tier::Counters) && needs_hooks {
@@ -20,7 +20,7 @@ pub fn check(args: &WatchArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-pub fn open(args: &WatchArgs) -> Result<Output, Failure> {
+pub(super) fn open(args: &WatchArgs) -> Result<Output, Failure> {
     let output = Output::open(args.output.as_deref())?;
     if let Some(path) = &args.output {
         eprintln!("whydrop: writing to {}", path.display());
@@ -29,7 +29,7 @@ pub fn open(args: &WatchArgs) -> Result<Output, Failure> {
 }
 
 /// Meets the listeners that are there; their number.
-pub fn prime(enricher: &mut Enricher, has_hooks: bool) -> Result<usize, Failure> {
+pub(super) fn prime(enricher: &mut Enricher, has_hooks: bool) -> Result<usize, Failure> {
     let primed = enricher.prime();
     match primed.no_module() {
         // On the counters tier sock_diag is all there is.
@@ -42,7 +42,7 @@ pub fn prime(enricher: &mut Enricher, has_hooks: bool) -> Result<usize, Failure>
 }
 
 /// What went wrong at the end, the output first.
-pub fn closed(closed: Closed) -> Result<(), Failure> {
+pub(super) fn closed(closed: Closed) -> Result<(), Failure> {
     match closed.printed {
         None | Some(Ok(true)) => closed.recorded.map_err(Failure::failed),
         // A reader that went away has seen what it wanted: no failure, and nobody to tell more.

@@ -83,9 +83,10 @@ fn until_its_end<'a>(
         Some(probe) => selftest::run(probe)?,
         None => SelfTest::Skipped("there are no hooks on this tier".into()),
     };
-    let output = match conduct.prints {
-        true => Some(open(args)?),
-        false => None,
+    let output = if conduct.prints {
+        Some(open(args)?)
+    } else {
+        None
     };
     let listeners = prime(&mut enricher, probe.is_some())?;
     let start = start(

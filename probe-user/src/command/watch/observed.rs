@@ -8,7 +8,7 @@ use crate::{
     observe::{self, Ears, Refusals},
 };
 
-pub fn run(args: &WatchArgs, mut conduct: Conduct<'_>) -> Result<Summary, Failure> {
+pub(super) fn run(args: &WatchArgs, mut conduct: Conduct<'_>) -> Result<Summary, Failure> {
     let filter = filter_of(args, &mut Registry::new())?;
     let refusals = Refusals::default();
     let watch = |looks| {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// `listeners`: how many were there; `observes`: whether queues and processes are looked at.
-pub fn start(
+pub(super) fn start(
     args: &WatchArgs,
     probe: Option<&Probe>,
     self_test: SelfTest,

@@ -16,7 +16,7 @@ impl Hears for Inquiry {
     }
 }
 
-pub fn answer(args: &WhyArgs) -> Result<Answer, Failure> {
+pub(super) fn answer(args: &WhyArgs) -> Result<Answer, Failure> {
     let asked = Asked {
         target: args.target.filter(),
         client: args.client,

@@ -26,9 +26,10 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let is_port = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty();
-        let listener = match is_port {
-            true => format!(":{text}").parse(),
-            false => text.parse(),
+        let listener = if is_port {
+            format!(":{text}").parse()
+        } else {
+            text.parse()
         };
         listener.map(Self)
     }
@@ -118,9 +119,10 @@ impl Target {
                 cgroup,
                 snapshot: listener,
             };
-            match self.0.takes_listener(listening.snapshot.addr) {
-                true => now.listeners.push(listening),
-                false => now.elsewhere.push(listening),
+            if self.0.takes_listener(listening.snapshot.addr) {
+                now.listeners.push(listening);
+            } else {
+                now.elsewhere.push(listening);
             }
         }
         let own = || only.or_else(|| netns::current().ok()).unwrap_or(0);

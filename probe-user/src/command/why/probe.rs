@@ -21,7 +21,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_millis(3500);
 
 /// Connects once `begin` says that everything is attached; `None` when it never does.
-pub fn connect(target: &Target, now: &Now, begin: Receiver<()>) -> Option<Tried> {
+pub(super) fn connect(target: &Target, now: &Now, begin: Receiver<()>) -> Option<Tried> {
     begin.recv().ok()?;
     let Some(to) = target.address(now) else {
         return Some(Tried {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The answer, and whether it was recorded where that is wanted.
-pub fn watched(
+pub(super) fn watched(
     args: &WhyArgs,
     ready: impl FnOnce(),
 ) -> Result<(Answer, Result<(), Failure>), Failure> {

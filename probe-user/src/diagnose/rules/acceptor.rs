@@ -2,7 +2,7 @@
 
 use super::{
     Judged, runtime,
-    said::*,
+    said::{OF_STATE, OF_TIMES, evidence, pinned, pinned_with_everybody, refused},
     who::{is_awake, mostly},
 };
 use crate::model::{

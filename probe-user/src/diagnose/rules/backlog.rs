@@ -1,6 +1,9 @@
 //! How long the accept queue is.
 
-use super::{Judged, said::*};
+use super::{
+    Judged,
+    said::{OF_HOOKS, OF_KERNEL, OF_QUEUE, OF_SYSCTL, evidence, refused},
+};
 use crate::model::{
     kind::Kind,
     signals::{Member, Signals},
@@ -138,8 +141,7 @@ fn bursts(signals: &Signals) -> Result<&Member, Judged> {
 }
 
 fn burst_evidence(signals: &Signals, worst: &Member) -> Vec<Evidence> {
-    let turned_over = worst.turned_over == Some(true);
-    let was = if turned_over {
+    let was = if worst.drained_looks * 2 < worst.looks {
         format!(
             "whenever it was over its limit, {} or more were accepted each 200 ms",
             u64::from(worst.limit) + 1

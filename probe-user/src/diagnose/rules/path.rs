@@ -1,6 +1,9 @@
 //! What happens before and behind the listener: firewall, way, memory.
 
-use super::{Judged, said::*};
+use super::{
+    Judged,
+    said::{OF_KERNEL, evidence, none_of},
+};
 use crate::model::{kind::Kind, signals::Signals, verdict::Confidence};
 
 pub(super) fn conntrack_full(signals: &Signals) -> Judged {

@@ -1,6 +1,9 @@
 //! Whether somebody listens where clients look.
 
-use super::{Judged, said::*};
+use super::{
+    Judged,
+    said::{OF_KERNEL, OF_QUEUE, certain_of, evidence, none_of},
+};
 use crate::model::{kind::Kind, signals::Signals, verdict::Confidence};
 
 pub(super) fn elsewhere(signals: &Signals) -> Judged {

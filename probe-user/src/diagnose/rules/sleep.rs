@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::{
     Judged,
-    said::*,
+    said::{
+        OF_FDINFO, OF_HOOKS, OF_QUEUE, OF_SLEEP, evidence, pinned, pinned_with_everybody, refused,
+    },
     who::{self, is_unused, mostly},
 };
 use crate::model::{
@@ -76,15 +78,14 @@ pub(super) fn orphan(signals: &Signals) -> Judged {
     )
 }
 
-/// Nothing was accepted while the queue was full.
-fn accepts_nothing(signals: &Signals) -> Result<&Member, Judged> {
-    let worst = pinned_with_everybody(signals)?;
-    match worst.accepted_while_full {
-        None => Err(Judged::Abstains),
-        Some(0) => Ok(worst),
-        Some(n) => Err(Judged::No(format!(
-            "{n} connections were accepted while the queue was full"
-        ))),
+/// What it accepted while the queue was over its limit.
+fn took(worst: &Member, accepted: u64) -> Evidence {
+    match accepted {
+        0 => stood_still(worst),
+        n => evidence(
+            format!("{n} were accepted while the queue was over its limit"),
+            OF_HOOKS,
+        ),
     }
 }
 
@@ -99,10 +100,19 @@ fn stood_still(worst: &Member) -> Evidence {
 }
 
 pub(super) fn paused(signals: &Signals) -> Judged {
-    let worst = match accepts_nothing(signals) {
+    let worst = match pinned_with_everybody(signals) {
         Ok(worst) => worst,
         Err(no) => return no,
     };
+    // Who is at a limit of connections takes one when another has left.
+    let Some(accepted) = worst.accepted_while_full else {
+        return Judged::Abstains;
+    };
+    if worst.turned_over == Some(true) {
+        return Judged::No(format!(
+            "{accepted} connections were accepted while the queue was full"
+        ));
+    }
     if is_unused(signals, worst) {
         return Judged::No("nobody holds a connection that came from this listener".into());
     }
@@ -110,7 +120,7 @@ pub(super) fn paused(signals: &Signals) -> Judged {
         Ok(says) => says,
         Err(no) => return no,
     };
-    let mut found = vec![refused(signals), stood_still(worst)];
+    let mut found = vec![refused(signals), took(worst, accepted)];
     found.extend(says);
     found.extend(limit_fell(worst));
     found.extend(signals.processes.iter().filter_map(many_descriptors));
@@ -132,6 +142,9 @@ fn stands_paused(signals: &Signals, worst: &Member) -> Result<Vec<Evidence>, Jud
         .any(|(_, thread)| mostly(thread.waiting, thread));
     match worst.standing {
         // Before 0.9 recordings say only whether epoll instances hold it.
+        None if worst.accepted_while_full != Some(0) => {
+            no("connections were accepted while the queue was full")
+        }
         None => match worst.polled {
             None => Err(Judged::Abstains),
             Some(true) => no("an epoll instance of the owner waits for the listener"),
@@ -139,6 +152,9 @@ fn stands_paused(signals: &Signals, worst: &Member) -> Result<Vec<Evidence>, Jud
             Some(false) => of_fdinfo("no epoll instance of the owner waits for the listener"),
         },
         Some(Standing::Level) => no("an epoll instance of the owner waits for the listener"),
+        Some(Standing::Edge) if worst.accepted_while_full != Some(0) => {
+            no("connections were accepted while the queue was full")
+        }
         Some(Standing::Edge) if signals.threads().any(|(_, t)| mostly(t.here, t)) => of_fdinfo(
             "its epoll instance tells of each connection once (EPOLLET): a thread waits there for the next one, and those that are queued are not accepted",
         ),
@@ -230,11 +246,7 @@ pub(super) fn blocked(signals: &Signals) -> Judged {
         Err(no) => return no,
     };
     let accepted = match worst.accepted_while_full {
-        Some(0) => stood_still(worst),
-        Some(n) => evidence(
-            format!("{n} were accepted while the queue was over its limit"),
-            OF_HOOKS,
-        ),
+        Some(n) => took(worst, n),
         None => evidence(
             format!(
                 "the queue was over its limit in {} of {} looks",
@@ -301,7 +313,16 @@ fn everybody_else_sleeps<'a>(
     }
     let may_be_paused = is_in_none && worst.blocking == Some(false) && has_loop;
     let was_taken_out = is_in_none && worst.was_armed;
-    if was_taken_out || may_be_paused && who::on_client(signals).is_none() {
+    // Who is at a limit of connections has more of them than threads that are stuck.
+    let stuck = looked
+        .iter()
+        .filter(|(_, thread)| mostly(thread.stuck, thread));
+    let stuck = stuck.count();
+    let each_is_stuck = worst
+        .served
+        .is_some_and(|served| (1..=stuck).contains(&served));
+    let is_told = who::on_client(signals).is_some() || each_is_stuck;
+    if was_taken_out || may_be_paused && !is_told {
         return no("the owner may have taken the listener out of the files that it waits for");
     }
     Ok(rest)

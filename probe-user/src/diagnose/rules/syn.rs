@@ -1,6 +1,9 @@
 //! The SYN queue.
 
-use super::{Judged, said::*};
+use super::{
+    Judged,
+    said::{OF_HOOKS, OF_KERNEL, OF_SYSCTL, evidence},
+};
 use crate::model::{
     kind::Kind,
     signals::{Causes, Signals, of_kind},

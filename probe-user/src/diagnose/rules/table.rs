@@ -9,7 +9,7 @@ const BACKLOGS: [&str; 3] = [
     "reuseport-imbalance",
 ];
 
-pub const RULES: &[Rule] = &[
+pub(crate) const RULES: &[Rule] = &[
     Rule {
         id: "backlog-zero",
         says: "the application asked for a queue of 0: there is room for one connection",

@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use super::{Judged, said::*};
+use super::{
+    Judged,
+    said::{OF_FDINFO, OF_QUEUE, evidence, pinned_with_everybody, refused},
+};
 use crate::model::{
     hold::Standing,
     signals::{Member, Process, Signals, Thread},

@@ -83,6 +83,12 @@ fn paused() {
     let memcached = with(with(standing(Absent, false), epoll_elsewhere), idles);
     check(paused, &memcached);
     check(paused, &with(standing(NoEpoll, false), polls_several));
+    // It takes one when another has left; as many as the queue holds, again and again, is no pause.
+    let mut some = with(standing(Absent, false), epoll_elsewhere);
+    some.members[0].accepted_while_full = Some(5);
+    check(paused, &some);
+    some.members[0].turned_over = Some(true);
+    check("undetermined", &some);
     // Beside who serves a client by a thread, with the listener in an epoll instance before.
     let mut taken_out = with(with(standing(Absent, false), epoll_elsewhere), reads);
     check("undetermined", &taken_out);
@@ -150,6 +156,11 @@ fn blocked() {
         reads_from_client,
     );
     check(blocked, &timeout);
+    // It waits for a name server, and has taken one connection; one with many may be at its limit.
+    let mut dns = with(with(standing(Absent, false), epoll_elsewhere), polls_one);
+    check("undetermined", &dns);
+    dns.members[0].served = Some(1);
+    check(blocked, &dns);
     // Apache's workers wait for clients by poll(2), Node for a child by an epoll instance of its own, HAProxy by wait4(2).
     check(blocked, &with(standing(Level, false), polls_one));
     check(

@@ -94,6 +94,7 @@ fn found(signals: &Signals) -> Vec<&'static str> {
 /// What makes a cause, and the verdict on it.
 type Case = (&'static str, Signals, fn(&mut Signals));
 
+#[allow(clippy::too_many_lines, reason = "it is one table")]
 fn cases() -> Vec<Case> {
     vec![
         ("backlog-zero", pinned(), |s| {
@@ -120,14 +121,14 @@ fn cases() -> Vec<Case> {
             thread(s).cpu = Some(1.0);
         }),
         ("acceptor-saturated", pinned(), |s| {
-            thread(s).cpu = Some(0.97)
+            thread(s).cpu = Some(0.97);
         }),
         ("acceptor-saturated", pinned(), |s| {
             thread(s).cpu = Some(0.6);
             thread(s).delayed = Some(0.35);
         }),
         ("acceptor-starved", pinned(), |s| {
-            thread(s).delayed = Some(0.7)
+            thread(s).delayed = Some(0.7);
         }),
         ("accept-paused-by-application", pinned(), |s| {
             thread(s).waiting = 20;

@@ -81,7 +81,7 @@ prop_compose! {
         let refusals = causes.iter().filter(|((kind, _), _)| kind.is_refusal()).map(|(_, n)| n).sum();
         let blind = if blind { vec!["refused", "packet-drop", "request-expired"] } else { Vec::new() };
         let sysctls = Sysctls { somaxconn, syncookies, ..Sysctls::default() };
-        Signals { members, processes, causes, refusals, sysctls, conntrack, blind, ..Signals::default() }
+        Signals { causes, refusals, members, processes, sysctls, conntrack, blind, ..Signals::default() }
     }
 }
 

@@ -26,12 +26,12 @@ pub(super) struct Cgroup2Mount {
 
 impl Cgroup2Mount {
     /// What paths below the mount point begin with.
-    pub fn prefix(&self) -> String {
+    pub(super) fn prefix(&self) -> String {
         self.root.trim_end_matches('/').to_owned()
     }
 
     /// `None` when something else has been mounted over it.
-    pub fn open(&self) -> Option<OwnedFd> {
+    pub(super) fn open(&self) -> Option<OwnedFd> {
         let found = open_dir(CWD, &self.point).ok()?;
         let magic = fstatfs(&found).ok()?.f_type as u32;
         (magic == CGROUP2_MAGIC).then_some(found)

@@ -43,7 +43,7 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    pub fn open() -> Result<Channel, DiagError> {
+    pub(super) fn open() -> Result<Channel, DiagError> {
         let socket = Socket::new(NETLINK_SOCK_DIAG).map_err(DiagError::socket("socket"))?;
         // Connected to the kernel, so that nobody else's message is ever taken for an answer.
         socket
@@ -59,12 +59,12 @@ impl Channel {
         })
     }
 
-    pub fn is_spoiled(&self) -> bool {
+    pub(super) fn is_spoiled(&self) -> bool {
         self.spoiled
     }
 
     /// Sends what `request` makes of a sequence number and gives each message of the answer to `each`.
-    pub fn ask(
+    pub(super) fn ask(
         &mut self,
         request: impl FnOnce(u32) -> Vec<u8>,
         each: &mut Each<'_>,

@@ -149,7 +149,7 @@ fn split(payload: &[u8]) -> Result<(InetResponseHeader, Extra<'_>), WireError> {
             INET_DIAG_SKMEMINFO => extra.drops = word(value, SK_MEMINFO_DROPS),
             INET_DIAG_SKV6ONLY => extra.v6only = value.first().map(|flag| *flag != 0),
             INET_DIAG_CGROUP_ID => {
-                extra.cgroup_id = value.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes))
+                extra.cgroup_id = value.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes));
             }
             _ => {}
         }

@@ -173,7 +173,7 @@ pub(super) struct Frames<'a> {
 }
 
 impl<'a> Frames<'a> {
-    pub fn new(datagram: &'a [u8], sequence: u32) -> Frames<'a> {
+    pub(super) fn new(datagram: &'a [u8], sequence: u32) -> Frames<'a> {
         Frames {
             rest: datagram,
             sequence,

@@ -139,7 +139,7 @@ fn attributes_stop_at_nonsense() {
     let attribute = |length: u16, kind: u16, rest: &[u8]| {
         [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), rest].concat()
     };
-    let good = attribute(5, 0x8000 | 11, &[1, 0, 0, 0]);
+    let good = attribute(5, 0x8000 | 0xb, &[1, 0, 0, 0]);
     assert_eq!(attributes(&good).collect::<Vec<_>>(), [(11, &[1u8][..])]);
     for bad in [
         attribute(3, 1, b""),

@@ -28,7 +28,7 @@ fn a_namespace_ends_although_it_was_asked() {
             Err(NetnsError::NoWay { .. }) => break,
             // Another test may have been given the same number meanwhile, for as long as it runs.
             Ok(_) | Err(NetnsError::NotYet { .. }) if Instant::now() < deadline => {
-                std::thread::yield_now()
+                std::thread::yield_now();
             }
             other => panic!("{other:?}"),
         }

@@ -149,7 +149,9 @@ fn cgroups_by_id_and_by_process() {
 fn the_cgroup_root_can_be_opened() {
     match cgroup::root() {
         Ok(root) => {
-            assert!(rustix::fs::fstat(&root.fd).is_ok_and(|found| !root.whole || found.st_ino == 1))
+            assert!(
+                rustix::fs::fstat(&root.fd).is_ok_and(|found| !root.whole || found.st_ino == 1)
+            );
         }
         Err(error) => assert!(error.to_string().contains("CAP_SYS_ADMIN"), "{error}"),
     }

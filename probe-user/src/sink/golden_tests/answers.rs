@@ -297,7 +297,7 @@ fn a_report_of_run_looks_as_it_did() {
 fn a_verdict_of_verify_looks_as_it_did() {
     let held = Verified {
         listener: ":8080".into(),
-        asked: Duration::from_secs(60),
+        asked: Duration::from_mins(1),
         verdict: model::Verdict::Held,
         reasons: vec!["110 connections came, none was refused".into()],
         notes: vec!["it ended early".into()],

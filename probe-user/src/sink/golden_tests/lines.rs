@@ -24,7 +24,7 @@ use crate::{
 const OTHER_NETNS: u32 = 4_026_532_999;
 
 /// What a line is written of.
-pub enum Sample {
+pub(super) enum Sample {
     Start(Box<Start>),
     Event(Box<Observation>),
     Tick(Tick),
@@ -40,7 +40,7 @@ pub enum Sample {
 }
 
 impl Sample {
-    pub fn line(&self) -> Line<'_> {
+    pub(super) fn line(&self) -> Line<'_> {
         match self {
             Self::Start(start) => Line::Start(start),
             Self::Event(seen) => Line::Event(seen),
@@ -58,7 +58,7 @@ impl Sample {
     }
 }
 
-pub fn samples() -> Vec<Sample> {
+pub(super) fn samples() -> Vec<Sample> {
     let mut all: Vec<Sample> = every_kind()
         .into_iter()
         .map(Box::new)
@@ -98,7 +98,7 @@ fn given() -> Option<Arc<NetnsName>> {
     Some(NetnsName::Given("blue".into()).into())
 }
 
-pub fn start() -> Start {
+pub(super) fn start() -> Start {
     let trial = |via, refused: Option<&str>| Trial {
         via,
         refused: refused.map(Into::into),
@@ -212,7 +212,7 @@ fn sampled() -> [Sampled; 2] {
     [of_syn, unknown]
 }
 
-pub fn rows() -> [ListenerStatsRow; 3] {
+pub(super) fn rows() -> [ListenerStatsRow; 3] {
     let mut waits = Histogram::default();
     for ms in 1..=100 {
         waits.add(ms * 1_000_000);
@@ -281,7 +281,7 @@ fn stories() -> Vec<Story> {
     all
 }
 
-pub fn totals() -> Totals {
+pub(super) fn totals() -> Totals {
     let mut totals = Totals {
         outcomes: [("connected-late", 3), ("gave-up", 1)].into(),
         let_go: 1,
@@ -308,7 +308,7 @@ fn causes() -> BTreeMap<(Kind, String), u64> {
     ])
 }
 
-pub fn tally() -> ListenerTally {
+pub(super) fn tally() -> ListenerTally {
     ListenerTally {
         cookie: 0x1f,
         netns: OTHER_NETNS,
@@ -321,7 +321,7 @@ pub fn tally() -> ListenerTally {
 }
 
 /// A summary in which everything is.
-pub fn full() -> Summary {
+pub(super) fn full() -> Summary {
     let row = |counter, kernel: Option<u64>, seen: u64| Row {
         netns: OTHER_NETNS,
         counter,
@@ -384,7 +384,7 @@ pub fn full() -> Summary {
 }
 
 /// One of a watch in which nothing happened.
-pub fn empty() -> Summary {
+pub(super) fn empty() -> Summary {
     Summary {
         duration: Duration::from_secs(1),
         tier: Tier::Trampoline,

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// Of a socket.
 #[derive(Serialize, JsonSchema)]
-pub struct At {
+pub(crate) struct At {
     addr: SocketAddr,
     ip: IpAddr,
     port: u16,
@@ -25,7 +25,7 @@ impl From<SocketAddr> for At {
 
 /// The same where it may not be known.
 #[derive(Serialize, JsonSchema)]
-pub struct AtOrNull {
+pub(crate) struct AtOrNull {
     addr: Option<SocketAddr>,
     ip: Option<IpAddr>,
     port: Option<u16>,
@@ -43,7 +43,7 @@ impl From<Option<SocketAddr>> for AtOrNull {
 
 /// Who attempted a connection, and this host's end of it.
 #[derive(Serialize, JsonSchema)]
-pub struct Ends {
+pub(super) struct Ends {
     client: SocketAddr,
     client_addr: IpAddr,
     client_port: u16,
@@ -53,7 +53,7 @@ pub struct Ends {
 }
 
 impl Ends {
-    pub fn of(client: SocketAddr, local: SocketAddr) -> Self {
+    pub(super) fn of(client: SocketAddr, local: SocketAddr) -> Self {
         Self {
             client,
             client_addr: client.ip(),
@@ -67,7 +67,7 @@ impl Ends {
 
 /// The same where neither is known.
 #[derive(Default, Serialize, JsonSchema)]
-pub struct NoEnds {
+pub(super) struct NoEnds {
     client: (),
     client_addr: (),
     client_port: (),

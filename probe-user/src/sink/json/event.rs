@@ -43,7 +43,7 @@ const ADDR: AddressKeys = AddressKeys {
     null: r#","addr":null,"ip":null,"port":null"#,
 };
 
-pub fn write(reporter: &Reporter, seen: &Observation, to: &mut String) {
+pub(super) fn write(reporter: &Reporter, seen: &Observation, to: &mut String) {
     let event = &seen.event;
     let is_whole = reporter.is_whole;
     to.push_str(r#"{"type":"event","ts":""#);
@@ -80,9 +80,10 @@ pub fn write(reporter: &Reporter, seen: &Observation, to: &mut String) {
         write_refusal(&seen.refusal, event.mono_ns, to);
     }
     write_past(event, to);
-    to.push_str(match event.late {
-        true => r#","late":true"#,
-        false => r#","late":false"#,
+    to.push_str(if event.late {
+        r#","late":true"#
+    } else {
+        r#","late":false"#
     });
     match &seen.snapshot {
         Ok(found) => snapshot::write(found, event.mono_ns, seen.shared, to),

@@ -13,7 +13,7 @@ use super::{
 };
 
 #[derive(JsonSchema, Serialize)]
-pub struct EventLine<'a> {
+pub(crate) struct EventLine<'a> {
     ts: String,
     mono_ns: u64,
     #[schemars(extend("enum" = names::kinds()))]

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::model::Group;
 
 #[derive(Serialize, JsonSchema)]
-pub struct GroupView {
+pub(super) struct GroupView {
     members: usize,
     refusals: u64,
     share: f64,
@@ -15,7 +15,7 @@ pub struct GroupView {
 }
 
 /// `None` for a listener that has its address and port for itself, or is no more.
-pub fn group_view(groups: &[Group], cookie: u64) -> Option<GroupView> {
+pub(super) fn group_view(groups: &[Group], cookie: u64) -> Option<GroupView> {
     let mut found = groups
         .iter()
         .filter_map(|group| Some((group, group.member(cookie)?)));

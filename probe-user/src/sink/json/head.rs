@@ -7,7 +7,7 @@ use super::SCHEMA;
 use crate::model::Origin;
 
 #[derive(Serialize, JsonSchema)]
-pub struct Head<'a> {
+pub(crate) struct Head<'a> {
     #[schemars(extend("const" = SCHEMA))]
     schema: u32,
     version: &'a str,
@@ -17,7 +17,7 @@ pub struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    pub fn of(origin: &'a Origin) -> Self {
+    pub(crate) fn of(origin: &'a Origin) -> Self {
         Self {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION"),

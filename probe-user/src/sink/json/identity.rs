@@ -13,13 +13,13 @@ use crate::model::{
 };
 
 #[derive(Serialize, JsonSchema)]
-pub struct OwnerView<'a> {
+pub(super) struct OwnerView<'a> {
     pid: u32,
     comm: &'a str,
     exe: Option<&'a str>,
 }
 
-pub fn owners(owners: &[Owner]) -> Vec<OwnerView<'_>> {
+pub(super) fn owners(owners: &[Owner]) -> Vec<OwnerView<'_>> {
     owners
         .iter()
         .map(|owner| OwnerView {
@@ -32,12 +32,12 @@ pub fn owners(owners: &[Owner]) -> Vec<OwnerView<'_>> {
 
 /// A process of which the kernel side has told.
 #[derive(Serialize, JsonSchema)]
-pub struct TaskView<'a> {
+pub(super) struct TaskView<'a> {
     pid: u32,
     comm: &'a str,
 }
 
-pub fn task_view(task: &Task) -> TaskView<'_> {
+pub(super) fn task_view(task: &Task) -> TaskView<'_> {
     TaskView {
         pid: task.pid,
         comm: &task.comm,
@@ -61,7 +61,7 @@ impl<'a> From<&'a Container> for ContainerView<'a> {
 
 /// The processes that hold a socket, and what its cgroup is called.
 #[derive(Serialize, JsonSchema)]
-pub struct Whose<'a> {
+pub(crate) struct Whose<'a> {
     owner: Vec<OwnerView<'a>>,
     cgroup: Option<&'a str>,
     unit: Option<&'a str>,
@@ -70,7 +70,7 @@ pub struct Whose<'a> {
 }
 
 impl<'a> Whose<'a> {
-    pub fn of(owner: &'a [Owner], cgroup: Option<&'a Cgroup>) -> Self {
+    pub(crate) fn of(owner: &'a [Owner], cgroup: Option<&'a Cgroup>) -> Self {
         Self {
             owner: owners(owner),
             cgroup: cgroup.map(|cgroup| cgroup.path.as_str()),
@@ -84,7 +84,7 @@ impl<'a> Whose<'a> {
 }
 
 /// The members of [`Whose`].
-pub fn write_whose(owner: &[Owner], cgroup: Option<&Cgroup>, to: &mut String) {
+pub(super) fn write_whose(owner: &[Owner], cgroup: Option<&Cgroup>, to: &mut String) {
     to.push_str(r#","owner":["#);
     for (nth, owner) in owner.iter().enumerate() {
         if nth > 0 {
@@ -112,7 +112,7 @@ pub fn write_whose(owner: &[Owner], cgroup: Option<&Cgroup>, to: &mut String) {
 }
 
 /// Its name, or the process that it is called by.
-pub fn name_and_pid(called: Option<&NetnsName>) -> (Option<&str>, Option<u32>) {
+pub(crate) fn name_and_pid(called: Option<&NetnsName>) -> (Option<&str>, Option<u32>) {
     match called {
         Some(NetnsName::Given(name)) => (Some(name.as_str()), None),
         Some(NetnsName::Process { pid, .. }) => (None, Some(*pid)),
@@ -122,14 +122,14 @@ pub fn name_and_pid(called: Option<&NetnsName>) -> (Option<&str>, Option<u32>) {
 
 /// A namespace, and what it is called.
 #[derive(Serialize, JsonSchema)]
-pub struct NetnsView<'a> {
+pub(crate) struct NetnsView<'a> {
     netns: u32,
     netns_name: Option<&'a str>,
     netns_pid: Option<u32>,
 }
 
 impl<'a> NetnsView<'a> {
-    pub fn of(netns: u32, called: Option<&'a NetnsName>) -> Self {
+    pub(crate) fn of(netns: u32, called: Option<&'a NetnsName>) -> Self {
         let (netns_name, netns_pid) = name_and_pid(called);
         Self {
             netns,
@@ -141,13 +141,13 @@ impl<'a> NetnsView<'a> {
 
 impl<'a> NetnsView<'a> {
     /// By the names that are known of a watch's.
-    pub fn among(netns: u32, names: &'a NetnsNames) -> Self {
+    pub(crate) fn among(netns: u32, names: &'a NetnsNames) -> Self {
         Self::of(netns, names.get(&netns).map(|name| &**name))
     }
 }
 
 /// The members of [`NetnsView`].
-pub fn write_netns(netns: u32, called: Option<&NetnsName>, to: &mut String) {
+pub(super) fn write_netns(netns: u32, called: Option<&NetnsName>, to: &mut String) {
     member::number(to, r#","netns":"#, netns);
     match called {
         Some(NetnsName::Given(name)) => {

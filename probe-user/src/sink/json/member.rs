@@ -10,12 +10,12 @@ use crate::sink::append;
 /// What stands in place of what is not known.
 const NULL: &str = "null";
 
-pub fn number(to: &mut String, key: &str, number: impl itoa::Integer) {
+pub(super) fn number(to: &mut String, key: &str, number: impl itoa::Integer) {
     to.push_str(key);
     append::number(to, number);
 }
 
-pub fn number_or_null(to: &mut String, key: &str, number: Option<impl itoa::Integer>) {
+pub(super) fn number_or_null(to: &mut String, key: &str, number: Option<impl itoa::Integer>) {
     to.push_str(key);
     match number {
         Some(number) => append::number(to, number),
@@ -23,20 +23,20 @@ pub fn number_or_null(to: &mut String, key: &str, number: Option<impl itoa::Inte
     }
 }
 
-pub fn text(to: &mut String, key: &str, text: &str) {
+pub(super) fn text(to: &mut String, key: &str, text: &str) {
     to.push_str(key);
     quoted(to, text);
 }
 
 /// One of our own names, in which there is nothing to be escaped.
-pub fn name(to: &mut String, key: &str, name: &'static str) {
+pub(super) fn name(to: &mut String, key: &str, name: &'static str) {
     to.push_str(key);
     to.push('"');
     to.push_str(name);
     to.push('"');
 }
 
-pub fn text_or_null(to: &mut String, key: &str, text: Option<&str>) {
+pub(super) fn text_or_null(to: &mut String, key: &str, text: Option<&str>) {
     to.push_str(key);
     match text {
         Some(text) => quoted(to, text),
@@ -45,7 +45,7 @@ pub fn text_or_null(to: &mut String, key: &str, text: Option<&str>) {
 }
 
 /// An address and its parts. Keys come with the quotes around their values.
-pub struct AddressKeys {
+pub(super) struct AddressKeys {
     pub whole: &'static str,
     pub ip: &'static str,
     pub port: &'static str,
@@ -54,7 +54,7 @@ pub struct AddressKeys {
 }
 
 /// The parts are copied: an address is made into text once. A recording goes without them: they would be a quarter of it.
-pub fn address(to: &mut String, keys: &AddressKeys, addr: SocketAddr, is_whole: bool) {
+pub(super) fn address(to: &mut String, keys: &AddressKeys, addr: SocketAddr, is_whole: bool) {
     to.push_str(keys.whole);
     let start = to.len();
     append::address(to, addr);
@@ -68,7 +68,7 @@ pub fn address(to: &mut String, keys: &AddressKeys, addr: SocketAddr, is_whole: 
     to.extend_from_within(port);
 }
 
-pub fn address_or_null(
+pub(super) fn address_or_null(
     to: &mut String,
     keys: &AddressKeys,
     addr: Option<SocketAddr>,
@@ -81,7 +81,7 @@ pub fn address_or_null(
 }
 
 /// As `"0x…"`.
-pub fn cookie(to: &mut String, key: &str, cookie: u64) {
+pub(super) fn cookie(to: &mut String, key: &str, cookie: u64) {
     to.push_str(key);
     to.push_str("\"0x");
     append::hex(to, cookie);
@@ -89,14 +89,14 @@ pub fn cookie(to: &mut String, key: &str, cookie: u64) {
 }
 
 /// What is seldom there.
-pub fn any(to: &mut String, key: &str, value: &impl Serialize) {
+pub(super) fn any(to: &mut String, key: &str, value: &impl Serialize) {
     to.push_str(key);
     // Strings and numbers of our own: nothing in them can fail.
     to.push_str(serde_json::to_string(value).as_deref().unwrap_or(NULL));
 }
 
 /// The same without a text of its own in between.
-pub fn any_direct(to: &mut String, key: &str, value: &impl Serialize) {
+pub(super) fn any_direct(to: &mut String, key: &str, value: &impl Serialize) {
     to.push_str(key);
     let end = to.len();
     if serde_json::to_writer(Text(to), value).is_err() {

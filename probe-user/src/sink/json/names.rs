@@ -6,11 +6,11 @@ use crate::model::{
     tier::Tier,
 };
 
-pub fn kinds() -> Vec<&'static str> {
+pub(super) fn kinds() -> Vec<&'static str> {
     Kind::ALL.map(Kind::name).into()
 }
 
-pub fn stages() -> Vec<Option<&'static str>> {
+pub(super) fn stages() -> Vec<Option<&'static str>> {
     let all = [
         Stage::Syn,
         Stage::SynAck,
@@ -22,10 +22,10 @@ pub fn stages() -> Vec<Option<&'static str>> {
     names.into_iter().chain([None]).collect()
 }
 
-pub fn tiers() -> Vec<&'static str> {
+pub(super) fn tiers() -> Vec<&'static str> {
     Tier::ALL.map(Tier::name).into()
 }
 
-pub fn outcomes() -> Vec<&'static str> {
+pub(super) fn outcomes() -> Vec<&'static str> {
     Outcome::NAMES.into()
 }

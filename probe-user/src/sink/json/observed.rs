@@ -180,9 +180,25 @@ pub(in crate::sink) mod tests {
         source::replay::parse,
     };
 
+    fn hold() -> Hold {
+        Hold {
+            pid: 5,
+            fds: vec![6],
+            nonblocking: Some(true),
+            epolls: vec![(4, 0x19)],
+            has_others: false,
+        }
+    }
+
+    fn served() -> Served {
+        Served {
+            connections: 1,
+            sleepers: vec![(5, ([10, 0, 0, 1], 7).into())],
+        }
+    }
+
     /// One look of each kind.
-    pub fn every_kind() -> Vec<Observed> {
-        let snapshot = ListenerSnapshot::sample();
+    pub(crate) fn every_kind() -> Vec<Observed> {
         let thread = Thread {
             tid: 5,
             comm: "a".into(),
@@ -200,22 +216,13 @@ pub(in crate::sink) mod tests {
             Observed::Queue(Box::new(ObservedQueue {
                 look: 3,
                 netns: 4,
-                snapshot,
+                snapshot: ListenerSnapshot::sample(),
                 owners: Arc::from([]),
                 owners_in_all: 2,
                 polls: vec![(5, true)],
                 accepted: Some(vec![5]),
-                holds: vec![Hold {
-                    pid: 5,
-                    fds: vec![6],
-                    nonblocking: Some(true),
-                    epolls: vec![(4, 0x19)],
-                    has_others: false,
-                }],
-                served: Some(Served {
-                    connections: 1,
-                    sleepers: vec![(5, ([10, 0, 0, 1], 7).into())],
-                }),
+                holds: vec![hold()],
+                served: Some(served()),
             })),
             Observed::Process(Box::new(ObservedProcess {
                 look: 3,

@@ -12,7 +12,7 @@ use crate::model::refusal::{Closed, Elsewhere};
 
 /// A listener of the same port that the packet did not reach.
 #[derive(Serialize, JsonSchema)]
-pub struct ElsewhereView<'a> {
+pub(super) struct ElsewhereView<'a> {
     #[serde(flatten)]
     netns: NetnsView<'a>,
     #[serde(flatten)]
@@ -34,7 +34,7 @@ impl<'a> From<&'a Elsewhere> for ElsewhereView<'a> {
 
 /// The listener that was there before.
 #[derive(Serialize, JsonSchema)]
-pub struct ClosedView<'a> {
+pub(super) struct ClosedView<'a> {
     ago_ms: u64,
     mono_ns: u64,
     #[serde(flatten)]
@@ -44,7 +44,7 @@ pub struct ClosedView<'a> {
     owner: Vec<OwnerView<'a>>,
 }
 
-pub fn closed_view(closed: &Closed, event_ns: u64) -> ClosedView<'_> {
+pub(super) fn closed_view(closed: &Closed, event_ns: u64) -> ClosedView<'_> {
     ClosedView {
         ago_ms: event_ns.saturating_sub(closed.mono_ns) / 1_000_000,
         mono_ns: closed.mono_ns,

@@ -9,7 +9,7 @@ use crate::model::{
 /// Where it begins.
 const COOKIE: &str = r#","snapshot":{"cookie":"#;
 
-pub fn write(snapshot: &Snapshot, event_ns: u64, shared: bool, to: &mut String) {
+pub(super) fn write(snapshot: &Snapshot, event_ns: u64, shared: bool, to: &mut String) {
     let lag_us = (snapshot.taken_mono_ns() as i64 - event_ns as i64) / 1000;
     match snapshot {
         Snapshot::Listener(listener) => write_listener(listener, lag_us, shared, to),

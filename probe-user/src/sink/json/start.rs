@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[derive(Serialize, JsonSchema)]
-pub struct StartView<'a> {
+pub(crate) struct StartView<'a> {
     #[serde(flatten)]
     head: Head<'a>,
     ts: String,
@@ -60,7 +60,7 @@ impl<'a> Hook<'a> {
 }
 
 impl<'a> StartView<'a> {
-    pub fn of(reporter: &'a Reporter, ts: String, start: &'a Start) -> Self {
+    pub(crate) fn of(reporter: &'a Reporter, ts: String, start: &'a Start) -> Self {
         let (self_test, self_test_skipped) = match &start.self_test {
             SelfTest::Passed { .. } => ("passed", None),
             SelfTest::Skipped(why) => ("skipped", Some(why.as_str())),

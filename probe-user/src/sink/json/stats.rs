@@ -7,7 +7,7 @@ use super::{Cookie, NetnsView, Whose, address::AtOrNull};
 use crate::model::{Accepted, ListenerStatsRow};
 
 #[derive(Serialize, JsonSchema)]
-pub struct StatsView<'a> {
+pub(crate) struct StatsView<'a> {
     #[serde(flatten)]
     netns: NetnsView<'a>,
     cookie: Cookie,

@@ -26,7 +26,7 @@ struct RefusalsView {
 }
 
 #[derive(Serialize, JsonSchema)]
-pub struct StoryView<'a> {
+pub(crate) struct StoryView<'a> {
     mono_ns: u64,
     #[schemars(extend("enum" = names::outcomes()))]
     outcome: &'a str,
@@ -59,7 +59,7 @@ fn in_unit(ns: u64, unit_us: f64) -> f64 {
 }
 
 impl<'a> StoryView<'a> {
-    pub fn of(story: &'a Story, tier: &'a str) -> Self {
+    pub(crate) fn of(story: &'a Story, tier: &'a str) -> Self {
         let mut view = Self {
             mono_ns: story.last_ns,
             outcome: story.outcome.name(),
@@ -103,7 +103,7 @@ struct DelayView {
 }
 
 #[derive(Serialize, JsonSchema)]
-pub struct TotalsView {
+pub(crate) struct TotalsView {
     outcomes: BTreeMap<&'static str, u64>,
     delay_ms: Option<DelayView>,
     let_go: u64,

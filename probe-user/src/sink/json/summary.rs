@@ -23,7 +23,7 @@ use crate::{
 };
 
 #[derive(Serialize, JsonSchema)]
-pub struct SummaryView<'a> {
+pub(crate) struct SummaryView<'a> {
     #[serde(flatten)]
     head: Head<'a>,
     ts: String,
@@ -131,7 +131,7 @@ impl<'a> TallyView<'a> {
     }
 }
 
-pub fn by_cause(causes: &Causes) -> BTreeMap<String, u64> {
+pub(crate) fn by_cause(causes: &Causes) -> BTreeMap<String, u64> {
     let named = causes
         .iter()
         .map(|((kind, cause), n)| (format!("{kind}/{cause}"), *n));
@@ -139,7 +139,7 @@ pub fn by_cause(causes: &Causes) -> BTreeMap<String, u64> {
 }
 
 /// Those that happened.
-pub fn by_kind(counts: &Counts) -> BTreeMap<&'static str, u64> {
+pub(crate) fn by_kind(counts: &Counts) -> BTreeMap<&'static str, u64> {
     let mut kinds = BTreeMap::new();
     for ((kind, _), n) in counts {
         *kinds.entry(kind.name()).or_default() += n;
@@ -167,7 +167,7 @@ fn by_stage(counts: &Counts) -> BTreeMap<String, u64> {
 }
 
 impl<'a> SummaryView<'a> {
-    pub fn of(reporter: &'a Reporter, ts: String, summary: &'a Summary) -> Self {
+    pub(crate) fn of(reporter: &'a Reporter, ts: String, summary: &'a Summary) -> Self {
         let rows = summary.rows.iter();
         let tallies = summary.listeners.iter();
         Self {

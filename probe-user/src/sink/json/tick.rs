@@ -15,7 +15,7 @@ use crate::{
 };
 
 #[derive(Serialize, JsonSchema)]
-pub struct TickView<'a> {
+pub(crate) struct TickView<'a> {
     ts: String,
     mono_ns: u64,
     #[schemars(extend("enum" = names::kinds()))]
@@ -63,7 +63,7 @@ impl<'a> From<&'a Candidate> for CandidateView<'a> {
 }
 
 impl<'a> TickView<'a> {
-    pub fn of(reporter: &'a Reporter, tick: &'a Tick) -> Self {
+    pub(crate) fn of(reporter: &'a Reporter, tick: &'a Tick) -> Self {
         let only = match tick.candidates.as_slice() {
             [only] => Some(only),
             _ => None,

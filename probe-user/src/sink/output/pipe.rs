@@ -12,11 +12,11 @@ use rustix::{
 };
 
 /// As far as the kernel lets it.
-pub struct Pipe(OwnedFd);
+pub(super) struct Pipe(OwnedFd);
 
 impl Pipe {
     /// `None` of whatever else it is, and where it may not be opened again.
-    pub fn of(fd: impl AsFd) -> Option<Self> {
+    pub(super) fn of(fd: impl AsFd) -> Option<Self> {
         let kind = FileType::from_raw_mode(fstat(&fd).ok()?.st_mode);
         if kind != FileType::Fifo {
             return None;
@@ -27,7 +27,7 @@ impl Pipe {
     }
 
     /// How much of it was taken; nothing where it is full or was closed.
-    pub fn write(&self, text: &str) -> usize {
+    pub(super) fn write(&self, text: &str) -> usize {
         write(&self.0, text.as_bytes()).unwrap_or(0)
     }
 }

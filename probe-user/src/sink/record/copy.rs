@@ -6,7 +6,7 @@ use std::{path::PathBuf, thread::sleep, time::Duration};
 use super::{Options, PartInfo, RecordError, Recorder, Target};
 
 /// How long the disk may take for the last lines.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How often it is looked whether the thread that writes has room.
 const LOOK: Duration = Duration::from_millis(2);

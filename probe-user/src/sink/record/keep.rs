@@ -37,7 +37,7 @@ pub(super) struct Limits {
 
 impl Limits {
     /// What is asked for, or why it cannot be.
-    pub fn of(options: &Options) -> Result<Self, String> {
+    pub(super) fn of(options: &Options) -> Result<Self, String> {
         let keep_bytes = options.keep.map(|size| size.0);
         let usual = keep_bytes.map(|keep| (keep / SHARE_OF_KEPT).clamp(1, USUAL_PART_BYTES));
         let part_bytes = options.rotate.map(|size| size.0).or(usual);
@@ -82,7 +82,7 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
             closed: HashMap::new(),
@@ -90,7 +90,7 @@ impl Keeper {
     }
 
     /// This run has closed a part.
-    pub fn closed(&mut self, part: &Part) {
+    pub(super) fn closed(&mut self, part: &Part) {
         let closed = Closed {
             path: part.path.clone(),
             len: part.len,
@@ -101,7 +101,7 @@ impl Keeper {
 
     /// Deletes what is too much or too old; how many parts that were. There is room for the open
     /// part to grow to its limit afterwards.
-    pub fn tidy(&mut self, place: &Place, open: Option<&Path>) -> io::Result<u64> {
+    pub(super) fn tidy(&mut self, place: &Place, open: Option<&Path>) -> io::Result<u64> {
         if self.limits.keep_bytes.is_none() && self.limits.keep_age.is_none() {
             return Ok(0);
         }

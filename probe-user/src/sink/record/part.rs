@@ -35,7 +35,7 @@ pub(super) struct Part {
 
 impl Part {
     /// Makes the file, which must not be there, and holds its lock.
-    pub fn create(path: &Path, number: u32) -> Result<Self, RecordError> {
+    pub(super) fn create(path: &Path, number: u32) -> Result<Self, RecordError> {
         let flags = OFlags::WRONLY
             | OFlags::CREATE
             | OFlags::EXCL
@@ -79,7 +79,7 @@ impl Part {
 
     /// Adds a frame. If it fails, the file ends where it did, unless the kernel refuses that too:
     /// then it ends in a torn frame, and nothing may be added any more.
-    pub fn write(&mut self, frame: &[u8]) -> io::Result<()> {
+    pub(super) fn write(&mut self, frame: &[u8]) -> io::Result<()> {
         if let Err(error) = self.file.write_all(frame) {
             // What stays is a torn frame at the end, which readers leave out.
             let _ = ftruncate(&self.file, self.len);
@@ -100,12 +100,12 @@ impl Part {
     ///
     /// Only here: a process that is killed loses nothing of what the kernel took, so waiting for
     /// each frame would only help when the machine dies, and cost a seek of the disk a second.
-    pub fn close(self) -> io::Result<()> {
+    pub(super) fn close(self) -> io::Result<()> {
         self.file.sync_data()
     }
 
     /// Takes back a part that holds nothing.
-    pub fn remove(self) -> io::Result<()> {
+    pub(super) fn remove(self) -> io::Result<()> {
         std::fs::remove_file(&self.path)
     }
 }

@@ -44,7 +44,7 @@ pub(super) enum Place {
 }
 
 impl Place {
-    pub fn of(target: &Target) -> Result<Self, RecordError> {
+    pub(super) fn of(target: &Target) -> Result<Self, RecordError> {
         let (Target::File(path) | Target::Folder(path)) = target;
         let usage = |why: &str| RecordError::Usage(format!("{}: {why}", path.display()));
         let whole = std::path::absolute(path).map_err(|error| RecordError::Create {
@@ -73,13 +73,13 @@ impl Place {
         }
     }
 
-    pub fn folder(&self) -> &Path {
+    pub(super) fn folder(&self) -> &Path {
         let (Self::File { folder, .. } | Self::Folder { folder, .. }) = self;
         folder
     }
 
     /// Where part `number` goes; `again` counts from 1 on, as long as names are taken.
-    pub fn part(&self, number: u32, again: u32) -> PathBuf {
+    pub(super) fn part(&self, number: u32, again: u32) -> PathBuf {
         match self {
             Self::File { folder, name } if number == 1 => folder.join(name),
             Self::File { folder, name } => {
@@ -93,12 +93,12 @@ impl Place {
     }
 
     /// Whether a part has just this one name, which the user gave.
-    pub fn is_exact(&self, number: u32) -> bool {
+    pub(super) fn is_exact(&self, number: u32) -> bool {
         number == 1 && matches!(self, Self::File { .. })
     }
 
     /// Whether this host made a file of this name in the folder, in this run or in another.
-    pub fn made(&self, name: &[u8]) -> bool {
+    pub(super) fn made(&self, name: &[u8]) -> bool {
         let Self::Folder { host, .. } = self else {
             return false;
         };

@@ -83,7 +83,7 @@ impl<T> State<T> {
 
 /// The side of who records.
 impl<T> Shared<T> {
-    pub fn new(bound_bytes: usize, status: Status) -> Self {
+    pub(super) fn new(bound_bytes: usize, status: Status) -> Self {
         Self {
             state: Mutex::new(State {
                 queue: VecDeque::new(),
@@ -106,16 +106,16 @@ impl<T> Shared<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn status(&self) -> Status {
+    pub(super) fn status(&self) -> Status {
         self.state().status.clone()
     }
 
-    pub fn lost(&self) -> Vec<Lost<T>> {
+    pub(super) fn lost(&self) -> Vec<Lost<T>> {
         std::mem::take(&mut self.state().lost)
     }
 
     /// Takes a batch over, unless there is no room; an empty buffer comes back.
-    pub fn push(&self, batch: Batch<T>, is_last: bool) -> String {
+    pub(super) fn push(&self, batch: Batch<T>, is_last: bool) -> String {
         let mut state = self.state();
         let bytes = batch.text.len();
         // A line may be longer than the bound.
@@ -134,19 +134,19 @@ impl<T> Shared<T> {
     }
 
     /// Lines that never come to a batch.
-    pub fn lose(&self, lost: Lost<T>) {
+    pub(super) fn lose(&self, lost: Lost<T>) {
         self.state().lose(lost);
     }
 
     /// Whether a batch would only wait.
-    pub fn is_behind(&self) -> bool {
+    pub(super) fn is_behind(&self) -> bool {
         let state = self.state();
         !state.queue.is_empty() && !state.over
     }
 
     /// Waits for the thread's end until then, and no longer: what it has not written by then,
     /// nobody knows to be written.
-    pub fn finish(&self, drain_until: Instant, until: Instant) {
+    pub(super) fn finish(&self, drain_until: Instant, until: Instant) {
         let mut state = self.state();
         state.until = Some(drain_until);
         self.work.notify_one();
@@ -179,7 +179,7 @@ pub(super) enum Woken {
 /// The side of the thread.
 impl<T> Shared<T> {
     /// Waits for a batch and takes its text; nothing when it is time to end.
-    pub fn take(&self) -> Option<String> {
+    pub(super) fn take(&self) -> Option<String> {
         let mut state = self.state();
         loop {
             if state.over {
@@ -206,7 +206,7 @@ impl<T> Shared<T> {
     }
 
     /// Waits for the time of another try, or for the end.
-    pub fn pause(&self, until: Instant) -> Woken {
+    pub(super) fn pause(&self, until: Instant) -> Woken {
         let mut state = self.state();
         loop {
             if state.until.is_some() || state.over {
@@ -222,7 +222,7 @@ impl<T> Shared<T> {
     }
 
     /// What was taken is in a file.
-    pub fn written(&self, text: String, bytes: usize) {
+    pub(super) fn written(&self, text: String, bytes: usize) {
         let mut state = self.state();
         // Whoever waited no longer has counted it as lost.
         if let Some(done) = state.in_hand.take() {
@@ -234,20 +234,20 @@ impl<T> Shared<T> {
     }
 
     /// Nothing can be written, and there is no time to wait.
-    pub fn lose_all(&self) {
+    pub(super) fn lose_all(&self) {
         self.state().lose_all();
     }
 
-    pub fn failing(&self, why: String) {
+    pub(super) fn failing(&self, why: String) {
         self.state().status.failing = Some(why);
     }
 
-    pub fn trouble(&self, why: String) {
+    pub(super) fn trouble(&self, why: String) {
         self.state().status.trouble = Some(why);
     }
 
     /// A part has begun, with this many bytes.
-    pub fn opened(&self, path: &Path, bytes: u64) {
+    pub(super) fn opened(&self, path: &Path, bytes: u64) {
         let mut state = self.state();
         state.status.parts += 1;
         state.status.bytes_written += bytes;
@@ -255,19 +255,19 @@ impl<T> Shared<T> {
     }
 
     /// The part that began last holds nothing, and goes.
-    pub fn taken_back(&self, bytes: u64) {
+    pub(super) fn taken_back(&self, bytes: u64) {
         let mut state = self.state();
         state.status.parts -= 1;
         state.status.bytes_written -= bytes;
     }
 
     /// Parts were deleted.
-    pub fn deleted(&self, parts: u64) {
+    pub(super) fn deleted(&self, parts: u64) {
         self.state().status.deleted_parts += parts;
     }
 
     /// The thread ends, also by a panic, which leaves what it had in hand.
-    pub fn end(&self) {
+    pub(super) fn end(&self) {
         let mut state = self.state();
         state.lose_all();
         if state.until.is_none() {

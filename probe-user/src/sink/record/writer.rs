@@ -45,7 +45,7 @@ pub(super) struct Writer<T> {
 }
 
 impl<T> Writer<T> {
-    pub fn new(
+    pub(super) fn new(
         shared: Arc<Shared<T>>,
         place: Place,
         recording: String,
@@ -69,7 +69,7 @@ impl<T> Writer<T> {
     }
 
     /// Makes the first part; whoever records waits for this.
-    pub fn begin(&mut self) -> Result<(), RecordError> {
+    pub(super) fn begin(&mut self) -> Result<(), RecordError> {
         let part = self.open()?;
         self.part = Some(part);
         self.tidy();
@@ -77,7 +77,7 @@ impl<T> Writer<T> {
     }
 
     /// Writes what comes until it is to end.
-    pub fn run(&mut self) {
+    pub(super) fn run(&mut self) {
         while let Some(text) = self.shared.take() {
             self.put(text);
         }

@@ -20,7 +20,11 @@ use crate::{
     },
 };
 
-pub fn write_event(reporter: &Reporter, seen: &Observation, to: &mut String) -> std::fmt::Result {
+pub(super) fn write_event(
+    reporter: &Reporter,
+    seen: &Observation,
+    to: &mut String,
+) -> std::fmt::Result {
     let event = &seen.event;
     let (from, arrow, target) = ends(event);
     to.push_str(reporter.clock.at(event.mono_ns).stamp().time_of_day());
@@ -28,7 +32,7 @@ pub fn write_event(reporter: &Reporter, seen: &Observation, to: &mut String) -> 
     column(to, 17, |to| to.push_str(event.kind.name()));
     to.push(' ');
     column(to, 10, |to| {
-        to.push_str(event.stage.map_or("", Stage::name))
+        to.push_str(event.stage.map_or("", Stage::name));
     });
     to.push(' ');
     column(to, 21, |to| from.write(to));
@@ -176,20 +180,20 @@ fn write_pressure(seen: &Observation, to: &mut String) {
         .as_ref()
         .is_some_and(|cause| cause.id == "syn-queue" && cause.or.is_empty());
     write_cause(seen.cause.as_ref(), to);
-    match event.episode() {
-        Some(episode) => {
-            to.push_str(" peak ");
-            write_share(episode.peak, limit, to);
-            let _ = write!(to, " for {:.1} ms", episode.lasted_ns as f64 / 1e6);
-        }
-        None => {
-            let length = listener.map_or(0, |l| match of_syn_queue {
-                true => l.syn_queue_len,
-                false => l.accept_queue_len,
-            });
-            to.push(' ');
-            write_share(length, limit, to);
-        }
+    if let Some(episode) = event.episode() {
+        to.push_str(" peak ");
+        write_share(episode.peak, limit, to);
+        let _ = write!(to, " for {:.1} ms", episode.lasted_ns as f64 / 1e6);
+    } else {
+        let length = listener.map_or(0, |l| {
+            if of_syn_queue {
+                l.syn_queue_len
+            } else {
+                l.accept_queue_len
+            }
+        });
+        to.push(' ');
+        write_share(length, limit, to);
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use crate::model::Group;
 
-pub fn write_groups(groups: &[Group], to: &mut String) -> fmt::Result {
+pub(super) fn write_groups(groups: &[Group], to: &mut String) -> fmt::Result {
     for group in groups {
         writeln!(
             to,

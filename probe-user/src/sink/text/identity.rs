@@ -7,14 +7,14 @@ use crate::{
 };
 
 /// The first process that holds a socket and how many others do, then its container or unit where there is one.
-pub fn whose(owners: &[Owner], cgroup: Option<&Cgroup>) -> String {
+pub(crate) fn whose(owners: &[Owner], cgroup: Option<&Cgroup>) -> String {
     let mut text = String::new();
     write_whose(owners, cgroup, &mut text);
     text
 }
 
 /// The same, appended.
-pub fn write_whose(owners: &[Owner], cgroup: Option<&Cgroup>, to: &mut String) {
+pub(super) fn write_whose(owners: &[Owner], cgroup: Option<&Cgroup>, to: &mut String) {
     match cgroup.and_then(place) {
         Some(place) => {
             column(to, 22, |to| write_holders(owners, to));
@@ -25,7 +25,7 @@ pub fn write_whose(owners: &[Owner], cgroup: Option<&Cgroup>, to: &mut String) {
     }
 }
 
-pub fn write_netns(netns: u32, name: Option<&NetnsName>, to: &mut String) {
+pub(crate) fn write_netns(netns: u32, name: Option<&NetnsName>, to: &mut String) {
     to.push_str("  netns ");
     match name {
         Some(NetnsName::Given(name)) => Clean(name).write(to),
@@ -42,7 +42,7 @@ pub fn write_netns(netns: u32, name: Option<&NetnsName>, to: &mut String) {
 }
 
 /// The first process that holds a socket and how many others do.
-pub fn holders(owners: &[Owner]) -> String {
+pub(crate) fn holders(owners: &[Owner]) -> String {
     let mut text = String::new();
     write_holders(owners, &mut text);
     text
@@ -63,8 +63,11 @@ fn write_holders(owners: &[Owner], to: &mut String) {
 }
 
 /// The container or else the unit.
-pub fn place(cgroup: &Cgroup) -> Option<&str> {
-    let container = cgroup.container.as_ref().map(|one| one.short_id());
+pub(crate) fn place(cgroup: &Cgroup) -> Option<&str> {
+    let container = cgroup
+        .container
+        .as_ref()
+        .map(crate::model::cgroup::Container::short_id);
     container.or(cgroup.unit.as_deref())
 }
 

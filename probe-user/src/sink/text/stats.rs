@@ -10,7 +10,7 @@ fn known(n: Option<u64>) -> String {
 }
 
 /// The table of the summary.
-pub fn write_table(rows: &[ListenerStatsRow], to: &mut String) -> fmt::Result {
+pub(crate) fn write_table(rows: &[ListenerStatsRow], to: &mut String) -> fmt::Result {
     if rows.is_empty() {
         return Ok(());
     }
@@ -69,7 +69,7 @@ fn write_row(row: &ListenerStatsRow, to: &mut String) -> fmt::Result {
 }
 
 /// A line while it is watched.
-pub fn write_line(row: &ListenerStatsRow, to: &mut String) -> fmt::Result {
+pub(super) fn write_line(row: &ListenerStatsRow, to: &mut String) -> fmt::Result {
     write!(
         to,
         "{:<17} {:<10} {:<21}   ",

@@ -21,7 +21,7 @@ fn detail(story: &Story) -> String {
 }
 
 /// A line while it is watched, after its time.
-pub fn write_line(story: &Story, own_netns: u32, to: &mut String) -> fmt::Result {
+pub(super) fn write_line(story: &Story, own_netns: u32, to: &mut String) -> fmt::Result {
     write!(
         to,
         "{:<17} {:<10} {:<21} → {:<21}  {:<20} {}",
@@ -45,7 +45,7 @@ pub fn write_line(story: &Story, own_netns: u32, to: &mut String) -> fmt::Result
 }
 
 /// The part of the summary.
-pub fn write_totals(totals: &Totals, to: &mut String) -> fmt::Result {
+pub(crate) fn write_totals(totals: &Totals, to: &mut String) -> fmt::Result {
     let named = Outcome::NAMES.into_iter().filter_map(|name| {
         let n = totals.outcomes.get(name)?;
         Some(format!("{n} {name}"))

@@ -3,7 +3,7 @@
 use std::iter::once;
 
 #[derive(Clone, Debug, Default)]
-pub struct Table {
+pub(crate) struct Table {
     columns: Vec<Column>,
 }
 
@@ -15,11 +15,11 @@ struct Column {
 }
 
 impl Table {
-    pub fn left(&mut self, title: &str, cells: impl Iterator<Item = String>) {
+    pub(crate) fn left(&mut self, title: &str, cells: impl Iterator<Item = String>) {
         self.add(title, cells, false);
     }
 
-    pub fn right(&mut self, title: &str, cells: impl Iterator<Item = String>) {
+    pub(crate) fn right(&mut self, title: &str, cells: impl Iterator<Item = String>) {
         self.add(title, cells, true);
     }
 
@@ -29,7 +29,7 @@ impl Table {
     }
 
     /// All lines, each with its newline.
-    pub fn into_text(self) -> String {
+    pub(crate) fn into_text(self) -> String {
         let lines = self.columns.first().map_or(0, |first| first.cells.len());
         let widths = self.columns.iter().map(Column::width);
         let columns: Vec<(&Column, usize)> = self.columns.iter().zip(widths).collect();
@@ -37,9 +37,10 @@ impl Table {
         for line in 0..lines {
             let cells = columns.iter().filter_map(|(column, width)| {
                 let cell = column.cells.get(line)?;
-                Some(match column.is_right {
-                    true => format!("{cell:>width$}"),
-                    false => format!("{cell:<width$}"),
+                Some(if column.is_right {
+                    format!("{cell:>width$}")
+                } else {
+                    format!("{cell:<width$}")
                 })
             });
             let cells: Vec<String> = cells.collect();

@@ -121,7 +121,7 @@ struct EventLine<'a> {
 }
 
 /// The observation, or why the line is none that whydrop has recorded.
-pub fn parse(line: &[u8]) -> Result<Observation, serde_json::Error> {
+pub(super) fn parse(line: &[u8]) -> Result<Observation, serde_json::Error> {
     let mut line: EventLine<'_> = serde_json::from_slice(line)?;
     let event = event(&mut line)?;
     let cause = line.cause.take().map(|id| Cause {

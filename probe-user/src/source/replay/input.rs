@@ -20,7 +20,7 @@ pub(super) struct Input<R> {
 }
 
 impl<R: Read> Input<R> {
-    pub fn new(from: R) -> Self {
+    pub(super) fn new(from: R) -> Self {
         Self {
             from,
             bytes: vec![0; CHUNK].into_boxed_slice(),
@@ -32,7 +32,7 @@ impl<R: Read> Input<R> {
     }
 
     /// What comes next: so many bytes at least, which are few, unless there are no more.
-    pub fn peek(&mut self, least: usize) -> Result<&[u8], Problem> {
+    pub(super) fn peek(&mut self, least: usize) -> Result<&[u8], Problem> {
         while self.end - self.at < least && !self.is_over {
             self.read()?;
         }
@@ -40,14 +40,14 @@ impl<R: Read> Input<R> {
     }
 
     /// So many bytes are used.
-    pub fn take(&mut self, bytes: usize) {
+    pub(super) fn take(&mut self, bytes: usize) {
         let bytes = bytes.min(self.end - self.at);
         self.at += bytes;
         self.offset += bytes as u64;
     }
 
     /// Leaves so many bytes out; whether there were so many.
-    pub fn skip(&mut self, mut bytes: u64) -> Result<bool, Problem> {
+    pub(super) fn skip(&mut self, mut bytes: u64) -> Result<bool, Problem> {
         while bytes > 0 {
             let here = self.peek(1)?.len();
             if here == 0 {

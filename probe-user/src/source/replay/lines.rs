@@ -277,9 +277,10 @@ impl<R: Read> Lines<R> {
                 return Err(torn(offset));
             };
             let length = 8 + u64::from(u32::from_le_bytes([a, b, c, d]));
-            return match self.input.skip(length)? {
-                true => Ok(State::Between),
-                false => Err(torn(offset)),
+            return if self.input.skip(length)? {
+                Ok(State::Between)
+            } else {
+                Err(torn(offset))
             };
         }
         // zstd itself asks only when it does not have all of a frame at once.

@@ -174,7 +174,7 @@ fn what_became_of_attempts_is_not_guessed_where_it_was_not_recorded() {
 #[test]
 fn figures_are_told_as_often_as_is_asked_for_and_the_newest_at_the_end() {
     let wanted = Wanted {
-        stats_every: Some(std::time::Duration::from_secs(60)),
+        stats_every: Some(std::time::Duration::from_mins(1)),
         ..Wanted::default()
     };
     let (all, notes) = anew(wanted, recorded());

@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Read, Result, Seek, SeekFrom};
 const RECORD: usize = 8192;
 
 /// Returns only with an error.
-pub fn watch() -> Result<()> {
+pub(crate) fn watch() -> Result<()> {
     let mut log = File::open("/dev/kmsg")?;
     log.seek(SeekFrom::End(0))?;
     let mut record = [0; RECORD];

@@ -27,9 +27,10 @@ struct Turns {
 }
 
 fn turns() -> Turns {
-    let (count, alone, watched) = match quick() {
-        true => (7, 500, 500),
-        false => (2, 10_000, 30_000),
+    let (count, alone, watched) = if quick() {
+        (7, 500, 500)
+    } else {
+        (2, 10_000, 30_000)
     };
     Turns {
         count,
@@ -55,7 +56,7 @@ fn watched(wire: &Wire, to: &Listener, limit: Duration) -> Result<()> {
     process::forget_peak(whydrop.pid())?;
     let before = process::cpu(whydrop.pid())?;
     let sent = flood(wire, to, limit)?;
-    let cpu = process::cpu(whydrop.pid())? - before;
+    let cpu = process::cpu(whydrop.pid())?.checked_sub(before).unwrap();
     let (_, peak) = process::memory_kib(whydrop.pid())?;
     let stopped = whydrop.stop()?;
     stopped.ended_well()?;

@@ -27,14 +27,14 @@ const DROPS: u8 = 1 << 6;
 const LINE: [u8; 160] = [b'.'; 160];
 const PIPE_BYTES: usize = 4 << 20;
 
-pub struct Least {
+pub(super) struct Least {
     wake: Option<File>,
     lines: PipeReader,
     thread: Option<JoinHandle<Result<()>>>,
 }
 
 impl Least {
-    pub fn start(netns: &Netns, listener: &Listener) -> Result<Self> {
+    pub(super) fn start(netns: &Netns, listener: &Listener) -> Result<Self> {
         let family = AddressFamily::NETLINK;
         let flags = SocketFlags::CLOEXEC;
         let diag = netns.run(|| socket_with(family, SocketType::RAW, flags, Some(SOCK_DIAG)))??;
@@ -53,13 +53,13 @@ impl Least {
         })
     }
 
-    pub fn wake(&self) -> Result<()> {
+    pub(super) fn wake(&self) -> Result<()> {
         let mut wake = self.wake.as_ref().context("it has ended")?;
         Ok(wake.write_all(&1_u64.to_ne_bytes())?)
     }
 
     /// Since the last time.
-    pub fn lines(&mut self) -> Result<usize> {
+    pub(super) fn lines(&mut self) -> Result<usize> {
         let mut text = Vec::new();
         match self.lines.read_to_end(&mut text) {
             Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error.into()),

@@ -29,7 +29,7 @@ struct Measured<'a> {
     tracer: Option<Tracer>,
 }
 
-pub fn measure(name: &str, words: Option<&str>, command: Option<Command>) -> Result<()> {
+pub(super) fn measure(name: &str, words: Option<&str>, command: Option<Command>) -> Result<()> {
     ensure!(
         instructions::are_counted(),
         "this machine counts no instructions: use `cargo xtask bench`"
@@ -58,7 +58,7 @@ pub fn measure(name: &str, words: Option<&str>, command: Option<Command>) -> Res
 }
 
 /// What the least that says as much takes for one refusal that comes alone.
-pub fn measure_least() -> Result<()> {
+pub(super) fn measure_least() -> Result<()> {
     ensure!(
         instructions::are_counted(),
         "this machine counts no instructions: use `cargo xtask bench`"
@@ -86,7 +86,7 @@ pub fn measure_least() -> Result<()> {
 }
 
 /// That a tracer does not run here is a figure too.
-pub fn unable(name: &str, why: &str) -> Result<()> {
+pub(super) fn unable(name: &str, why: &str) -> Result<()> {
     say_figure(format_args!("unable {name} {why}"))
 }
 

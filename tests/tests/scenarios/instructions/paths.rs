@@ -10,11 +10,11 @@ use whydrop_tests::segment::{ACK, RST, SYN, Segment};
 use whydrop_tests::wire::Wire;
 
 /// Fewer than the wire holds answers, and than a tracer's ring holds records.
-pub const AT_ONCE: usize = 256;
+pub(super) const AT_ONCE: usize = 256;
 const ROOM: i32 = 4096;
 const ISN: u32 = 1 << 16;
 
-pub struct Path {
+pub(super) struct Path {
     pub name: &'static str,
     pub packets: Vec<Vec<u8>>,
     /// Takes away what they left behind, so that they find everything as it was.
@@ -23,7 +23,7 @@ pub struct Path {
     pub port: u16,
 }
 
-pub struct Paths {
+pub(super) struct Paths {
     pub wire: Wire,
     pub elsewhere: Path,
     pub taken: Path,
@@ -38,7 +38,7 @@ pub struct Paths {
 }
 
 impl Paths {
-    pub fn new() -> Result<Self> {
+    pub(super) fn new() -> Result<Self> {
         let wire = Wire::new()?;
         let room = ROOM.to_string();
         wire.netns().sysctl("net/core/somaxconn", &room)?;
@@ -68,7 +68,7 @@ impl Paths {
     }
 
     /// The listener that refuses.
-    pub fn full(&self) -> &Listener {
+    pub(super) fn full(&self) -> &Listener {
         &self.full
     }
 }

@@ -37,7 +37,11 @@ fn append(netns: &Netns, program: &str, target: &[&str]) -> Result<bool> {
     let output = netns.spawn(&mut iptables)?.wait_with_output()?;
     let says = String::from_utf8_lossy(&output.stderr);
     let is_missing = MISSING.iter().any(|text| says.contains(text));
-    ensure!(output.status.success() || is_missing, "{program:?}: {says}");
+    ensure!(
+        output.status.success() || is_missing,
+        "{}: {says}",
+        program.display()
+    );
     Ok(output.status.success())
 }
 

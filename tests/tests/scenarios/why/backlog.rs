@@ -132,7 +132,7 @@ fn full_queue_behind_cookies() -> Result<()> {
         for peer in &mut *peers {
             peer.open()?;
         }
-        peers.iter().try_for_each(|peer| peer.ack())
+        peers.iter().try_for_each(whydrop_tests::peer::Peer::ack)
     })?;
     expect(&answer, &["acceptor-stopped", "cookies-with-full-queue"])
 }

@@ -33,7 +33,7 @@ fn press(stage: &Stage) -> io::Result<()> {
     go_on_pressing(stage)
 }
 
-pub fn go_on_pressing(stage: &Stage) -> io::Result<()> {
+pub(super) fn go_on_pressing(stage: &Stage) -> io::Result<()> {
     let mut crowd = Crowd::default();
     while stage.goes_on(PACE) {
         crowd.come(place())?;
@@ -41,13 +41,13 @@ pub fn go_on_pressing(stage: &Stage) -> io::Result<()> {
     Ok(())
 }
 
-pub fn stopped(stage: &Stage) -> io::Result<()> {
+pub(super) fn stopped(stage: &Stage) -> io::Result<()> {
     let server = server(&Work::default())?;
     server.signal(Signal::STOP)?;
     press(stage)
 }
 
-pub fn frozen(stage: &Stage) -> io::Result<()> {
+pub(super) fn frozen(stage: &Stage) -> io::Result<()> {
     let cgroup = Cgroup::new()?;
     let server = server(&Work::default())?;
     cgroup.take(&server)?;
@@ -55,7 +55,7 @@ pub fn frozen(stage: &Stage) -> io::Result<()> {
     press(stage)
 }
 
-pub fn blocked(stage: &Stage) -> io::Result<()> {
+pub(super) fn blocked(stage: &Stage) -> io::Result<()> {
     let _server = server(&Work {
         rest: Duration::from_millis(200),
         ..Work::default()
@@ -63,7 +63,7 @@ pub fn blocked(stage: &Stage) -> io::Result<()> {
     press(stage)
 }
 
-pub fn saturated(stage: &Stage) -> io::Result<()> {
+pub(super) fn saturated(stage: &Stage) -> io::Result<()> {
     let _server = server(&Work {
         spin: WORKS,
         ..Work::default()
@@ -71,7 +71,7 @@ pub fn saturated(stage: &Stage) -> io::Result<()> {
     press(stage)
 }
 
-pub fn starved(stage: &Stage) -> io::Result<()> {
+pub(super) fn starved(stage: &Stage) -> io::Result<()> {
     let may = sched_getaffinity(None)?;
     // Others than the first have less to do with interrupts.
     let cpu = (0..rustix::thread::CpuSet::MAX_CPU)
@@ -91,7 +91,7 @@ pub fn starved(stage: &Stage) -> io::Result<()> {
     press(stage)
 }
 
-pub fn throttled(stage: &Stage) -> io::Result<()> {
+pub(super) fn throttled(stage: &Stage) -> io::Result<()> {
     let cgroup = Cgroup::with("cpu")?;
     cgroup.set("cpu.max", "10000 100000")?;
     let server = server(&Work {
@@ -102,7 +102,7 @@ pub fn throttled(stage: &Stage) -> io::Result<()> {
     press(stage)
 }
 
-pub fn short_of_memory(stage: &Stage) -> io::Result<()> {
+pub(super) fn short_of_memory(stage: &Stage) -> io::Result<()> {
     kernel::counts_stalls()?;
     let cgroup = Cgroup::with("memory")?;
     cgroup.set("memory.high", "4M")?;
@@ -114,7 +114,7 @@ pub fn short_of_memory(stage: &Stage) -> io::Result<()> {
     press(stage)
 }
 
-pub fn without_descriptors(stage: &Stage) -> io::Result<()> {
+pub(super) fn without_descriptors(stage: &Stage) -> io::Result<()> {
     let _server = server(&Work {
         keeps: true,
         files: Some(16),
@@ -125,7 +125,7 @@ pub fn without_descriptors(stage: &Stage) -> io::Result<()> {
     press(stage)
 }
 
-pub fn paused(stage: &Stage) -> io::Result<()> {
+pub(super) fn paused(stage: &Stage) -> io::Result<()> {
     let _server = server(&Work {
         keeps: true,
         most: Some(4),
@@ -134,7 +134,7 @@ pub fn paused(stage: &Stage) -> io::Result<()> {
     press(stage)
 }
 
-pub fn unused(stage: &Stage) -> io::Result<()> {
+pub(super) fn unused(stage: &Stage) -> io::Result<()> {
     let _server = server(&Work {
         most: Some(0),
         ..Work::default()
@@ -142,7 +142,7 @@ pub fn unused(stage: &Stage) -> io::Result<()> {
     press(stage)
 }
 
-pub fn collecting(stage: &Stage) -> io::Result<()> {
+pub(super) fn collecting(stage: &Stage) -> io::Result<()> {
     let _server = server(&Work {
         collects: true,
         ..Work::default()

@@ -21,7 +21,7 @@ const PACE: Duration = Duration::from_millis(10);
 /// Clients between two restarts.
 const FEW: usize = 5;
 
-pub fn closed_with_queue(stage: &Stage) -> io::Result<()> {
+pub(super) fn closed_with_queue(stage: &Stage) -> io::Result<()> {
     let sleeps = Work {
         most: Some(0),
         ..Work::default()
@@ -41,11 +41,11 @@ pub fn closed_with_queue(stage: &Stage) -> io::Result<()> {
     }
 }
 
-pub fn nobody(stage: &Stage) -> io::Result<()> {
+pub(super) fn nobody(stage: &Stage) -> io::Result<()> {
     come(stage, place())
 }
 
-pub fn elsewhere(stage: &Stage) -> io::Result<()> {
+pub(super) fn elsewhere(stage: &Stage) -> io::Result<()> {
     let _server = Server::start(&listen(BACKLOG)?, &Work::default())?;
     let to = (Ipv4Addr::new(127, 0, 0, 2), place().port()).into();
     come(stage, to)
@@ -59,7 +59,7 @@ fn come(stage: &Stage, to: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-pub fn restarting(stage: &Stage) -> io::Result<()> {
+pub(super) fn restarting(stage: &Stage) -> io::Result<()> {
     let start = || Server::start(&listen(BACKLOG)?, &Work::default());
     let mut server = start()?;
     stage.begin();
@@ -76,7 +76,7 @@ pub fn restarting(stage: &Stage) -> io::Result<()> {
     Ok(())
 }
 
-pub fn sound(stage: &Stage) -> io::Result<()> {
+pub(super) fn sound(stage: &Stage) -> io::Result<()> {
     let _server = Server::start(&listen(BACKLOG)?, &Work::default())?;
     stage.begin();
     while stage.goes_on(PACE) {
@@ -85,7 +85,7 @@ pub fn sound(stage: &Stage) -> io::Result<()> {
     Ok(())
 }
 
-pub fn handed_over(stage: &Stage) -> io::Result<()> {
+pub(super) fn handed_over(stage: &Stage) -> io::Result<()> {
     let listener = listen(BACKLOG)?;
     let mut server = Server::start(&listener, &Work::default())?;
     stage.begin();

@@ -9,7 +9,7 @@ use std::{io, net::Ipv4Addr};
 
 use super::stage::Stage;
 
-pub struct Scene {
+pub(super) struct Scene {
     pub name: &'static str,
     /// What is about to happen, in one line.
     pub does: &'static str,
@@ -26,7 +26,7 @@ pub struct Scene {
 /// Where the servers are.
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
-pub const SCENES: &[Scene] = &[
+pub(super) const SCENES: &[Scene] = &[
     Scene {
         name: "acceptor-stopped",
         does: "a server is stopped (SIGSTOP), and clients come all the time",

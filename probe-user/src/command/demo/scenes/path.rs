@@ -31,7 +31,7 @@ fn come(stage: &Stage, each: impl Fn(&Strangers) -> io::Result<()>) -> io::Resul
     Ok(())
 }
 
-pub fn firewalled(stage: &Stage) -> io::Result<()> {
+pub(super) fn firewalled(stage: &Stage) -> io::Result<()> {
     kernel::tells_of_netfilter()?;
     let _server = sound()?;
     firewall::drops()?;
@@ -43,14 +43,14 @@ pub fn firewalled(stage: &Stage) -> io::Result<()> {
     Ok(())
 }
 
-pub fn untracked(stage: &Stage) -> io::Result<()> {
+pub(super) fn untracked(stage: &Stage) -> io::Result<()> {
     kernel::tells_of_netfilter()?;
     firewall::tracks()?;
     connections::fill()?;
     come(stage, Strangers::syn)
 }
 
-pub fn out_of_time(stage: &Stage) -> io::Result<()> {
+pub(super) fn out_of_time(stage: &Stage) -> io::Result<()> {
     /// Of the SYN.
     const CLOCK: u32 = 1_000_000;
     kernel::tells_of_handshakes()?;
@@ -61,13 +61,13 @@ pub fn out_of_time(stage: &Stage) -> io::Result<()> {
     })
 }
 
-pub fn without_a_way_back(stage: &Stage) -> io::Result<()> {
+pub(super) fn without_a_way_back(stage: &Stage) -> io::Result<()> {
     /// For documents, and no address of a host (RFC 5737).
     const NOWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
     come(stage, |strangers| strangers.syn_from(NOWHERE))
 }
 
-pub fn unanswered(stage: &Stage) -> io::Result<()> {
+pub(super) fn unanswered(stage: &Stage) -> io::Result<()> {
     // A request ends after a second, when its SYN-ACK would be sent again.
     stage.sysctl("ipv4/tcp_synack_retries", "0")?;
     come(stage, Strangers::syn)

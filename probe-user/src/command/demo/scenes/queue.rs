@@ -40,18 +40,18 @@ fn come_in_bursts(stage: &Stage) -> io::Result<()> {
     Ok(())
 }
 
-pub fn too_small(stage: &Stage) -> io::Result<()> {
+pub(super) fn too_small(stage: &Stage) -> io::Result<()> {
     let _server = Server::start(&listen(BACKLOG)?, &quick())?;
     come_in_bursts(stage)
 }
 
-pub fn clamped(stage: &Stage) -> io::Result<()> {
+pub(super) fn clamped(stage: &Stage) -> io::Result<()> {
     stage.sysctl("core/somaxconn", &BACKLOG.to_string())?;
     let _server = Server::start(&listen(511)?, &quick())?;
     come_in_bursts(stage)
 }
 
-pub fn zero(stage: &Stage) -> io::Result<()> {
+pub(super) fn zero(stage: &Stage) -> io::Result<()> {
     let _server = Server::start(&listen(0)?, &quick())?;
     come_in_bursts(stage)
 }
@@ -69,12 +69,12 @@ fn pair(spread: Spread, works: [&Work; 2]) -> io::Result<[Server; 2]> {
     ])
 }
 
-pub fn imbalance(stage: &Stage) -> io::Result<()> {
+pub(super) fn imbalance(stage: &Stage) -> io::Result<()> {
     let _servers = pair(Spread::First, [&quick(), &quick()])?;
     come_in_bursts(stage)
 }
 
-pub fn orphan(stage: &Stage) -> io::Result<()> {
+pub(super) fn orphan(stage: &Stage) -> io::Result<()> {
     let forgetful = Work {
         most: Some(0),
         ..Work::default()
@@ -107,7 +107,7 @@ fn come_and_speak(stage: &Stage, many: usize, pace: Duration) -> io::Result<Vec<
     Ok(clients)
 }
 
-pub fn abort(stage: &Stage) -> io::Result<()> {
+pub(super) fn abort(stage: &Stage) -> io::Result<()> {
     const PACE: Duration = Duration::from_millis(1);
     stage.sysctl("ipv4/tcp_abort_on_overflow", "1")?;
     let server = deferred(16, &Work::default())?;
@@ -119,7 +119,7 @@ pub fn abort(stage: &Stage) -> io::Result<()> {
     go_on_pressing(stage)
 }
 
-pub fn behind_cookies(stage: &Stage) -> io::Result<()> {
+pub(super) fn behind_cookies(stage: &Stage) -> io::Result<()> {
     stage.sysctl("ipv4/tcp_syncookies", "2")?;
     let server = Server::start(&listen(BACKLOG)?, &Work::default())?;
     server.signal(Signal::STOP)?;
@@ -133,7 +133,7 @@ pub fn behind_cookies(stage: &Stage) -> io::Result<()> {
     go_on_pressing(stage)
 }
 
-pub fn too_deep(stage: &Stage) -> io::Result<()> {
+pub(super) fn too_deep(stage: &Stage) -> io::Result<()> {
     const CROWD: usize = 70;
     let slow = Work {
         rest: Duration::from_millis(30),
@@ -147,7 +147,7 @@ pub fn too_deep(stage: &Stage) -> io::Result<()> {
     Ok(())
 }
 
-pub fn flood(stage: &Stage) -> io::Result<()> {
+pub(super) fn flood(stage: &Stage) -> io::Result<()> {
     const PACE: Duration = Duration::from_millis(2);
     let _server = Server::start(&listen(ENOUGH)?, &Work::default())?;
     let strangers = Strangers::new()?;
@@ -158,7 +158,7 @@ pub fn flood(stage: &Stage) -> io::Result<()> {
     Ok(())
 }
 
-pub fn burst(stage: &Stage) -> io::Result<()> {
+pub(super) fn burst(stage: &Stage) -> io::Result<()> {
     const PACE: Duration = Duration::from_millis(1);
     let _server = deferred(32, &Work::default())?;
     stage.begin();
@@ -168,7 +168,7 @@ pub fn burst(stage: &Stage) -> io::Result<()> {
     Ok(())
 }
 
-pub fn without_cookies(stage: &Stage) -> io::Result<()> {
+pub(super) fn without_cookies(stage: &Stage) -> io::Result<()> {
     /// So few that it is no flood.
     const PACE: Duration = Duration::from_millis(80);
     stage.sysctl("ipv4/tcp_syncookies", "0")?;

@@ -25,7 +25,7 @@ const CAUGHT: [i32; 3] = [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
 
 /// The command before, while and after it runs.
 #[derive(Debug)]
-pub struct Child {
+pub(crate) struct Child {
     /// Signals that it is to ignore, since whydrop was told to.
     ignored: Vec<i32>,
     state: RefCell<State>,
@@ -37,7 +37,7 @@ pub struct Child {
 
 impl Child {
     /// To be called before any signal is caught.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let ignores = |number: &i32| is_ignored(SignalKind::from_raw(*number));
         Self {
             ignored: CAUGHT.into_iter().filter(ignores).collect(),
@@ -48,7 +48,7 @@ impl Child {
     }
 
     /// Starts it, within an event loop.
-    pub fn start(&self, words: &[OsString]) {
+    pub(crate) fn start(&self, words: &[OsString]) {
         *self.state.borrow_mut() = match self.spawn(words) {
             Ok(running) => State::Running(running),
             Err(failure) => State::Failed(failure),
@@ -74,7 +74,7 @@ impl Child {
     }
 
     /// Returns when it has ended, or could not be started.
-    pub async fn ended(&self) {
+    pub(crate) async fn ended(&self) {
         self.begun.notified().await;
         let ends = self.ends.borrow_mut().take();
         let Some(mut ends) = ends else { return };
@@ -102,7 +102,7 @@ impl Child {
     }
 
     /// Passes a signal on, unless the terminal has sent it to the command as well.
-    pub fn signalled(&self, kind: SignalKind) {
+    pub(crate) fn signalled(&self, kind: SignalKind) {
         match &mut *self.state.borrow_mut() {
             State::Running(running) if kind != SignalKind::interrupt() => running.signal(kind),
             state @ State::Waiting => {
@@ -117,7 +117,7 @@ impl Child {
     }
 
     /// How it ended and how long it ran. Waits for one that still runs.
-    pub fn outcome(self) -> Result<(Ended, Duration), Failure> {
+    pub(crate) fn outcome(self) -> Result<(Ended, Duration), Failure> {
         match self.state.into_inner() {
             State::Waiting => Err(Failure::failed("the command was not started")),
             State::Failed(failure) => Err(failure),

@@ -18,7 +18,7 @@ const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
 
 #[derive(Debug, Default)]
-pub enum State {
+pub(super) enum State {
     #[default]
     Waiting,
     Failed(Failure),
@@ -30,7 +30,7 @@ pub enum State {
 }
 
 #[derive(Debug)]
-pub struct Running {
+pub(super) struct Running {
     pub process: Process,
     pub began: Instant,
     /// A SIGQUIT of the terminal is for the command alone.
@@ -38,7 +38,7 @@ pub struct Running {
 }
 
 impl Running {
-    pub fn look(&mut self) -> io::Result<Option<State>> {
+    pub(super) fn look(&mut self) -> io::Result<Option<State>> {
         let status = self.process.try_wait()?;
         Ok(status.map(|status| State::Done {
             ended: how(status),
@@ -47,7 +47,7 @@ impl Running {
     }
 
     /// It was not waited for yet, so its number is still its own.
-    pub fn signal(&self, kind: SignalKind) {
+    pub(super) fn signal(&self, kind: SignalKind) {
         let pid = Pid::from_raw(self.process.id().cast_signed());
         let signal = rustix::process::Signal::from_named_raw(kind.as_raw_value());
         if let (Some(pid), Some(signal)) = (pid, signal) {
@@ -57,7 +57,7 @@ impl Running {
     }
 }
 
-pub fn how(status: std::process::ExitStatus) -> Ended {
+pub(super) fn how(status: std::process::ExitStatus) -> Ended {
     match (status.code(), status.signal()) {
         (Some(code), _) => Ended::Code(code as u8),
         (None, Some(signal)) => Ended::Signal(signal),
@@ -66,7 +66,7 @@ pub fn how(status: std::process::ExitStatus) -> Ended {
     }
 }
 
-pub fn not_started(program: &str, error: &io::Error) -> Failure {
+pub(super) fn not_started(program: &str, error: &io::Error) -> Failure {
     let status = match error.kind() {
         ErrorKind::NotFound => NOT_FOUND,
         _ => NOT_EXECUTABLE,
@@ -79,12 +79,12 @@ pub fn not_started(program: &str, error: &io::Error) -> Failure {
     )
 }
 
-pub fn lost(error: &io::Error) -> Failure {
+pub(super) fn lost(error: &io::Error) -> Failure {
     Failure::failed(format!("cannot wait for the command: {error}"))
 }
 
 /// Told to ignore these signals.
-pub fn command(words: &[OsString], ignored: &[i32]) -> Result<Command, Failure> {
+pub(super) fn command(words: &[OsString], ignored: &[i32]) -> Result<Command, Failure> {
     let Some((program, arguments)) = words.split_first() else {
         return Err(Failure::usage("no command; name it after `--`"));
     };

@@ -15,7 +15,7 @@ const HURT_AT_MOST: usize = 16;
 
 /// Where to look: told by the lines, asked by the looks.
 #[derive(Default)]
-pub struct Hurt(Mutex<BTreeSet<Place>>);
+pub(crate) struct Hurt(Mutex<BTreeSet<Place>>);
 
 impl Hurt {
     pub(super) fn add(&self, place: Place) -> bool {
@@ -29,7 +29,7 @@ impl Hurt {
     }
 
     /// Who listens there now.
-    pub fn find(&self, enricher: &mut Enricher) -> Vec<(u32, ListenerSnapshot)> {
+    pub(crate) fn find(&self, enricher: &mut Enricher) -> Vec<(u32, ListenerSnapshot)> {
         let places = self.all();
         let ports: BTreeSet<(u32, u16)> = places
             .iter()

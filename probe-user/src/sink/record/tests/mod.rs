@@ -205,7 +205,7 @@ fn a_line_waits_for_its_frame_no_longer_than_it_may() {
     assert!(due <= Instant::now() + FRAME_AGE && due >= before + FRAME_AGE);
     add(&mut recorder, "{}");
     assert_eq!(recorder.due(), Some(due), "the first line counts");
-    recorder.tick(due - Duration::from_nanos(1));
+    recorder.tick(due.checked_sub(Duration::from_nanos(1)).unwrap());
     assert_eq!(recorder.due(), Some(due));
     recorder.tick(due);
     assert_eq!(recorder.due(), None);

@@ -255,7 +255,7 @@ fn parts_go_by_their_age() {
             .open(path)
             .and_then(|file: File| file.set_modified(at))
     };
-    let hour = Duration::from_secs(3600);
+    let hour = Duration::from_hours(1);
     date(&old, SystemTime::now() - 2 * hour - hour / 60).unwrap();
     date(&recent, SystemTime::now() - 2 * hour + hour / 60).unwrap();
     date(&ahead, SystemTime::now() + 9 * hour).unwrap();

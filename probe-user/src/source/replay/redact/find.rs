@@ -7,7 +7,7 @@ const LONGEST: usize = 45;
 
 /// Whether an address may be glued to letters, as `e::f` is in `core::fmt`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub(super) enum Place {
     Alone,
     InWord,
 }
@@ -21,10 +21,10 @@ const fn is_letter(byte: u8) -> bool {
 }
 
 /// The text, with each address as `with` wants it; `None` leaves one as it is.
-pub fn replace<'a>(
-    text: &'a str,
+pub(super) fn replace(
+    text: &str,
     mut with: impl FnMut(IpAddr, Place) -> Option<IpAddr>,
-) -> Cow<'a, str> {
+) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let mut out = String::new();
     let (mut copied, mut at) = (0, 0);
@@ -42,9 +42,10 @@ pub fn replace<'a>(
             };
             let is_glued = |byte: Option<&u8>| byte.is_some_and(|byte| is_letter(*byte));
             let before = at.checked_sub(1).and_then(|at| bytes.get(at));
-            let place = match is_glued(before) || is_glued(bytes.get(at + length)) {
-                true => Place::InWord,
-                false => Place::Alone,
+            let place = if is_glued(before) || is_glued(bytes.get(at + length)) {
+                Place::InWord
+            } else {
+                Place::Alone
             };
             if let Some(new) = with(addr, place) {
                 out.push_str(&text[copied..at]);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// A string, and which member it is of.
-pub struct Literal<'a> {
+pub(super) struct Literal<'a> {
     /// The last name before it; a name has its own.
     pub member: &'a str,
     pub is_name: bool,
@@ -12,7 +12,10 @@ pub struct Literal<'a> {
 
 /// The line, with each string as `with` has it. The line is JSON that was parsed before; where a string cannot be read
 /// (half of a surrogate pair), it becomes empty.
-pub fn rewrite<'a>(line: &'a str, mut with: impl FnMut(&Literal<'_>) -> Option<String>) -> String {
+pub(super) fn rewrite<'a>(
+    line: &'a str,
+    mut with: impl FnMut(&Literal<'_>) -> Option<String>,
+) -> String {
     let bytes = line.as_bytes();
     let mut out = String::with_capacity(line.len() + line.len() / 8);
     let mut member: Cow<'a, str> = Cow::Borrowed("");
@@ -23,12 +26,13 @@ pub fn rewrite<'a>(line: &'a str, mut with: impl FnMut(&Literal<'_>) -> Option<S
         let raw = &line[start..end];
         let is_name = bytes[end..].iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':');
         let inner = raw.get(1..raw.len().max(2) - 1).unwrap_or_default();
-        let text = match inner.contains('\\') {
-            true => serde_json::from_str(raw).ok().map(Cow::Owned),
-            false => Some(Cow::Borrowed(inner)),
+        let text = if inner.contains('\\') {
+            serde_json::from_str(raw).ok().map(Cow::Owned)
+        } else {
+            Some(Cow::Borrowed(inner))
         };
         if let (true, Some(text)) = (is_name, &text) {
-            member = text.clone();
+            member.clone_from(text);
         }
         match text {
             None => out.push_str("\"\""),

@@ -129,8 +129,8 @@ proptest! {
     fn no_client_is_left_whatever_stands_around_it(
         clients in proptest::collection::vec(address(), 1..6),
         own in address(),
-        before in r#"([^0-9a-fA-F:.]|\PC*[^0-9a-fA-F:.])?"#,
-        after in r#"([^0-9a-fA-F:.]\PC*)?"#,
+        before in r"([^0-9a-fA-F:.]|\PC*[^0-9a-fA-F:.])?",
+        after in r"([^0-9a-fA-F:.]\PC*)?",
     ) {
         let lines: Vec<String> =
             clients.iter().flat_map(|client| lines_of(*client, own, &before, &after)).collect();
