@@ -7,16 +7,18 @@ use std::{
 };
 
 use super::{
+    gone::Gone,
     looks::{Looks, ProcessLooks, Queue, ThreadLooks},
+    tries::Tries,
     who,
 };
 use crate::{
     filter::ClientFilter,
     model::{
-        Line, ListenerStatsRow, ListenerTally, Summary,
+        Line, ListenerStatsRow, ListenerTally, Summary, Tried,
         kind::Kind,
         observation::Observation,
-        signals::{Causes, Cgroup, Member, Process, Signals, Thread},
+        signals::{Causes, Cgroup, Member, Probe, Process, Signals, Thread},
     },
 };
 
@@ -42,7 +44,11 @@ pub struct Heard {
     of: Option<OfClient>,
     clients: HashSet<IpAddr>,
     elsewhere: Vec<String>,
-    closed_by: Vec<String>,
+    gone: Gone,
+    tries: Tries,
+    /// SYN-ACKs that were sent again.
+    resent: u64,
+    probe: Option<Probe>,
     blind: Vec<&'static str>,
     /// What was accepted was told too seldom, or never.
     is_coarse: bool,
@@ -118,11 +124,18 @@ impl Heard {
             );
             remember(&mut self.elsewhere, text);
         }
-        if let Some(closed) = &seen.refusal.closed
-            && let Some(by) = &closed.by
-        {
-            remember(&mut self.closed_by, format!("{}[{}]", by.comm, by.pid));
-        }
+        self.gone.event(seen);
+        self.tries.event(&seen.event);
+        self.resent += u64::from(kind == Kind::SynackRetransmit);
+    }
+
+    /// What became of an attempt of whydrop's own.
+    pub fn tried(&mut self, tried: &Tried) {
+        self.probe = Some(match tried.outcome.as_str() {
+            Tried::CONNECTED => Probe::Connected,
+            Tried::NO_ANSWER => Probe::Unanswered,
+            _ => Probe::Failed,
+        });
     }
 
     fn stats(&mut self, mono_ns: u64, row: &ListenerStatsRow) {
@@ -172,13 +185,18 @@ impl Heard {
             until.checked_sub(1).map_or(0, |last| known[last].1)
         };
         let holds = u64::from(queue.last.accept_queue_limit) + 1;
-        let mut windows = queue
-            .spans
-            .iter()
-            .flat_map(|(from, to)| (*from..=*to).step_by(STEP_NS))
-            .peekable();
-        windows.peek()?;
-        Some(windows.all(|from| at(from + WINDOW_NS).saturating_sub(at(from)) >= holds))
+        let turned = |from: u64| at(from + WINDOW_NS).saturating_sub(at(from)) >= holds;
+        let (mut in_all, mut turned_over) = (0_u32, 0_u32);
+        for (from, to) in &queue.spans {
+            let windows = || (*from..=*to).step_by(STEP_NS);
+            // A stretch may be one in which nobody accepted; of a moment the line may have come late.
+            if to - from >= STEP_NS as u64 && !windows().all(turned) {
+                return Some(false);
+            }
+            in_all += windows().count() as u32;
+            turned_over += windows().filter(|from| turned(*from)).count() as u32;
+        }
+        (in_all > 0).then_some(turned_over * 5 >= in_all * 4)
     }
 }
 
@@ -256,8 +274,13 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
         causes,
         everybody,
         clients: heard.clients.len(),
+        tries: heard.tries.told(),
+        resent: heard.resent,
+        probe: heard.probe,
         elsewhere: heard.elsewhere,
-        closed_by: heard.closed_by,
+        closed_by: heard.gone.closed_by(),
+        deaths: heard.gone.deaths(looks),
+        is_gap: heard.gone.is_gap(looks),
         blind: heard.blind,
         adds_up: summary.adds_up() && !summary.moving,
         members,
@@ -346,6 +369,8 @@ fn member(
         accepted: row.map_or(Some(0), |row| row.accepted.number()),
         peak,
         syn_peak: row.map_or(0, |row| row.syn_queue.0),
+        half_open: queue.half_open,
+        half_open_looks: queue.half_open_looks,
         wait: row.and_then(wait),
         looks: queue.looks,
         seen: queue.seen,

@@ -17,10 +17,12 @@ pub mod fuzz;
 mod holder;
 pub mod holds;
 pub mod kernel_log;
+mod known;
 pub mod mountinfo;
 pub mod netns;
 pub mod netstat;
 pub mod open_files;
+pub mod origin;
 pub mod owner;
 pub mod pace;
 mod procfs;
@@ -32,3 +34,6 @@ pub mod task;
 #[cfg(test)]
 mod tests;
 pub mod threads;
+pub mod unread;
+
+pub use self::known::Host;

@@ -39,6 +39,7 @@ pub mod socket;
 pub mod stall;
 mod start;
 mod stats;
+pub mod status;
 pub mod steps;
 pub mod story;
 mod summary;
@@ -55,18 +56,18 @@ pub use self::{
     found::Found,
     group::{Group, GroupMember},
     histogram::Histogram,
-    line::{Candidate, Line, Sampled, Tick},
+    line::{Candidate, Heartbeat, Line, Sampled, Tick},
     loss::Loss,
     missing::Missing,
     observed::{
-        Answered, HostFacts, LogLine, Observed, ObservedCgroup, ObservedProcess, ObservedQueue,
-        ToldRan, ToldVerdict, ToldVerified,
+        Answered, CountersMoved, HostFacts, LogLine, Observed, ObservedCgroup, ObservedProcess,
+        ObservedQueue, ToldRan, ToldVerdict, ToldVerified,
     },
     origin::Origin,
     ran::{Diagnosed, Dropped, Ended, Hurt, Moments, Ran},
     rows::{Residual, Row},
     start::{Asked, SelfTest, Start},
-    stats::{Accepted, ListenerStatsRow},
+    stats::{Accepted, ListenerStatsRow, Refusals},
     summary::{NetnsNames, Summary},
     tally::{Causes, Counts, ListenerTally, counts_in_words, name_of},
     thread_state::ThreadState,

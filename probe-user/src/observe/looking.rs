@@ -6,17 +6,11 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use crate::{
-    enrich::Enricher,
-    host::{
-        accepted::has_accepted,
-        cgroup::{Cgroups, stall},
-        holds::holds,
-        sample::sample,
-        task,
-    },
+    host::{Host, accepted::has_accepted, cgroup::stall, holds::holds, sample::sample, task},
     model::{
         Observed, ObservedCgroup, ObservedProcess, ObservedQueue,
         hold::{Hold, Served},
@@ -32,34 +26,35 @@ const PROCESSES_AT_MOST: usize = 16;
 /// Of so many looks at a full queue one asks for the connections that came from it: once a second.
 const ASK_EVERY: u32 = 20;
 
+/// Listeners of which it is remembered when they were asked.
+const LISTENERS_AT_MOST: usize = 4096;
+
 /// Looks, one after another.
 pub struct Looker {
-    pub enricher: Enricher,
-    cgroups: Cgroups,
+    pub host: Host,
     mount: Option<PathBuf>,
     /// The number of the next look.
     look: u32,
     /// How many looks found a queue over its limit.
     full: HashMap<(u32, u64), u32>,
+    /// When half-open requests of a listener are to be asked for next.
+    half_open: HashMap<(u32, u64), Instant>,
     /// Namespaces where somebody was found.
     places: BTreeSet<u32>,
 }
 
-impl Default for Looker {
-    fn default() -> Self {
-        let cgroups = Cgroups::new();
+impl Looker {
+    pub fn new(host: Host) -> Self {
         Self {
-            enricher: Enricher::new(),
-            mount: cgroups.mount_point(),
-            cgroups,
+            mount: host.cgroup_mount(),
+            host,
             look: 0,
             full: HashMap::new(),
+            half_open: HashMap::new(),
             places: BTreeSet::new(),
         }
     }
-}
 
-impl Looker {
     /// The number of the next look.
     pub const fn number(&self) -> u32 {
         self.look
@@ -78,7 +73,8 @@ impl Looker {
         let mut pids = BTreeSet::new();
         for (netns, listener) in listeners {
             self.places.insert(netns);
-            let queue = self.queue(look, netns, listener);
+            let mut queue = self.queue(look, netns, listener);
+            self.ask_half_open(&mut queue);
             if queue.is_over_its_limit() {
                 pids.extend(queue.owners.iter().map(|owner| owner.pid));
             }
@@ -111,7 +107,7 @@ impl Looker {
     }
 
     fn queue(&mut self, look: u32, netns: u32, snapshot: ListenerSnapshot) -> ObservedQueue {
-        let (all, _) = self.enricher.identity(&snapshot);
+        let (all, _) = self.host.identity(&snapshot);
         let owners: Arc<[Owner]> = if all.len() > PROCESSES_AT_MOST {
             let mut some = all.to_vec();
             sample(&mut some, PROCESSES_AT_MOST, |owner| owner.pid);
@@ -129,7 +125,29 @@ impl Looker {
             accepted: None,
             holds: Vec::new(),
             served: None,
+            half_open: None,
         }
+    }
+
+    /// Its half-open requests, twice a second at most, and the more seldom the longer the kernel takes: it walks all
+    /// connections of the host.
+    fn ask_half_open(&mut self, queue: &mut ObservedQueue) {
+        const EVERY: Duration = Duration::from_millis(500);
+        /// A twentieth of the time at most.
+        const SHARE: u32 = 20;
+        let key = (queue.netns, queue.snapshot.cookie);
+        let began = Instant::now();
+        if self.half_open.get(&key).is_some_and(|due| began < *due) {
+            return;
+        }
+        // A look that fails is one less.
+        queue.half_open = self.host.half_open(queue.netns, &queue.snapshot).ok();
+        let ended = Instant::now();
+        if self.half_open.len() >= LISTENERS_AT_MOST {
+            self.half_open.clear();
+        }
+        let pause = EVERY.max((ended - began) * SHARE);
+        self.half_open.insert(key, ended + pause);
     }
 
     /// How its owners hold it. The connections that came from it are not asked for in every look, since that costs the
@@ -145,7 +163,8 @@ impl Looker {
         if *full % ASK_EVERY != 1 {
             return;
         }
-        let Some(connections) = self.enricher.accepted(queue.netns, &queue.snapshot) else {
+        // Where that cannot be asked, nothing is said of who has accepted.
+        let Ok(connections) = self.host.accepted(queue.netns, &queue.snapshot) else {
             return;
         };
         if is_unclear(queue) {
@@ -164,7 +183,7 @@ impl Looker {
     /// `None` when it has ended.
     fn process(&self, look: u32, pid: u32) -> Option<ObservedProcess> {
         let process = task::look(pid)?;
-        let cgroup = self.mount.as_ref().zip(self.cgroups.of_process(pid));
+        let cgroup = self.mount.as_ref().zip(self.host.cgroup_of_process(pid));
         Some(ObservedProcess {
             look,
             process,
@@ -221,6 +240,7 @@ mod tests {
             accepted: None,
             holds: Vec::new(),
             served: None,
+            half_open: None,
         };
         assert!(is_unclear(&queue(&[])));
         assert!(!is_unclear(&queue(&[(MASTER, false), (WORKER, true)])));

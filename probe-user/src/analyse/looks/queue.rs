@@ -9,7 +9,7 @@ use crate::model::{
     ObservedQueue,
     hold::{Hold, Served, Standing},
     incident::Place,
-    socket::ListenerSnapshot,
+    socket::{HalfOpen, ListenerSnapshot},
 };
 
 /// Between looks that are further apart nothing is known of the queue, though both found it full.
@@ -26,6 +26,8 @@ pub struct Queue {
     pub looks: u32,
     /// The first and the last of all looks that found it.
     pub seen: (u32, u32),
+    /// When it was found first.
+    pub first_ns: u64,
     pub full: u32,
     pub drained: u32,
     pub peak: u32,
@@ -49,6 +51,10 @@ pub struct Queue {
     pub served: ServedLooks,
     /// Owners of earlier looks, whom the last one did not find.
     pub gone: BTreeSet<u32>,
+    /// The look at half-open requests that found most of them aged.
+    pub half_open: Option<HalfOpen>,
+    /// How many looks found any.
+    pub half_open_looks: u32,
     is_full: bool,
 }
 
@@ -81,6 +87,7 @@ impl Queue {
             last: listener.clone(),
             looks: 0,
             seen: (u32::MAX, 0),
+            first_ns: listener.taken_mono_ns,
             full: 0,
             drained: 0,
             peak: 0,
@@ -96,6 +103,8 @@ impl Queue {
             stood: BTreeMap::new(),
             served: ServedLooks::default(),
             gone: BTreeSet::new(),
+            half_open: None,
+            half_open_looks: 0,
             is_full: false,
         }
     }
@@ -177,6 +186,9 @@ impl Queue {
             self.gone.remove(&owner.pid);
         });
         self.owners = seen.owners.iter().map(|owner| owner.pid).collect();
+        let more = |one: &HalfOpen| self.half_open.is_none_or(|known| known.aged <= one.aged);
+        self.half_open = seen.half_open.filter(more).or(self.half_open);
+        self.half_open_looks += u32::from(seen.half_open.is_some_and(|one| one.in_all > 0));
         if is_full {
             self.polls(&seen.polls);
             self.accepted.extend(seen.accepted.iter().flatten());
@@ -273,6 +285,7 @@ mod tests {
             accepted: None,
             holds: Vec::new(),
             served: None,
+            half_open: None,
         };
         for (look, at_ms) in [(1, 50), (2, 100), (3, 351), (4, 401)] {
             seen.look = look;
