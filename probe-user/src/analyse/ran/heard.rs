@@ -34,7 +34,7 @@ impl Heard {
     }
 
     /// To be told of every line.
-    pub fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
+    pub(crate) fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
         if let Line::Observed(Observed::Ran(told)) = line {
             self.told = Some(ToldRan::clone(told));
         }

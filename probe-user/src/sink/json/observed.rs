@@ -212,6 +212,7 @@ pub(in crate::sink) mod tests {
     }
 
     /// One look of each kind.
+    #[allow(clippy::too_many_lines, reason = "it is one list")]
     pub(crate) fn every_kind() -> Vec<Observed> {
         let thread = Thread {
             tid: 5,
@@ -269,13 +270,7 @@ pub(in crate::sink) mod tests {
                 mono_ns: 9,
                 says: "TCP: flood".into(),
             }),
-            Observed::Counters(Box::new(CountersMoved {
-                mono_ns: 9,
-                since_ns: 2,
-                netns: 4,
-                netns_name: None,
-                moved: [("ListenOverflows", 3)].into(),
-            })),
+            Observed::Counters(Box::new(moved())),
             Observed::Before(Box::new(Now {
                 mono_ns: 9,
                 target: ":80".into(),
@@ -321,6 +316,16 @@ pub(in crate::sink) mod tests {
                 doubts: Vec::new(),
             })),
         ]
+    }
+
+    fn moved() -> CountersMoved {
+        CountersMoved {
+            mono_ns: 9,
+            since_ns: 2,
+            netns: 4,
+            netns_name: None,
+            moved: [("ListenOverflows", 3)].into(),
+        }
     }
 
     #[test]
