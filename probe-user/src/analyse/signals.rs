@@ -173,30 +173,23 @@ impl Heard {
         Some(in_spans.sum())
     }
 
-    /// Whether as many were accepted as the queue holds, in each so long window that begins while it was over its limit: looks
+    /// Whether as many were accepted as the queue holds, in four of five windows that begin while it was over its limit: looks
     /// may find a short queue full by chance, and many came and went between them.
     fn turned_over(&self, queue: &Queue) -> Option<bool> {
         if self.is_coarse {
             return None;
         }
         let known = self.accepted.get(&(queue.netns, queue.last.cookie))?;
-        let at = |when: u64| {
-            let until = known.partition_point(|(then, _)| *then <= when);
-            until.checked_sub(1).map_or(0, |last| known[last].1)
+        let holds = f64::from(queue.last.accept_queue_limit) + 1.0;
+        let spans = queue.spans.iter();
+        let windows: Vec<u64> = spans
+            .flat_map(|(from, to)| (*from..=*to).step_by(STEP_NS))
+            .collect();
+        let is_turned_over = |from: &&u64| {
+            accepted_until(known, **from + WINDOW_NS) - accepted_until(known, **from) >= holds
         };
-        let holds = u64::from(queue.last.accept_queue_limit) + 1;
-        let turned = |from: u64| at(from + WINDOW_NS).saturating_sub(at(from)) >= holds;
-        let (mut in_all, mut turned_over) = (0_u32, 0_u32);
-        for (from, to) in &queue.spans {
-            let windows = || (*from..=*to).step_by(STEP_NS);
-            // A stretch may be one in which nobody accepted; of a moment the line may have come late.
-            if to - from >= STEP_NS as u64 && !windows().all(turned) {
-                return Some(false);
-            }
-            in_all += windows().count() as u32;
-            turned_over += windows().filter(|from| turned(*from)).count() as u32;
-        }
-        (in_all > 0).then_some(turned_over * 5 >= in_all * 4)
+        let turned_over = windows.iter().filter(is_turned_over).count();
+        (!windows.is_empty()).then_some(turned_over * 5 >= windows.len() * 4)
     }
 }
 
@@ -213,6 +206,18 @@ impl OfClient {
             *self.causes.entry(name).or_default() += 1;
         }
         takes
+    }
+}
+
+/// What was accepted until then. Between two lines it is taken to have grown evenly: on a busy host lines come late.
+fn accepted_until(known: &[(u64, u64)], when: u64) -> f64 {
+    let after = known.partition_point(|(then, _)| *then <= when);
+    let at = |nth: usize| known.get(nth).map(|(then, n)| (*then as f64, *n as f64));
+    let before = after.checked_sub(1).and_then(at);
+    match (before, at(after)) {
+        (Some((from, n)), Some((to, more))) => n + (more - n) * (when as f64 - from) / (to - from),
+        (Some((_, n)), None) => n,
+        (None, _) => 0.0,
     }
 }
 
