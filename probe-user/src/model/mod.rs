@@ -13,6 +13,7 @@ mod found;
 mod group;
 pub mod health;
 pub mod histogram;
+pub mod hold;
 pub mod hook;
 mod host_facts;
 pub mod incident;

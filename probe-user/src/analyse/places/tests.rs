@@ -117,6 +117,8 @@ fn ended(listeners: Vec<ListenerTally>, others: &[(Kind, &str, u64)]) -> Summary
 fn look(netns: u32, cookie: u64, bound: &str, queue: (u32, u32)) -> Observed {
     Observed::Queue(Box::new(ObservedQueue {
         half_open: None,
+        holds: Vec::new(),
+        served: None,
         look: 1,
         netns,
         snapshot: ListenerSnapshot {
@@ -360,7 +362,7 @@ fn what_was_left_out_goes_to_the_one_place_where_the_same_happened() {
     };
     let first = refused("no-listener", NETNS, "127.0.0.1:80");
     let second = refused("no-listener", NETNS, "127.0.0.2:80");
-    check(&[first.clone()], &[(Some("127.0.0.1:80"), 11)]);
+    check(std::slice::from_ref(&first), &[(Some("127.0.0.1:80"), 11)]);
     check(
         &[first, second],
         &[
