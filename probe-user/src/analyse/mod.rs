@@ -4,6 +4,7 @@
 pub mod beside;
 pub mod correlate;
 pub mod facts;
+mod gone;
 pub mod group;
 pub mod incident;
 pub mod inquiry;
@@ -21,4 +22,5 @@ pub mod signals;
 pub mod span;
 pub mod stories;
 pub mod tally;
+mod tries;
 pub mod verify;

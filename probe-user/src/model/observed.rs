@@ -12,7 +12,11 @@ use super::{
     ran::Ended,
 };
 use crate::model::{
-    netns_name::NetnsName, owner::Owner, process::Process, socket::ListenerSnapshot, stall::Stall,
+    netns_name::NetnsName,
+    owner::Owner,
+    process::Process,
+    socket::{HalfOpen, ListenerSnapshot},
+    stall::Stall,
     verdict::Verdict,
 };
 
@@ -69,6 +73,9 @@ pub struct ObservedQueue {
     pub polls: Vec<(u32, bool)>,
     /// Owners that hold a connection which they accepted; `None` where that was not asked.
     pub accepted: Option<Vec<u32>>,
+    /// Its half-open requests; `None` where that was not asked, or could not be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub half_open: Option<HalfOpen>,
 }
 
 impl ObservedQueue {

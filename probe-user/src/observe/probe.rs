@@ -39,8 +39,8 @@ pub fn connect(target: &Target, now: &Now, begin: Receiver<()>) -> Option<Tried>
         to: Some(to),
         took: began.elapsed(),
         outcome: match outcome {
-            Ok(()) => "connected".into(),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => "no answer".into(),
+            Ok(()) => Tried::CONNECTED.into(),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Tried::NO_ANSWER.into(),
             Err(error) => error.to_string(),
         },
     })

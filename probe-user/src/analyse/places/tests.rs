@@ -129,6 +129,7 @@ fn look(netns: u32, cookie: u64, bound: &str, queue: (u32, u32)) -> Observed {
         owners_in_all: 0,
         polls: Vec::new(),
         accepted: None,
+        half_open: None,
     }))
 }
 

@@ -186,7 +186,7 @@ pub(in crate::sink) mod tests {
             Answered, Clock, CountersMoved, Ended, HostFacts, LogLine, Now, ObservedCgroup,
             ObservedProcess, ObservedQueue, Origin, ToldRan, ToldVerified, Tried,
             process::{Process, Thread},
-            socket::ListenerSnapshot,
+            socket::{HalfOpen, ListenerSnapshot},
             stall::Stall,
             sysctls::Sysctls,
             tier::Tier,
@@ -196,6 +196,7 @@ pub(in crate::sink) mod tests {
     };
 
     /// One look of each kind.
+    #[allow(clippy::too_many_lines, reason = "it is one list")]
     pub(crate) fn every_kind() -> Vec<Observed> {
         let snapshot = ListenerSnapshot::sample();
         let thread = Thread {
@@ -217,6 +218,7 @@ pub(in crate::sink) mod tests {
                 owners_in_all: 2,
                 polls: vec![(5, true)],
                 accepted: Some(vec![5]),
+                half_open: Some(HalfOpen::default()),
             })),
             Observed::Process(Box::new(ObservedProcess {
                 look: 3,
