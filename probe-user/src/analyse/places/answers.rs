@@ -263,26 +263,18 @@ fn add(to: &mut Causes, causes: &Causes) {
     }
 }
 
-/// What nobody who connects wants.
-const HARM: [Kind; 2] = [Kind::Refused, Kind::PacketDrop];
-
 /// Whether there is anything to be said of it.
 fn is_wrong(answer: &ListenerAnswer) -> bool {
-    let signals = &answer.signals;
-    !answer.diagnosis.verdicts.is_empty()
-        || signals.refusals > 0
-        || HARM.iter().any(|kind| signals.of_kind(*kind) > 0)
+    !answer.diagnosis.verdicts.is_empty() || answer.harm() > 0
 }
 
 /// By what was refused there, then by what else went wrong.
 fn worst_first(answer: &ListenerAnswer) -> impl Ord + use<> {
-    let signals = &answer.signals;
-    let harm: u64 = HARM.iter().map(|kind| signals.of_kind(*kind)).sum();
     // What is not known of comes last.
     (
         answer.place.is_none(),
-        Reverse(signals.refusals),
-        Reverse(harm),
+        Reverse(answer.signals.refusals),
+        Reverse(answer.harm()),
         answer.place,
     )
 }
