@@ -52,7 +52,7 @@ pub mod verdict;
 mod verified;
 
 pub use self::{
-    answer::{Answer, Holding, ListenerAnswer, Listening, Now, OfClient, Seen, Tried},
+    answer::{Answer, Holding, ListenerAnswer, Listening, Now, OfClient, Seen, TopClient, Tried},
     clock::{Clock, Stamp, Utc},
     found::Found,
     group::{Group, GroupMember},

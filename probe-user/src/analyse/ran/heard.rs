@@ -112,7 +112,6 @@ fn answers(
         summary,
         is_looked: true,
         before: &[],
-        tried: None,
     });
     answers.all.retain(|one| {
         let is_hurt = one.place.is_some_and(|place| hurt.contains(&place));

@@ -226,6 +226,7 @@ impl Answer {
             answer.write_counts(&mut text)?;
         }
         answer.write_members(&mut text)?;
+        answer.write_top_clients(&mut text)?;
         answer.write_verdicts(&mut text)?;
         let mut incidents = String::new();
         answer.write_incidents(self.known(), &mut incidents)?;
