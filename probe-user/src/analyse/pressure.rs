@@ -6,10 +6,15 @@ use std::collections::HashMap;
 use probe_common::{CountKey, CountValue, ListenerStats, StatKey, Waits, wait};
 
 use crate::{
-    decode,
+    cause, decode,
     filter::Filter,
     model::{
-        Accepted, ListenerStatsRow, counted::Figures, event::Event, evidence::Evidence, kind::Kind,
+        Accepted, ListenerStatsRow, Refusals,
+        cause::Reasons,
+        counted::Figures,
+        event::Event,
+        evidence::Evidence,
+        kind::{Kind, Stage},
     },
 };
 
@@ -27,8 +32,53 @@ type Closed = HashMap<(u32, u64), u32>;
 pub struct Pressure {
     base: All,
     told: All,
+    /// What each had refused by then.
+    told_refused: HashMap<StatKey, u64>,
     closed: Closed,
     sees: Sees,
+}
+
+/// The kernel side's counts, at the beginning of the watch and now.
+#[derive(Clone, Copy)]
+pub struct Counted<'a> {
+    pub base: &'a HashMap<CountKey, CountValue>,
+    pub now: &'a HashMap<CountKey, CountValue>,
+    pub reasons: &'a Reasons,
+}
+
+/// What was counted of a listener.
+struct OfListener<'a> {
+    key: StatKey,
+    kind: Kind,
+    stage: Option<Stage>,
+    evidence: Evidence,
+    n: u64,
+    reasons: &'a Reasons,
+}
+
+impl<'a> Counted<'a> {
+    /// What happened since the beginning at listeners that are known.
+    fn since(self) -> impl Iterator<Item = OfListener<'a>> {
+        self.now.iter().filter_map(move |(key, value)| {
+            let before = self.base.get(key).map_or(0, |value| value.events);
+            let n = value.events.saturating_sub(before);
+            let evidence = Evidence::from(key);
+            let (kind, stage) = decode::classify(&evidence).ok()?;
+            let name = StatKey {
+                listener: key.listener,
+                netns: key.netns,
+                reserved: 0,
+            };
+            (n > 0 && key.listener != 0).then_some(OfListener {
+                key: name,
+                kind,
+                stage,
+                evidence,
+                n,
+                reasons: self.reasons,
+            })
+        })
+    }
 }
 
 /// Whether the kernel side sees connections leave the queue.
@@ -45,6 +95,7 @@ impl Pressure {
         Self {
             told: base.clone(),
             base,
+            told_refused: HashMap::new(),
             closed: HashMap::new(),
             sees,
         }
@@ -65,30 +116,32 @@ impl Pressure {
     pub fn news(
         &mut self,
         now: All,
-        counts: &HashMap<CountKey, CountValue>,
+        counted: Counted<'_>,
         filter: &Filter,
     ) -> Vec<ListenerStatsRow> {
-        let is_news = |key: &StatKey| self.told.get(key) != now.get(key);
-        let rows = self.rows(&now, is_news, counts, filter);
+        let mut refused: HashMap<StatKey, u64> = HashMap::new();
+        for of in counted.since().filter(|of| of.kind.is_refusal()) {
+            *refused.entry(of.key).or_default() += of.n;
+        }
+        let is_news = |key: &StatKey| {
+            self.told.get(key) != now.get(key) || self.told_refused.get(key) != refused.get(key)
+        };
+        let rows = self.rows(&now, is_news, counted, filter);
         self.told = now;
+        self.told_refused = refused;
         rows
     }
 
     /// The rows of all listeners to which something came.
-    pub fn all(
-        &self,
-        now: &All,
-        counts: &HashMap<CountKey, CountValue>,
-        filter: &Filter,
-    ) -> Vec<ListenerStatsRow> {
-        self.rows(now, |_| true, counts, filter)
+    pub fn all(&self, now: &All, counted: Counted<'_>, filter: &Filter) -> Vec<ListenerStatsRow> {
+        self.rows(now, |_| true, counted, filter)
     }
 
     fn rows(
         &self,
         now: &All,
         wanted: impl Fn(&StatKey) -> bool,
-        counts: &HashMap<CountKey, CountValue>,
+        counted: Counted<'_>,
         filter: &Filter,
     ) -> Vec<ListenerStatsRow> {
         let cookies = cookies_of(now);
@@ -106,6 +159,7 @@ impl Pressure {
             let row = rows.entry(name).or_insert_with(|| ListenerStatsRow {
                 netns: key.netns,
                 cookie: name.1,
+                refusals: Some(Refusals::default()),
                 ..ListenerStatsRow::default()
             });
             add(row, figures, self.base.get(key));
@@ -115,20 +169,11 @@ impl Pressure {
             wanted_names.binary_search(name).is_ok()
                 && row.addr.is_none_or(|addr| filter.takes_listener(addr))
         });
-        for (key, value) in counts {
-            let listener = StatKey {
-                listener: key.listener,
-                netns: key.netns,
-                reserved: 0,
-            };
-            let cookie = cookies.get(&listener).copied().unwrap_or(key.listener);
-            if let Some(row) = rows.get_mut(&(key.netns, cookie))
-                && matches!(
-                    decode::classify(&Evidence::from(key)),
-                    Ok((Kind::CookieSent, _))
-                )
-            {
-                row.cookies_sent += value.events;
+        for of in counted.since() {
+            let cookie = cookies.get(&of.key).copied();
+            let name = (of.key.netns, cookie.unwrap_or(of.key.listener));
+            if let Some(row) = rows.get_mut(&name) {
+                of.add_to(row);
             }
         }
         rows.into_values().collect()
@@ -156,6 +201,21 @@ impl Pressure {
         });
         rows.sort_by_key(|row| (row.netns, row.addr, row.cookie));
         rows
+    }
+}
+
+impl OfListener<'_> {
+    fn add_to(&self, row: &mut ListenerStatsRow) {
+        if self.kind == Kind::CookieSent {
+            row.cookies_sent += self.n;
+        }
+        let refusals = row.refusals.as_mut().filter(|_| self.kind.is_refusal());
+        let Some(refusals) = refusals else { return };
+        *refusals.kinds.entry(self.kind).or_default() += self.n;
+        if let Some(cause) = cause::of(self.kind, self.stage, &self.evidence, self.reasons) {
+            let name = (self.kind, cause.id.into_owned());
+            *refusals.causes.entry(name).or_default() += self.n;
+        }
     }
 }
 

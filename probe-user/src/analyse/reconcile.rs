@@ -47,6 +47,11 @@ impl Reconciler {
         self.unknown.extend(netns);
     }
 
+    /// Namespaces of which the kernel's count since the start is not known.
+    pub const fn unknown(&self) -> &HashSet<u32> {
+        &self.unknown
+    }
+
     /// Namespaces whose counters are known from the beginning to this sample, whether they moved or not.
     pub fn accounted(&self, last: &Sample) -> BTreeSet<u32> {
         let known = last.kernel.keys().copied();

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use super::Failure;
-pub(super) use crate::source::replay::Hears;
+pub(crate) use crate::source::replay::Hears;
 use crate::{
     model::Start,
     source::replay::{Closed, last},
 };
 
 /// Reads what was named. What is odd about it is told on standard error.
-pub(super) fn read<T: Hears>(
+pub(crate) fn read<T: Hears>(
     paths: &[PathBuf],
     begin: impl Fn(&Start) -> T,
 ) -> Result<Closed<T>, Failure> {
@@ -18,7 +18,7 @@ pub(super) fn read<T: Hears>(
 }
 
 /// The number that `--netns` means of a recording: names and processes of then are not there any more.
-pub(super) fn netns_of(spec: &str) -> Result<Option<u32>, Failure> {
+pub(crate) fn netns_of(spec: &str) -> Result<Option<u32>, Failure> {
     match spec {
         "all" => Ok(None),
         spec => spec.parse().map(Some).map_err(|_| {

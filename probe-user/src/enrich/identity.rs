@@ -30,7 +30,7 @@ struct Holder {
 }
 
 impl Holders {
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.of_sockets.clear();
         self.netns_names.clear();
     }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The dumps.
-pub(super) struct Listening {
+pub(crate) struct Listening {
     dumps: HashMap<u32, Vec<ListenerSnapshot>>,
     /// Of looking through every namespace.
     everywhere: Pace,
@@ -23,7 +23,7 @@ pub(super) struct Listening {
 }
 
 impl Listening {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             dumps: HashMap::new(),
             everywhere: Pace::new(Duration::from_millis(20), Duration::from_mins(1), 4),
@@ -32,7 +32,7 @@ impl Listening {
     }
 
     /// The listeners of all other namespaces, and whether all were looked through after the event.
-    pub(super) fn elsewhere(
+    pub(crate) fn elsewhere(
         &mut self,
         host: &mut Host,
         netns: u32,

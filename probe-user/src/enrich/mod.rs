@@ -281,7 +281,7 @@ impl Enricher {
         };
         let found = self
             .on_port(event.netns, local.port(), event.mono_ns)
-            .map(|here| here.iter().find(|l| refusal::takes(l, local)).cloned());
+            .map(|here| here.iter().find(|l| l.takes(local)).cloned());
         seen.snapshot = match found {
             // A router drops what is only passing, too.
             Ok(Some(listener))

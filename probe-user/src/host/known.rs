@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
+    net::IpAddr,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -24,9 +25,11 @@ use crate::model::{
     cgroup::Cgroup,
     netns_name::NetnsName,
     owner::Owner,
-    socket::{ListenerSnapshot, UnansweredSnapshot},
+    socket::{HalfOpen, ListenerSnapshot, UnansweredSnapshot},
 };
 
+/// Half-open requests that are looked at one by one.
+const REQUESTS_AT_MOST: usize = 16_384;
 /// Of one listener.
 const UNANSWERED_AT_MOST: usize = 4096;
 
@@ -148,6 +151,26 @@ impl Host {
         let at = listener.addr.ip().to_canonical();
         found.retain(|one| at.is_unspecified() || one.local.ip().to_canonical() == at);
         Ok(found)
+    }
+
+    /// The half-open requests of this listener. An error is a sentence.
+    pub fn half_open(
+        &mut self,
+        netns: u32,
+        listener: &ListenerSnapshot,
+    ) -> Result<HalfOpen, DiagError> {
+        let port = listener.addr.port();
+        let (found, in_all) = self.diag(netns)?.requests(port, REQUESTS_AT_MOST)?;
+        let is_whole = in_all == found.len();
+        let own = || found.iter().filter(|one| listener.takes(one.local));
+        let clients: HashSet<IpAddr> = own().map(|one| one.client.ip().to_canonical()).collect();
+        let aged = own().filter(|one| one.is_aged());
+        Ok(HalfOpen {
+            in_all: if is_whole { own().count() } else { in_all } as u32,
+            aged: aged.clone().count() as u32,
+            resent: aged.filter(|one| one.resent > 0).count() as u32,
+            clients: clients.len() as u32,
+        })
     }
 
     /// The processes that hold a socket.

@@ -60,6 +60,13 @@ pub struct Sampled {
     pub clients_exact: bool,
 }
 
+/// The watch is alive, and had nothing to tell for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// Whole seconds since the last line.
+    pub idle_s: u64,
+}
+
 /// Everything a line may say.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -74,6 +81,7 @@ pub enum Line<'a> {
     Sampled(&'a Sampled),
     Stats(&'a ListenerStatsRow),
     Story(&'a Story),
+    Heartbeat(Heartbeat),
     Summary(&'a Summary),
     /// A look beside the events. Recordings hold it, nobody prints it.
     Observed(&'a Observed),

@@ -10,3 +10,13 @@ pub enum NetnsName {
     /// It has no name; the process with the lowest number in it has.
     Process { pid: u32, comm: String },
 }
+
+impl NetnsName {
+    /// Its own name, where it has one.
+    pub fn given(&self) -> Option<&str> {
+        match self {
+            Self::Given(name) => Some(name),
+            Self::Process { .. } => None,
+        }
+    }
+}

@@ -1,16 +1,22 @@
 //! What is looked at beside the events: queues, processes, and what a host says of itself.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     answer::{Answer, Now, Tried},
     clock::Clock,
+    intern::Name,
     ran::Ended,
 };
 use crate::model::{
-    owner::Owner, process::Process, socket::ListenerSnapshot, stall::Stall, sysctls::Sysctls,
+    netns_name::NetnsName,
+    owner::Owner,
+    process::Process,
+    socket::{HalfOpen, ListenerSnapshot},
+    stall::Stall,
+    sysctls::Sysctls,
     verdict::Verdict,
 };
 
@@ -22,6 +28,7 @@ pub enum Observed {
     Process(Box<ObservedProcess>),
     Host(Box<HostFacts>),
     Log(LogLine),
+    Counters(Box<CountersMoved>),
     /// What was there before the watch, of a port that was asked about.
     Before(Box<Now>),
     /// An attempt to connect, of whydrop's own.
@@ -41,6 +48,7 @@ impl Observed {
             Self::Process(process) => process.process.taken_ns,
             Self::Host(facts) => facts.mono_ns,
             Self::Log(line) => line.mono_ns,
+            Self::Counters(moved) => moved.mono_ns,
             Self::Before(now) => now.mono_ns,
             Self::Tried(tried) => tried.mono_ns,
             Self::Answered(answered) => answered.mono_ns,
@@ -65,6 +73,9 @@ pub struct ObservedQueue {
     pub polls: Vec<(u32, bool)>,
     /// Owners that hold a connection which they accepted; `None` where that was not asked.
     pub accepted: Option<Vec<u32>>,
+    /// Its half-open requests; `None` where that was not asked, or could not be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub half_open: Option<HalfOpen>,
 }
 
 impl ObservedQueue {
@@ -107,6 +118,19 @@ pub struct HostFacts {
 pub struct LogLine {
     pub mono_ns: u64,
     pub says: String,
+}
+
+/// The kernel's own counters of a namespace moved between two readings. Where nothing moved there is no such item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountersMoved {
+    /// The reading (CLOCK_MONOTONIC, as all instants here), and the one before.
+    pub mono_ns: u64,
+    pub since_ns: u64,
+    pub netns: u32,
+    pub netns_name: Option<Arc<NetnsName>>,
+    /// By how much, by the counter's name in /proc/net/netstat (`probe_common::counter`); only those that moved.
+    #[serde(deserialize_with = "super::intern::keys")]
+    pub moved: BTreeMap<Name, u64>,
 }
 
 /// What `why` answered when it was asked. Asked again, rules are judged anew, and a later version may know better.

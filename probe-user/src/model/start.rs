@@ -54,6 +54,9 @@ pub struct Start {
     /// Whether queues and processes are looked at beside the events.
     #[serde(default)]
     pub observes: bool,
+    /// Whether a recording of it holds what the kernel's counters gained ([`crate::model::CountersMoved`]).
+    #[serde(default)]
+    pub counts_kernel: bool,
     /// Whether every namespace that was asked about can be found and read.
     #[serde(default)]
     pub reads_all: bool,

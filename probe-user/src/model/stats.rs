@@ -1,10 +1,10 @@
 //! What a listener goes through before anything is lost.
 
 use serde::{Deserialize, Serialize};
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
-use super::histogram::Histogram;
-use crate::model::{cgroup::Cgroup, netns_name::NetnsName, owner::Owner};
+use super::{histogram::Histogram, tally::Causes};
+use crate::model::{cgroup::Cgroup, kind::Kind, netns_name::NetnsName, owner::Owner};
 
 /// How many of a listener's connections accept(2) took out of its queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,21 @@ impl Accepted {
             Self::Counted(n) | Self::Derived(n) => Some(n),
             Self::Unknown => None,
         }
+    }
+}
+
+/// What a listener refused (overflow, request-drop, listen-drop), exactly: by the kernel side's counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusals {
+    #[serde(with = "super::pairs")]
+    pub kinds: BTreeMap<Kind, u64>,
+    #[serde(with = "super::pairs")]
+    pub causes: Causes,
+}
+
+impl Refusals {
+    pub fn total(&self) -> u64 {
+        self.kinds.values().sum()
     }
 }
 
@@ -51,5 +66,8 @@ pub struct ListenerStatsRow {
     pub accept_queue: (u32, u32),
     pub syn_queue: (u32, u32),
     pub cookies_sent: u64,
+    /// `None` in recordings of 0.1 before refusals were counted here.
+    #[serde(default)]
+    pub refusals: Option<Refusals>,
     pub waits: Histogram,
 }

@@ -21,7 +21,7 @@ const NAMESPACES_AT_MOST: usize = 16;
 /// A table of tracked connections is worth telling of while it is so full, in percent.
 const NEARLY_FULL: u64 = 90;
 
-pub(super) struct HostNews {
+pub(crate) struct HostNews {
     /// Or why it cannot be read.
     log: Result<News, String>,
     known: HashMap<u32, HostFacts>,
@@ -31,7 +31,7 @@ pub(super) struct HostNews {
 }
 
 impl HostNews {
-    pub(super) fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         Self {
             log: News::begin().map_err(|error| {
                 format!("what the kernel's log says of SYN floods could not be read: {error}")
@@ -42,7 +42,7 @@ impl HostNews {
         }
     }
 
-    pub(super) fn news(&mut self, now: Instant, namespaces: &[u32], host: &Host) -> Vec<Observed> {
+    pub(crate) fn news(&mut self, now: Instant, namespaces: &[u32], host: &Host) -> Vec<Observed> {
         if self.asked.is_some_and(|asked| now < asked + EVERY) {
             return Vec::new();
         }

@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     path::PathBuf,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -21,6 +22,9 @@ const PROCESSES_AT_MOST: usize = 16;
 /// Of so many looks at a full queue one asks who has accepted from it: once a second.
 const ASK_EVERY: u32 = 20;
 
+/// Listeners of which it is remembered when they were asked.
+const LISTENERS_AT_MOST: usize = 4096;
+
 /// Looks, one after another.
 pub struct Looker {
     pub host: Host,
@@ -29,6 +33,8 @@ pub struct Looker {
     look: u32,
     /// In how many looks at a full queue of several owners nobody's epoll instance waited for it.
     unclear: HashMap<(u32, u64), u32>,
+    /// When half-open requests of a listener are to be asked for next.
+    half_open: HashMap<(u32, u64), Instant>,
     /// Namespaces where somebody was found.
     places: BTreeSet<u32>,
 }
@@ -40,6 +46,7 @@ impl Looker {
             host,
             look: 0,
             unclear: HashMap::new(),
+            half_open: HashMap::new(),
             places: BTreeSet::new(),
         }
     }
@@ -63,6 +70,7 @@ impl Looker {
         for (netns, listener) in listeners {
             self.places.insert(netns);
             let mut queue = self.queue(look, netns, listener);
+            self.ask_half_open(&mut queue);
             if queue.is_over_its_limit() {
                 self.ask(&mut queue);
                 pids.extend(queue.owners.iter().map(|owner| owner.pid));
@@ -104,7 +112,29 @@ impl Looker {
             owners_in_all: all.len(),
             polls: Vec::new(),
             accepted: None,
+            half_open: None,
         }
+    }
+
+    /// Its half-open requests, twice a second at most, and the more seldom the longer the kernel takes: it walks all
+    /// connections of the host.
+    fn ask_half_open(&mut self, queue: &mut ObservedQueue) {
+        const EVERY: Duration = Duration::from_millis(500);
+        /// A twentieth of the time at most.
+        const SHARE: u32 = 20;
+        let key = (queue.netns, queue.snapshot.cookie);
+        let began = Instant::now();
+        if self.half_open.get(&key).is_some_and(|due| began < *due) {
+            return;
+        }
+        // A look that fails is one less.
+        queue.half_open = self.host.half_open(queue.netns, &queue.snapshot).ok();
+        let ended = Instant::now();
+        if self.half_open.len() >= LISTENERS_AT_MOST {
+            self.half_open.clear();
+        }
+        let pause = EVERY.max((ended - began) * SHARE);
+        self.half_open.insert(key, ended + pause);
     }
 
     /// Who of its owners waits for it. Who has accepted from it is not asked in every look, since that costs the kernel a
@@ -167,6 +197,7 @@ mod tests {
             owners_in_all: 2,
             polls: polls.to_vec(),
             accepted: None,
+            half_open: None,
         };
         let mut unclear = 0;
         assert!(is_due(&mut unclear, &queue(&[])));

@@ -33,7 +33,7 @@ const PLACES_AT_MOST: usize = 64;
 const MEMBERS_AT_MOST: usize = 16;
 
 /// Finds the pressed, and looks at them.
-pub(super) struct Pressed<'a> {
+pub(crate) struct Pressed<'a> {
     looker: Looker,
     filter: Filter,
     refusals: &'a Refusals,
@@ -53,7 +53,7 @@ pub(super) struct Pressed<'a> {
 }
 
 impl<'a> Pressed<'a> {
-    pub(super) fn new(host: Host, filter: Filter, refusals: &'a Refusals) -> Self {
+    pub(crate) fn new(host: Host, filter: Filter, refusals: &'a Refusals) -> Self {
         let now = Instant::now();
         Self {
             looker: Looker::new(host),
@@ -73,7 +73,7 @@ impl<'a> Pressed<'a> {
     }
 
     /// To be called 20 times a second: what there is to tell.
-    pub(super) fn look(&mut self, now: Instant) -> Vec<Observed> {
+    pub(crate) fn look(&mut self, now: Instant) -> Vec<Observed> {
         self.budget.passed(now.saturating_duration_since(self.now));
         self.now = now;
         // All that this thread did since, its waking and sending among it.

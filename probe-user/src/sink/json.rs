@@ -112,6 +112,10 @@ pub(super) enum Object<'a> {
         unattributed: i64,
         news: i64,
     },
+    Heartbeat {
+        ts: String,
+        idle_s: u64,
+    },
     Summary(SummaryView<'a>),
     /// In recordings only.
     Clock {
@@ -145,6 +149,10 @@ pub(super) fn write(reporter: &Reporter, mono_ns: u64, line: &Line<'_>, to: &mut
         Line::Story(story) => Object::Story {
             ts: reporter.clock.at(story.last_ns).to_string(),
             story: StoryView::of(story, reporter.tier.name()),
+        },
+        Line::Heartbeat(beat) => Object::Heartbeat {
+            ts: at(),
+            idle_s: beat.idle_s,
         },
         Line::Summary(summary) => Object::Summary(SummaryView::of(reporter, at(), summary)),
         Line::Observed(seen) => return observed::write(reporter, seen, line, to),

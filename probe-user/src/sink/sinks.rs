@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{OutputError, Printed, Sink, printed::Lost, recording::Recording};
 use crate::{
     host::clock::{self, mono_ns},
-    model::{Clock, Line, Summary},
+    model::{Clock, Heartbeat, Line, Summary},
 };
 
 /// The sinks of one watch.
@@ -15,6 +15,23 @@ pub struct Sinks<'a> {
     printed: Option<Printed>,
     recording: Option<Recording>,
     clock: Clock,
+    pulse: Option<Pulse>,
+}
+
+/// A stream that is silent for so long says that it is alive.
+const IDLE_S: u64 = 60;
+
+/// When the last line was.
+#[derive(Debug)]
+struct Pulse {
+    last_ns: u64,
+}
+
+impl Pulse {
+    fn beat(&self, now_ns: u64) -> Option<Heartbeat> {
+        let idle_s = now_ns.saturating_sub(self.last_ns) / 1_000_000_000;
+        (idle_s >= IDLE_S).then_some(Heartbeat { idle_s })
+    }
 }
 
 /// How the sinks ended.
@@ -36,7 +53,14 @@ impl<'a> Sinks<'a> {
             printed,
             recording,
             clock,
+            pulse: None,
         }
+    }
+
+    /// An idle stream says each minute that it is alive, where anything is printed.
+    pub fn with_heartbeat(mut self) -> Self {
+        self.pulse = self.printed.is_some().then(|| Pulse { last_ns: mono_ns() });
+        self
     }
 
     /// Tells everybody.
@@ -48,6 +72,11 @@ impl<'a> Sinks<'a> {
             Line::Observed(seen) => seen.mono_ns(),
             _ => mono_ns(),
         };
+        if let Some(pulse) = &mut self.pulse
+            && !matches!(line, Line::Observed(_) | Line::Clock(_))
+        {
+            pulse.last_ns = now;
+        }
         if let Some(stage) = &mut self.stage {
             stage.take(now, line);
         }
@@ -76,6 +105,10 @@ impl<'a> Sinks<'a> {
         if let Some(clock) = news {
             self.write(&Line::Clock(clock));
             self.clock = clock;
+        }
+        let beat = self.pulse.as_ref().and_then(|pulse| pulse.beat(mono_ns()));
+        if let Some(beat) = beat {
+            self.write(&Line::Heartbeat(beat));
         }
     }
 
@@ -120,5 +153,22 @@ impl<'a> Sinks<'a> {
             printed: self.printed.map(|printed| printed.finish(now, summary)),
             recorded: recorded.unwrap_or(Ok(())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_was_silent_for_a_minute_says_that_it_is_alive() {
+        let pulse = Pulse {
+            last_ns: 5_000_000_000,
+        };
+        assert_eq!(pulse.beat(64_999_999_999), None);
+        let beat = pulse.beat(65_000_000_000);
+        assert_eq!(beat, Some(Heartbeat { idle_s: 60 }));
+        // A line may be of a moment that is not over yet.
+        assert_eq!(pulse.beat(1), None);
     }
 }

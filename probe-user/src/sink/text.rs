@@ -13,6 +13,7 @@ use std::{
     collections::BTreeMap,
     fmt::{self, Write as _},
     net::SocketAddr,
+    sync::Arc,
 };
 
 use self::{event::write_event, group::write_groups};
@@ -68,7 +69,8 @@ pub(super) fn write(reporter: &Reporter, mono_ns: u64, line: &Line<'_>, to: &mut
         Line::Stats(row) => write_stats(reporter, mono_ns, row, to),
         Line::Story(story) => write_story(reporter, story, to),
         Line::Summary(summary) => write_summary(summary, to),
-        Line::Observed(_) | Line::Clock(_) | Line::Ended => Ok(()),
+        // Nobody who reads wants to be told each minute that there is nothing to read.
+        Line::Heartbeat(_) | Line::Observed(_) | Line::Clock(_) | Line::Ended => Ok(()),
     };
 }
 
@@ -350,13 +352,21 @@ pub(super) fn write_rows(summary: &Summary, to: &mut String) -> fmt::Result {
             row.sampled,
             row.lost,
             known(row.unattributed.map(|n| n.to_string())),
-            row.netns
+            netns_called(row.netns, summary.netns_names.get(&row.netns))
         )?;
     }
     if let Some(note) = unattributed_note(summary) {
         writeln!(to, "{note}")?;
     }
     Ok(())
+}
+
+/// By the name it has for people, and its number.
+fn netns_called(netns: u32, name: Option<&Arc<NetnsName>>) -> String {
+    match name.and_then(|name| name.given()) {
+        Some(name) => format!("{netns} {}", Clean(name)),
+        None => netns.to_string(),
+    }
 }
 
 /// What a number other than 0, or none, in the last column means.

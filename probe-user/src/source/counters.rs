@@ -17,10 +17,10 @@ use super::{
     stop::Stop,
 };
 use crate::{
-    analyse::{growth::Growth, reconcile::Reconciler},
+    analyse::{growth::Growth, moved::Moved, reconcile::Reconciler},
     host::{clock::mono_ns, unread::Unread},
     model::{
-        Candidate, Line, Start, Summary, Tick,
+        Candidate, Line, Observed, Start, Summary, Tick,
         kind::{Kind, Stage},
         reading::{Reading, Sample},
         socket::ListenerSnapshot,
@@ -41,6 +41,7 @@ struct Poller<'a> {
     parts: Parts<'a>,
     reconciler: Reconciler,
     growth: Growth,
+    moved: Moved,
     counts: BTreeMap<(Kind, Option<Stage>), u64>,
     unread: Unread,
 }
@@ -77,6 +78,7 @@ impl<'a> Poller<'a> {
         reconciler.unreadable(unread_at_start.keys().copied());
         let namespaces: Vec<u32> = kernel.keys().copied().collect();
         let mut this = Self {
+            moved: Moved::since(mono_ns(), &kernel),
             reconciler,
             growth: Growth::since(kernel, unread_at_start.into_keys()),
             counts: BTreeMap::new(),
@@ -97,25 +99,38 @@ impl<'a> Poller<'a> {
     }
 
     /// Tells what has moved; those that could not be read come out, and what moved there is told once they can be.
-    fn poll(&mut self) -> Unreadable {
+    /// A recording has it no more often than `is_second` says.
+    fn poll(&mut self, is_second: bool) -> Unreadable {
         let Readings {
             kernel: now,
             unread,
             present,
         } = readings(&self.parts.enricher.host, self.parts.filter.netns);
+        let read_ns = mono_ns();
         self.reconciler.observe(&present, &now);
-        for (netns, reading) in now {
-            let moved = self.growth.of_counters(netns, reading);
+        for (netns, reading) in &now {
+            let moved = self.growth.of_counters(*netns, *reading);
             // Asked each time, so that a growth is that of this period alone.
-            let grown = self.grown(netns);
+            let grown = self.grown(*netns);
             for (kind, count) in kinds(moved.unwrap_or_default()) {
                 if count > 0 {
-                    self.tell(netns, kind, count, &grown);
+                    self.tell(*netns, kind, count, &grown);
                 }
             }
         }
+        if is_second {
+            self.tell_moved(read_ns, &now);
+        }
         self.parts.sinks.flush();
         unread
+    }
+
+    fn tell_moved(&mut self, mono_ns: u64, now: &BTreeMap<u32, Reading>) {
+        for mut moved in self.moved.take(mono_ns, now, self.reconciler.unknown()) {
+            moved.netns_name = self.parts.enricher.host.netns_name(moved.netns);
+            let observed = Observed::Counters(Box::new(moved));
+            self.parts.sinks.write(&Line::Observed(&observed));
+        }
     }
 
     fn tell(&mut self, netns: u32, kind: Kind, count: u64, grown: &Grown) {
@@ -196,17 +211,18 @@ pub async fn watch<'a>(
             _ = period.tick() => {
                 poller.parts.sinks.record();
                 periods = periods.wrapping_add(1);
-                if periods.is_multiple_of(REFRESH_PERIODS) {
+                let is_second = periods.is_multiple_of(REFRESH_PERIODS);
+                if is_second {
                     poller.parts.enricher.host.namespaces().refresh();
                     poller.parts.enricher.tick(Instant::now());
                     poller.parts.sinks.tick();
                 }
                 // What cannot be read now may be read at the end, which is what counts.
-                let _ = poller.poll();
+                let _ = poller.poll(is_second);
             }
         }
     }
-    let unread = poller.poll();
+    let unread = poller.poll(true);
     poller
         .unread
         .registry(&poller.parts.enricher.host.namespaces());

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The accept queues that are low by now; who ends an episode tells of it, here or in the kernel.
-pub(super) fn ended(
+pub(crate) fn ended(
     probe: &mut Probe,
     host: &mut Host,
     percent: u8,

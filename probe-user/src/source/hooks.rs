@@ -21,7 +21,8 @@ use super::{
 use crate::{
     analyse::{
         group,
-        pressure::{Pressure, Sees},
+        moved::Moved,
+        pressure::{Counted, Pressure, Sees},
         reconcile::Reconciler,
         sampled::LeftOut,
         tally::Tally,
@@ -32,8 +33,8 @@ use crate::{
     host::{clock::mono_ns, unread::Unread},
     loader::{Probe, ReadError},
     model::{
-        Line, ListenerStatsRow, Sampled, Summary, counted::Totals, evidence::Evidence, kind::Kind,
-        observation::Observation, reading::Sample,
+        CountersMoved, Line, ListenerStatsRow, Observed, Sampled, Summary, counted::Totals,
+        evidence::Evidence, kind::Kind, observation::Observation, reading::Sample,
     },
     sink::Sinks,
 };
@@ -49,6 +50,9 @@ pub struct HookPipeline<'a> {
     lines: Lines<'a>,
     enricher: Enricher,
     reconciler: Reconciler,
+    moved: Moved,
+    /// What moved by the last reading: told once the events before it were taken out of the ring.
+    moved_untold: Vec<CountersMoved>,
     base: Totals,
     began: Instant,
     left_out: LeftOut,
@@ -75,7 +79,7 @@ impl<'a> HookPipeline<'a> {
         let host = &parts.enricher.host;
         host.namespaces().refresh();
         let only = parts.filter.netns;
-        let (base, _) = sample::take(probe, host, only, None, |probe| {
+        let (base, base_ns) = sample::take(probe, host, only, None, |probe| {
             while probe.next_record().is_some() {}
         })?;
         let figures = probe.stats.figures()?;
@@ -88,6 +92,7 @@ impl<'a> HookPipeline<'a> {
             .filter(|netns| !base.kernel.contains_key(netns))
             .collect();
         let base_totals = base.totals.clone();
+        let moved = Moved::since(base_ns, &base.kernel);
         let mut reconciler = Reconciler::new(base);
         reconciler.unreadable(unreadable);
         let (stats_every, warn_percent) = (parts.stats_every, parts.warn_percent);
@@ -107,6 +112,8 @@ impl<'a> HookPipeline<'a> {
             warn_percent,
             base: base_totals,
             reconciler,
+            moved,
+            moved_untold: Vec::new(),
             began: Instant::now(),
             seen: Vec::new(),
             schedule: Schedule::now(),
@@ -181,6 +188,7 @@ impl<'a> HookPipeline<'a> {
     pub fn tick(&mut self, probe: &mut Probe) {
         self.lines.sinks.tick();
         self.enricher.tick(Instant::now());
+        self.tell_moved();
         let reconciled = self.reconcile(probe);
         self.unread.note(reconciled);
         let told = self.tell_health(probe);
@@ -275,7 +283,12 @@ impl<'a> HookPipeline<'a> {
         let Some((figures, counts)) = self.unread.note(read) else {
             return;
         };
-        let rows = self.pressure.news(figures, &counts, &self.lines.filter);
+        let counted = Counted {
+            base: &self.base.counts,
+            now: &counts,
+            reasons: self.enricher.reasons(),
+        };
+        let rows = self.pressure.news(figures, counted, &self.lines.filter);
         let rows = self.as_they_are(rows);
         for row in &rows {
             self.tell(&Line::Stats(row));
@@ -337,8 +350,11 @@ impl<'a> HookPipeline<'a> {
         // What cannot be read now may be read at the end, which is what counts.
         let read = sample::readings(host, self.lines.filter.netns);
         let (present, kernel) = (read.present, read.kernel);
+        let read_ns = mono_ns();
         let after = probe.counts().sums()?;
         self.reconciler.observe(&present, &kernel);
+        let moved = self.moved.take(read_ns, &kernel, self.reconciler.unknown());
+        self.moved_untold.extend(moved);
         for mut residual in self.reconciler.residuals(&kernel, &before, &after) {
             residual.netns_name = self.enricher.host.netns_name(residual.netns);
             if self
@@ -352,6 +368,14 @@ impl<'a> HookPipeline<'a> {
         }
         self.schedule.compared(began, looks, after);
         Ok(())
+    }
+
+    /// Tells what the kernel counted until the last reading.
+    fn tell_moved(&mut self) {
+        for mut moved in std::mem::take(&mut self.moved_untold) {
+            moved.netns_name = self.enricher.host.netns_name(moved.netns);
+            self.tell(&Line::Observed(&Observed::Counters(Box::new(moved))));
+        }
     }
 
     /// A last sample that could not be taken.
@@ -391,6 +415,11 @@ impl<'a> HookPipeline<'a> {
         self.lines.tell_stories(&told);
         self.lines.sinks.flush();
         self.reconciler.observe(&last.present, &last.kernel);
+        let moved = self
+            .moved
+            .take(sampled_ns, &last.kernel, self.reconciler.unknown());
+        self.moved_untold.extend(moved);
+        self.tell_moved();
         let mut health = last.totals.health;
         health.filtered = health.filtered.saturating_sub(self.base.health.filtered);
         health.stats_full = health
@@ -401,7 +430,12 @@ impl<'a> HookPipeline<'a> {
             .unreadable
             .saturating_sub(self.base.health.unreadable);
         let stats = stats.unwrap_or_default();
-        let stats = (self.pressure).all(&stats, &last.totals.counts, &self.lines.filter);
+        let counted = Counted {
+            base: &self.base.counts,
+            now: &last.totals.counts,
+            reasons: self.enricher.reasons(),
+        };
+        let stats = (self.pressure).all(&stats, counted, &self.lines.filter);
         let stats = self.as_they_are(stats);
         let figures = self
             .tallying()

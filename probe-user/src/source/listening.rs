@@ -4,7 +4,7 @@
 use crate::{analyse::pressure::is_address, host::Host, model::ListenerStatsRow};
 
 /// Owner and queue of those that still listen.
-pub(super) fn look(rows: &mut [ListenerStatsRow], host: &mut Host) {
+pub(crate) fn look(rows: &mut [ListenerStatsRow], host: &mut Host) {
     let mut namespaces: Vec<u32> = rows.iter().map(|row| row.netns).collect();
     namespaces.sort_unstable();
     namespaces.dedup();

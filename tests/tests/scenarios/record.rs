@@ -10,8 +10,9 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use whydrop_tests::deadline::{ready, wait_until};
+use whydrop_tests::event::Event;
 use whydrop_tests::flood::{Flood, clients};
-use whydrop_tests::whydrop::{Whydrop, binary, forced_tier, run};
+use whydrop_tests::whydrop::{Watch, Whydrop, binary, forced_tier, run};
 use whydrop_tests::wire::Wire;
 
 use crate::lifecycle::Scratch;
@@ -136,6 +137,59 @@ impl Drop for Killed {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// A flood, and another one; what is said of the time until the second began and from there on is what the kernel counted.
+#[test]
+fn span_has_what_the_kernel_counted() -> Result<()> {
+    let wire = Wire::new()?;
+    let listener = wire.full_listener()?;
+    let recording = Scratch::new("span.whydrop");
+    let watch = Watch::new()
+        .args(["--netns", &wire.netns().pid().to_string()])
+        .args(["--detail", "all", "--record", text_of(&recording)?]);
+    let whydrop = watch.start()?;
+    let is_overflow = |event: &Event| event.is("overflow");
+    let mut counted = Vec::new();
+    for syns in [70, 40] {
+        let before = wire.netns().counters()?;
+        let seen = whydrop.events(is_overflow)?.len();
+        let flood = Flood {
+            clients: clients(8, 1),
+            to: listener.address(),
+            syns,
+            limit: std::time::Duration::from_secs(20),
+            threads: 1,
+        };
+        flood.ready(&wire)?.run(&AtomicBool::new(false))?;
+        whydrop.wait_events(seen + syns, "the flood", is_overflow)?;
+        let moved = wire.netns().counters()?.since(&before);
+        counted.push(moved.get("ListenOverflows"));
+    }
+    let stopped = whydrop.stop()?;
+    stopped.ended_well()?;
+    ensure!(counted.iter().all(|n| *n > 0), "{counted:?}");
+    let overflows = stopped.events.iter().filter(|event| is_overflow(event));
+    let mut times = overflows.map(|event| event.0["ts"].as_str());
+    let second = times.nth(counted[0] as usize).flatten();
+    let second = second.context("no event of the second flood")?;
+    for (bound, n) in [("--until", counted[0]), ("--since", counted[1])] {
+        let said = run(&[
+            "replay",
+            "--format",
+            "json",
+            bound,
+            second,
+            text_of(&recording)?,
+        ])?
+        .stderr;
+        let expected = format!("ListenOverflows {n}");
+        ensure!(
+            said.trim_end().ends_with(&expected),
+            "{bound} {second}: not {n} in {said}"
+        );
+    }
+    Ok(())
 }
 
 /// SIGKILL leaves a file that holds all but the last second, and says that it was not closed.

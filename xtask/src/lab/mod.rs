@@ -14,13 +14,16 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{artifacts, proc, setup};
+use crate::{artifacts, proc, setup, vm};
 use matrix::Matrix;
 use said::Log;
 
 const DOCUMENT: &str = "docs/lab.md";
 /// The scenarios that say what `why` answered.
 const SCENARIOS: [&str; 3] = ["why::", "demo::", "servers::"];
+
+/// A VM has no servers, and `demo` plays what these do.
+const IN_A_VM: [&str; 1] = ["why::"];
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -34,22 +37,31 @@ pub(crate) struct Args {
     /// machine and its name.
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
+    /// Record on the trampolines of this kernel, in a VM, once: 6.12, for example. Nothing is counted then.
+    #[arg(
+        long,
+        value_name = "KERNEL",
+        requires = "record",
+        conflicts_with = "runs"
+    )]
+    vm: Option<String>,
 }
 
-pub(crate) fn run(args: &Args) -> Result<()> {
+pub fn run(args: &Args) -> Result<()> {
+    if let (Some(kernel), Some(folder)) = (&args.vm, &args.record) {
+        make(folder)?;
+        return vm::record(kernel, &filter(args, &IN_A_VM), folder);
+    }
     if !proc::is_root() {
         bail!("the laboratory loads BPF programs and makes network namespaces: run this as root");
     }
     if let Some(folder) = &args.record {
-        std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+        make(folder)?;
     }
     setup::run(setup::Needs::Lab)?;
     let servers = servers::unpacked()?;
     let whydrop = artifacts::static_whydrop()?;
-    let filter = match &args.filter {
-        Some(name) => vec![name.clone()],
-        None => SCENARIOS.map(str::to_owned).to_vec(),
-    };
+    let filter = filter(args, &SCENARIOS);
     let mut log = Log::default();
     for run in 1..=args.runs {
         println!("\n== run {run} of {}", args.runs);
@@ -66,6 +78,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         read(scenarios, &mut log)?;
     }
     conclude(args, &log)
+}
+
+fn make(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))
+}
+
+fn filter(args: &Args, all: &[&str]) -> Vec<String> {
+    match &args.filter {
+        Some(name) => vec![name.clone()],
+        None => all.iter().map(|&name| name.to_owned()).collect(),
+    }
 }
 
 /// Shows what the scenarios say, and keeps it; that some fail is a result too.

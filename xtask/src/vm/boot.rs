@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use super::console::{Console, Event, TierResult};
 use super::initramfs::Initramfs;
+use super::kept;
 use super::kernel::Kernel;
 use super::mishap::Mishap;
 use super::modules;
@@ -23,6 +24,8 @@ pub(super) struct Job<'a> {
     pub task: Task,
     pub machine: Machine,
     pub deadline: Duration,
+    /// Recordings that scenarios keep are put into this folder.
+    pub keep: Option<&'a Path>,
 }
 
 pub(super) enum Task {
@@ -117,12 +120,14 @@ fn once(
     let initramfs = dir.join("initramfs.cpio");
     build_initramfs(kernel, job, &initramfs)?;
     let log = dir.join("console.log");
+    let kept = job.keep.map(|_| dir.join("kept"));
     let vm = Vm {
         machine: job.machine,
         image: &kernel.image,
         initramfs: &initramfs,
         append: append(job, progress.tiers),
         log: &log,
+        second: kept.as_deref(),
         deadline: job.deadline.saturating_sub(started.elapsed()),
     };
 
@@ -146,6 +151,10 @@ fn once(
         }
     })?;
     progress.end(&end, job, &console, &log, started);
+    if let (Some(from), Some(folder)) = (&kept, job.keep) {
+        let count = kept::unpack(from, folder)?;
+        println!("{name:<5} {count} recordings are in {}", folder.display());
+    }
     Ok(match (progress.done, progress.ready, end) {
         (false, false, _) => Some(Mishap::BeforeTheTests),
         (false, true, End::Exited | End::Stalled) => Mishap::of(console.output()),
@@ -243,9 +252,10 @@ fn append(job: &Job, done: usize) -> String {
     match &job.task {
         Task::Tests { tiers, filter } => {
             format!(
-                "whydrop.done={done} whydrop.tiers={} whydrop.filter={}",
+                "whydrop.done={done} whydrop.tiers={} whydrop.filter={}{}",
                 tiers.join(","),
-                filter.join(",")
+                filter.join(","),
+                job.keep.map_or("", |_| " whydrop.keep")
             )
         }
         Task::Run(_) => String::new(),

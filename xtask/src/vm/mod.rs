@@ -7,6 +7,7 @@ mod apt;
 mod boot;
 mod console;
 mod initramfs;
+mod kept;
 mod kernel;
 mod mirror;
 mod mishap;
@@ -15,7 +16,7 @@ mod qemu;
 pub(crate) mod series;
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ use qemu::Machine;
 use series::Series;
 
 const DEADLINE: Duration = Duration::from_mins(40);
+/// All answers of the laboratory, one after another.
+const RECORDING_DEADLINE: Duration = Duration::from_hours(2);
 const AT_A_TIME: usize = 2;
 
 #[derive(clap::Args)]
@@ -89,6 +92,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         task: task(args)?,
         machine: Machine::Fast,
         deadline: Duration::from_secs(args.deadline),
+        keep: None,
     };
     let (kernels, skipped) = kernels(&series, &job)?;
     let boots = boot_all(kernels, &job, usize::from(args.jobs));
@@ -99,6 +103,24 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
     }
     report(boots, &skipped)
+}
+
+/// Runs scenarios on the trampolines of one kernel, and keeps a recording of each answer in this folder.
+pub fn record(kernel: &str, filter: &[String], folder: &Path) -> Result<()> {
+    let dir = artifacts::target_dir()?.join("vm");
+    let job = Job {
+        dir: &dir,
+        files: artifacts(true)?,
+        task: Task::Tests {
+            tiers: vec!["trampoline".to_owned()],
+            filter: filter.to_vec(),
+        },
+        machine: Machine::Fast,
+        deadline: RECORDING_DEADLINE,
+        keep: Some(folder),
+    };
+    let (kernels, skipped) = kernels(&chosen(&[kernel.to_owned()])?, &job)?;
+    report(boot_all(kernels, &job, 1), &skipped)
 }
 
 /// Runs scenarios that count instructions on these kernels, or all, and returns what each says in lines with a figure. One that
@@ -117,6 +139,7 @@ pub(crate) fn count(
         )),
         machine: Machine::Counting,
         deadline: DEADLINE,
+        keep: None,
     };
     let (kernels, skipped) = kernels(&chosen(names)?, &job)?;
     let mut boots = boot_all(kernels, &job, AT_A_TIME);

@@ -75,6 +75,8 @@ pub(super) struct Vm<'a> {
     /// Added to the kernel's command line.
     pub append: String,
     pub log: &'a Path,
+    /// What the VM writes to its second serial port goes into this file.
+    pub second: Option<&'a Path>,
     pub deadline: Duration,
 }
 
@@ -137,6 +139,11 @@ impl Vm<'_> {
             .arg("-initrd")
             .arg(self.initramfs)
             .args(["-append", &append])
+            .args(
+                self.second
+                    .iter()
+                    .flat_map(|file| ["-serial".to_owned(), format!("file:{}", file.display())]),
+            )
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(Self::complaints(self.log))?);

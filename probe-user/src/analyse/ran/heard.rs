@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What the lines have told.
-pub(crate) struct Heard {
+pub struct Heard {
     ledger: Ledger,
     places: Places,
     beside: Beside,
@@ -24,7 +24,7 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    pub(crate) fn new(hurt: Arc<HurtPlaces>) -> Self {
+    pub fn new(hurt: Arc<HurtPlaces>) -> Self {
         Self {
             ledger: Ledger::default(),
             places: Places::new(hurt),
@@ -44,18 +44,12 @@ impl Heard {
     }
 
     /// Namespaces whose facts may matter.
-    pub(crate) fn namespaces(&self) -> BTreeSet<u32> {
+    pub fn namespaces(&self) -> BTreeSet<u32> {
         self.places.namespaces()
     }
 
     /// Of the watch that began and ended like this, while this command ran.
-    pub(crate) fn ran(
-        self,
-        told: ToldRan,
-        start: &Start,
-        summary: Summary,
-        fail_on_drop: bool,
-    ) -> Ran {
+    pub fn ran(self, told: ToldRan, start: &Start, summary: Summary, fail_on_drop: bool) -> Ran {
         let scope = Scope {
             namespaces: None,
             picks_listeners: start

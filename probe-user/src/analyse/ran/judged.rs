@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Whether anything was dropped, and why that may not be all.
-pub(super) fn judge(summary: &Summary, scope: Scope<'_>) -> (Dropped, Vec<String>) {
+pub(crate) fn judge(summary: &Summary, scope: Scope<'_>) -> (Dropped, Vec<String>) {
     let doubts = judge::doubts(summary, scope);
     let dropped = match summary.refusals() {
         0 if doubts.is_empty() => Dropped::Nothing,
@@ -19,7 +19,7 @@ pub(super) fn judge(summary: &Summary, scope: Scope<'_>) -> (Dropped, Vec<String
 }
 
 /// What whydrop ends with.
-pub(super) fn status_of(ended: Ended, dropped: Dropped, fail_on_drop: bool) -> u8 {
+pub(crate) fn status_of(ended: Ended, dropped: Dropped, fail_on_drop: bool) -> u8 {
     match ended.status() {
         status::OK if fail_on_drop && dropped != Dropped::Nothing => status::FAILED,
         status => status,

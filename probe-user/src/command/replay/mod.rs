@@ -114,7 +114,7 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
     for told in source {
         match told {
             // What is odd about a recording is told beside it.
-            Told::Note(note) => player.note(&note)?,
+            Told::Note(note) => player.lacks(&note)?,
             Told::Item(recorded) => player.take(recorded)?,
         }
     }

@@ -4,6 +4,7 @@ use std::{thread::sleep, time::Duration};
 
 use super::ReplayArgs;
 use crate::{
+    analyse::span::Span,
     command::{Failure, write},
     model::{Line, Start},
     sink::Reporter,
@@ -26,6 +27,8 @@ pub(super) struct Player<'a> {
     reporter: Option<Reporter>,
     last_ns: Option<u64>,
     text: String,
+    /// What the kernel counted between the bounds, where any were given.
+    span: Option<Span>,
 }
 
 impl<'a> Player<'a> {
@@ -38,6 +41,7 @@ impl<'a> Player<'a> {
             reporter: None,
             last_ns: None,
             text: String::new(),
+            span: None,
         }
     }
 
@@ -49,6 +53,9 @@ impl<'a> Player<'a> {
     pub(super) fn take(&mut self, recorded: Recorded) -> Result<(), Failure> {
         if let Some(start) = recorded.start() {
             self.begin(start)?;
+        }
+        if let Some(span) = &mut self.span {
+            span.line(&recorded.line());
         }
         let mut passed = std::mem::take(&mut self.passed);
         self.anew.pass(recorded, &mut passed);
@@ -63,6 +70,8 @@ impl<'a> Player<'a> {
             self.note(&note)?;
         }
         self.last_ns = None;
+        let bounds = self.choice.bounds_ns();
+        self.span = bounds.map(|(since, until)| Span::new(since, until, self.choice.netns()));
         self.reporter = Some(Reporter::of(self.args.format, start));
         Ok(())
     }
@@ -72,7 +81,15 @@ impl<'a> Player<'a> {
         let mut passed = std::mem::take(&mut self.passed);
         self.anew.end(None, &mut passed);
         self.tell_all(passed)?;
-        self.flush()
+        self.flush()?;
+        let Some(span) = self.span.take() else {
+            return Ok(());
+        };
+        let words = self.choice.bounds_in_words();
+        for sentence in span.end().sentences(&words) {
+            self.note(&sentence)?;
+        }
+        Ok(())
     }
 
     fn tell_all(&mut self, mut passed: Vec<Passed>) -> Result<(), Failure> {
@@ -116,6 +133,14 @@ impl<'a> Player<'a> {
             self.flush()?;
         }
         Ok(())
+    }
+
+    /// Says what the recording lacks here.
+    pub fn lacks(&mut self, note: &str) -> Result<(), Failure> {
+        if let Some(span) = &mut self.span {
+            span.gap();
+        }
+        self.note(note)
     }
 
     /// Says something beside the lines, in its place.

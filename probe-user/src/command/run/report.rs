@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A command that has ended, and how to tell of it.
-pub(super) struct Report {
+pub(crate) struct Report {
     pub ran: Ran,
     pub reporter: Reporter,
     /// When it was made.
@@ -29,7 +29,7 @@ pub(super) struct Report {
     pub recorded: Result<(), String>,
 }
 
-pub(super) fn of_recording(args: &RunArgs) -> Result<Report, Failure> {
+pub(crate) fn of_recording(args: &RunArgs) -> Result<Report, Failure> {
     let mut read = recorded::read(&args.from, |start| {
         let mut heard = Heard::new(Arc::default());
         heard.line(start.mono_ns, &Line::Start(start));
@@ -56,7 +56,7 @@ pub(super) fn of_recording(args: &RunArgs) -> Result<Report, Failure> {
     })
 }
 
-pub(super) fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
+pub(crate) fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
     let has_hooks = args.tier != Some(Tier::Counters);
     let watch_args = WatchArgs {
         listeners: args.listeners.clone(),

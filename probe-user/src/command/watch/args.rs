@@ -59,6 +59,10 @@ pub struct WatchArgs {
     #[arg(long)]
     pub stories: bool,
 
+    /// Do not say each minute that there was nothing to say; with `--format text` nothing is said anyway
+    #[arg(long)]
+    pub no_heartbeat: bool,
+
     /// Write the lines to this file instead of standard output
     #[arg(long, short = 'o', value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -88,6 +92,7 @@ impl Default for WatchArgs {
             warn: None,
             stats: None,
             stories: false,
+            no_heartbeat: false,
             output: None,
             ring_bytes: 1 << 20,
             record: RecordArgs::default(),

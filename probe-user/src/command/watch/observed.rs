@@ -9,7 +9,7 @@ use crate::{
     source::Conduct,
 };
 
-pub(super) fn run(
+pub(crate) fn run(
     args: &WatchArgs,
     host: &Host,
     mut conduct: Conduct<'_>,

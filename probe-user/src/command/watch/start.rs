@@ -45,6 +45,7 @@ pub(super) fn start(
             warn_percent: args.warn,
         },
         observes,
+        counts_kernel: true,
         reads_all: args.netns != "all" || reads_every_netns(),
     }
 }

@@ -75,7 +75,8 @@ mod tests {
         Answered::of(then.mono_ns, &read.heard.answer(&read.summary))
     }
 
-    /// `SCENARIO.VERDICT+VERDICT.whydrop`, as `cargo xtask lab --record` names them.
+    /// `SCENARIO.VERDICT+VERDICT.whydrop`, as `cargo xtask lab --record` names them. What was answered when it was
+    /// recorded does not bind: rules learn.
     #[test]
     fn every_recorded_scene_has_its_verdicts_again() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/recordings/scenes");
@@ -96,8 +97,6 @@ mod tests {
                 ids.join("+")
             };
             assert_eq!(ids, named, "{name}");
-            let text = |answered: &Answered| format!("{answered:#?}");
-            assert_eq!(text(&now), text(&then), "{name}");
         }
     }
 }

@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     model::{
-        Accepted, Asked, Candidate, Clock, Group, GroupMember, Histogram, Line, ListenerStatsRow,
-        ListenerTally, Loss, Observed, Residual, Row, Sampled, SelfTest, Start, Summary, Tick,
+        Accepted, Asked, Candidate, Clock, Group, GroupMember, Heartbeat, Histogram, Line,
+        ListenerStatsRow, ListenerTally, Loss, Observed, Refusals, Residual, Row, Sampled,
+        SelfTest, Start, Summary, Tick,
         cause::Cause,
         cgroup::Cgroup,
         hook::{HookReport, Trial},
@@ -35,6 +36,7 @@ pub(super) enum Sample {
     Story(Box<Story>),
     Summary(Box<Summary>),
     Observed(Observed),
+    Heartbeat(Heartbeat),
     Clock(Clock),
     Ended,
 }
@@ -52,6 +54,7 @@ impl Sample {
             Self::Story(story) => Line::Story(story),
             Self::Summary(summary) => Line::Summary(summary),
             Self::Observed(seen) => Line::Observed(seen),
+            Self::Heartbeat(beat) => Line::Heartbeat(*beat),
             Self::Clock(clock) => Line::Clock(*clock),
             Self::Ended => Line::Ended,
         }
@@ -85,6 +88,7 @@ pub(super) fn samples() -> Vec<Sample> {
     all.extend(stories().into_iter().map(Box::new).map(Sample::Story));
     all.extend([full(), empty()].map(Box::new).map(Sample::Summary));
     all.extend(every_look().into_iter().map(Sample::Observed));
+    all.push(Sample::Heartbeat(Heartbeat { idle_s: 61 }));
     all.push(Sample::Clock(Clock::ahead(1_795_000_000_000_000_007)));
     all.push(Sample::Ended);
     all
@@ -137,6 +141,7 @@ pub(super) fn start() -> Start {
         boot_id: Some("12345678-1234-4234-8234-123456789abc".into()),
         command: vec!["whydrop".into(), "--listener".into(), ":8080".into()],
         observes: true,
+        counts_kernel: true,
         reads_all: true,
         asked: Asked {
             stories: true,
@@ -240,6 +245,14 @@ pub(super) fn rows() -> [ListenerStatsRow; 3] {
         accept_queue: (129, 128),
         syn_queue: (12, 128),
         cookies_sent: 1,
+        refusals: Some(Refusals {
+            kinds: [(Kind::Overflow, 7), (Kind::ListenDrop, 2)].into(),
+            causes: [
+                ((Kind::Overflow, "accept-queue-full".to_owned()), 7),
+                ((Kind::ListenDrop, "child-failed".to_owned()), 2),
+            ]
+            .into(),
+        }),
         waits,
     };
     let derived = ListenerStatsRow {

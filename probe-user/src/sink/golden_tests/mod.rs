@@ -38,6 +38,7 @@ kinds! {
     Sampled => "sampled",
     Stats => "stats",
     Story => "story",
+    Heartbeat => "heartbeat",
     Summary => "summary",
     Observed => "observed",
     Clock => "clock",

@@ -1,12 +1,12 @@
 //! Looks beside the events, which are in recordings only: what a line says of one that other programs may ask for. All
 //! of it is in its item.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde::Serialize;
 
-use super::{Cookie, Item, Reporter};
-use crate::model::{Line, Observed, ToldVerdict};
+use super::{Cookie, Item, NetnsView, Reporter};
+use crate::model::{Line, Observed, ToldVerdict, intern::Name};
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
@@ -36,6 +36,13 @@ enum View<'a> {
     KernelLog {
         ts: String,
         says: &'a str,
+    },
+    Counters {
+        ts: String,
+        since: String,
+        #[serde(flatten)]
+        netns: NetnsView<'a>,
+        moved: &'a BTreeMap<Name, u64>,
     },
     Before {
         ts: String,
@@ -84,7 +91,7 @@ pub(super) fn write(reporter: &Reporter, seen: &Observed, line: &Line<'_>, to: &
     }
     let mono_ns = seen.mono_ns();
     let whole = Whole {
-        view: view(reporter.clock.at(mono_ns).to_string(), seen),
+        view: view(reporter, seen),
         item: Item {
             mono_ns,
             what: line,
@@ -97,7 +104,8 @@ pub(super) fn write(reporter: &Reporter, seen: &Observed, line: &Line<'_>, to: &
     }
 }
 
-fn view(ts: String, seen: &Observed) -> View<'_> {
+fn view<'a>(reporter: &Reporter, seen: &'a Observed) -> View<'a> {
+    let ts = reporter.clock.at(seen.mono_ns()).to_string();
     match seen {
         Observed::Queue(queue) => View::ObservedQueue {
             ts,
@@ -124,6 +132,12 @@ fn view(ts: String, seen: &Observed) -> View<'_> {
         Observed::Log(line) => View::KernelLog {
             ts,
             says: &line.says,
+        },
+        Observed::Counters(moved) => View::Counters {
+            ts,
+            since: reporter.clock.at(moved.since_ns).to_string(),
+            netns: NetnsView::of(moved.netns, moved.netns_name.as_deref()),
+            moved: &moved.moved,
         },
         Observed::Before(now) => View::Before {
             ts,
@@ -167,10 +181,10 @@ pub(in crate::sink) mod tests {
     use super::*;
     use crate::{
         model::{
-            Answered, Clock, Ended, HostFacts, LogLine, Now, ObservedCgroup, ObservedProcess,
-            ObservedQueue, Origin, ToldRan, ToldVerified, Tried,
+            Answered, Clock, CountersMoved, Ended, HostFacts, LogLine, Now, ObservedCgroup,
+            ObservedProcess, ObservedQueue, Origin, ToldRan, ToldVerified, Tried,
             process::{Process, Thread},
-            socket::ListenerSnapshot,
+            socket::{HalfOpen, ListenerSnapshot},
             stall::Stall,
             sysctls::Sysctls,
             tier::Tier,
@@ -201,6 +215,7 @@ pub(in crate::sink) mod tests {
                 owners_in_all: 2,
                 polls: vec![(5, true)],
                 accepted: Some(vec![5]),
+                half_open: Some(HalfOpen::default()),
             })),
             Observed::Process(Box::new(ObservedProcess {
                 look: 3,
@@ -232,6 +247,13 @@ pub(in crate::sink) mod tests {
                 mono_ns: 9,
                 says: "TCP: flood".into(),
             }),
+            Observed::Counters(Box::new(CountersMoved {
+                mono_ns: 9,
+                since_ns: 2,
+                netns: 4,
+                netns_name: None,
+                moved: [("ListenOverflows", 3)].into(),
+            })),
             Observed::Before(Box::new(Now {
                 mono_ns: 9,
                 target: ":80".into(),

@@ -1,10 +1,12 @@
 //! What a listener goes through before anything is lost, as JSON has it.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Cookie, NetnsView, Whose, address::AtOrNull};
-use crate::model::{Accepted, ListenerStatsRow};
+use super::{Cookie, NetnsView, Whose, address::AtOrNull, summary::by_cause};
+use crate::model::{Accepted, ListenerStatsRow, Refusals, kind::Kind};
 
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct StatsView<'a> {
@@ -26,6 +28,10 @@ pub(crate) struct StatsView<'a> {
     accept_queue: QueueView,
     syn_queue: QueueView,
     cookies_sent: u64,
+    /// By kind; `null` where a recording does not hold it.
+    refusals: Option<BTreeMap<&'static str, u64>>,
+    /// Of the refusals, as `kind/cause`.
+    causes: Option<BTreeMap<String, u64>>,
     wait_us: Option<WaitView>,
 }
 
@@ -40,6 +46,17 @@ struct WaitView {
     p50: u64,
     p99: u64,
     max: u64,
+}
+
+/// All kinds of refusals, also those that did not happen.
+fn by_refusal(refusals: &Refusals) -> BTreeMap<&'static str, u64> {
+    let kinds = Kind::ALL.into_iter().filter(|kind| kind.is_refusal());
+    kinds
+        .map(|kind| {
+            let n = refusals.kinds.get(&kind).copied().unwrap_or(0);
+            (kind.name(), n)
+        })
+        .collect()
 }
 
 impl<'a> From<&'a ListenerStatsRow> for StatsView<'a> {
@@ -63,6 +80,8 @@ impl<'a> From<&'a ListenerStatsRow> for StatsView<'a> {
             accept_queue: queue(row.accept_queue),
             syn_queue: queue(row.syn_queue),
             cookies_sent: row.cookies_sent,
+            refusals: row.refusals.as_ref().map(by_refusal),
+            causes: row.refusals.as_ref().map(|all| by_cause(&all.causes)),
             wait_us: row
                 .waits
                 .percentile(50)

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::{plural, show, time::time, whose};
-use crate::model::ListenerStatsRow;
+use crate::model::{ListenerStatsRow, Refusals};
 
 fn known(n: Option<u64>) -> String {
     n.map_or_else(|| "?".into(), |n| n.to_string())
@@ -89,6 +89,10 @@ pub(super) fn write_line(row: &ListenerStatsRow, to: &mut String) -> fmt::Result
     )?;
     if let (Some(p50), Some(p99)) = (row.waits.percentile(50), row.waits.percentile(99)) {
         write!(to, "  wait {} p99 {}", time(p50), time(p99))?;
+    }
+    let refused = row.refusals.as_ref().map_or(0, Refusals::total);
+    if refused > 0 {
+        write!(to, "  {refused} refused")?;
     }
     to.push('\n');
     Ok(())

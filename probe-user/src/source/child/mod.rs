@@ -29,7 +29,7 @@ const CAUGHT: [i32; 3] = [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
 
 /// The command before, while and after it runs.
 #[derive(Debug)]
-pub(crate) struct Child {
+pub struct Child {
     /// Signals that it is to ignore, since whydrop was told to.
     ignored: Vec<i32>,
     state: RefCell<State>,
@@ -52,7 +52,7 @@ impl Child {
     }
 
     /// Starts it, within an event loop.
-    pub(crate) fn start(&self, words: &[OsString]) {
+    pub fn start(&self, words: &[OsString]) {
         *self.state.borrow_mut() = match self.spawn(words) {
             Ok(running) => State::Running(running),
             Err(error) => State::Failed(error),
@@ -78,7 +78,7 @@ impl Child {
     }
 
     /// Returns when it has ended, or could not be started.
-    pub(crate) async fn ended(&self) {
+    pub async fn ended(&self) {
         self.begun.notified().await;
         let ends = self.ends.borrow_mut().take();
         let Some(mut ends) = ends else { return };
@@ -106,7 +106,7 @@ impl Child {
     }
 
     /// Passes a signal on, unless the terminal has sent it to the command as well.
-    pub(crate) fn signalled(&self, kind: SignalKind) {
+    pub fn signalled(&self, kind: SignalKind) {
         match &mut *self.state.borrow_mut() {
             State::Running(running) if kind != SignalKind::interrupt() => running.signal(kind),
             state @ State::Waiting => {
@@ -117,7 +117,7 @@ impl Child {
     }
 
     /// How it ended and how long it ran. Waits for one that still runs.
-    pub(crate) fn outcome(self) -> Result<(Ended, Duration), NotRun> {
+    pub fn outcome(self) -> Result<(Ended, Duration), NotRun> {
         match self.state.into_inner() {
             State::Waiting => Err(NotRun::Never),
             State::Failed(error) => Err(error),

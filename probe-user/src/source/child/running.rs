@@ -15,7 +15,7 @@ use super::not_run::NotRun;
 use crate::model::Ended;
 
 #[derive(Debug, Default)]
-pub(super) enum State {
+pub(crate) enum State {
     #[default]
     Waiting,
     Failed(NotRun),
@@ -27,7 +27,7 @@ pub(super) enum State {
 }
 
 #[derive(Debug)]
-pub(super) struct Running {
+pub(crate) struct Running {
     pub process: Process,
     pub began: Instant,
     /// A SIGQUIT of the terminal is for the command alone.
@@ -35,7 +35,7 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) fn look(&mut self) -> io::Result<Option<State>> {
+    pub(crate) fn look(&mut self) -> io::Result<Option<State>> {
         let status = self.process.try_wait()?;
         Ok(status.map(|status| State::Done {
             ended: how(status),
@@ -44,7 +44,7 @@ impl Running {
     }
 
     /// It was not waited for yet, so its number is still its own.
-    pub(super) fn signal(&self, kind: SignalKind) {
+    pub(crate) fn signal(&self, kind: SignalKind) {
         let pid = Pid::from_raw(self.process.id().cast_signed());
         let signal = rustix::process::Signal::from_named_raw(kind.as_raw_value());
         if let (Some(pid), Some(signal)) = (pid, signal) {
@@ -54,7 +54,7 @@ impl Running {
     }
 }
 
-pub(super) fn how(status: std::process::ExitStatus) -> Ended {
+pub(crate) fn how(status: std::process::ExitStatus) -> Ended {
     match (status.code(), status.signal()) {
         (Some(code), _) => Ended::Code(code as u8),
         (None, Some(signal)) => Ended::Signal(signal),
@@ -64,7 +64,7 @@ pub(super) fn how(status: std::process::ExitStatus) -> Ended {
 }
 
 /// Told to ignore these signals.
-pub(super) fn command(words: &[OsString], ignored: &[i32]) -> Result<Command, NotRun> {
+pub(crate) fn command(words: &[OsString], ignored: &[i32]) -> Result<Command, NotRun> {
     let Some((program, arguments)) = words.split_first() else {
         return Err(NotRun::Unnamed);
     };

@@ -61,6 +61,24 @@ impl Choice {
         Ok(())
     }
 
+    /// The first and the last instant that are told of this recording, where any was asked for.
+    pub fn bounds_ns(&self) -> Option<(u64, Option<u64>)> {
+        let is_bound = self.bounds.since.is_some() || self.bounds.until.is_some();
+        is_bound.then_some((self.since_ns, self.until_ns))
+    }
+
+    /// The same, as they were given: `from 03:00 to the end`.
+    pub fn bounds_in_words(&self) -> String {
+        let since = self.bounds.since.as_deref().unwrap_or("the beginning");
+        let until = self.bounds.until.as_deref().unwrap_or("the end");
+        format!("from {since} to {until}")
+    }
+
+    /// The namespace that is asked for.
+    pub const fn netns(&self) -> Option<u32> {
+        self.filter.netns
+    }
+
     pub fn is_in_time(&self, mono_ns: u64) -> bool {
         self.since_ns <= mono_ns && self.until_ns.is_none_or(|until| mono_ns <= until)
     }
@@ -84,7 +102,11 @@ impl Choice {
             // Of all that was recorded, whatever is told of it.
             What::Summary(_) => self.until_ns.is_none(),
             _ if !is_in_time => false,
-            What::Loss(_) | What::Observed(_) | What::Clock(_) | What::Ended => true,
+            What::Loss(_)
+            | What::Heartbeat(_)
+            | What::Observed(_)
+            | What::Clock(_)
+            | What::Ended => true,
             What::Residual(residual) => is_netns(residual.netns),
             What::Tick(tick) => is_netns(tick.netns) && narrow(filter, tick),
             What::Sampled(sampled) => is_netns(sampled.netns) && self.takes_sampled(sampled),

@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use super::event;
 use crate::model::{
-    Clock, Line, ListenerStatsRow, Loss, Observed, Residual, Sampled, Start, Summary, Tick,
-    observation::Observation, story::Story,
+    Clock, Heartbeat, Line, ListenerStatsRow, Loss, Observed, Residual, Sampled, Start, Summary,
+    Tick, observation::Observation, story::Story,
 };
 
 /// An item that was recorded.
@@ -35,6 +35,7 @@ pub enum What {
     Sampled(Sampled),
     Stats(Box<ListenerStatsRow>),
     Story(Box<Story>),
+    Heartbeat(Heartbeat),
     Summary(Box<Summary>),
     Observed(Observed),
     Clock(Clock),
@@ -79,6 +80,7 @@ impl Recorded {
                 What::Sampled(sampled) => Line::Sampled(sampled),
                 What::Stats(row) => Line::Stats(row),
                 What::Story(story) => Line::Story(story),
+                What::Heartbeat(beat) => Line::Heartbeat(*beat),
                 What::Summary(summary) => Line::Summary(summary),
                 What::Observed(seen) => Line::Observed(seen),
                 What::Clock(clock) => Line::Clock(*clock),
@@ -116,7 +118,7 @@ pub fn parse(line: &[u8]) -> Result<Option<Recorded>, serde_json::Error> {
 }
 
 /// The `type` of every line that holds an item.
-const KINDS: [&str; 19] = [
+const KINDS: [&str; 21] = [
     "start",
     "event",
     "loss",
@@ -124,6 +126,7 @@ const KINDS: [&str; 19] = [
     "stats",
     "story",
     "residual",
+    "heartbeat",
     "summary",
     "clock",
     "ended",
@@ -131,6 +134,7 @@ const KINDS: [&str; 19] = [
     "observed-process",
     "host-facts",
     "kernel-log",
+    "counters",
     "before",
     "tried",
     "answered",

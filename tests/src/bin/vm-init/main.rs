@@ -4,6 +4,7 @@
 //! `vm-init: `. It goes on after any failure that the tests can live with, and whatever happens it says so on the
 //! console and switches the VM off: a silent PID 1 would only be found by its deadline.
 
+mod keep;
 mod stall;
 
 use std::fmt::Display;
@@ -137,6 +138,12 @@ fn run() -> Result<()> {
             .collect()
     };
     let asked = option("whydrop.filter=");
+    let is_kept = cmdline
+        .split_whitespace()
+        .any(|word| word == "whydrop.keep");
+    if is_kept {
+        note(keep::FOLDER, std::fs::create_dir_all(keep::FOLDER));
+    }
     // An earlier boot went so far.
     let done = option("whydrop.done=").first().and_then(|n| n.parse().ok());
     let tiers = option("whydrop.tiers=").into_iter().enumerate();
@@ -153,11 +160,17 @@ fn run() -> Result<()> {
                 scenarios.args(ONE_TIER.map(|name| format!("--skip={name}")));
             }
         }
+        if is_kept {
+            scenarios.env("WHYDROP_KEEP", keep::FOLDER);
+        }
         if tier != "default" {
             scenarios.env("WHYDROP_TIER", tier);
         }
         let (code, seconds) = run_to_end(&mut scenarios)?;
         println!("vm-init: tier {tier} exit {code} {seconds:.1}");
+    }
+    if is_kept {
+        note("the recordings", keep::hand_over());
     }
     Ok(())
 }
