@@ -17,10 +17,10 @@ const AT_MOST: usize = 65_536;
 
 /// Attempts by client, each with its initial sequence number, and whether its SYN came again.
 #[derive(Clone, Default)]
-pub struct Tries(HashMap<SocketAddr, (u32, bool)>);
+pub(crate) struct Tries(HashMap<SocketAddr, (u32, bool)>);
 
 impl Tries {
-    pub fn event(&mut self, event: &Event) {
+    pub(crate) fn event(&mut self, event: &Event) {
         let is_wanted = matches!(
             (event.kind, event.stage),
             (Kind::CookieSent, _) | (Kind::RequestDrop | Kind::ListenDrop, Some(Stage::Syn))
@@ -40,7 +40,7 @@ impl Tries {
         }
     }
 
-    pub fn told(&self) -> signals::Tries {
+    pub(crate) fn told(&self) -> signals::Tries {
         let repeated = self.0.values().filter(|(_, is_repeated)| *is_repeated);
         let sources: HashSet<IpAddr> = self.0.keys().map(|one| one.ip().to_canonical()).collect();
         signals::Tries {

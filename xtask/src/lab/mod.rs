@@ -47,7 +47,7 @@ pub(crate) struct Args {
     vm: Option<String>,
 }
 
-pub fn run(args: &Args) -> Result<()> {
+pub(crate) fn run(args: &Args) -> Result<()> {
     if let (Some(kernel), Some(folder)) = (&args.vm, &args.record) {
         make(folder)?;
         return vm::record(kernel, &filter(args, &IN_A_VM), folder);

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 
 /// Writes each file of the stream into the folder, and says how many there were.
-pub fn unpack(stream: &Path, folder: &Path) -> Result<usize> {
+pub(super) fn unpack(stream: &Path, folder: &Path) -> Result<usize> {
     let bytes = fs::read(stream).with_context(|| format!("cannot read {}", stream.display()))?;
     let mut left = bytes.as_slice();
     let mut count = 0;
@@ -21,8 +21,10 @@ pub fn unpack(stream: &Path, folder: &Path) -> Result<usize> {
     Ok(count)
 }
 
-/// The first file of a stream and what follows it.
-fn next(stream: &[u8]) -> Result<Option<(&str, &[u8], &[u8])>> {
+/// The name and the content of the first file of a stream, and what follows it.
+type First<'a> = (&'a str, &'a [u8], &'a [u8]);
+
+fn next(stream: &[u8]) -> Result<Option<First<'_>>> {
     let Some(end) = stream.iter().position(|byte| *byte == b'\n') else {
         ensure!(stream.is_empty(), "the stream of recordings is torn");
         return Ok(None);

@@ -136,7 +136,7 @@ impl<'a> Player<'a> {
     }
 
     /// Says what the recording lacks here.
-    pub fn lacks(&mut self, note: &str) -> Result<(), Failure> {
+    pub(crate) fn lacks(&mut self, note: &str) -> Result<(), Failure> {
         if let Some(span) = &mut self.span {
             span.gap();
         }

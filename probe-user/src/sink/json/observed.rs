@@ -194,6 +194,7 @@ pub(in crate::sink) mod tests {
     };
 
     /// One look of each kind.
+    #[allow(clippy::too_many_lines, reason = "it is one list")]
     pub(crate) fn every_kind() -> Vec<Observed> {
         let snapshot = ListenerSnapshot::sample();
         let thread = Thread {
