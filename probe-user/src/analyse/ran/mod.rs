@@ -4,4 +4,4 @@ mod heard;
 mod judged;
 mod places;
 
-pub(crate) use self::{heard::Heard, places::Hurt};
+pub use self::{heard::Heard, places::Hurt};

@@ -14,7 +14,9 @@ use crate::{
         clock::{self, mono_ns},
         netns,
     },
-    model::{Ended, Line, Observed, Origin, Ran, Start, Summary, ToldRan, tier::Tier},
+    model::{
+        Ended, Line, Observed, Origin, Ran, Start, Summary, ToldRan, request::Request, tier::Tier,
+    },
     observe::{self, STATS},
     sink::{Recording, Reporter},
     source::{Conduct, child::While},
@@ -61,9 +63,12 @@ pub(crate) fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
     let watch_args = WatchArgs {
         listeners: args.listeners.clone(),
         netns: args.netns.clone(),
-        tier: args.tier,
-        stats: has_hooks.then_some(STATS),
-        stories: has_hooks,
+        request: Request {
+            tier: args.tier,
+            stats: has_hooks.then_some(STATS),
+            stories: has_hooks,
+            ..Request::default()
+        },
         record: args.record.clone(),
         ..WatchArgs::default()
     };
