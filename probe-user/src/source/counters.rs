@@ -40,8 +40,8 @@ const REFRESH_PERIODS: u32 = 5;
 struct Poller<'a> {
     parts: Parts<'a>,
     reconciler: Reconciler,
-    growth: Growth,
     moved: Moved,
+    growth: Growth,
     counts: BTreeMap<(Kind, Option<Stage>), u64>,
     unread: Unread,
 }
@@ -108,13 +108,13 @@ impl<'a> Poller<'a> {
         } = readings(&self.parts.enricher.host, self.parts.filter.netns);
         let read_ns = mono_ns();
         self.reconciler.observe(&present, &now);
-        for (netns, reading) in &now {
-            let moved = self.growth.of_counters(*netns, *reading);
+        for (&netns, &reading) in &now {
+            let moved = self.growth.of_counters(netns, reading);
             // Asked each time, so that a growth is that of this period alone.
-            let grown = self.grown(*netns);
+            let grown = self.grown(netns);
             for (kind, count) in kinds(moved.unwrap_or_default()) {
                 if count > 0 {
-                    self.tell(*netns, kind, count, &grown);
+                    self.tell(netns, kind, count, &grown);
                 }
             }
         }

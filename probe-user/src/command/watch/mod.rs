@@ -100,11 +100,9 @@ fn until_its_end<'a>(
     let printed = output.map(|output| Printed::new(Reporter::of(args.format, &start), output));
     let parts = Parts {
         filter,
+        sinks: Sinks::new(conduct.stage, printed, recording, start.clock)
+            .with_heartbeat(!args.request.no_heartbeat),
         request: args.request.clone(),
-        sinks: sinks(
-            args,
-            Sinks::new(conduct.stage, printed, recording, start.clock),
-        ),
         enricher,
     };
     runtime.block_on(async {
@@ -116,14 +114,6 @@ fn until_its_end<'a>(
             None => Ok(counters::watch(parts, &start, stop, conduct.ready).await),
         }
     })
-}
-
-fn sinks<'a>(args: &WatchArgs, sinks: Sinks<'a>) -> Sinks<'a> {
-    if args.request.no_heartbeat {
-        sinks
-    } else {
-        sinks.with_heartbeat()
-    }
 }
 
 fn filter_of(args: &WatchArgs, host: &Host) -> Result<Filter, Failure> {
