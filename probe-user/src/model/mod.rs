@@ -33,6 +33,7 @@ pub mod process;
 mod ran;
 pub mod reading;
 pub mod refusal;
+pub mod request;
 pub mod rest;
 pub mod rows;
 pub mod signals;
