@@ -14,7 +14,7 @@ use crate::{
     filter::{ClientFilter, Filter, ListenerFilter},
     model::{
         Answer, Line, Now, Observed, OfClient, Origin, Start, Summary, Tried,
-        flood::names_port,
+        flood::may_be_about,
         signals::{Member, Signals},
     },
 };
@@ -78,9 +78,13 @@ impl Inquiry {
                 self.tried = Some(tried.clone());
             }
             Line::Observed(Observed::Log(log)) => {
-                let is_its = names_port(&log.says, self.target.port());
+                let now = self.now.iter().flat_map(|now| &now.listeners);
+                let bound: Vec<_> = now.map(|one| one.snapshot.addr.ip()).collect();
+                let is_its = may_be_about(&log.says, self.target.port(), &bound);
                 if is_its && self.kernel_log.len() < LOG_LINES_AT_MOST {
-                    self.kernel_log.push(log.says.clone());
+                    let at = self.start.clock.at(log.mono_ns);
+                    self.kernel_log
+                        .push(format!("{at:#} UTC, of any namespace: {}", log.says));
                 }
             }
             _ if narrow::takes(&self.filter, line) => self.tell(mono_ns, line),

@@ -155,15 +155,38 @@ impl Answer {
         let Some(tried) = &self.tried else {
             return Ok(());
         };
-        let to_whom = tried
-            .to
-            .map_or_else(String::new, |addr| format!(" to {addr}"));
+        let Some(addr) = tried.to else {
+            return writeln!(to, "no own attempt: {}", tried.outcome);
+        };
         writeln!(
             to,
-            "own attempt{to_whom}: {} after {} ms",
+            "own attempt to {addr}: {} after {} ms",
             tried.outcome,
             tried.took.as_millis()
         )
+    }
+
+    /// What did not happen, and what to try next.
+    fn without_verdict(&self) -> String {
+        if self.is_recorded {
+            return "it may not have happened while this was recorded".into();
+        }
+        let members = self.signals.members.iter();
+        let accepted: u64 = members.filter_map(|member| member.accepted).sum();
+        // Nobody was refused is said only where nothing may be missing.
+        if accepted > 0 && self.doubts.is_empty() && self.lost == 0 {
+            let of = match accepted {
+                1 => "one connection was accepted".to_owned(),
+                n => format!("{n} connections were accepted"),
+            };
+            return format!(
+                "{of}, and nobody was refused here: if clients fail, look at what the application does with what it accepts (its log), and at where clients look"
+            );
+        }
+        match self.tried {
+            Some(_) => "watch while it happens (--for 10m)".into(),
+            None => "watch while it happens (--for 10m), or try --probe".into(),
+        }
     }
 
     fn write_text(&self, to: &mut String) -> fmt::Result {
@@ -227,12 +250,7 @@ impl Answer {
             writeln!(to, "{} line{} lost", self.lost, plural(self.lost as usize))?;
         }
         if self.diagnosis.verdicts.is_empty() {
-            let advice = if self.is_recorded {
-                "it may not have happened while this was recorded"
-            } else {
-                "watch while it happens (--for 10m), or try --probe"
-            };
-            return writeln!(to, "no verdict: {advice}");
+            return writeln!(to, "no verdict: {}", self.without_verdict());
         }
         writeln!(to, "\nafter the change: {}", self.verify())
     }
