@@ -1,6 +1,7 @@
 //! Where the listener is, or should be: from what was asked for to what is there now.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     net::{IpAddr, SocketAddr},
     str::FromStr,
@@ -25,6 +26,9 @@ use crate::{
 
 /// Lines of the kernel's log that are shown.
 const LOG_LINES_AT_MOST: usize = 3;
+
+/// Namespaces that are asked what they say, beside that of the first listener.
+const NAMESPACES_AT_MOST: usize = 64;
 
 /// Of so many looks one is at every namespace.
 const WIDE_EVERY: u32 = 20;
@@ -103,8 +107,8 @@ impl Target {
         (found, unasked)
     }
 
-    /// What is there now, and what the namespace of the first listener says.
-    pub fn look(&self, only: Option<u32>, host: &mut Host) -> (Now, HostFacts) {
+    /// What is there now, and what the namespaces of its listeners say, that of the first one first.
+    pub fn look(&self, only: Option<u32>, host: &mut Host) -> (Now, Vec<HostFacts>) {
         let namespaces: Vec<u32> = match only {
             Some(netns) => vec![netns],
             None => host.namespaces().iter().collect(),
@@ -135,11 +139,19 @@ impl Target {
         }
         let own = || only.or_else(|| netns::current().ok()).unwrap_or(0);
         now.netns = now.listeners.first().map_or_else(own, |first| first.netns);
-        let facts = host_facts(now.netns, host);
-        now.sysctls = facts.sysctls;
-        now.unread.clone_from(&facts.unread);
+        let places: BTreeSet<u32> = now.listeners.iter().map(|one| one.netns).collect();
+        let others = places.into_iter().filter(|netns| *netns != now.netns);
+        let all: Vec<HostFacts> = std::iter::once(now.netns)
+            .chain(others.take(NAMESPACES_AT_MOST))
+            .map(|netns| host_facts(netns, host))
+            .collect();
+        if let [first, others @ ..] = all.as_slice() {
+            now.sysctls = first.sysctls;
+            now.others = others.to_vec();
+        }
+        now.unread = all.iter().flat_map(|facts| facts.unread.clone()).collect();
         now.kernel_log = self.floods(&now);
-        (now, facts)
+        (now, all)
     }
 
     /// What the kernel's log says of floods at these listeners: nothing of before whoever holds them was started.

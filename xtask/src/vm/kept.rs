@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 
 /// Writes each file of the stream into the folder, and says how many there were.
-pub fn unpack(stream: &Path, folder: &Path) -> Result<usize> {
+pub(super) fn unpack(stream: &Path, folder: &Path) -> Result<usize> {
     let bytes = fs::read(stream).with_context(|| format!("cannot read {}", stream.display()))?;
     let mut left = bytes.as_slice();
     let mut count = 0;
@@ -21,8 +21,11 @@ pub fn unpack(stream: &Path, folder: &Path) -> Result<usize> {
     Ok(count)
 }
 
-/// The first file of a stream and what follows it.
-fn next(stream: &[u8]) -> Result<Option<(&str, &[u8], &[u8])>> {
+/// Name and bytes of a file, and what follows it.
+type File<'a> = (&'a str, &'a [u8], &'a [u8]);
+
+/// The first file of a stream.
+fn next(stream: &[u8]) -> Result<Option<File<'_>>> {
     let Some(end) = stream.iter().position(|byte| *byte == b'\n') else {
         ensure!(stream.is_empty(), "the stream of recordings is torn");
         return Ok(None);

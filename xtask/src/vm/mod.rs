@@ -106,7 +106,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// Runs scenarios on the trampolines of one kernel, and keeps a recording of each answer in this folder.
-pub fn record(kernel: &str, filter: &[String], folder: &Path) -> Result<()> {
+pub(crate) fn record(kernel: &str, filter: &[String], folder: &Path) -> Result<()> {
     let dir = artifacts::target_dir()?.join("vm");
     let job = Job {
         dir: &dir,

@@ -8,11 +8,11 @@ use anyhow::{Context, Result};
 use rustix::termios::{OptionalActions, tcdrain, tcgetattr, tcsetattr};
 
 /// Where scenarios keep them.
-pub const FOLDER: &str = "/tmp/kept";
+pub(crate) const FOLDER: &str = "/tmp/kept";
 
 const PORT: &str = "/dev/ttyS1";
 
-pub fn hand_over() -> Result<()> {
+pub(crate) fn hand_over() -> Result<()> {
     let mut port = OpenOptions::new()
         .write(true)
         .read(true)
