@@ -22,7 +22,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub use self::{count::*, record::*, stats::*};
 
 /// Raised whenever a record, a key or a constant below changes its meaning.
-pub const ABI: u32 = 7;
+pub const ABI: u32 = 8;
 
 /// The value of an offset that the running kernel's BTF does not have. Positive as a signed number,
 /// since that is what an instruction of BPF has room for.

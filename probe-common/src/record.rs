@@ -112,7 +112,13 @@ pub struct Segment {
 pub struct Closed {
     pub comm: [u8; 16],
     pub pid: u32,
-    pub reserved: [u8; 36],
+    /// Its `exit_code` and [`Closed::ENDING`] where it closed the listener by ending, else 0.
+    pub ending: u32,
+    pub reserved: [u8; 32],
+}
+
+impl Closed {
+    pub const ENDING: u32 = 1 << 31;
 }
 
 /// Of a queue that passed the share of its limit that is warned of, or is well below again.

@@ -78,6 +78,8 @@ globals! {
     SKB_REFDST = ABSENT;
     DST_DEV = ABSENT;
     DEV_NET = ABSENT;
+    TASK_FLAGS = ABSENT;
+    TASK_EXIT_CODE = ABSENT;
 
     /// Byte offset of PassiveOpens into `struct tcp_mib`.
     PASSIVE_OPENS = ABSENT;

@@ -14,8 +14,8 @@ use probe_common::{
 use crate::{
     config::{
         EVENTS_ALL, ICSK_QLEN, ICSK_RETRANSMITS, NET_MAX_SYN_BACKLOG, NET_SYNCOOKIES,
-        REQ_NUM_RETRANS, SK_ACK_BACKLOG, SK_MAX_ACK_BACKLOG, SK_REUSEPORT_CB, TREQ_RCV_ISN,
-        TREQ_SNT_ISN,
+        REQ_NUM_RETRANS, SK_ACK_BACKLOG, SK_MAX_ACK_BACKLOG, SK_REUSEPORT_CB, TASK_EXIT_CODE,
+        TASK_FLAGS, TREQ_RCV_ISN, TREQ_SNT_ISN,
     },
     event::{Detail, NOTHING_MOVED, OfListener},
     health::{Noted, add, note},
@@ -240,6 +240,7 @@ pub(crate) fn listener_closed(sock: Ptr, netns: u32, cookie: u64) {
     // SAFETY: the buffer is 16 bytes long, as a comm is.
     unsafe { generated::bpf_get_current_comm((&raw mut comm).cast::<c_void>(), 16) };
     let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let ending = ending();
     let event = OfListener {
         hook: hook::LISTENER_CLOSED,
         flags,
@@ -251,7 +252,23 @@ pub(crate) fn listener_closed(sock: Ptr, netns: u32, cookie: u64) {
     of_listener(&event, |closed: &mut Closed| {
         closed.comm = comm;
         closed.pid = pid;
+        closed.ending = ending;
     });
+}
+
+/// How this task ends, if it does: do_exit sets `exit_code` before it closes files (kernel/exit.c, 5.10 to 7.2).
+#[inline(always)]
+fn ending() -> u32 {
+    /// `PF_EXITING` (include/linux/sched.h, 5.10 to 7.2).
+    const EXITING: u32 = 4;
+    // SAFETY: the helper has no preconditions.
+    let task = unsafe { generated::bpf_get_current_task() } as Ptr;
+    let flags: u32 = kernel::read(task, TASK_FLAGS.load());
+    if flags & EXITING == 0 {
+        return 0;
+    }
+    let code: u32 = kernel::read(task, TASK_EXIT_CODE.load());
+    Closed::ENDING | code & 0xffff
 }
 
 /// The tail, as one of those that it may be.

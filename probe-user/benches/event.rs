@@ -4,8 +4,8 @@
 
 use divan::{AllocProfiler, Bencher, counter::ItemsCount};
 use whydrop::{
-    command::watch::benchmark::{EVENTS, Pipeline},
     sink::Format,
+    source::benchmark::{EVENTS, Pipeline},
 };
 
 #[global_allocator]

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use probe_common::{counter, flag, hook, state};
 
-pub use self::known::{every_known, is_known};
+pub use self::known::{every_known, every_known_drop, is_known};
 use crate::model::{
     cause::{Cause, Reasons},
     evidence::Evidence,

@@ -110,9 +110,17 @@ fn what(kind: Kind, told: Told<'_>) -> What {
 /// The task that closed a listener.
 fn closer(closed: &wire::Closed) -> Task {
     let comm = closed.comm.split(|byte| *byte == 0).next();
+    let is_ending = closed.ending & wire::Closed::ENDING != 0;
+    let code = is_ending.then_some(closed.ending);
+    // As wait(2) has it: bit 7 is that of a core dump.
+    let signal = |code: u32| (code & 0x7f) as u8;
     Task {
         pid: closed.pid,
         comm: String::from_utf8_lossy(comm.unwrap_or_default()).into_owned(),
+        signal: code.map(signal).filter(|signal| *signal != 0),
+        exit_status: code
+            .filter(|code| signal(*code) == 0)
+            .map(|code| (code >> 8) as u8),
     }
 }
 

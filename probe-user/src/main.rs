@@ -7,9 +7,9 @@ use whydrop::{
     cli::{Cli, Command},
     command::{
         Failure, check, demo, empty, explain, list, record, replay, run, schema, status, verify,
-        watch::{self, Conduct},
-        why,
+        watch, why,
     },
+    source::Conduct,
 };
 
 fn main() -> ExitCode {

@@ -73,7 +73,10 @@ impl Inquiry {
     pub fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
         match line {
             Line::Observed(Observed::Before(now)) => self.now = Some(Now::clone(now)),
-            Line::Observed(Observed::Tried(tried)) => self.tried = Some(tried.clone()),
+            Line::Observed(Observed::Tried(tried)) => {
+                self.heard.tried(tried);
+                self.tried = Some(tried.clone());
+            }
             Line::Observed(Observed::Log(log)) => {
                 let is_its = names_port(&log.says, self.target.port());
                 if is_its && self.kernel_log.len() < LOG_LINES_AT_MOST {

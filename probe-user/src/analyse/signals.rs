@@ -6,14 +6,18 @@ use std::{
     time::Duration,
 };
 
-use super::looks::{Looks, ProcessLooks, Queue, ThreadLooks};
+use super::{
+    gone::Gone,
+    looks::{Looks, ProcessLooks, Queue, ThreadLooks},
+    tries::Tries,
+};
 use crate::{
     filter::ClientFilter,
     model::{
-        Line, ListenerStatsRow, ListenerTally, Summary,
+        Line, ListenerStatsRow, ListenerTally, Summary, Tried,
         kind::Kind,
         observation::Observation,
-        signals::{Causes, Cgroup, Member, Process, Signals, Thread},
+        signals::{Causes, Cgroup, Member, Probe, Process, Signals, Thread},
     },
 };
 
@@ -35,7 +39,11 @@ pub struct Heard {
     of: Option<OfClient>,
     clients: HashSet<IpAddr>,
     elsewhere: Vec<String>,
-    closed_by: Vec<String>,
+    gone: Gone,
+    tries: Tries,
+    /// SYN-ACKs that were sent again.
+    resent: u64,
+    probe: Option<Probe>,
     blind: Vec<&'static str>,
     /// What was accepted was told too seldom, or never.
     is_coarse: bool,
@@ -111,11 +119,18 @@ impl Heard {
             );
             remember(&mut self.elsewhere, text);
         }
-        if let Some(closed) = &seen.refusal.closed
-            && let Some(by) = &closed.by
-        {
-            remember(&mut self.closed_by, format!("{}[{}]", by.comm, by.pid));
-        }
+        self.gone.event(seen);
+        self.tries.event(&seen.event);
+        self.resent += u64::from(kind == Kind::SynackRetransmit);
+    }
+
+    /// What became of an attempt of whydrop's own.
+    pub fn tried(&mut self, tried: &Tried) {
+        self.probe = Some(match tried.outcome.as_str() {
+            Tried::CONNECTED => Probe::Connected,
+            Tried::NO_ANSWER => Probe::Unanswered,
+            _ => Probe::Failed,
+        });
     }
 
     fn stats(&mut self, mono_ns: u64, row: &ListenerStatsRow) {
@@ -227,8 +242,13 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
         causes,
         everybody,
         clients: heard.clients.len(),
+        tries: heard.tries.told(),
+        resent: heard.resent,
+        probe: heard.probe,
         elsewhere: heard.elsewhere,
-        closed_by: heard.closed_by,
+        closed_by: heard.gone.closed_by(),
+        deaths: heard.gone.deaths(looks),
+        is_gap: heard.gone.is_gap(looks),
         blind: heard.blind,
         adds_up: summary.adds_up() && !summary.moving,
         members,
@@ -312,6 +332,8 @@ fn member(
         accepted: row.map_or(Some(0), |row| row.accepted.number()),
         peak,
         syn_peak: row.map_or(0, |row| row.syn_queue.0),
+        half_open: queue.half_open,
+        half_open_looks: queue.half_open_looks,
         wait: row.and_then(wait),
         looks: queue.looks,
         seen: queue.seen,

@@ -3,10 +3,10 @@
 
 use clap::Args;
 
-use super::{Failure, kernel_release, say};
+use super::{Failure, say};
 use crate::{
     btf::Btf,
-    host::{cgroup, diag::Diag},
+    host::{cgroup, diag::Diag, origin::kernel_release},
     loader::{LoadError, Probe, Request, loads_anywhere, missing_capabilities},
     model::{SelfTest, hook::HookReport, tier::Tier},
     selftest,

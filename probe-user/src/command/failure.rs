@@ -1,26 +1,19 @@
 //! Why a command ends early, and the status that it ends with.
 
-use std::fmt;
+use std::{fmt, io};
 
 use crate::{
     host::threads::NoThread,
     loader::LoadError,
+    model::{Ended, status},
     selftest::SelfTestError,
     sink::{OutputError, record::RecordError},
+    source::{child::NotRun, replay::Unanswered},
 };
 
-/// Exit statuses, as `--help` lists them.
-pub mod status {
-    pub const OK: u8 = 0;
-    /// Something failed on the way, or a demo did not add up.
-    pub const FAILED: u8 = 1;
-    /// The arguments make no sense here.
-    pub const USAGE: u8 = 2;
-    /// This kernel cannot.
-    pub const KERNEL: u8 = 3;
-    /// A capability is missing.
-    pub const PRIVILEGE: u8 = 4;
-}
+/// What a shell ends with when a command is not there, and when it cannot be run.
+const NOT_FOUND: u8 = 127;
+const NOT_EXECUTABLE: u8 = 126;
 
 /// Why a command ended early: one sentence and an exit status.
 #[derive(Debug)]
@@ -92,5 +85,46 @@ impl From<SelfTestError> for Failure {
             SelfTestError::Read(_) | SelfTestError::Failed { .. } => status::FAILED,
         };
         Self::new(status, error)
+    }
+}
+
+impl From<NotRun> for Failure {
+    fn from(error: NotRun) -> Self {
+        let status = match &error {
+            NotRun::Unnamed => status::USAGE,
+            NotRun::Refused { error, .. } if error.kind() == io::ErrorKind::NotFound => NOT_FOUND,
+            NotRun::Refused { .. } => NOT_EXECUTABLE,
+            NotRun::Ended(signal) => Ended::Signal(*signal).status(),
+            NotRun::Signals(_) | NotRun::Never | NotRun::Lost(_) => status::FAILED,
+        };
+        Self::new(status, error)
+    }
+}
+
+impl From<Unanswered> for Failure {
+    fn from(error: Unanswered) -> Self {
+        match error {
+            Unanswered::Unread(_) => Self::usage(error),
+            Unanswered::NoStart | Unanswered::Open => Self::failed(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_those_of_a_shell() {
+        assert_eq!(Ended::Code(3).status(), 3);
+        assert_eq!(Ended::Signal(libc::SIGTERM).status(), 143);
+        let status = |error| Failure::from(error).status;
+        let refused = |kind: io::ErrorKind| NotRun::Refused {
+            program: "a".into(),
+            error: kind.into(),
+        };
+        assert_eq!(status(refused(io::ErrorKind::NotFound)), 127);
+        assert_eq!(status(refused(io::ErrorKind::PermissionDenied)), 126);
+        assert_eq!(status(NotRun::Ended(libc::SIGINT)), 130);
     }
 }

@@ -4,8 +4,8 @@ use clap::Args;
 
 use super::{Failure, watch::netns_of, write};
 use crate::{
-    enrich::Enricher,
     filter::{Filter, ListenerFilter, Only, Whose},
+    host::{Host, origin::origin},
     listing::list,
     observe::Survey,
     sink::{Format, listing},
@@ -31,26 +31,21 @@ pub struct ListArgs {
 
 pub fn run(args: &ListArgs) -> Result<(), Failure> {
     args.whose.check().map_err(Failure::usage)?;
-    let mut enricher = Enricher::new();
+    let host = Host::new();
     let filter = Filter {
         listeners: args.listeners.clone(),
-        netns: netns_of(&args.netns, &mut enricher.registry)?,
+        netns: netns_of(&args.netns, &host)?,
         only: Only {
             whose: args.whose.clone(),
             ..Only::default()
         },
     };
-    let mut survey = Survey::new(enricher);
+    let mut survey = Survey::new(host);
     let found = survey.take(filter.netns).map_err(Failure::failed)?;
     let mut rows = list(found);
     rows.retain(|row| {
         let found = &row.found;
         filter.takes_row(found.snapshot.addr, &found.owner, found.cgroup.as_deref())
     });
-    write(&listing(
-        args.format,
-        &super::origin(),
-        &rows,
-        survey.missing(),
-    ))
+    write(&listing(args.format, &origin(), &rows, survey.missing()))
 }

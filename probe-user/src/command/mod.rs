@@ -19,8 +19,8 @@ pub mod why;
 
 use std::{fmt, io::Write};
 
-pub use self::failure::{Failure, status};
-use crate::model::Origin;
+pub use self::failure::Failure;
+pub use crate::model::status;
 
 /// Writes a line to standard output. A reader that went away ends the command,
 /// and is no failure: its status is 0 and it has nothing to say.
@@ -37,35 +37,4 @@ pub fn write(lines: &str) -> Result<(), Failure> {
         std::io::ErrorKind::BrokenPipe => Failure::new(status::OK, ""),
         _ => Failure::failed(format!("writing to standard output failed: {error}")),
     })
-}
-
-/// What this host is called.
-pub fn host_name() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
-}
-
-/// This host.
-pub fn origin() -> Origin {
-    Origin {
-        host: host_name(),
-        boot_id: boot_id(),
-        kernel: kernel_release(),
-    }
-}
-
-/// Which boot of this host it is; `None` where that cannot be read.
-pub fn boot_id() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(text.trim().to_owned())
-}
-
-/// The running kernel's release, such as `6.12.0`.
-pub fn kernel_release() -> String {
-    rustix::system::uname()
-        .release()
-        .to_string_lossy()
-        .into_owned()
 }

@@ -5,15 +5,14 @@ use std::ffi::OsString;
 use clap::Args;
 
 use super::{
-    Failure,
-    run::While,
-    status,
-    watch::{self, Conduct, WatchArgs},
+    Failure, status,
+    watch::{self, WatchArgs},
 };
 use crate::{
-    host::clock,
+    host::{clock, origin::origin},
     model::{Line, Start, Summary},
     sink::{Format, RecordArgs, Reporter},
+    source::{Conduct, child::While},
 };
 
 #[derive(Args, Clone, Debug)]
@@ -96,7 +95,7 @@ fn tell(summary: &Summary) {
         summary.tier,
         own_netns,
         clock::wall(),
-        super::origin(),
+        origin(),
     );
     let mut text = String::new();
     let now = crate::host::clock::mono_ns();

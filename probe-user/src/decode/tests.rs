@@ -130,6 +130,27 @@ fn a_connection_tells_when_it_was_first_refused() {
 }
 
 #[test]
+fn who_closes_by_ending_tells_how_it_ends() {
+    let ending = |code: u32| {
+        let event = check(
+            |record| {
+                record.hook = hook::LISTENER_CLOSED;
+                record.moved = Default::default();
+                tail::<wire::Closed>(record).ending = wire::Closed::ENDING | code;
+            },
+            Kind::ListenerClosed,
+            None,
+        );
+        event.closed_by().and_then(Task::ending)
+    };
+    assert_eq!(ending(9).as_deref(), Some("killed by signal 9"));
+    // With a core dump.
+    assert_eq!(ending(0x8b).as_deref(), Some("killed by signal 11"));
+    assert_eq!(ending(0x100).as_deref(), Some("exited with status 1"));
+    assert_eq!(ending(0).as_deref(), Some("exited with status 0"));
+}
+
+#[test]
 fn a_closed_listener_tells_who_closed_it() {
     let event = check(
         |record| {
@@ -144,6 +165,7 @@ fn a_closed_listener_tells_who_closed_it() {
     );
     let by = event.closed_by().expect("a task");
     assert_eq!((by.pid, by.comm.as_str()), (12, "nginx"));
+    assert_eq!(by.ending(), None);
     assert_eq!(
         (event.client, event.local, event.remote),
         (None, None, None)

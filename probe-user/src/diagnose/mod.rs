@@ -25,22 +25,30 @@ pub fn diagnose(signals: &Signals) -> Diagnosis {
     let mut diagnosis = Diagnosis::default();
     let mut explained: Vec<&str> = Vec::new();
     for rule in RULES {
-        match (rule.judge)(signals) {
-            Judged::Abstains => diagnosis.abstained.push(rule.id),
-            Judged::No(why) => diagnosis.ruled_out.push(RuledOut { id: rule.id, why }),
-            // A cause that explains another's signals is the one to name.
-            Judged::Yes(..) if explained.contains(&rule.id) => {}
-            Judged::Yes(confidence, evidence) => {
-                explained.extend(rule.explains);
-                diagnosis.verdicts.push(Verdict {
-                    id: rule.id,
-                    confidence,
-                    says: rule.says,
-                    evidence,
-                    advice: rule.advice,
-                });
+        let (confidence, evidence, advice) = match (rule.judge)(signals) {
+            Judged::Abstains => {
+                diagnosis.abstained.push(rule.id);
+                continue;
             }
+            Judged::No(why) => {
+                diagnosis.ruled_out.push(RuledOut { id: rule.id, why });
+                continue;
+            }
+            Judged::Yes(confidence, evidence) => (confidence, evidence, rule.advice),
+            Judged::Advises(confidence, evidence, advice) => (confidence, evidence, advice),
+        };
+        // A cause that explains another's signals is the one to name.
+        if explained.contains(&rule.id) {
+            continue;
         }
+        explained.extend(rule.explains);
+        diagnosis.verdicts.push(Verdict {
+            id: rule.id,
+            confidence,
+            says: rule.says,
+            evidence,
+            advice,
+        });
     }
     let overflow_explained = diagnosis
         .verdicts

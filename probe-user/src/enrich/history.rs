@@ -3,13 +3,13 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::Arc,
 };
 
 use probe_common::CLOSED_REMEMBERED_NS;
 
-use crate::model::{event::Event, owner::Owner, refusal::Closed};
+use crate::model::{event::Event, owner::Owner, refusal::Closed, socket::is_bound_for};
 
 /// So many are remembered at most, the newest.
 const CLOSED_AT_MOST: usize = 4096;
@@ -82,17 +82,6 @@ impl History {
             self.closed.pop_front();
         }
     }
-}
-
-/// Whether a socket bound to `bound` takes what is sent to `local`, as far as addresses go.
-pub(super) fn is_bound_for(bound: SocketAddr, local: SocketAddr) -> bool {
-    let (ip, to) = (bound.ip().to_canonical(), local.ip().to_canonical());
-    let any = match ip {
-        IpAddr::V4(v4) => v4.is_unspecified() && to.is_ipv4(),
-        // An IPv6 wildcard takes IPv4 too, unless it is told not to.
-        IpAddr::V6(v6) => v6.is_unspecified(),
-    };
-    bound.port() == local.port() && (any || ip == to)
 }
 
 #[cfg(test)]

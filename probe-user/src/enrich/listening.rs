@@ -9,18 +9,12 @@ use std::{
 };
 
 use crate::{
-    host::{clock::mono_ns, diag::DiagPool, netns::Registry, pace::Pace},
+    host::{Host, clock::mono_ns, pace::Pace},
     model::socket::ListenerSnapshot,
 };
 
-/// Where to ask.
-pub(super) struct Ask<'a> {
-    pub registry: &'a mut Registry,
-    pub pool: &'a mut DiagPool,
-}
-
 /// The dumps.
-pub(super) struct Listening {
+pub(crate) struct Listening {
     dumps: HashMap<u32, Vec<ListenerSnapshot>>,
     /// Of looking through every namespace.
     everywhere: Pace,
@@ -29,7 +23,7 @@ pub(super) struct Listening {
 }
 
 impl Listening {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             dumps: HashMap::new(),
             everywhere: Pace::new(Duration::from_millis(20), Duration::from_mins(1), 4),
@@ -38,22 +32,21 @@ impl Listening {
     }
 
     /// The listeners of all other namespaces, and whether all were looked through after the event.
-    pub(super) fn elsewhere(
+    pub(crate) fn elsewhere(
         &mut self,
-        ask: Ask<'_>,
+        host: &mut Host,
         netns: u32,
         event_ns: u64,
     ) -> (impl Iterator<Item = (u32, &[ListenerSnapshot])>, bool) {
         let began = Instant::now();
         if self.looked_ns < event_ns && self.everywhere.due(began) {
             self.looked_ns = mono_ns();
-            ask.registry.refresh();
-            let all: Vec<u32> = ask.registry.iter().collect();
+            host.namespaces().refresh();
+            let all: Vec<u32> = host.namespaces().iter().collect();
             self.dumps.retain(|known, _| all.contains(known));
             let mut answered = true;
             for one in all {
-                let (registry, pool) = (&mut *ask.registry, &mut *ask.pool);
-                answered &= self.dump(Ask { registry, pool }, one);
+                answered &= self.dump(host, one);
             }
             if !answered {
                 self.looked_ns = 0;
@@ -70,12 +63,8 @@ impl Listening {
     }
 
     /// Whether it could be had: of a namespace that cannot be asked nothing is known.
-    fn dump(&mut self, ask: Ask<'_>, netns: u32) -> bool {
-        let found = ask
-            .pool
-            .get(ask.registry, netns, Instant::now())
-            .and_then(|diag| diag.listeners(None));
-        if let Ok(found) = found {
+    fn dump(&mut self, host: &mut Host, netns: u32) -> bool {
+        if let Ok(found) = host.all_listeners(netns) {
             self.dumps.insert(netns, found);
             true
         } else {

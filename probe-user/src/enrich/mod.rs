@@ -24,37 +24,24 @@ use foldhash::HashMap;
 use probe_common::{flag, state};
 
 pub use self::history::History;
-use self::{
-    dumps::Dumps,
-    identity::Holders,
-    listening::{Ask, Listening},
-};
+use self::{dumps::Dumps, identity::Holders, listening::Listening};
 use crate::{
     cause,
     host::{
-        cgroup::Cgroups,
+        Host,
         clock::mono_ns,
-        diag::{Diag, DiagError, DiagPool},
-        netns::Registry,
-        open_files::OpenFiles,
-        owner::Owners,
+        diag::{Diag, DiagError},
         route,
     },
     model::{
         cause::Reasons,
-        cgroup::Cgroup,
         event::Event,
         kind::Kind,
-        netns_name::NetnsName,
         observation::{Observation, Snapshot},
         owner::Owner,
         refusal::Refusal,
-        socket::{ListenerSnapshot, UnansweredSnapshot},
     },
 };
-
-/// Of one listener.
-const UNANSWERED_AT_MOST: usize = 4096;
 
 /// So many addresses are remembered in a second at most.
 const OWN_AT_MOST: usize = 4096;
@@ -94,10 +81,7 @@ impl fmt::Display for Primed {
 
 /// Who answers the questions.
 pub struct Enricher {
-    pub registry: Registry,
-    pool: DiagPool,
-    owners: Owners,
-    cgroups: Cgroups,
+    pub host: Host,
     dumps: Dumps,
     /// Cookies of listeners that the kernel side knew by their address only.
     cookies: HashMap<u64, u64>,
@@ -105,10 +89,6 @@ pub struct Enricher {
     history: History,
     /// Who listens where.
     listening: Listening,
-    /// Where processes are; asked anew every second.
-    cgroups_of_pids: HashMap<u32, Arc<Cgroup>>,
-    /// What namespaces are called; asked anew every second.
-    netns_names: HashMap<u32, Arc<NetnsName>>,
     /// Whether an address is its namespace's own; asked anew every second.
     own: HashMap<(u32, IpAddr), bool>,
     /// The kernel's own names of its reasons.
@@ -121,20 +101,13 @@ pub struct Enricher {
 }
 
 impl Enricher {
-    pub fn new() -> Self {
-        let mut registry = Registry::new();
-        registry.refresh();
+    pub fn new(host: Host) -> Self {
         Self {
-            registry,
-            pool: DiagPool::new(),
-            owners: Owners::new(),
-            cgroups: Cgroups::new(),
+            host,
             dumps: Dumps::default(),
             cookies: HashMap::default(),
             history: History::default(),
             listening: Listening::new(),
-            cgroups_of_pids: HashMap::default(),
-            netns_names: HashMap::default(),
             own: HashMap::default(),
             reasons: Reasons::default(),
             holders: Holders::default(),
@@ -156,17 +129,12 @@ impl Enricher {
     /// Lists every listener of every namespace once: gives each a cookie, and learns its owner. Namespaces that only an open
     /// file or a thread leads to are known afterwards: one that turns up later was made since.
     pub fn prime(&mut self) -> Primed {
-        let now = Instant::now();
         let mut inodes = std::collections::HashSet::new();
         let mut found_listeners = Vec::new();
         let mut unlisted = BTreeMap::new();
-        let namespaces: Vec<u32> = self.registry.iter().collect();
+        let namespaces: Vec<u32> = self.host.namespaces().iter().collect();
         for netns in namespaces {
-            let found = self
-                .pool
-                .get(&mut self.registry, netns, now)
-                .and_then(|diag| diag.listeners(None));
-            match found {
+            match self.host.all_listeners(netns) {
                 Ok(listeners) => {
                     inodes.extend(listeners.iter().map(|l| l.inode));
                     found_listeners.extend(listeners.iter().map(|l| (l.cookie, l.inode)));
@@ -178,11 +146,9 @@ impl Enricher {
                 }
             }
         }
-        let mut found = OpenFiles::search(&inodes);
-        self.registry.meet(&mut found);
-        self.owners.meet(&inodes, found);
+        self.host.search(&inodes);
         for (cookie, inode) in found_listeners {
-            self.history.meet(cookie, &self.owners.known(inode));
+            self.history.meet(cookie, &self.host.known_owner(inode));
         }
         Primed {
             listeners: inodes.len(),
@@ -192,13 +158,11 @@ impl Enricher {
 
     /// To be called every second or so.
     pub fn tick(&mut self, now: Instant) {
-        self.pool.expire(now);
+        self.host.tick(now);
         self.dumps.forget(now);
         // Kernel addresses are used again; a wrong cookie would be worse than none.
         self.cookies.clear();
         self.own.clear();
-        self.cgroups_of_pids.clear();
-        self.netns_names.clear();
         self.history.forget(mono_ns());
     }
 
@@ -227,7 +191,7 @@ impl Enricher {
     pub fn observe(&mut self, batch: &mut Vec<Observation>) {
         self.now = Instant::now();
         batch.retain_mut(|seen| self.look_up(seen));
-        self.owners.learn(batch.iter().filter_map(inode));
+        self.host.learn(batch.iter().filter_map(inode));
         // Most events of a batch are of one socket, and each look is a system call.
         let mut holders = std::mem::take(&mut self.holders);
         for seen in batch {
@@ -240,7 +204,6 @@ impl Enricher {
     /// All but whose it is; whether it is a matter of this host.
     fn look_up(&mut self, seen: &mut Observation) -> bool {
         let event = &seen.event;
-        seen.netns_name = self.netns_name(event.netns);
         seen.cause = cause::of(event.kind, event.stage, &event.evidence, &self.reasons);
         seen.reset_reason = self.reasons.of_reset(&event.evidence);
         match event.kind {
@@ -284,8 +247,8 @@ impl Enricher {
             None => self.nobody(event),
         };
         for one in &mut refusal.elsewhere {
-            one.owner = self.owners.find(one.inode);
-            one.netns_name = self.netns_name(one.netns);
+            one.owner = self.host.owner(one.inode);
+            one.netns_name = self.host.netns_name(one.netns);
         }
         seen.snapshot = Err("there is no socket".into());
         seen.cause.clone_from(&refusal.cause);
@@ -303,11 +266,9 @@ impl Enricher {
         {
             return refusal;
         }
-        let ask = Ask {
-            registry: &mut self.registry,
-            pool: &mut self.pool,
-        };
-        let (others, knows_others) = self.listening.elsewhere(ask, event.netns, event.mono_ns);
+        let (others, knows_others) =
+            self.listening
+                .elsewhere(&mut self.host, event.netns, event.mono_ns);
         refusal::in_other_namespaces(others, local.port(), knows_here)
             .unwrap_or_else(|| Refusal::nowhere(knows_here, knows_others))
     }
@@ -320,7 +281,7 @@ impl Enricher {
         };
         let found = self
             .on_port(event.netns, local.port(), event.mono_ns)
-            .map(|here| here.iter().find(|l| refusal::takes(l, local)).cloned());
+            .map(|here| here.iter().find(|l| l.takes(local)).cloned());
         seen.snapshot = match found {
             // A router drops what is only passing, too.
             Ok(Some(listener))
@@ -343,63 +304,15 @@ impl Enricher {
         if let Some(own) = self.own.get(&key) {
             return *own;
         }
-        let own = route::is_local(&mut self.registry, netns, local.ip()).unwrap_or(true);
+        let own = route::is_local(&mut self.host.namespaces(), netns, local.ip()).unwrap_or(true);
         if self.own.len() < OWN_AT_MOST {
             self.own.insert(key, own);
         }
         own
     }
 
-    /// Every listener of a namespace.
-    pub fn all_listeners(&mut self, netns: u32) -> Result<Vec<ListenerSnapshot>, String> {
-        self.diag(netns)?
-            .listeners(None)
-            .map_err(|error| error.to_string())
-    }
-
-    /// Every listener of one port of a namespace.
-    pub fn listeners_of(&mut self, netns: u32, port: u16) -> Result<Vec<ListenerSnapshot>, String> {
-        self.ask_listeners(netns, port)
-            .map_err(|error| error.to_string())
-    }
-
-    /// The same; a namespace that has ended has none.
-    pub fn listeners_if_there(
-        &mut self,
-        netns: u32,
-        port: u16,
-    ) -> Result<Vec<ListenerSnapshot>, DiagError> {
-        match self.ask_listeners(netns, port) {
-            Err(error) if error.is_gone() => Ok(Vec::new()),
-            asked => asked,
-        }
-    }
-
-    fn ask_listeners(&mut self, netns: u32, port: u16) -> Result<Vec<ListenerSnapshot>, DiagError> {
-        let diag = self.pool.get(&mut self.registry, netns, Instant::now())?;
-        diag.listeners(Some(port))
-    }
-
-    /// Connections that somebody accepted from this listener and has sent nothing on yet; none where that cannot be asked.
-    pub fn unanswered(
-        &mut self,
-        netns: u32,
-        listener: &ListenerSnapshot,
-    ) -> Vec<UnansweredSnapshot> {
-        let port = listener.addr.port();
-        let asked = self
-            .diag(netns)
-            .map(|diag| diag.unanswered(port, UNANSWERED_AT_MOST));
-        let mut found = asked.ok().and_then(Result::ok).unwrap_or_default();
-        let at = listener.addr.ip().to_canonical();
-        found.retain(|one| at.is_unspecified() || one.local.ip().to_canonical() == at);
-        found
-    }
-
     fn diag(&mut self, netns: u32) -> Result<&mut Diag, String> {
-        self.pool
-            .get(&mut self.registry, netns, Instant::now())
-            .map_err(|error| error.to_string())
+        self.host.diag(netns).map_err(|error| error.to_string())
     }
 
     fn connection(&mut self, event: &Event) -> Result<Snapshot, Cow<'static, str>> {
@@ -425,10 +338,4 @@ impl Enricher {
 
 fn inode(seen: &Observation) -> Option<u32> {
     seen.snapshot.as_ref().ok().and_then(Snapshot::inode)
-}
-
-impl Default for Enricher {
-    fn default() -> Self {
-        Self::new()
-    }
 }

@@ -3,11 +3,10 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use super::history::is_bound_for;
 use crate::model::{
     cause::Cause,
     refusal::{Closed, Elsewhere, Refusal},
-    socket::ListenerSnapshot,
+    socket::{ListenerSnapshot, is_bound_for},
 };
 
 impl Elsewhere {
@@ -68,12 +67,6 @@ impl Refusal {
     }
 }
 
-/// Whether the listener takes what is sent to `local`.
-pub(super) fn takes(listener: &ListenerSnapshot, local: SocketAddr) -> bool {
-    let only_ipv6 = listener.v6only == Some(true) && local.ip().to_canonical().is_ipv4();
-    !only_ipv6 && listener.ifindex == 0 && is_bound_for(listener.addr, local)
-}
-
 /// The answer of the packet's own namespace; `None` when nobody has that port there.
 pub(super) fn among(here: &[ListenerSnapshot], local: SocketAddr, netns: u32) -> Option<Refusal> {
     let same_port: Vec<&ListenerSnapshot> = here
@@ -91,7 +84,7 @@ pub(super) fn among(here: &[ListenerSnapshot], local: SocketAddr, netns: u32) ->
             .collect()
     };
     // It is there now, and was not when the kernel looked.
-    let since = named(&|listener| takes(listener, local));
+    let since = named(&|listener| listener.takes(local));
     if !since.is_empty() {
         let cause = Cause::among("not-yet-listening", &["sk-lookup-program"]);
         return Some(Refusal::because(cause, since));

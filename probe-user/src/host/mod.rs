@@ -14,10 +14,12 @@ pub mod diag;
 pub mod fuzz;
 mod holder;
 pub mod kernel_log;
+mod known;
 pub mod mountinfo;
 pub mod netns;
 pub mod netstat;
 pub mod open_files;
+pub mod origin;
 pub mod owner;
 pub mod pace;
 mod procfs;
@@ -28,3 +30,6 @@ pub mod task;
 #[cfg(test)]
 mod tests;
 pub mod threads;
+pub mod unread;
+
+pub use self::known::Host;

@@ -66,6 +66,8 @@ const OFFSETS: &[(&str, &str, &str)] = &[
     ("SKB_REFDST", "sk_buff", "_skb_refdst"),
     ("DST_DEV", "dst_entry", "dev"),
     ("DEV_NET", "net_device", "nd_net.net"),
+    ("TASK_FLAGS", "task_struct", "flags"),
+    ("TASK_EXIT_CODE", "task_struct", "exit_code"),
 ];
 
 /// Without these a decision cannot be measured.

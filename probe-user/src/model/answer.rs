@@ -52,6 +52,12 @@ pub struct Tried {
     pub outcome: String,
 }
 
+/// Outcomes that rules know.
+impl Tried {
+    pub const CONNECTED: &str = "connected";
+    pub const NO_ANSWER: &str = "no answer";
+}
+
 /// Of whom alone the answer is.
 #[derive(Clone, Debug)]
 pub struct OfClient {

@@ -95,6 +95,23 @@ pub struct Episode {
 pub struct Task {
     pub pid: u32,
     pub comm: String,
+    /// Of what it died, where it closed by ending.
+    #[serde(default)]
+    pub signal: Option<u8>,
+    /// What it exited with, where it closed by ending.
+    #[serde(default)]
+    pub exit_status: Option<u8>,
+}
+
+impl Task {
+    /// How it ended, where it did.
+    pub fn ending(&self) -> Option<String> {
+        match (self.signal, self.exit_status) {
+            (Some(signal), _) => Some(format!("killed by signal {signal}")),
+            (None, Some(status)) => Some(format!("exited with status {status}")),
+            (None, None) => None,
+        }
+    }
 }
 
 impl Event {

@@ -38,6 +38,7 @@ pub mod socket;
 pub mod stall;
 mod start;
 mod stats;
+pub mod status;
 pub mod steps;
 pub mod story;
 mod summary;

@@ -11,8 +11,13 @@ use super::{
     ran::Ended,
 };
 use crate::model::{
-    netns_name::NetnsName, owner::Owner, process::Process, socket::ListenerSnapshot, stall::Stall,
-    sysctls::Sysctls, verdict::Verdict,
+    netns_name::NetnsName,
+    owner::Owner,
+    process::Process,
+    socket::{HalfOpen, ListenerSnapshot},
+    stall::Stall,
+    sysctls::Sysctls,
+    verdict::Verdict,
 };
 
 /// A look, at the instant that it was taken. Recordings hold it, nobody prints it.
@@ -68,6 +73,9 @@ pub struct ObservedQueue {
     pub polls: Vec<(u32, bool)>,
     /// Owners that hold a connection which they accepted; `None` where that was not asked.
     pub accepted: Option<Vec<u32>>,
+    /// Its half-open requests; `None` where that was not asked, or could not be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub half_open: Option<HalfOpen>,
 }
 
 impl ObservedQueue {

@@ -15,6 +15,8 @@ pub struct Sample {
     pub kernel: BTreeMap<u32, Reading>,
     /// Namespaces that are there, and whose counters could not be read: why not.
     pub unread: BTreeMap<u32, String>,
+    /// Namespaces that are there, whether they were read or not.
+    pub present: Vec<u32>,
     pub totals: Totals,
     /// Whether the hooks saw something while the counters were being read, so
     /// that rows may be off by what happened in between.

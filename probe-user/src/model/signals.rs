@@ -1,8 +1,8 @@
 //! What is known about one port over a stretch of time. A signal that could not be read is `None`, never 0.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, time::Duration};
 
-use crate::model::{kind::Kind, sysctls::Sysctls};
+use crate::model::{kind::Kind, socket::HalfOpen, sysctls::Sysctls};
 
 /// Longer than a sound server leaves its queue full: two looks.
 const STRETCH: Duration = Duration::from_millis(100);
@@ -23,10 +23,20 @@ pub struct Signals {
     pub refusals: u64,
     /// From so many client addresses, as far as lines were shown.
     pub clients: usize,
+    /// SYNs for which there was no room in the SYN queue, as far as lines told.
+    pub tries: Tries,
+    /// SYN-ACKs that were sent again, as far as lines told.
+    pub resent: u64,
+    /// What became of whydrop's own attempt.
+    pub probe: Option<Probe>,
     /// Where else somebody listens on this port, as the refusals say.
     pub elsewhere: Vec<String>,
     /// Who closed the listener that clients look for.
     pub closed_by: Vec<String>,
+    /// Who of them closed it by ending.
+    pub deaths: Vec<Death>,
+    /// Somebody listened, before or after, at each address where a client found nobody.
+    pub is_gap: bool,
     pub members: Vec<Member>,
     /// Who listens there, and how full the queues were, was not looked at all the time.
     pub is_unlooked: bool,
@@ -44,6 +54,77 @@ pub struct Signals {
     pub adds_up: bool,
 }
 
+/// SYNs that came for the same reason, by attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tries {
+    pub attempts: usize,
+    /// Whose SYN came again: a client that means it, and has heard nothing. Who floods sends each once.
+    pub repeated: usize,
+    /// Client addresses.
+    pub sources: usize,
+}
+
+/// What became of an attempt of whydrop's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    Connected,
+    Unanswered,
+    /// Refused, or it could not be made.
+    Failed,
+}
+
+/// A process that closed a listener by ending.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Death {
+    pub who: String,
+    pub ending: Ending,
+    /// How long it took until somebody was seen to listen there again.
+    pub back: Option<Duration>,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Signal(u8),
+    Status(u8),
+}
+
+impl Ending {
+    /// Whether somebody asked it to: `kill PID`, Ctrl-C, a stop of its unit; or it has done what it was to do.
+    pub const fn is_asked_for(self) -> bool {
+        match self {
+            Self::Signal(signal) => is_a_request(signal),
+            // Shells and JVMs end so that they were asked by a signal.
+            Self::Status(status) => status == 0 || status > 128 && is_a_request(status - 128),
+        }
+    }
+}
+
+/// SIGHUP, SIGINT, SIGTERM: numbers that are the same on every architecture.
+const fn is_a_request(signal: u8) -> bool {
+    matches!(signal, 1 | 2 | 15)
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Numbers of include/uapi/asm-generic/signal.h, which x86 and arm64 have.
+        let (signal, name) = match self {
+            Self::Status(status) => return write!(f, "exited with status {status}"),
+            Self::Signal(signal) => match signal {
+                4 => (signal, " (SIGILL)"),
+                6 => (signal, " (SIGABRT)"),
+                7 => (signal, " (SIGBUS)"),
+                8 => (signal, " (SIGFPE)"),
+                9 => (signal, " (SIGKILL)"),
+                11 => (signal, " (SIGSEGV)"),
+                15 => (signal, " (SIGTERM)"),
+                _ => (signal, ""),
+            },
+        };
+        write!(f, "was killed by signal {signal}{name}")
+    }
+}
+
 /// A listener of the port.
 #[derive(Clone, Debug, Default)]
 pub struct Member {
@@ -56,6 +137,10 @@ pub struct Member {
     /// The longest that its accept queue was, at a change or at a look.
     pub peak: u32,
     pub syn_peak: u32,
+    /// The look that found most half-open requests aged; `None` where nobody looked.
+    pub half_open: Option<HalfOpen>,
+    /// How many looks, half a second or more apart, found any.
+    pub half_open_looks: u32,
     /// p99 and the longest wait in the queue.
     pub wait: Option<(Duration, Duration)>,
     /// Looks at the queue, how many found it over its limit, and how many at most a tenth full.

@@ -1,6 +1,9 @@
 //! Sockets as the kernel held them at one instant.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +25,59 @@ pub struct ListenerSnapshot {
     pub drops: Option<u32>,
     pub cgroup_id: Option<u64>,
     pub taken_mono_ns: u64,
+}
+
+/// A half-open request: its SYN-ACK was sent, or should have been.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestSnapshot {
+    pub local: SocketAddr,
+    pub client: SocketAddr,
+    /// Until its SYN-ACK would be sent again.
+    pub left: Duration,
+    /// How often it was.
+    pub resent: u8,
+}
+
+impl RequestSnapshot {
+    /// The first timeout (`TCP_TIMEOUT_INIT`, 5.10 to 7.2), and what a clock tick may add. Each later one is twice as long.
+    const FIRST_TIMEOUT: Duration = Duration::from_millis(1050);
+
+    /// Whether it is known to have been there for a second: its timer ran out before.
+    pub fn is_aged(&self) -> bool {
+        self.resent > 0 || self.left > Self::FIRST_TIMEOUT
+    }
+}
+
+/// Half-open requests of one listener at a look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HalfOpen {
+    pub in_all: u32,
+    /// Known to have been there for a second or longer: at least so many.
+    pub aged: u32,
+    /// Of these, whose SYN-ACK was sent again. Who has acknowledged it, and waits for TCP_DEFER_ACCEPT, is sent none; and
+    /// one that this host itself drops on its way out counts as not sent.
+    pub resent: u32,
+    /// Client addresses.
+    pub clients: u32,
+}
+
+/// Whether a socket bound to `bound` takes what is sent to `local`, as far as addresses go.
+pub fn is_bound_for(bound: SocketAddr, local: SocketAddr) -> bool {
+    let (ip, to) = (bound.ip().to_canonical(), local.ip().to_canonical());
+    let any = match ip {
+        IpAddr::V4(v4) => v4.is_unspecified() && to.is_ipv4(),
+        // An IPv6 wildcard takes IPv4 too, unless it is told not to.
+        IpAddr::V6(v6) => v6.is_unspecified(),
+    };
+    bound.port() == local.port() && (any || ip == to)
+}
+
+impl ListenerSnapshot {
+    /// Whether it takes what is sent to `local`.
+    pub fn takes(&self, local: SocketAddr) -> bool {
+        let only_ipv6 = self.v6only == Some(true) && local.ip().to_canonical().is_ipv4();
+        !only_ipv6 && self.ifindex == 0 && is_bound_for(self.addr, local)
+    }
 }
 
 #[cfg(test)]

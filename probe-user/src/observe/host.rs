@@ -1,16 +1,15 @@
 //! What a namespace says: sysctls and the firewall's table.
 
 use crate::{
-    enrich::Enricher,
-    host::{clock::mono_ns, conntrack, sysctl},
+    host::{Host, clock::mono_ns, conntrack, sysctl},
     model::{HostFacts, sysctls::Sysctls},
 };
 
 /// What this namespace says now. A reading that failed is `None`, and told where there is an error.
-pub fn host_facts(netns: u32, enricher: &mut Enricher) -> HostFacts {
-    let registry = &mut enricher.registry;
+pub fn host_facts(netns: u32, host: &Host) -> HostFacts {
+    let mut registry = host.namespaces();
     let read = sysctl::read(
-        registry,
+        &mut registry,
         netns,
         [
             "core/somaxconn",
@@ -46,7 +45,7 @@ pub fn host_facts(netns: u32, enricher: &mut Enricher) -> HostFacts {
             max_syn_backlog,
         },
         conntrack: count.zip(most),
-        untracked: conntrack::dropped(registry, netns),
+        untracked: conntrack::dropped(&mut registry, netns),
         unread,
     }
 }

@@ -8,8 +8,7 @@ use std::{
 
 use super::host_facts;
 use crate::{
-    enrich::Enricher,
-    host::{clock::mono_ns, kernel_log::News},
+    host::{Host, clock::mono_ns, kernel_log::News},
     model::{HostFacts, LogLine, Observed},
 };
 
@@ -22,7 +21,7 @@ const NAMESPACES_AT_MOST: usize = 16;
 /// A table of tracked connections is worth telling of while it is so full, in percent.
 const NEARLY_FULL: u64 = 90;
 
-pub(super) struct HostNews {
+pub(crate) struct HostNews {
     /// Or why it cannot be read.
     log: Result<News, String>,
     known: HashMap<u32, HostFacts>,
@@ -32,7 +31,7 @@ pub(super) struct HostNews {
 }
 
 impl HostNews {
-    pub(super) fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         Self {
             log: News::begin().map_err(|error| {
                 format!("what the kernel's log says of SYN floods could not be read: {error}")
@@ -43,12 +42,7 @@ impl HostNews {
         }
     }
 
-    pub(super) fn news(
-        &mut self,
-        now: Instant,
-        namespaces: &[u32],
-        enricher: &mut Enricher,
-    ) -> Vec<Observed> {
+    pub(crate) fn news(&mut self, now: Instant, namespaces: &[u32], host: &Host) -> Vec<Observed> {
         if self.asked.is_some_and(|asked| now < asked + EVERY) {
             return Vec::new();
         }
@@ -59,7 +53,7 @@ impl HostNews {
         for _ in 0..some {
             let netns = namespaces[self.next % namespaces.len()];
             self.next = self.next.wrapping_add(1);
-            let mut facts = host_facts(netns, enricher);
+            let mut facts = host_facts(netns, host);
             if let (true, Err(why)) = (is_first, &self.log) {
                 facts.unread.push(why.clone());
             }

@@ -5,14 +5,11 @@ use std::{
     collections::{BTreeSet, HashMap},
     path::PathBuf,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use crate::{
-    enrich::Enricher,
-    host::{
-        cgroup::{Cgroups, stall},
-        task,
-    },
+    host::{Host, cgroup::stall, task},
     model::{
         Observed, ObservedCgroup, ObservedProcess, ObservedQueue, owner::Owner,
         socket::ListenerSnapshot,
@@ -25,34 +22,35 @@ const PROCESSES_AT_MOST: usize = 16;
 /// Of so many looks at a full queue one asks who has accepted from it: once a second.
 const ASK_EVERY: u32 = 20;
 
+/// Listeners of which it is remembered when they were asked.
+const LISTENERS_AT_MOST: usize = 4096;
+
 /// Looks, one after another.
 pub struct Looker {
-    pub enricher: Enricher,
-    cgroups: Cgroups,
+    pub host: Host,
     mount: Option<PathBuf>,
     /// The number of the next look.
     look: u32,
     /// In how many looks at a full queue of several owners nobody's epoll instance waited for it.
     unclear: HashMap<(u32, u64), u32>,
+    /// When half-open requests of a listener are to be asked for next.
+    half_open: HashMap<(u32, u64), Instant>,
     /// Namespaces where somebody was found.
     places: BTreeSet<u32>,
 }
 
-impl Default for Looker {
-    fn default() -> Self {
-        let cgroups = Cgroups::new();
+impl Looker {
+    pub fn new(host: Host) -> Self {
         Self {
-            enricher: Enricher::new(),
-            mount: cgroups.mount_point(),
-            cgroups,
+            mount: host.cgroup_mount(),
+            host,
             look: 0,
             unclear: HashMap::new(),
+            half_open: HashMap::new(),
             places: BTreeSet::new(),
         }
     }
-}
 
-impl Looker {
     /// The number of the next look.
     pub const fn number(&self) -> u32 {
         self.look
@@ -72,6 +70,7 @@ impl Looker {
         for (netns, listener) in listeners {
             self.places.insert(netns);
             let mut queue = self.queue(look, netns, listener);
+            self.ask_half_open(&mut queue);
             if queue.is_over_its_limit() {
                 self.ask(&mut queue);
                 pids.extend(queue.owners.iter().map(|owner| owner.pid));
@@ -100,7 +99,7 @@ impl Looker {
     }
 
     fn queue(&mut self, look: u32, netns: u32, snapshot: ListenerSnapshot) -> ObservedQueue {
-        let (all, _) = self.enricher.identity(&snapshot);
+        let (all, _) = self.host.identity(&snapshot);
         let owners: Arc<[Owner]> = match all.len() {
             0..=PROCESSES_AT_MOST => Arc::clone(&all),
             _ => all.iter().take(PROCESSES_AT_MOST).cloned().collect(),
@@ -113,7 +112,29 @@ impl Looker {
             owners_in_all: all.len(),
             polls: Vec::new(),
             accepted: None,
+            half_open: None,
         }
+    }
+
+    /// Its half-open requests, twice a second at most, and the more seldom the longer the kernel takes: it walks all
+    /// connections of the host.
+    fn ask_half_open(&mut self, queue: &mut ObservedQueue) {
+        const EVERY: Duration = Duration::from_millis(500);
+        /// A twentieth of the time at most.
+        const SHARE: u32 = 20;
+        let key = (queue.netns, queue.snapshot.cookie);
+        let began = Instant::now();
+        if self.half_open.get(&key).is_some_and(|due| began < *due) {
+            return;
+        }
+        // A look that fails is one less.
+        queue.half_open = self.host.half_open(queue.netns, &queue.snapshot).ok();
+        let ended = Instant::now();
+        if self.half_open.len() >= LISTENERS_AT_MOST {
+            self.half_open.clear();
+        }
+        let pause = EVERY.max((ended - began) * SHARE);
+        self.half_open.insert(key, ended + pause);
     }
 
     /// Who of its owners waits for it. Who has accepted from it is not asked in every look, since that costs the kernel a
@@ -127,17 +148,20 @@ impl Looker {
         queue.polls = polls.collect();
         let key = (queue.netns, queue.snapshot.cookie);
         if is_due(self.unclear.entry(key).or_default(), queue) {
-            let unanswered = self.enricher.unanswered(queue.netns, &queue.snapshot);
-            let pids = queue.owners.iter().map(|owner| owner.pid);
-            let accepted = pids.filter(|pid| task::has_accepted(*pid, &unanswered));
-            queue.accepted = Some(accepted.collect());
+            // Where that cannot be asked, nothing is said of who has accepted.
+            let asked = self.host.unanswered(queue.netns, &queue.snapshot);
+            queue.accepted = asked.ok().map(|unanswered| {
+                let pids = queue.owners.iter().map(|owner| owner.pid);
+                pids.filter(|pid| task::has_accepted(*pid, &unanswered))
+                    .collect()
+            });
         }
     }
 
     /// `None` when it has ended.
     fn process(&self, look: u32, pid: u32) -> Option<ObservedProcess> {
         let process = task::look(pid)?;
-        let cgroup = self.mount.as_ref().zip(self.cgroups.of_process(pid));
+        let cgroup = self.mount.as_ref().zip(self.host.cgroup_of_process(pid));
         Some(ObservedProcess {
             look,
             process,
@@ -173,6 +197,7 @@ mod tests {
             owners_in_all: 2,
             polls: polls.to_vec(),
             accepted: None,
+            half_open: None,
         };
         let mut unclear = 0;
         assert!(is_due(&mut unclear, &queue(&[])));

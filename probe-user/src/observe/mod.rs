@@ -4,9 +4,12 @@
 mod budget;
 mod host;
 mod host_news;
+mod hurt;
 mod looking;
 mod pressed;
+pub mod probe;
 mod survey;
+mod target;
 mod told;
 
 use std::{
@@ -21,14 +24,18 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use self::pressed::Pressed;
 pub use self::{
     host::host_facts,
+    hurt::listening_at,
     looking::Looker,
     survey::Survey,
+    target::Target,
     told::{Ears, Refusals},
 };
 use crate::{
-    enrich::Enricher,
     filter::Filter,
-    host::threads::{NoThread, spawn_scoped},
+    host::{
+        Host,
+        threads::{NoThread, spawn_scoped},
+    },
     model::{Observed, socket::ListenerSnapshot},
 };
 
@@ -45,9 +52,9 @@ const WAITING_AT_MOST: usize = 256;
 pub type Looks = Receiver<Vec<Observed>>;
 
 /// Whom to look at: called with the number of the look and the namespaces where somebody was found.
-pub trait Finds: FnMut(u32, Vec<u32>, &mut Enricher) -> Vec<(u32, ListenerSnapshot)> {}
+pub trait Finds: FnMut(u32, Vec<u32>, &mut Host) -> Vec<(u32, ListenerSnapshot)> {}
 
-impl<F: FnMut(u32, Vec<u32>, &mut Enricher) -> Vec<(u32, ListenerSnapshot)>> Finds for F {}
+impl<F: FnMut(u32, Vec<u32>, &mut Host) -> Vec<(u32, ListenerSnapshot)>> Finds for F {}
 
 /// Why nobody looked.
 #[derive(Debug, Error)]
@@ -63,16 +70,18 @@ pub enum NotLooked {
 
 /// Looks, on a thread of its own, for as long as the watch lasts that takes them. What was seen before comes first.
 pub fn while_watching<T>(
+    host: &Host,
     before: Vec<Observed>,
     mut find: impl Finds + Send,
     watch: impl FnOnce(Looks) -> T,
 ) -> Result<T, NotLooked> {
+    let host = host.another();
     beside(before, watch, || {
-        let mut looker = Looker::default();
+        let mut looker = Looker::new(host);
         move |now| {
-            looker.enricher.tick(now);
+            looker.host.tick(now);
             let (look, places) = (looker.number(), looker.places());
-            let listeners = find(look, places, &mut looker.enricher);
+            let listeners = find(look, places, &mut looker.host);
             looker.look(listeners)
         }
     })
@@ -80,12 +89,14 @@ pub fn while_watching<T>(
 
 /// Looks at whoever of these is pressed, or has refused somebody, on the whole host.
 pub fn at_the_pressed<T>(
+    host: &Host,
     filter: Filter,
     refusals: &Refusals,
     watch: impl FnOnce(Looks) -> T,
 ) -> Result<T, NotLooked> {
+    let host = host.another();
     beside(Vec::new(), watch, || {
-        let mut pressed = Pressed::new(filter, refusals);
+        let mut pressed = Pressed::new(host, filter, refusals);
         move |now| pressed.look(now)
     })
 }

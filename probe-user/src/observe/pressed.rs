@@ -10,7 +10,7 @@ use std::{
 use super::{Looker, budget::Budget, host_news::HostNews, told::Refusals};
 use crate::{
     filter::Filter,
-    host::clock::thread_ns,
+    host::{Host, clock::thread_ns},
     model::{Observed, incident::Place, socket::ListenerSnapshot},
 };
 
@@ -33,7 +33,7 @@ const PLACES_AT_MOST: usize = 64;
 const MEMBERS_AT_MOST: usize = 16;
 
 /// Finds the pressed, and looks at them.
-pub(super) struct Pressed<'a> {
+pub(crate) struct Pressed<'a> {
     looker: Looker,
     filter: Filter,
     refusals: &'a Refusals,
@@ -49,14 +49,14 @@ pub(super) struct Pressed<'a> {
     now: Instant,
     /// How long this thread had been on a CPU when it was last paid for.
     paid_ns: u64,
-    host: HostNews,
+    news: HostNews,
 }
 
 impl<'a> Pressed<'a> {
-    pub(super) fn new(filter: Filter, refusals: &'a Refusals) -> Self {
+    pub(crate) fn new(host: Host, filter: Filter, refusals: &'a Refusals) -> Self {
         let now = Instant::now();
         Self {
-            looker: Looker::default(),
+            looker: Looker::new(host),
             filter,
             refusals,
             places: BTreeMap::new(),
@@ -68,12 +68,12 @@ impl<'a> Pressed<'a> {
             met: now,
             now,
             paid_ns: thread_ns(),
-            host: HostNews::begin(),
+            news: HostNews::begin(),
         }
     }
 
     /// To be called 20 times a second: what there is to tell.
-    pub(super) fn look(&mut self, now: Instant) -> Vec<Observed> {
+    pub(crate) fn look(&mut self, now: Instant) -> Vec<Observed> {
         self.budget.passed(now.saturating_duration_since(self.now));
         self.now = now;
         // All that this thread did since, its waking and sending among it.
@@ -81,7 +81,7 @@ impl<'a> Pressed<'a> {
         let spent = spent_ns.saturating_sub(self.paid_ns);
         self.budget.spent(Duration::from_nanos(spent));
         self.paid_ns = spent_ns;
-        self.looker.enricher.tick(now);
+        self.looker.host.tick(now);
         for place in self.refusals.take() {
             self.press(place);
         }
@@ -92,8 +92,8 @@ impl<'a> Pressed<'a> {
             self.swept = Some(now);
             self.sweep_cost = self.cost(|this| seen.extend(this.sweep()));
             let namespaces = self.namespaces();
-            let enricher = &mut self.looker.enricher;
-            seen.extend(self.host.news(now, &namespaces, enricher));
+            let host = &self.looker.host;
+            seen.extend(self.news.news(now, &namespaces, host));
         }
         self.places.retain(|_, until| now < *until);
         if let Some(place) = self.next() {
@@ -137,7 +137,7 @@ impl<'a> Pressed<'a> {
     fn look_at(&mut self, place: Place) -> Vec<Observed> {
         let Place { netns, addr } = place;
         // A look that fails is one less.
-        let found = self.looker.enricher.listeners_of(netns, addr.port());
+        let found = self.looker.host.listeners_of(netns, addr.port());
         let mut found = found.unwrap_or_default();
         found.retain(|listener| listener.addr == addr);
         found.truncate(MEMBERS_AT_MOST);
@@ -152,13 +152,13 @@ impl<'a> Pressed<'a> {
     fn sweep(&mut self) -> Vec<Observed> {
         if self.now >= self.met + MEET_EVERY {
             self.met = self.now;
-            self.looker.enricher.registry.refresh();
+            self.looker.host.namespaces().refresh();
         }
         let namespaces = self.namespaces();
         let mut found = Vec::new();
         for netns in namespaces {
             // A namespace that has ended, or may not be asked, has none that can be told of.
-            let listeners = self.looker.enricher.all_listeners(netns);
+            let listeners = self.looker.host.all_listeners(netns);
             for listener in listeners.unwrap_or_default() {
                 let place = Place {
                     netns,
@@ -177,8 +177,9 @@ impl<'a> Pressed<'a> {
     }
 
     fn namespaces(&self) -> Vec<u32> {
-        let all = self.looker.enricher.registry.iter();
-        all.filter(|netns| self.filter.takes_netns(*netns))
+        let all = self.looker.host.namespaces();
+        all.iter()
+            .filter(|netns| self.filter.takes_netns(*netns))
             .collect()
     }
 
@@ -186,7 +187,7 @@ impl<'a> Pressed<'a> {
         if !self.filter.picks_listeners() {
             return true;
         }
-        let (owner, cgroup) = self.looker.enricher.identity(listener);
+        let (owner, cgroup) = self.looker.host.identity(listener);
         self.filter
             .takes_row(listener.addr, &owner, cgroup.as_deref())
     }

@@ -3,14 +3,13 @@
 use std::{collections::HashSet, fs};
 
 use crate::{
-    enrich::Enricher,
-    host::{owner, sysctl},
+    host::{Host, owner, sysctl},
     model::{Found, Missing, socket::ListenerSnapshot, sysctls::ListenSysctls},
 };
 
 /// One look at everything.
 pub struct Survey {
-    enricher: Enricher,
+    host: Host,
     missing: Vec<Missing>,
 }
 
@@ -22,9 +21,9 @@ struct Answer {
 }
 
 impl Survey {
-    pub fn new(enricher: Enricher) -> Self {
+    pub fn new(host: Host) -> Self {
         Self {
-            enricher,
+            host,
             missing: Vec::new(),
         }
     }
@@ -60,15 +59,15 @@ impl Survey {
         if let Some(netns) = only {
             return vec![netns];
         }
-        self.enricher.registry.refresh_thoroughly();
-        let mut namespaces: Vec<u32> = self.enricher.registry.iter().collect();
+        self.host.namespaces().refresh_thoroughly();
+        let mut namespaces: Vec<u32> = self.host.namespaces().iter().collect();
         namespaces.sort_unstable();
         namespaces
     }
 
     /// `None` where it does not answer, which is remembered.
     fn ask(&mut self, netns: u32) -> Option<Answer> {
-        let listeners = match self.enricher.all_listeners(netns) {
+        let listeners = match self.host.all_listeners(netns) {
             Ok(listeners) => listeners,
             Err(why) => {
                 self.miss(
@@ -81,7 +80,7 @@ impl Survey {
         let sysctls = if listeners.is_empty() {
             ListenSysctls::default()
         } else {
-            let sysctls = sysctl::listen(&mut self.enricher.registry, netns);
+            let sysctls = sysctl::listen(&mut self.host.namespaces(), netns);
             sysctls.unwrap_or_else(|error| {
                 self.miss(
                     Some(netns),
@@ -101,7 +100,7 @@ impl Survey {
     fn look_for_owners(&mut self, answers: &[Answer]) -> bool {
         let listeners = answers.iter().flat_map(|answer| &answer.listeners);
         let inodes: HashSet<u32> = listeners.map(|listener| listener.inode).collect();
-        let unreadable = self.enricher.learn_owners(&inodes);
+        let unreadable = self.host.learn_owners(&inodes);
         let status = fs::read("/proc/self/status").unwrap_or_default();
         let blind_spot = if unreadable > 0 {
             Some(format!(
@@ -118,9 +117,9 @@ impl Survey {
     }
 
     fn identify(&mut self, answer: Answer, sees_owners: bool, to: &mut Vec<Found>) {
-        let netns_name = self.enricher.netns_name(answer.netns);
+        let netns_name = self.host.netns_name(answer.netns);
         for snapshot in answer.listeners {
-            let (owner, cgroup) = self.enricher.identity(&snapshot);
+            let (owner, cgroup) = self.host.identity(&snapshot);
             // A listener that was closed meanwhile has no owner, and is none any more.
             if owner.is_empty() && sees_owners && !self.still_listens(answer.netns, &snapshot) {
                 continue;
@@ -138,15 +137,15 @@ impl Survey {
     }
 
     fn still_listens(&mut self, netns: u32, snapshot: &ListenerSnapshot) -> bool {
-        let now = self
-            .enricher
-            .listeners_of(netns, snapshot.addr.port())
-            .unwrap_or_default();
-        now.iter().any(|one| one.cookie == snapshot.cookie)
+        match self.host.listeners_of(netns, snapshot.addr.port()) {
+            Ok(now) => now.iter().any(|one| one.cookie == snapshot.cookie),
+            // Where it cannot be asked again it is what it was, unless all of its namespace is gone.
+            Err(error) => !error.is_gone(),
+        }
     }
 
     fn miss(&mut self, netns: Option<u32>, why: String) {
-        let netns_name = netns.and_then(|netns| self.enricher.netns_name(netns));
+        let netns_name = netns.and_then(|netns| self.host.netns_name(netns));
         self.missing.push(Missing {
             netns,
             netns_name,

@@ -235,6 +235,15 @@ fn notices() -> Vec<Observation> {
     closed.event.what = What::Closed(Some(Task {
         pid: 12,
         comm: "a\tb".into(),
+        signal: Some(9),
+        exit_status: None,
+    }));
+    all.push(closed.clone());
+    closed.event.what = What::Closed(Some(Task {
+        pid: 12,
+        comm: "nginx".into(),
+        signal: None,
+        exit_status: Some(1),
     }));
     all.push(closed.clone());
     closed.event.what = What::Closed(None);
@@ -298,6 +307,8 @@ fn refusals() -> Vec<Observation> {
     let task = Task {
         pid: 8,
         comm: "other\u{7f}".into(),
+        signal: None,
+        exit_status: Some(1),
     };
     let all = [
         Refusal::nowhere(true, true),

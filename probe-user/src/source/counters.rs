@@ -13,13 +13,12 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::{
     Parts,
     ending::{self, Ending},
-    sample::{Unreadable, readings},
+    sample::{Readings, Unreadable, readings},
     stop::Stop,
-    unread::Unread,
 };
 use crate::{
     analyse::{moved::Moved, reconcile::Reconciler},
-    host::clock::mono_ns,
+    host::{clock::mono_ns, unread::Unread},
     model::{
         Candidate, Line, Observed, Start, Summary, Tick,
         kind::{Kind, Stage},
@@ -61,10 +60,15 @@ fn kinds(moved: Reading) -> [(Kind, u64); 4] {
 }
 
 impl<'a> Poller<'a> {
-    fn new(mut parts: Parts<'a>) -> Self {
-        let (last, unread_at_start) = readings(&mut parts.enricher, parts.filter.netns);
+    fn new(parts: Parts<'a>) -> Self {
+        let host = &parts.enricher.host;
+        let Readings {
+            kernel: last,
+            unread: unread_at_start,
+            ..
+        } = readings(host, parts.filter.netns);
         let mut unread = Unread::default();
-        unread.registry(&parts.enricher.registry);
+        unread.registry(&host.namespaces());
         unread.namespaces("at the start", &unread_at_start);
         let mut reconciler = Reconciler::new(Sample {
             kernel: last.clone(),
@@ -89,7 +93,7 @@ impl<'a> Poller<'a> {
 
     /// The listeners whose `sk_drops` grew since they were last looked at, by how much.
     fn grown(&mut self, netns: u32) -> Vec<(ListenerSnapshot, u32)> {
-        let Ok(listeners) = self.parts.enricher.all_listeners(netns) else {
+        let Ok(listeners) = self.parts.enricher.host.all_listeners(netns) else {
             return Vec::new();
         };
         listeners
@@ -107,9 +111,12 @@ impl<'a> Poller<'a> {
     /// Tells what has moved; those that could not be read come out, and what moved there is told once they can be.
     /// A recording has it no more often than `is_second` says.
     fn poll(&mut self, is_second: bool) -> Unreadable {
-        let (now, unread) = readings(&mut self.parts.enricher, self.parts.filter.netns);
+        let Readings {
+            kernel: now,
+            unread,
+            present,
+        } = readings(&self.parts.enricher.host, self.parts.filter.netns);
         let read_ns = mono_ns();
-        let present: Vec<u32> = self.parts.enricher.registry.iter().collect();
         self.reconciler.observe(&present, &now);
         for (netns, reading) in &now {
             // A namespace that was made since began at 0; one that could not be read for a while did not.
@@ -138,7 +145,7 @@ impl<'a> Poller<'a> {
 
     fn tell_moved(&mut self, mono_ns: u64, now: &BTreeMap<u32, Reading>) {
         for mut moved in self.moved.take(mono_ns, now, self.reconciler.unknown()) {
-            moved.netns_name = self.parts.enricher.netns_name(moved.netns);
+            moved.netns_name = self.parts.enricher.host.netns_name(moved.netns);
             let observed = Observed::Counters(Box::new(moved));
             self.parts.sinks.write(&Line::Observed(&observed));
         }
@@ -156,7 +163,7 @@ impl<'a> Poller<'a> {
             // A SYN answered by a cookie is no drop: nobody's sk_drops tells of it.
             .filter(|_| kind != Kind::CookieSent)
             .filter_map(|(snapshot, drops_delta)| {
-                let (owner, cgroup) = self.parts.enricher.identity(snapshot);
+                let (owner, cgroup) = self.parts.enricher.host.identity(snapshot);
                 let filter = &self.parts.filter;
                 filter
                     .takes_row(snapshot.addr, &owner, cgroup.as_deref())
@@ -171,7 +178,7 @@ impl<'a> Poller<'a> {
         Tick {
             mono_ns: mono_ns(),
             netns,
-            netns_name: self.parts.enricher.netns_name(netns),
+            netns_name: self.parts.enricher.host.netns_name(netns),
             kind,
             count,
             candidates,
@@ -212,7 +219,7 @@ pub async fn watch<'a>(
                 periods = periods.wrapping_add(1);
                 let is_second = periods.is_multiple_of(REFRESH_PERIODS);
                 if is_second {
-                    poller.parts.enricher.registry.refresh();
+                    poller.parts.enricher.host.namespaces().refresh();
                     poller.parts.enricher.tick(Instant::now());
                     poller.parts.sinks.tick();
                 }
@@ -222,7 +229,9 @@ pub async fn watch<'a>(
         }
     }
     let unread = poller.poll(true);
-    poller.unread.registry(&poller.parts.enricher.registry);
+    poller
+        .unread
+        .registry(&poller.parts.enricher.host.namespaces());
     poller.unread.namespaces("at the end", &unread);
     // What was read of them before is not what they have counted by now.
     poller.reconciler.unreadable(unread.into_keys());
@@ -241,7 +250,7 @@ pub async fn watch<'a>(
         unread: poller.unread,
     });
     let namespaces = reckoned.rows.iter().map(|row| row.netns);
-    let netns_names = poller.parts.enricher.netns_names(namespaces);
+    let netns_names = poller.parts.enricher.host.netns_names(namespaces);
     let summary = Summary {
         counts: poller.counts,
         netns_names,

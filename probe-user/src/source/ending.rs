@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::unread::Unread;
 use crate::{
     analyse::reconcile::Reconciler,
-    host::netns,
+    host::{netns, unread::Unread},
     model::{
         Summary,
         reading::{LostInUserSpace, Sample},

@@ -7,8 +7,7 @@ use std::collections::HashMap;
 use probe_common::{Episode, EpisodeKey, flag, hook, share};
 
 use crate::{
-    enrich::Enricher,
-    host::clock::mono_ns,
+    host::{Host, clock::mono_ns, diag::DiagError},
     loader::{Probe, ReadError},
     model::{
         event::{self, Event, ListenerAt, What},
@@ -18,19 +17,19 @@ use crate::{
 };
 
 /// The accept queues that are low by now; who ends an episode tells of it, here or in the kernel.
-pub(super) fn ended(
+pub(crate) fn ended(
     probe: &mut Probe,
-    enricher: &mut Enricher,
+    host: &mut Host,
     percent: u8,
 ) -> Result<Vec<Event>, ReadError> {
     let open = probe.stats.episodes()?;
     let of_accept_queues = open.into_iter().filter(|(key, _)| key.queue == 0);
-    let mut dumps: HashMap<u32, Result<Vec<ListenerSnapshot>, String>> = HashMap::new();
+    let mut dumps: HashMap<u32, Result<Vec<ListenerSnapshot>, DiagError>> = HashMap::new();
     let mut events = Vec::new();
     for (key, episode) in of_accept_queues {
         let found = dumps
             .entry(key.netns)
-            .or_insert_with(|| enricher.all_listeners(key.netns));
+            .or_insert_with(|| host.all_listeners(key.netns));
         // What cannot be asked for is left for the next time.
         let Ok(found) = found else { continue };
         let listener = found.iter().find(|one| one.cookie == key.listener);

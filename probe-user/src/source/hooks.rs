@@ -17,7 +17,6 @@ use super::{
     lines::Lines,
     listening, sample,
     schedule::Schedule,
-    unread::Unread,
 };
 use crate::{
     analyse::{
@@ -31,7 +30,7 @@ use crate::{
     cause, decode,
     enrich::Enricher,
     filter::Filter,
-    host::clock::mono_ns,
+    host::{clock::mono_ns, unread::Unread},
     loader::{Probe, ReadError},
     model::{
         CountersMoved, Line, ListenerStatsRow, Observed, Sampled, Summary, counted::Totals,
@@ -75,21 +74,20 @@ pub struct Drained {
 
 impl<'a> HookPipeline<'a> {
     /// Takes the first sample: from here on everything is accounted for.
-    pub fn begin(mut parts: Parts<'a>, probe: &mut Probe) -> Result<Self, ReadError> {
+    pub fn begin(parts: Parts<'a>, probe: &mut Probe) -> Result<Self, ReadError> {
         // Records of before (the self-test's too) belong to the base.
-        parts.enricher.registry.refresh();
+        let host = &parts.enricher.host;
+        host.namespaces().refresh();
         let only = parts.filter.netns;
-        let (base, base_ns) = sample::take(probe, &mut parts.enricher, only, None, |probe| {
+        let (base, base_ns) = sample::take(probe, host, only, None, |probe| {
             while probe.next_record().is_some() {}
         })?;
         let figures = probe.stats.figures()?;
         let mut unread = Unread::default();
-        unread.registry(&parts.enricher.registry);
+        unread.registry(&host.namespaces());
         unread.namespaces("at the start", &base.unread);
-        let unreadable: Vec<u32> = parts
-            .enricher
-            .registry
-            .iter()
+        let present = base.present.iter().copied();
+        let unreadable: Vec<u32> = present
             .filter(|netns| only.is_none_or(|only| only == *netns))
             .filter(|netns| !base.kernel.contains_key(netns))
             .collect();
@@ -225,7 +223,7 @@ impl<'a> HookPipeline<'a> {
 
     /// Ends the episodes of accept queues that were emptied without a packet that would have shown it.
     fn end_episodes(&mut self, probe: &mut Probe, share: u8) {
-        let ended = episodes::ended(probe, &mut self.enricher, share);
+        let ended = episodes::ended(probe, &mut self.enricher.host, share);
         let ended = self.unread.note(ended).unwrap_or_default();
         if ended.is_empty() {
             return;
@@ -265,7 +263,7 @@ impl<'a> HookPipeline<'a> {
             })
             .collect();
         for line in &mut lines {
-            line.netns_name = self.enricher.netns_name(line.netns);
+            line.netns_name = self.enricher.host.netns_name(line.netns);
             self.tell(&Line::Sampled(line));
         }
     }
@@ -299,7 +297,7 @@ impl<'a> HookPipeline<'a> {
 
     /// These listeners, with what is known of them by now.
     fn as_they_are(&mut self, mut rows: Vec<ListenerStatsRow>) -> Vec<ListenerStatsRow> {
-        listening::look(&mut rows, &mut self.enricher);
+        listening::look(&mut rows, &mut self.enricher.host);
         self.pressure.settled(rows, &self.lines.filter)
     }
 
@@ -336,29 +334,29 @@ impl<'a> HookPipeline<'a> {
     fn reconcile(&mut self, probe: &Probe) -> Result<(), ReadError> {
         let began = Instant::now();
         let sums = probe.counts().sums()?;
-        if self.schedule.look(began, &self.enricher.registry, &sums) {
-            self.enricher.registry.refresh();
+        let host = &self.enricher.host;
+        let is_due = self.schedule.look(began, &host.namespaces(), &sums);
+        if is_due {
+            host.namespaces().refresh();
             self.schedule.looked(began);
         }
         let began = Instant::now();
         let is_unsettled = self.reconciler.is_unsettled();
-        if !self
-            .schedule
-            .comparison(began, &self.enricher.registry, &sums, is_unsettled)
-        {
+        let looks = host.namespaces().looks();
+        if !self.schedule.comparison(began, looks, &sums, is_unsettled) {
             return Ok(());
         }
         let before = probe.counts().sums()?;
         // What cannot be read now may be read at the end, which is what counts.
-        let (kernel, _) = sample::readings(&mut self.enricher, self.lines.filter.netns);
+        let read = sample::readings(host, self.lines.filter.netns);
+        let (present, kernel) = (read.present, read.kernel);
         let read_ns = mono_ns();
         let after = probe.counts().sums()?;
-        let present: Vec<u32> = self.enricher.registry.iter().collect();
         self.reconciler.observe(&present, &kernel);
         let moved = self.moved.take(read_ns, &kernel, self.reconciler.unknown());
         self.moved_untold.extend(moved);
         for mut residual in self.reconciler.residuals(&kernel, &before, &after) {
-            residual.netns_name = self.enricher.netns_name(residual.netns);
+            residual.netns_name = self.enricher.host.netns_name(residual.netns);
             if self
                 .lines
                 .filter
@@ -368,15 +366,14 @@ impl<'a> HookPipeline<'a> {
                 self.tell(&Line::Residual(&residual));
             }
         }
-        self.schedule
-            .compared(began, &self.enricher.registry, after);
+        self.schedule.compared(began, looks, after);
         Ok(())
     }
 
     /// Tells what the kernel counted until the last reading.
     fn tell_moved(&mut self) {
         for mut moved in std::mem::take(&mut self.moved_untold) {
-            moved.netns_name = self.enricher.netns_name(moved.netns);
+            moved.netns_name = self.enricher.host.netns_name(moved.netns);
             self.tell(&Line::Observed(&Observed::Counters(Box::new(moved))));
         }
     }
@@ -392,10 +389,10 @@ impl<'a> HookPipeline<'a> {
 
     /// The last sample, the rest of the ring, and the summary.
     pub fn end(mut self, probe: &mut Probe) -> (Summary, Sinks<'a>) {
-        self.enricher.registry.refresh();
+        self.enricher.host.namespaces().refresh();
         let only = self.lines.filter.netns;
         let against = Some(&self.reconciler);
-        let taken = sample::take(probe, &mut self.enricher, only, against, |_| {});
+        let taken = sample::take(probe, &self.enricher.host, only, against, |_| {});
         let taken = self.unread.note(taken);
         let is_read = taken.is_some();
         // Without it nothing is known: neither a count nor a row.
@@ -403,7 +400,7 @@ impl<'a> HookPipeline<'a> {
         // What happened since is in no count and has no line.
         let stats = self.unread.note(probe.stats.figures());
         let skipped = self.unread.note(probe.skipped());
-        self.unread.registry(&self.enricher.registry);
+        self.unread.registry(&self.enricher.host.namespaces());
         self.unread.namespaces("at the end", &last.unread);
         let duration = self.began.elapsed();
         // From here on the ring only empties, so this ends under any flood.
@@ -417,8 +414,7 @@ impl<'a> HookPipeline<'a> {
             stories.end(mono_ns(), last.totals.health.sampled, &self.lines.loss());
         self.lines.tell_stories(&told);
         self.lines.sinks.flush();
-        let present: Vec<u32> = self.enricher.registry.iter().collect();
-        self.reconciler.observe(&present, &last.kernel);
+        self.reconciler.observe(&last.present, &last.kernel);
         let moved = self
             .moved
             .take(sampled_ns, &last.kernel, self.reconciler.unknown());
@@ -467,12 +463,12 @@ impl<'a> HookPipeline<'a> {
         });
         let of_rows = reckoned.rows.iter().map(|row| row.netns);
         let of_listeners = figures.listeners.iter().map(|tally| tally.netns);
-        let netns_names = (self.enricher).netns_names(of_rows.chain(of_listeners));
+        let netns_names = (self.enricher.host).netns_names(of_rows.chain(of_listeners));
         let summary = Summary {
             counts: figures.counts,
             causes: figures.causes,
             groups: group::of_rows(&figures.listeners, &all.listeners, |netns, port| {
-                self.enricher.listeners_of(netns, port).ok()
+                self.enricher.host.listeners_of(netns, port).ok()
             }),
             listeners: figures.listeners,
             stats,

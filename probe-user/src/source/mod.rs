@@ -5,7 +5,12 @@ use std::time::Duration;
 
 use crate::{enrich::Enricher, filter::Filter, sink::Sinks};
 
+#[cfg(any(test, feature = "benchmark"))]
+#[doc(hidden)]
+pub mod benchmark;
+pub mod child;
 pub mod coalesce;
+mod conduct;
 pub mod counters;
 mod ending;
 mod episodes;
@@ -17,7 +22,8 @@ pub mod ring;
 pub mod sample;
 pub mod schedule;
 pub mod stop;
-pub mod unread;
+
+pub use self::conduct::Conduct;
 
 /// What a watch is made of before it begins.
 pub struct Parts<'a> {

@@ -7,8 +7,7 @@ use probe_common::counter;
 
 use crate::{
     analyse::reconcile::Reconciler,
-    enrich::Enricher,
-    host::{clock::mono_ns, netstat},
+    host::{Host, clock::mono_ns, netstat},
     loader::{Probe, ReadError},
     model::reading::{Reading, Sample},
 };
@@ -25,29 +24,35 @@ const UNDER_WAY: Duration = Duration::from_micros(200);
 pub type Unreadable = BTreeMap<u32, String>;
 
 /// The decisive counters of every namespace that can be read, or of one.
-pub fn readings(
-    enricher: &mut Enricher,
-    only: Option<u32>,
-) -> (BTreeMap<u32, Reading>, Unreadable) {
-    let namespaces: Vec<u32> = enricher
-        .registry
-        .iter()
-        .filter(|netns| only.is_none_or(|only| only == *netns))
-        .collect();
-    let (mut readings, mut unread) = (BTreeMap::new(), Unreadable::new());
-    for netns in namespaces {
-        match netstat::read_tcp_ext(&mut enricher.registry, netns) {
+pub struct Readings {
+    pub kernel: BTreeMap<u32, Reading>,
+    pub unread: Unreadable,
+    /// All that are there, whether they can be read or not.
+    pub present: Vec<u32>,
+}
+
+pub fn readings(host: &Host, only: Option<u32>) -> Readings {
+    let present: Vec<u32> = host.namespaces().iter().collect();
+    let (mut kernel, mut unread) = (BTreeMap::new(), Unreadable::new());
+    let wanted = present.iter().copied();
+    for netns in wanted.filter(|netns| only.is_none_or(|only| only == *netns)) {
+        let read = netstat::read_tcp_ext(&mut host.namespaces(), netns);
+        match read {
             Ok(counters) => {
                 let names = std::array::from_fn(|slot| counter::NAMES[slot].1);
                 // A counter that this kernel does not have never moves.
                 let reading: Reading = counters.all(names).map(Option::unwrap_or_default);
-                readings.insert(netns, reading);
+                kernel.insert(netns, reading);
             }
             Err(error) if error.is_gone() => {}
             Err(error) => drop(unread.insert(netns, error.to_string())),
         }
     }
-    (readings, unread)
+    Readings {
+        kernel,
+        unread,
+        present,
+    }
 }
 
 /// Reads both so that they belong together, again while the hooks see something in between; with them comes the moment up to
@@ -59,7 +64,7 @@ pub fn readings(
 /// same twice. A try whose reading of the hooks' sums fails is none.
 pub fn take(
     probe: &mut Probe,
-    enricher: &mut Enricher,
+    host: &Host,
     only: Option<u32>,
     against: Option<&Reconciler>,
     meanwhile: impl Fn(&mut Probe),
@@ -70,7 +75,7 @@ pub fn take(
     let mut still = None;
     loop {
         tries += 1;
-        let tried = once(probe, enricher, only, &meanwhile);
+        let tried = once(probe, host, only, &meanwhile);
         let given_up = tries >= TRIES && began.elapsed() >= TIME;
         let (sample, at_ns, after) = match tried {
             Ok(tried) => tried,
@@ -97,13 +102,17 @@ type Sums = HashMap<u32, [u64; counter::SLOTS]>;
 /// One try, and the sums after it.
 fn once(
     probe: &mut Probe,
-    enricher: &mut Enricher,
+    host: &Host,
     only: Option<u32>,
     meanwhile: impl Fn(&mut Probe),
 ) -> Result<(Sample, u64, Sums), ReadError> {
     let before = probe.counts().sums()?;
     meanwhile(probe);
-    let (kernel, unread) = readings(enricher, only);
+    let Readings {
+        kernel,
+        unread,
+        present,
+    } = readings(host, only);
     // What was under way while the counters were read is in the sums by now.
     std::thread::sleep(UNDER_WAY);
     let totals = probe.counts().totals()?;
@@ -116,6 +125,7 @@ fn once(
     let sample = Sample {
         kernel,
         unread,
+        present,
         totals,
         moving,
     };

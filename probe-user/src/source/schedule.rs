@@ -81,14 +81,8 @@ impl Schedule {
 
     /// Whether to compare counters: soon where something was seen, where a difference has to be found once more before it is
     /// told, or where namespaces were looked for, so that one that is not there is noticed before another has its number.
-    pub fn comparison(
-        &self,
-        now: Instant,
-        registry: &Registry,
-        sums: &Sums,
-        is_unsettled: bool,
-    ) -> bool {
-        let is_news = is_unsettled || registry.looks() != self.looks || *sums != self.sums;
+    pub fn comparison(&self, now: Instant, looks: u64, sums: &Sums, is_unsettled: bool) -> bool {
+        let is_news = is_unsettled || looks != self.looks || *sums != self.sums;
         self.comparison.is_due(now, is_news, QUIET_COMPARISON_REST)
     }
 
@@ -96,8 +90,8 @@ impl Schedule {
         self.look.again(since, since.elapsed());
     }
 
-    pub fn compared(&mut self, since: Instant, registry: &Registry, sums: Sums) {
-        self.looks = registry.looks();
+    pub fn compared(&mut self, since: Instant, looks: u64, sums: Sums) {
+        self.looks = looks;
         self.comparison.again(since, since.elapsed());
         self.sums = sums;
     }
@@ -134,7 +128,7 @@ mod tests {
         assert!(!due.look(at + Duration::from_millis(999), &registry, &more));
         assert!(due.look(soon, &registry, &more));
         // It was looked for in vain.
-        due.compared(at, &registry, more.clone());
+        due.compared(at, registry.looks(), more.clone());
         assert!(!due.look(soon, &registry, &more));
     }
 
@@ -144,7 +138,7 @@ mod tests {
         let soon = at + Duration::from_secs(1);
         let mut registry = Registry::new();
         let is_due = |now, registry: &Registry, sums: &Sums, is_unsettled| {
-            due.comparison(now, registry, sums, is_unsettled)
+            due.comparison(now, registry.looks(), sums, is_unsettled)
         };
         assert!(!is_due(soon, &registry, &due.sums, false));
         assert!(is_due(
@@ -170,8 +164,8 @@ mod tests {
         let registry = Registry::new();
         let late = at + Duration::from_secs(20);
         due.comparison.again(at, Duration::from_secs(1));
-        assert!(due.comparison(late, &registry, &due.sums, false));
+        assert!(due.comparison(late, registry.looks(), &due.sums, false));
         due.comparison.again(at, Duration::from_secs(1));
-        assert!(!due.comparison(late, &registry, &due.sums, false));
+        assert!(!due.comparison(late, registry.looks(), &due.sums, false));
     }
 }

@@ -35,6 +35,7 @@ pub(crate) fn run() -> Result<()> {
         wrong.extend(sizes::too_long(source));
         wrong.extend(sizes::without_doc(source));
     }
+    wrong.extend(sizes::too_much(rust.iter().copied()));
     for folder in CRATES {
         let krate = Crate::of(folder, &sources);
         if krate.modules().is_empty() {

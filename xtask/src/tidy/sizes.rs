@@ -6,15 +6,33 @@ use super::tree::Source;
 const LINES: usize = 500;
 /// Of a file that is a command: arguments, a source, stages, sinks and an exit status.
 const COMMAND_LINES: usize = 150;
+/// Of all of them: whatever is more than to put rooms together belongs into a room.
+const COMMANDS_LINES: usize = 2500;
 const COMMANDS: &str = "probe-user/src/command/";
 /// The scenes of the demonstration are no commands.
 const SCENES: &str = "probe-user/src/command/demo/";
 
 pub(super) fn too_long(source: &Source) -> Option<String> {
     let lines = source.text.lines().count();
-    let is_command = source.path.starts_with(COMMANDS) && !source.path.starts_with(SCENES);
-    let most = if is_command { COMMAND_LINES } else { LINES };
+    let most = if is_command(source) {
+        COMMAND_LINES
+    } else {
+        LINES
+    };
     (lines > most).then(|| format!("{}: {lines} lines, {most} are the most", source.path))
+}
+
+fn is_command(source: &Source) -> bool {
+    source.path.starts_with(COMMANDS) && !source.path.starts_with(SCENES)
+}
+
+/// Whether there is more to the commands than their size allows.
+pub(super) fn too_much<'a>(sources: impl IntoIterator<Item = &'a Source>) -> Option<String> {
+    let commands = sources.into_iter().filter(|source| is_command(source));
+    let lines: usize = commands.map(|source| source.text.lines().count()).sum();
+    (lines >= COMMANDS_LINES).then(|| {
+        format!("{COMMANDS}: {lines} lines without {SCENES}, and fewer than {COMMANDS_LINES} are allowed")
+    })
 }
 
 /// The first line is the first of the module's documentation; a script may have its interpreter above.
@@ -50,6 +68,14 @@ mod tests {
             None
         );
         assert!(too_long(&source("probe-user/src/command/demo/a.rs", 501)).is_some());
+    }
+
+    #[test]
+    fn commands_are_thin_together() {
+        let command = |lines| source("probe-user/src/command/a.rs", lines);
+        let scene = source("probe-user/src/command/demo/a.rs", 500);
+        assert_eq!(too_much(&[command(2000), command(499), scene]), None);
+        assert!(too_much(&[command(2000), command(500)]).is_some());
     }
 
     #[test]

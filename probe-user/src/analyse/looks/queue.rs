@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{ObservedQueue, incident::Place, socket::ListenerSnapshot};
+use crate::model::{
+    ObservedQueue,
+    incident::Place,
+    socket::{HalfOpen, ListenerSnapshot},
+};
 
 /// Between looks that are further apart nothing is known of the queue, though both found it full.
 const APART_NS: u64 = 250_000_000;
@@ -18,6 +22,8 @@ pub struct Queue {
     pub looks: u32,
     /// The first and the last of all looks that found it.
     pub seen: (u32, u32),
+    /// When it was found first.
+    pub first_ns: u64,
     pub full: u32,
     pub drained: u32,
     pub peak: u32,
@@ -32,6 +38,10 @@ pub struct Queue {
     pollers: BTreeMap<u32, u32>,
     /// Owners that hold a connection which they accepted.
     accepted: BTreeSet<u32>,
+    /// The look at half-open requests that found most of them aged.
+    pub half_open: Option<HalfOpen>,
+    /// How many looks found any.
+    pub half_open_looks: u32,
     is_full: bool,
 }
 
@@ -42,6 +52,7 @@ impl Queue {
             last: listener.clone(),
             looks: 0,
             seen: (u32::MAX, 0),
+            first_ns: listener.taken_mono_ns,
             full: 0,
             drained: 0,
             peak: 0,
@@ -52,6 +63,8 @@ impl Queue {
             unpolled: 0,
             pollers: BTreeMap::new(),
             accepted: BTreeSet::new(),
+            half_open: None,
+            half_open_looks: 0,
             is_full: false,
         }
     }
@@ -125,6 +138,9 @@ impl Queue {
         self.drained += u32::from(u64::from(len) * 10 <= u64::from(limit));
         self.owners_in_all = seen.owners_in_all;
         self.owners = seen.owners.iter().map(|owner| owner.pid).collect();
+        let more = |one: &HalfOpen| self.half_open.is_none_or(|known| known.aged <= one.aged);
+        self.half_open = seen.half_open.filter(more).or(self.half_open);
+        self.half_open_looks += u32::from(seen.half_open.is_some_and(|one| one.in_all > 0));
         if is_full {
             self.polls(&seen.polls);
             self.accepted.extend(seen.accepted.iter().flatten());
@@ -211,6 +227,7 @@ mod tests {
             owners_in_all: 0,
             polls: Vec::new(),
             accepted: None,
+            half_open: None,
         };
         for (look, at_ms) in [(1, 50), (2, 100), (3, 351), (4, 401)] {
             seen.look = look;

@@ -14,13 +14,11 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::{DemoArgs, private_namespace};
 use crate::{
-    command::{
-        Failure, say,
-        watch::{self, Conduct},
-    },
+    command::{Failure, say, watch},
     host::{netns::Private, threads::spawn_scoped},
     model::tier::Tier,
     sink::Format,
+    source::Conduct,
 };
 
 /// `listen_backlog` of the demo's listener: room for five.

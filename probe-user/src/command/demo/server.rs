@@ -115,6 +115,14 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Asks it to end, as whoever stops a service does, and waits until it has.
+    pub fn stop(mut self) -> io::Result<()> {
+        self.signal(Signal::TERM)?;
+        self.0.wait().map(drop)
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.0.kill();

@@ -1,11 +1,6 @@
 //! `whydrop run`: a command is started once everything is attached, watched
 //! until it ends, and what was refused meanwhile is told.
 
-mod child;
-mod conduct;
-mod heard;
-mod judged;
-mod places;
 mod report;
 
 use std::{
@@ -16,7 +11,6 @@ use std::{
 
 use clap::Args;
 
-pub(super) use self::conduct::While;
 use self::report::{Report, of_recording, watch_it_run};
 use super::{Failure, status};
 use crate::{

@@ -2,26 +2,26 @@
 
 use std::{cell::RefCell, ffi::OsString, sync::Arc, time::Duration};
 
-use super::{RunArgs, conduct::While, heard::Heard, places::Hurt as HurtPlaces};
+use super::RunArgs;
 use crate::{
+    analyse::ran::{Heard, Hurt},
     command::{
-        Failure,
-        recorded::{self, Hears},
-        status,
-        watch::{self, Conduct, WatchArgs},
+        Failure, recorded, status,
+        watch::{self, WatchArgs},
     },
-    host::clock,
-};
-use crate::{
-    enrich::Enricher,
-    host::{clock::mono_ns, netns},
+    host::{
+        Host,
+        clock::{self, mono_ns},
+        netns,
+    },
     model::{Ended, Line, Observed, Origin, Ran, Start, Summary, ToldRan, tier::Tier},
     observe::{self, STATS},
     sink::{Recording, Reporter},
+    source::{Conduct, child::While},
 };
 
 /// A command that has ended, and how to tell of it.
-pub(super) struct Report {
+pub(crate) struct Report {
     pub ran: Ran,
     pub reporter: Reporter,
     /// When it was made.
@@ -29,7 +29,7 @@ pub(super) struct Report {
     pub recorded: Result<(), String>,
 }
 
-pub(super) fn of_recording(args: &RunArgs) -> Result<Report, Failure> {
+pub(crate) fn of_recording(args: &RunArgs) -> Result<Report, Failure> {
     let mut read = recorded::read(&args.from, |start| {
         let mut heard = Heard::new(Arc::default());
         heard.line(start.mono_ns, &Line::Start(start));
@@ -56,7 +56,7 @@ pub(super) fn of_recording(args: &RunArgs) -> Result<Report, Failure> {
     })
 }
 
-pub(super) fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
+pub(crate) fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
     let has_hooks = args.tier != Some(Tier::Counters);
     let watch_args = WatchArgs {
         listeners: args.listeners.clone(),
@@ -67,9 +67,10 @@ pub(super) fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
         record: args.record.clone(),
         ..WatchArgs::default()
     };
+    let host = Host::new();
     let running = While::new(&args.command);
     let began = RefCell::new(None);
-    let hurt = Arc::new(HurtPlaces::default());
+    let hurt = Arc::new(Hurt::default());
     let mut heard = Heard::new(Arc::clone(&hurt));
     let watch = |looks| {
         let ready = |start: &Start| *began.borrow_mut() = Some(start.clone());
@@ -77,10 +78,11 @@ pub(super) fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
             looks: has_hooks.then_some(looks),
             ..running.conduct(ready, |mono_ns, line| heard.line(mono_ns, line))
         };
-        watch::run_open(&watch_args, conduct)
+        watch::run_open(&watch_args, &host, conduct)
     };
-    let find = |_, _, enricher: &mut Enricher| hurt.find(enricher);
-    let watched = observe::while_watching(Vec::new(), find, watch).map_err(Failure::failed)?;
+    let find = |_, _, host: &mut Host| observe::listening_at(&hurt.all(), host);
+    let watched =
+        observe::while_watching(&host, Vec::new(), find, watch).map_err(Failure::failed)?;
     let outcome = running.into_child().outcome();
     let (summary, recording) = watched.map_err(|failure| match &outcome {
         // Where the command has run, its own failure is the status.
@@ -89,29 +91,29 @@ pub(super) fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
         }
         _ => failure,
     })?;
-    let (ended, lasted) = outcome?;
+    let outcome = outcome?;
     let Some(start) = began.into_inner() else {
         return Err(Failure::failed("the watch ended before it began"));
     };
-    report(args, heard, (summary, recording), &start, (ended, lasted))
+    report(args, &host, heard, (summary, recording), &start, outcome)
 }
 
 /// After the end: what namespaces say by now is heard, too, and all of it is recorded where that is wanted.
 fn report(
     args: &RunArgs,
+    host: &Host,
     mut heard: Heard,
     (summary, mut recording): (Summary, Option<Recording>),
     start: &Start,
     (ended, lasted): (Ended, Duration),
 ) -> Result<Report, Failure> {
-    let mut enricher = Enricher::new();
     let mut keep = |seen: &Observed| {
         if let Some(recording) = &mut recording {
             recording.take(seen.mono_ns(), &Line::Observed(seen));
         }
     };
     for netns in heard.namespaces() {
-        let facts = Observed::Host(Box::new(observe::host_facts(netns, &mut enricher)));
+        let facts = Observed::Host(Box::new(observe::host_facts(netns, host)));
         heard.line(facts.mono_ns(), &Line::Observed(&facts));
         keep(&facts);
     }

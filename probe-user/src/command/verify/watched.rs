@@ -7,17 +7,19 @@ use crate::{
     analyse::verify::{Asked, judge},
     command::{
         Failure,
-        watch::{self, Conduct, WatchArgs},
+        watch::{self, WatchArgs},
     },
-    enrich::Enricher,
     host::{
+        Host,
         clock::{self, mono_ns},
         netns,
+        origin::origin,
+        unread::Unread,
     },
     loader::reads_every_netns,
     model::{Line, Observed, ToldVerified, Verified, tier::Tier},
     sink::{Recording, Reporter},
-    source::unread::Unread,
+    source::Conduct,
 };
 
 pub(super) fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
@@ -34,13 +36,15 @@ pub(super) fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
         record: args.record.clone(),
         ..WatchArgs::default()
     };
+    let host = Host::new();
     let found = RefCell::new(Vec::new());
     let unasked = RefCell::new(Unread::default());
     let (summary, recording) = watch::run_open(
         &watch_args,
+        &host,
         Conduct {
             ready: Box::new(|_| {
-                *found.borrow_mut() = listening_in(args, &mut unasked.borrow_mut());
+                *found.borrow_mut() = listening_in(args, &host, &mut unasked.borrow_mut());
                 let nobody = if found.borrow().is_empty() {
                     "; nobody listens there yet"
                 } else {
@@ -57,7 +61,7 @@ pub(super) fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
     )?;
     let mut namespaces = found.into_inner();
     let mut unasked = unasked.into_inner();
-    namespaces.extend(listening_in(args, &mut unasked));
+    namespaces.extend(listening_in(args, &host, &mut unasked));
     let asked = Asked {
         listener: args.listener.to_string(),
         time: args.duration,
@@ -73,7 +77,7 @@ pub(super) fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
         verified.summary.tier,
         own_netns,
         told.clock,
-        crate::command::origin(),
+        origin(),
     );
     let told_ns = told.mono_ns;
     let recorded = recording.map_or(Ok(()), |recording| keep(recording, told));
@@ -101,18 +105,18 @@ fn keep(mut recording: Recording, told: ToldVerified) -> Result<(), Failure> {
 }
 
 /// Namespaces in which somebody listens there now; which ones could not be asked is noted.
-fn listening_in(args: &VerifyArgs, unasked: &mut Unread) -> Vec<u32> {
-    let mut enricher = Enricher::new();
-    unasked.registry(&enricher.registry);
-    let only = watch::netns_of(&args.netns, &mut enricher.registry);
+fn listening_in(args: &VerifyArgs, host: &Host, unasked: &mut Unread) -> Vec<u32> {
+    let mut host = host.another();
+    unasked.registry(&host.namespaces());
+    let only = watch::netns_of(&args.netns, &host);
     let Some(only) = unasked.note(only.map_err(|failure| failure.message)) else {
         return Vec::new();
     };
-    let mut namespaces: Vec<u32> = enricher.registry.iter().collect();
+    let mut namespaces: Vec<u32> = host.namespaces().iter().collect();
     namespaces.retain(|netns| {
         only.is_none_or(|only| only == *netns)
             && unasked
-                .note(enricher.listeners_if_there(*netns, args.listener.port()))
+                .note(host.listeners_if_there(*netns, args.listener.port()))
                 .is_some_and(|found| {
                     found
                         .iter()

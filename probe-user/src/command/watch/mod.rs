@@ -1,10 +1,6 @@
 //! `whydrop watch`: from the arguments to the summary.
 
 mod args;
-#[cfg(any(test, feature = "benchmark"))]
-#[doc(hidden)]
-pub mod benchmark;
-mod conduct;
 mod detail;
 mod ends;
 mod observed;
@@ -15,7 +11,6 @@ use tokio::runtime;
 
 pub use self::{
     args::{Events, WatchArgs},
-    conduct::Conduct,
     detail::Detail,
     values::{parse_duration, parse_share},
 };
@@ -27,25 +22,25 @@ use super::Failure;
 use crate::{
     enrich::Enricher,
     filter::Filter,
-    host::netns::{self, Registry},
+    host::{Host, netns},
     loader::Probe,
     model::{SelfTest, Summary, cause::Reasons, tier::Tier},
     selftest,
     sink::{Printed, Recording, Reporter, Sinks},
-    source::{Parts, counters, ring, stop::Stop},
+    source::{Conduct, Parts, counters, ring, stop::Stop},
 };
 
 /// Runs until a signal or the end of the time; the summary is for callers that judge it.
 pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
     if args.record.path.is_none() || args.tier == Some(Tier::Counters) {
-        return conducted(args, conduct);
+        return conducted(args, &Host::new(), conduct);
     }
-    observed::run(args, conduct)
+    observed::run(args, &Host::new(), conduct)
 }
 
 /// The same, with no looks but those that it was given.
-fn conducted(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
-    let (summary, sinks) = until_its_end(args, conduct)?;
+fn conducted(args: &WatchArgs, host: &Host, conduct: Conduct<'_>) -> Result<Summary, Failure> {
+    let (summary, sinks) = until_its_end(args, host, conduct)?;
     closed(sinks.close(&summary))?;
     Ok(summary)
 }
@@ -53,15 +48,17 @@ fn conducted(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure>
 /// The same, for callers that have more to record: the recording is theirs to close.
 pub fn run_open(
     args: &WatchArgs,
+    host: &Host,
     conduct: Conduct<'_>,
 ) -> Result<(Summary, Option<Recording>), Failure> {
-    let (summary, sinks) = until_its_end(args, conduct)?;
+    let (summary, sinks) = until_its_end(args, host, conduct)?;
     let recording = sinks.end_open(&summary);
     Ok((summary, recording))
 }
 
 fn until_its_end<'a>(
     args: &WatchArgs,
+    host: &Host,
     conduct: Conduct<'a>,
 ) -> Result<(Summary, Sinks<'a>), Failure> {
     let runtime = runtime::Builder::new_current_thread()
@@ -73,8 +70,7 @@ fn until_its_end<'a>(
         .block_on(async { Stop::new(conduct.until, conduct.ends_by_signal, conduct.signalled) })
         .map_err(|error| Failure::failed(format!("cannot catch signals: {error}")))?;
     check(args)?;
-    let mut enricher = Enricher::new();
-    let filter = filter_of(args, &mut enricher.registry)?;
+    let filter = filter_of(args, host)?;
     let mut probe = match args.tier {
         Some(Tier::Counters) => None,
         _ => Some(Probe::attach(&args.request(&filter))?),
@@ -88,6 +84,7 @@ fn until_its_end<'a>(
     } else {
         None
     };
+    let mut enricher = Enricher::new(host.another());
     let listeners = prime(&mut enricher, probe.is_some())?;
     let start = start(
         args,
@@ -95,7 +92,7 @@ fn until_its_end<'a>(
         self_test,
         &filter,
         (listeners, conduct.looks.is_some()),
-        &enricher,
+        host,
     );
     let reasons = probe
         .as_mut()
@@ -124,19 +121,22 @@ fn until_its_end<'a>(
     })
 }
 
-fn filter_of(args: &WatchArgs, registry: &mut Registry) -> Result<Filter, Failure> {
+fn filter_of(args: &WatchArgs, host: &Host) -> Result<Filter, Failure> {
     Ok(Filter {
         only: args.only.clone(),
         listeners: args.listeners.clone(),
-        netns: netns_of(&args.netns, registry)?,
+        netns: netns_of(&args.netns, host)?,
     })
 }
 
 /// The namespace that `--netns` means, `None` for all.
-pub fn netns_of(spec: &str, registry: &mut Registry) -> Result<Option<u32>, Failure> {
+pub fn netns_of(spec: &str, host: &Host) -> Result<Option<u32>, Failure> {
     match spec {
         "all" => Ok(None),
         "self" => netns::current().map(Some).map_err(Failure::failed),
-        spec => registry.resolve(spec).map(Some).map_err(Failure::usage),
+        spec => {
+            let found = host.namespaces().resolve(spec);
+            found.map(Some).map_err(Failure::usage)
+        }
     }
 }

@@ -1,15 +1,20 @@
 //! A watch that is recorded looks at queues and processes, too: the recording holds what analysis will need.
 
-use super::{Conduct, WatchArgs, conducted, filter_of};
+use super::{WatchArgs, conducted, filter_of};
 use crate::{
     command::Failure,
-    host::netns::Registry,
+    host::Host,
     model::{Line, Summary},
     observe::{self, Ears, Refusals},
+    source::Conduct,
 };
 
-pub(super) fn run(args: &WatchArgs, mut conduct: Conduct<'_>) -> Result<Summary, Failure> {
-    let filter = filter_of(args, &mut Registry::new())?;
+pub(crate) fn run(
+    args: &WatchArgs,
+    host: &Host,
+    mut conduct: Conduct<'_>,
+) -> Result<Summary, Failure> {
+    let filter = filter_of(args, host)?;
     let refusals = Refusals::default();
     let watch = |looks| {
         let mut ears = Ears::of(&refusals);
@@ -21,7 +26,7 @@ pub(super) fn run(args: &WatchArgs, mut conduct: Conduct<'_>) -> Result<Summary,
             }
         }));
         conduct.looks = Some(looks);
-        conducted(args, conduct)
+        conducted(args, host, conduct)
     };
-    observe::at_the_pressed(filter, &refusals, watch).map_err(Failure::failed)?
+    observe::at_the_pressed(host, filter, &refusals, watch).map_err(Failure::failed)?
 }

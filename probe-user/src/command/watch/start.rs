@@ -2,12 +2,12 @@
 
 use super::{Events, WatchArgs};
 use crate::{
-    command::{boot_id, host_name, kernel_release},
-    enrich::Enricher,
     filter::Filter,
     host::{
+        Host,
         clock::{self, mono_ns},
         netns,
+        origin::{boot_id, host_name, kernel_release},
     },
     loader::{Probe, reads_every_netns},
     model::{Asked, SelfTest, Start, tier::Tier},
@@ -20,7 +20,7 @@ pub(super) fn start(
     self_test: SelfTest,
     filter: &Filter,
     (listeners, observes): (usize, bool),
-    enricher: &Enricher,
+    host: &Host,
 ) -> Start {
     Start {
         tier: probe.map_or(Tier::Counters, Probe::tier),
@@ -30,7 +30,7 @@ pub(super) fn start(
         kernel: kernel_release(),
         filters: filter.in_words(),
         listeners,
-        namespaces: enricher.registry.iter().count(),
+        namespaces: host.namespaces().iter().count(),
         blind: probe.map_or_else(Vec::new, |probe| probe.blind.clone()),
         own_netns: filter.netns.or_else(|| netns::current().ok()).unwrap_or(0),
         mono_ns: mono_ns(),

@@ -1,20 +1,18 @@
 //! `whydrop why`: looks at a port, watches it, and answers why it refuses connections.
 
 mod from;
-mod place;
-mod probe;
 mod watched;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-pub use self::place::Target;
 use self::watched::watched;
 use super::{Failure, say, watch};
 use crate::{
     filter::ClientFilter,
     model::{Answer, Now, tier::Tier},
+    observe::Target,
     sink::{RecordArgs, answer::AnswerFormat},
 };
 

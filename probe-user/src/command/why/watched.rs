@@ -2,18 +2,18 @@
 
 use std::{sync::mpsc, thread};
 
-use super::{WhyArgs, probe, say_now};
+use super::{WhyArgs, say_now};
 use crate::command::{
     Failure, say,
-    watch::{self, Conduct, WatchArgs},
+    watch::{self, WatchArgs},
 };
 use crate::{
     analyse::inquiry::{Asked, Inquiry},
-    enrich::Enricher,
-    host::{clock::mono_ns, threads::spawn_scoped},
+    host::{Host, clock::mono_ns, threads::spawn_scoped},
     model::{Answer, Answered, Line, Now, Observed, Summary, Tried, tier::Tier},
-    observe::{self, Looks, STATS},
+    observe::{self, Looks, STATS, probe},
     sink::{Recording, answer::AnswerFormat},
+    source::Conduct,
 };
 
 /// The answer, and whether it was recorded where that is wanted.
@@ -26,9 +26,9 @@ pub(super) fn watched(
             "`why` needs hooks in the kernel, which the counters tier does without; leave --tier out",
         ));
     }
-    let mut enricher = Enricher::new();
-    let only = watch::netns_of(&args.netns, &mut enricher.registry)?;
-    let (now, facts) = args.target.look(only, &mut enricher);
+    let mut host = Host::new();
+    let only = watch::netns_of(&args.netns, &host)?;
+    let (now, facts) = args.target.look(only, &mut host);
     if args.format == AnswerFormat::Text {
         say_now(&now)?;
     }
@@ -47,17 +47,16 @@ pub(super) fn watched(
         (line, Some(inquiry)) => inquiry.line(mono_ns, line),
         (_, None) => {}
     };
-    let find =
-        |look, found, enricher: &mut Enricher| args.target.again(look, only, found, enricher);
-    let watch = |looks| watch_and_try(args, &now, looks, hear, ready);
+    let find = |look, found, host: &mut Host| args.target.again(look, only, found, host);
+    let watch = |looks| watch_and_try(args, &host, &now, looks, hear, ready);
     let (summary, mut recording, tried) =
-        observe::while_watching(before, find, watch).map_err(Failure::failed)??;
+        observe::while_watching(&host, before, find, watch).map_err(Failure::failed)??;
     let Some(mut inquiry) = inquiry else {
         return Err(Failure::failed("the watch ended before it began"));
     };
     let mut after: Vec<Observed> = tried.map(Observed::Tried).into_iter().collect();
     for netns in inquiry.namespaces() {
-        let facts = observe::host_facts(netns, &mut enricher);
+        let facts = observe::host_facts(netns, &host);
         after.push(Observed::Host(Box::new(facts)));
     }
     for seen in &after {
@@ -80,6 +79,7 @@ pub(super) fn watched(
 /// Watches, and connects meanwhile where that is asked for.
 fn watch_and_try(
     args: &WhyArgs,
+    host: &Host,
     now: &Now,
     looks: Looks,
     hear: impl FnMut(u64, &Line<'_>),
@@ -103,6 +103,7 @@ fn watch_and_try(
             .transpose()?;
         let watched = watch::run_open(
             &watch_args,
+            host,
             Conduct {
                 ready: Box::new(move |_| {
                     let _ = attached.send(());

@@ -2,6 +2,8 @@
 
 mod acceptor;
 mod backlog;
+mod drops;
+mod lost;
 mod path;
 mod place;
 mod said;
@@ -23,6 +25,8 @@ pub(super) enum Judged {
     /// They are, and say no.
     No(String),
     Yes(Confidence, Vec<Evidence>),
+    /// The same, and its signals decide what to do.
+    Advises(Confidence, Vec<Evidence>, &'static [&'static str]),
 }
 
 pub(super) struct Rule {
@@ -49,5 +53,9 @@ pub(super) fn is_unexplained(signals: &Signals, diagnosis: &Diagnosis) -> bool {
         Kind::Refused,
         Kind::PacketDrop,
     ];
-    diagnosis.verdicts.is_empty() && kinds.iter().any(|kind| signals.of_kind(*kind) > 0)
+    let happened = signals.causes.iter().filter(|(_, n)| **n > 0);
+    let mut calls_for_one = happened.filter(|((kind, cause), _)| {
+        kinds.contains(kind) && !(*kind == Kind::PacketDrop && drops::is_stray(cause))
+    });
+    diagnosis.verdicts.is_empty() && calls_for_one.next().is_some()
 }

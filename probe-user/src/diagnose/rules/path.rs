@@ -35,24 +35,3 @@ pub(super) fn conntrack_full(signals: &Signals) -> Judged {
         ],
     )
 }
-
-pub(super) fn path_loss(signals: &Signals) -> Judged {
-    let expired = signals.of(Kind::RequestExpired, "no-ack");
-    if expired == 0 {
-        let why = "every SYN-ACK was answered".into();
-        return none_of(signals, Kind::RequestExpired, why);
-    }
-    if signals.refusals > 0 {
-        return Judged::No("the listener refused some itself".into());
-    }
-    Judged::Yes(
-        Confidence::Likely,
-        vec![
-            evidence(
-                format!("{expired} requests ended since their SYN-ACKs were not acknowledged"),
-                OF_KERNEL,
-            ),
-            evidence("the listener refused nothing".into(), OF_KERNEL),
-        ],
-    )
-}

@@ -2,9 +2,16 @@
 
 use super::{
     Judged,
-    said::{OF_KERNEL, OF_QUEUE, certain_of, evidence, none_of},
+    said::{OF_ENDING, OF_KERNEL, OF_QUEUE, certain_of, evidence, none_of},
 };
-use crate::model::{kind::Kind, signals::Signals, verdict::Confidence};
+use crate::model::{
+    kind::Kind,
+    signals::Signals,
+    verdict::{Confidence, Evidence},
+};
+
+/// Deaths that are told one by one.
+const DEATHS_AT_MOST: usize = 4;
 
 pub(super) fn elsewhere(signals: &Signals) -> Judged {
     let judged = certain_of(
@@ -21,6 +28,9 @@ pub(super) fn elsewhere(signals: &Signals) -> Judged {
     };
     let here = signals.of(Kind::Refused, "listener-on-other-address")
         + signals.of(Kind::Refused, "listener-on-other-device");
+    if here == 0 && signals.is_gap {
+        return Judged::No("somebody listened here as well, before or after".into());
+    }
     if here == 0 {
         // Who listens in another namespace may have nothing to do with whom clients look for.
         confidence = Confidence::Likely;
@@ -34,15 +44,65 @@ pub(super) fn elsewhere(signals: &Signals) -> Judged {
     Judged::Yes(confidence, found)
 }
 
+/// Refused while there was no listener, where there was one before or after.
+fn missed(signals: &Signals) -> u64 {
+    let of = |cause| signals.of(Kind::Refused, cause);
+    let in_gap = match signals.is_gap {
+        true => of("no-listener") + of("listener-in-other-namespace"),
+        false => 0,
+    };
+    of("listener-closed") + of("not-yet-listening") + in_gap
+}
+
+pub(super) fn died(signals: &Signals) -> Judged {
+    let missed = missed(signals);
+    let reset = signals.of(Kind::ListenerClosed, "queued-connections-reset");
+    if missed + reset == 0 {
+        return none_of(signals, Kind::ListenerClosed, "nobody came too late".into());
+    }
+    let deaths = signals.deaths.iter();
+    let mut found: Vec<Evidence> = deaths
+        .filter(|death| !death.ending.is_asked_for())
+        .map(|death| {
+            let again = match death.back {
+                Some(after) => format!("listened there again after {} ms", after.as_millis()),
+                None => "nobody was seen to listen there again".into(),
+            };
+            evidence(
+                format!("{} {}; {again}", death.who, death.ending),
+                OF_ENDING,
+            )
+        })
+        .collect();
+    let more = found.len().saturating_sub(DEATHS_AT_MOST);
+    if more > 0 {
+        found.truncate(DEATHS_AT_MOST);
+        found.push(evidence(format!("and {more} more"), OF_ENDING));
+    }
+    if found.is_empty() {
+        let why = "whoever closed the listener did not die, or was asked to end".into();
+        return none_of(signals, Kind::ListenerClosed, why);
+    }
+    if missed > 0 {
+        let says = format!("{missed} refused while nobody listened");
+        found.push(evidence(says, OF_KERNEL));
+    }
+    if reset > 0 {
+        let says = format!("closed {reset} times with connections in its queue, which were reset");
+        found.push(evidence(says, OF_KERNEL));
+    }
+    Judged::Yes(Confidence::Certain, found)
+}
+
 pub(super) fn restarting(signals: &Signals) -> Judged {
-    let missed = signals.of(Kind::Refused, "listener-closed")
-        + signals.of(Kind::Refused, "not-yet-listening");
+    let missed = missed(signals);
     if missed == 0 {
         let why = "nobody was refused by a listener that came or went".into();
         return none_of(signals, Kind::Refused, why);
     }
     // Whether the one that was closed came back was not looked at.
-    if signals.is_unlooked && signals.of(Kind::Refused, "not-yet-listening") == 0 {
+    let came = signals.of(Kind::Refused, "not-yet-listening");
+    if signals.is_unlooked && !signals.is_gap && came == 0 {
         return Judged::Abstains;
     }
     if signals.members.is_empty() && !signals.is_unlooked {
@@ -67,6 +127,9 @@ pub(super) fn no_listener(signals: &Signals) -> Judged {
     if missed == 0 {
         let why = "nobody was refused for want of a listener".into();
         return none_of(signals, Kind::Refused, why);
+    }
+    if signals.is_gap && !signals.members.is_empty() {
+        return Judged::No("somebody listens there".into());
     }
     if signals.of(Kind::Refused, "no-listener") == 0 {
         if signals.is_unlooked {

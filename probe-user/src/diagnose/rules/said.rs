@@ -8,6 +8,8 @@ use crate::model::{
 };
 
 pub(super) const OF_KERNEL: &str = "the kernel's decisions";
+pub(super) const OF_LINES: &str = "SYNs, one by one";
+pub(super) const OF_ENDING: &str = "exit_code of the task that closed it";
 pub(super) const OF_QUEUE: &str = "sock_diag";
 pub(super) const OF_STATE: &str = "/proc/PID/task/TID/stat";
 pub(super) const OF_SLEEP: &str = "/proc/PID/task/TID/syscall, wchan";

@@ -1,8 +1,8 @@
 //! The SYN queue.
 
 use super::{
-    Judged,
-    said::{OF_HOOKS, OF_KERNEL, OF_SYSCTL, evidence},
+    Judged, lost,
+    said::{OF_HOOKS, OF_KERNEL, OF_LINES, OF_SYSCTL, evidence},
 };
 use crate::model::{
     kind::Kind,
@@ -40,20 +40,33 @@ fn pressure(signals: &Signals) -> Result<(u64, u64), Judged> {
     Ok((beyond(signals.everybody()), established))
 }
 
-fn yes(beyond: u64, established: u64) -> Judged {
-    Judged::Yes(
-        Confidence::Likely,
-        vec![
-            evidence(
-                format!("the SYN queue had no room for {beyond} SYNs"),
-                OF_KERNEL,
-            ),
-            evidence(
-                format!("{established} connections were established meanwhile"),
-                OF_HOOKS,
-            ),
-        ],
-    )
+fn yes(signals: &Signals, beyond: u64, established: u64) -> Judged {
+    let mut found = vec![
+        evidence(
+            format!("the SYN queue had no room for {beyond} SYNs"),
+            OF_KERNEL,
+        ),
+        evidence(
+            format!("{established} connections were established meanwhile"),
+            OF_HOOKS,
+        ),
+    ];
+    let tries = signals.tries;
+    if tries.attempts > 0 {
+        let says = format!(
+            "of {} attempts, from {} addresses, {} sent their SYN again",
+            tries.attempts, tries.sources, tries.repeated
+        );
+        found.push(evidence(says, OF_LINES));
+    }
+    Judged::Yes(Confidence::Likely, found)
+}
+
+pub(super) fn defer_accept(signals: &Signals) -> Judged {
+    match pressure(signals) {
+        Ok((beyond, _)) => lost::defer_accept(signals, beyond),
+        Err(no) => no,
+    }
 }
 
 pub(super) fn flood(signals: &Signals) -> Judged {
@@ -67,7 +80,10 @@ pub(super) fn flood(signals: &Signals) -> Judged {
     if established * 10 > beyond {
         return Judged::No(format!("{established} were established"));
     }
-    yes(beyond, established)
+    if let Some(sign) = lost::signs(signals).into_iter().next() {
+        return Judged::No(sign.says);
+    }
+    yes(signals, beyond, established)
 }
 
 pub(super) fn burst(signals: &Signals) -> Judged {
@@ -80,7 +96,7 @@ pub(super) fn burst(signals: &Signals) -> Judged {
             "{established} were established, of {beyond} SYNs and more"
         ));
     }
-    yes(beyond, established)
+    yes(signals, beyond, established)
 }
 
 pub(super) fn cookies_off(signals: &Signals) -> Judged {

@@ -1,6 +1,6 @@
 //! The one table of rules, causes before the symptoms that they explain.
 
-use super::{Rule, acceptor, backlog, path, place, said::certain_of, sleep, syn};
+use super::{Rule, acceptor, backlog, drops, lost, path, place, said::certain_of, sleep, syn};
 use crate::model::kind::Kind;
 
 const BACKLOGS: [&str; 3] = [
@@ -220,7 +220,7 @@ pub(crate) const RULES: &[Rule] = &[
             "or hand the socket over; with SO_REUSEPORT, net.ipv4.tcp_migrate_req=1 (5.14 and later)",
         ],
         overflow: false,
-        explains: &["listener-restarting"],
+        explains: &[],
         judge: |signals| certain_of(signals, Kind::ListenerClosed, &["queued-connections-reset"]),
     },
     Rule {
@@ -241,6 +241,18 @@ pub(crate) const RULES: &[Rule] = &[
         overflow: false,
         explains: &[],
         judge: |signals| certain_of(signals, Kind::Overflow, &["ghost-connection"]),
+    },
+    Rule {
+        id: "defer-accept-holds-requests",
+        says: "the SYN queue is full of clients that are connected and silent: TCP_DEFER_ACCEPT holds them there until they say something",
+        advice: &[
+            "take TCP_DEFER_ACCEPT off the listener: Apache `AcceptFilter http none`, nginx `listen` without `deferred`, HAProxy `bind` without `defer-accept`",
+            "or keep clients off that only connect: preconnects, health checks that send nothing",
+            "a longer backlog holds more of them, and no more of others",
+        ],
+        overflow: false,
+        explains: &["syn-flood", "legitimate-burst", "cookies-off", "path-loss"],
+        judge: syn::defer_accept,
     },
     Rule {
         id: "syn-flood",
@@ -271,6 +283,17 @@ pub(crate) const RULES: &[Rule] = &[
         overflow: false,
         explains: &[],
         judge: syn::cookies_off,
+    },
+    Rule {
+        id: "process-died",
+        says: "the process that listened died, and clients came while nobody listened",
+        advice: &[
+            "find out why it died: its log, journalctl -u UNIT, coredumpctl info; of SIGKILL, whether memory ran out: journalctl -k --grep 'Killed process'",
+            "draining or handing the socket over does not help against a death; with socket activation (a .socket unit) clients wait instead of being refused",
+        ],
+        overflow: false,
+        explains: &["listener-restarting", "no-listener"],
+        judge: place::died,
     },
     Rule {
         id: "listener-elsewhere",
@@ -340,6 +363,15 @@ pub(crate) const RULES: &[Rule] = &[
         },
     },
     Rule {
+        id: "dropped-by-kernel",
+        says: "the kernel threw segments of handshakes away before the listener decided, and says why",
+        // What to do is another thing for each reason.
+        advice: &[],
+        overflow: false,
+        explains: &[],
+        judge: drops::by_kernel,
+    },
+    Rule {
         id: "memory-or-route",
         says: "the kernel had no memory or no route for the answer",
         advice: &["look at the kernel's log, free memory, and ip route get CLIENT"],
@@ -349,10 +381,14 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         id: "path-loss",
-        says: "the listener answered, and nobody acknowledged it: lost on the way, or a client that never meant to connect",
-        advice: &["the listener is sound: look at the network between it and the client"],
+        says: "the listener answered, and its answers or their ACKs were lost: on the way, or by clients that never meant to connect",
+        advice: &[
+            "find where the SYN-ACK or its ACK is lost: tcpdump -ni any 'tcp port PORT' on both ends",
+            "on this host: OUTPUT and POSTROUTING rules, tc filters on egress, the route back (ip route get CLIENT)",
+            "the listener is sound",
+        ],
         overflow: false,
         explains: &[],
-        judge: path::path_loss,
+        judge: lost::path_loss,
     },
 ];

@@ -1,5 +1,6 @@
 //! A table of signals and of the verdicts they lead to.
 
+mod network;
 mod properties;
 
 use super::*;
@@ -418,7 +419,11 @@ fn blind_rules_abstain() {
         ("request-expired", &["path-loss"][..]),
         (
             "packet-drop",
-            &["rejected-by-firewall", "timestamps-rejected"],
+            &[
+                "rejected-by-firewall",
+                "timestamps-rejected",
+                "dropped-by-kernel",
+            ],
         ),
         ("listener-closed", &["listener-closed-with-queue"]),
         (

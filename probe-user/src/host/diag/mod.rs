@@ -22,7 +22,9 @@ pub use pool::{DiagPool, IDLE};
 pub use snapshot::state_name;
 
 use super::netns::{NetnsError, inside, inum_of_fd};
-use crate::model::socket::{ConnectionSnapshot, ListenerSnapshot, UnansweredSnapshot};
+use crate::model::socket::{
+    ConnectionSnapshot, ListenerSnapshot, RequestSnapshot, UnansweredSnapshot,
+};
 
 /// A dump that the kernel calls inconsistent is asked for this often.
 const DUMP_TRIES: u32 = 3;
@@ -123,6 +125,37 @@ impl Diag {
             }
         }
         Ok(found)
+    }
+
+    /// Half-open requests of `port`, so many at most, and how many there are in all.
+    pub fn requests(
+        &mut self,
+        port: u16,
+        at_most: usize,
+    ) -> Result<(Vec<RequestSnapshot>, usize), DiagError> {
+        let (mut found, mut in_all) = (Vec::new(), 0);
+        for family in [wire::AF_INET, wire::AF_INET6] {
+            let ended = self.channel.ask(
+                |sequence| wire::requests_request(family, port, sequence),
+                &mut |payload, _| {
+                    if let Some(request) = snapshot::request(payload)? {
+                        in_all += 1;
+                        if found.len() < at_most {
+                            found.push(request);
+                        }
+                    }
+                    Ok(())
+                },
+            )?;
+            match ended {
+                // One that came or went meanwhile is no matter.
+                Ended::Complete | Ended::Interrupted | Ended::Refused(libc::ENOENT) => {}
+                Ended::Refused(errno) => {
+                    return Err(DiagError::refused("list of half-open requests", errno));
+                }
+            }
+        }
+        Ok((found, in_all))
     }
 
     /// The socket with exactly these ends; with a cookie, only that socket. `None` when there is none (any more).

@@ -4,11 +4,11 @@
 //! a socket keeps its namespace alive, and a container's should end with the container.
 
 use std::collections::HashMap;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::{Diag, DiagError};
-use crate::host::netns::{Registry, current};
+use crate::host::netns::{NetnsError, current};
 
 /// How long an unused socket is kept.
 pub const IDLE: Duration = Duration::from_secs(2);
@@ -25,10 +25,10 @@ impl DiagPool {
         DiagPool::default()
     }
 
-    /// The socket of namespace `inum`; opened when there is none or when the last answer on it was not read to its end.
+    /// The socket of namespace `inum`, into which `way` leads; opened when there is none or when the last answer on it was not read to its end.
     pub fn get(
         &mut self,
-        registry: &mut Registry,
+        way: impl FnOnce(u32) -> Result<OwnedFd, NetnsError>,
         inum: u32,
         now: Instant,
     ) -> Result<&mut Diag, DiagError> {
@@ -40,7 +40,7 @@ impl DiagPool {
         let diag = match kept {
             Some(diag) => diag,
             None if current().is_ok_and(|current| current == inum) => Diag::open()?,
-            None => Diag::open_in(registry.open(inum)?.as_fd())?,
+            None => Diag::open_in(way(inum)?.as_fd())?,
         };
         if self.open.len() >= SOCKETS {
             self.drop_oldest();

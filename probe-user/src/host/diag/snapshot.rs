@@ -13,7 +13,9 @@ use netlink_packet_sock_diag::constants::{
 use netlink_packet_sock_diag::inet::{InetResponseHeader, Timer};
 
 use super::wire::{WireError, attributes, cookie_of, word};
-use crate::model::socket::{ConnectionSnapshot, ListenerSnapshot, UnansweredSnapshot};
+use crate::model::socket::{
+    ConnectionSnapshot, ListenerSnapshot, RequestSnapshot, UnansweredSnapshot,
+};
 
 /// `sizeof(struct inet_diag_msg)`.
 const HEADER_LEN: usize = 72;
@@ -37,6 +39,28 @@ pub(super) fn unanswered(payload: &[u8]) -> Result<Option<UnansweredSnapshot>, W
         local: SocketAddr::new(id.source_address, id.source_port),
         inode: header.inode,
         age: Duration::from_millis(age_ms.into()),
+    }))
+}
+
+/// `None` for a socket that is no half-open request.
+pub(super) fn request(payload: &[u8]) -> Result<Option<RequestSnapshot>, WireError> {
+    /// `TCP_SYN_RECV` and, where the kernel shows it as it is, `TCP_NEW_SYN_RECV`.
+    const HALF_OPEN: [u8; 2] = [3, 12];
+    let (header, _) = split(payload)?;
+    // One of a fast-open child is a connection already.
+    if !HALF_OPEN.contains(&header.state) || header.inode != 0 {
+        return Ok(None);
+    }
+    let (left, resent) = match header.timer {
+        Some(Timer::Retransmit(left, times)) => (left, times),
+        _ => (Duration::ZERO, 0),
+    };
+    let id = &header.socket_id;
+    Ok(Some(RequestSnapshot {
+        local: SocketAddr::new(id.source_address, id.source_port),
+        client: SocketAddr::new(id.destination_address, id.destination_port),
+        left,
+        resent,
     }))
 }
 

@@ -64,6 +64,24 @@ pub(super) fn connections_request(family: u8, port: u16, sequence: u32) -> Vec<u
     serialized(request, NLM_F_DUMP, sequence)
 }
 
+/// A dump of the half-open requests of a port. The kernel walks all connections for it.
+pub(super) fn requests_request(family: u8, port: u16, sequence: u32) -> Vec<u8> {
+    let mut socket_id = if family == AF_INET6 {
+        SocketId::new_v6()
+    } else {
+        SocketId::new_v4()
+    };
+    socket_id.source_port = port;
+    let request = InetRequest {
+        family,
+        protocol: IPPROTO_TCP,
+        extensions: ExtensionFlags::empty(),
+        states: StateFlags::SYN_RECV,
+        socket_id,
+    };
+    serialized(request, NLM_F_DUMP, sequence)
+}
+
 /// The lookup of one socket by both ends, of the same family. Without a cookie, any socket there.
 pub(super) fn exact_request(
     local: SocketAddr,

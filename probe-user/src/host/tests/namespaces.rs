@@ -15,7 +15,7 @@ fn a_namespace_ends_although_it_was_asked() {
         netns::inum_of_fd(registry.open(inum).unwrap().as_fd()).unwrap(),
         inum
     );
-    pool.get(&mut registry, inum, now).unwrap();
+    pool.get(|inum| registry.open(inum), inum, now).unwrap();
     drop(ns);
     pool.expire(now + IDLE / 2);
     assert_eq!(pool.len(), 1);

@@ -201,7 +201,9 @@ fn an_overflow_shows_in_queue_drops_and_counters() {
         .inside(|| (listener(to, false, false, 1), clients(to, 5)))
         .unwrap();
     let mut pool = DiagPool::new();
-    let diag = pool.get(&mut registry, ns.inum(), Instant::now()).unwrap();
+    let diag = pool
+        .get(|inum| registry.open(inum), ns.inum(), Instant::now())
+        .unwrap();
     let deadline = Instant::now() + Duration::from_secs(10);
     let (found, after) = loop {
         let found = diag.listeners(Some(80)).unwrap().remove(0);

@@ -35,12 +35,18 @@ pub(super) fn owners(owners: &[Owner]) -> Vec<OwnerView<'_>> {
 pub(super) struct TaskView<'a> {
     pid: u32,
     comm: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signal: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_status: Option<u8>,
 }
 
 pub(super) fn task_view(task: &Task) -> TaskView<'_> {
     TaskView {
         pid: task.pid,
         comm: &task.comm,
+        signal: task.signal,
+        exit_status: task.exit_status,
     }
 }
 

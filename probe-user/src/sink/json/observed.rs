@@ -184,7 +184,7 @@ pub(in crate::sink) mod tests {
             Answered, Clock, CountersMoved, Ended, HostFacts, LogLine, Now, ObservedCgroup,
             ObservedProcess, ObservedQueue, Origin, ToldRan, ToldVerified, Tried,
             process::{Process, Thread},
-            socket::ListenerSnapshot,
+            socket::{HalfOpen, ListenerSnapshot},
             stall::Stall,
             sysctls::Sysctls,
             tier::Tier,
@@ -215,6 +215,7 @@ pub(in crate::sink) mod tests {
                 owners_in_all: 2,
                 polls: vec![(5, true)],
                 accepted: Some(vec![5]),
+                half_open: Some(HalfOpen::default()),
             })),
             Observed::Process(Box::new(ObservedProcess {
                 look: 3,

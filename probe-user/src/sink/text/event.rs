@@ -105,6 +105,9 @@ fn write_detail(seen: &Observation, to: &mut String) {
             to.push_str(" queued");
             if let Some(task) = event.closed_by() {
                 let _ = write!(to, ", by {}[{}]", Clean(&task.comm), task.pid);
+                if let Some(ending) = task.ending() {
+                    let _ = write!(to, ", {ending}");
+                }
             }
         }
         Kind::NearLimit | Kind::Eased => write_pressure(seen, to),

@@ -8,6 +8,7 @@ mod event;
 mod find;
 mod input;
 mod item;
+mod last;
 mod lines;
 mod problem;
 mod reader;
@@ -19,6 +20,7 @@ pub use self::{
     choice::{Bounds, Choice},
     find::{PartId, identify},
     item::{Item, Recorded, What, parse},
+    last::{Closed, Hears, Unanswered, last},
     lines::{Lines, Step},
     problem::{Problem, ProblemKind, ReadError},
     reader::{Part, Read, Reader},

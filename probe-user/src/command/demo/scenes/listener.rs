@@ -35,7 +35,7 @@ pub(super) fn closed_with_queue(stage: &Stage) -> io::Result<()> {
         if !stage.goes_on(PACE * 10) {
             return Ok(());
         }
-        drop(server);
+        server.stop()?;
         drop(clients);
         server = Server::start(&listen(BACKLOG)?, &sleeps)?;
     }
@@ -59,14 +59,26 @@ fn come(stage: &Stage, to: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn restarting(stage: &Stage) -> io::Result<()> {
+pub fn restarting(stage: &Stage) -> io::Result<()> {
+    comes_and_goes(stage, Server::stop)
+}
+
+pub fn dying(stage: &Stage) -> io::Result<()> {
+    comes_and_goes(stage, |server| {
+        // It is killed.
+        drop(server);
+        Ok(())
+    })
+}
+
+fn comes_and_goes(stage: &Stage, ends: fn(Server) -> io::Result<()>) -> io::Result<()> {
     let start = || Server::start(&listen(BACKLOG)?, &Work::default());
     let mut server = start()?;
     stage.begin();
     while stage.goes_on(PACE * 20) {
         // Each is served when it returns, so nobody waits when the server ends.
         (0..FEW).try_for_each(|_| visit(place()))?;
-        drop(server);
+        ends(server)?;
         for _ in 0..FEW {
             stage.goes_on(PACE);
             connect(place())?;

@@ -196,6 +196,22 @@ pub(super) const SCENES: &[Scene] = &[
         play: listener::closed_with_queue,
     },
     Scene {
+        name: "defer-accept-holds-requests",
+        does: "a server waits for its clients to say something (TCP_DEFER_ACCEPT), and they stay and say nothing",
+        truth: &["defer-accept-holds-requests"],
+        look_at: "look at the half-open requests",
+        at: HERE,
+        play: queue::held_by_silence,
+    },
+    Scene {
+        name: "process-died",
+        does: "a server is killed, clients come, and another one starts",
+        truth: &["process-died"],
+        look_at: "look at how it ended",
+        at: HERE,
+        play: listener::dying,
+    },
+    Scene {
         name: "no-listener",
         does: "clients come, and nobody listens",
         truth: &["no-listener"],
@@ -250,6 +266,14 @@ pub(super) const SCENES: &[Scene] = &[
         look_at: "look at what the kernel lacked",
         at: HERE,
         play: path::without_a_way_back,
+    },
+    Scene {
+        name: "dropped-by-kernel",
+        does: "a filter of the server's socket throws every SYN away",
+        truth: &["dropped-by-kernel"],
+        look_at: "look at the reason that the kernel gives",
+        at: HERE,
+        play: path::filtered,
     },
     Scene {
         name: "path-loss",

@@ -6,7 +6,7 @@ use crate::command::demo::{
     clients::connect,
     connections, firewall, kernel,
     server::{Server, Work},
-    socket::{listen, place},
+    socket::{listen, mute, place},
     stage::Stage,
     strangers::Strangers,
 };
@@ -43,7 +43,18 @@ pub(super) fn firewalled(stage: &Stage) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn untracked(stage: &Stage) -> io::Result<()> {
+pub fn filtered(stage: &Stage) -> io::Result<()> {
+    // From the same kernel on.
+    kernel::tells_of_netfilter()?;
+    let _listener = mute(place().port())?;
+    stage.begin();
+    while stage.goes_on(PACE) {
+        connect(place())?;
+    }
+    Ok(())
+}
+
+pub fn untracked(stage: &Stage) -> io::Result<()> {
     kernel::tells_of_netfilter()?;
     firewall::tracks()?;
     connections::fill()?;
@@ -67,8 +78,8 @@ pub(super) fn without_a_way_back(stage: &Stage) -> io::Result<()> {
     come(stage, |strangers| strangers.syn_from(NOWHERE))
 }
 
-pub(super) fn unanswered(stage: &Stage) -> io::Result<()> {
-    // A request ends after a second, when its SYN-ACK would be sent again.
-    stage.sysctl("ipv4/tcp_synack_retries", "0")?;
+pub fn unanswered(stage: &Stage) -> io::Result<()> {
+    // A SYN-ACK is sent again after a second, which every tier tells of; two seconds later the request ends.
+    stage.sysctl("ipv4/tcp_synack_retries", "1")?;
     come(stage, Strangers::syn)
 }

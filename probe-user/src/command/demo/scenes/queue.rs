@@ -180,3 +180,18 @@ pub(super) fn without_cookies(stage: &Stage) -> io::Result<()> {
     }
     Ok(())
 }
+
+pub fn held_by_silence(stage: &Stage) -> io::Result<()> {
+    const PACE: Duration = Duration::from_millis(20);
+    /// More than the queue holds.
+    const CROWD: usize = 400;
+    let _server = deferred(BACKLOG, &Work::default())?;
+    stage.begin();
+    let mut clients = Vec::new();
+    while stage.goes_on(PACE) {
+        if clients.len() < CROWD {
+            clients.extend(connect(place())?);
+        }
+    }
+    Ok(())
+}

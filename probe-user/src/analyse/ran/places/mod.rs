@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-pub(super) use self::hurt::Hurt;
+pub use self::hurt::Hurt;
 use crate::{
     analyse::{
         beside::Beside,
@@ -23,7 +23,7 @@ use crate::{
 const SOUND_AT_MOST: usize = 1024;
 
 /// What the lines say of each place.
-pub(super) struct Places {
+pub(crate) struct Places {
     hurt: Arc<Hurt>,
     places: HashMap<Place, Told>,
 }
@@ -37,7 +37,7 @@ struct Told {
 }
 
 impl Places {
-    pub(super) fn new(hurt: Arc<Hurt>) -> Self {
+    pub(crate) fn new(hurt: Arc<Hurt>) -> Self {
         Self {
             hurt,
             places: HashMap::new(),
@@ -45,7 +45,7 @@ impl Places {
     }
 
     /// To be told of every line.
-    pub(super) fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
+    pub(crate) fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
         let place = match line {
             Line::Event(seen) => seen.event.listener.map(|at| (seen.event.netns, at.addr)),
             Line::Sampled(sampled) => sampled.listener.map(|addr| (sampled.netns, addr)),
@@ -75,12 +75,12 @@ impl Places {
     }
 
     /// Where somebody was refused.
-    pub(super) fn namespaces(&self) -> BTreeSet<u32> {
+    pub(crate) fn namespaces(&self) -> BTreeSet<u32> {
         self.hurt.all().iter().map(|place| place.netns).collect()
     }
 
     /// Where was refused, in the order of the summary, and why.
-    pub(super) fn diagnoses(self, beside: &Beside, summary: &Summary) -> Vec<(Place, Diagnosis)> {
+    pub(crate) fn diagnoses(self, beside: &Beside, summary: &Summary) -> Vec<(Place, Diagnosis)> {
         let mut places = self.places;
         let judge = |tally: &ListenerTally| {
             let place = Place {

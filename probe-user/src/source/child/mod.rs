@@ -1,6 +1,8 @@
 //! The command: started, told of signals, and waited for.
 
+mod not_run;
 mod running;
+mod watched;
 
 use std::{
     cell::RefCell,
@@ -14,8 +16,10 @@ use tokio::{
     time::sleep,
 };
 
-use self::running::{Running, State, command, how, lost, not_started};
-use crate::{command::Failure, model::Ended, source::stop::is_ignored};
+use self::running::{Running, State, command, how};
+pub use self::{not_run::NotRun, watched::While};
+use super::stop::is_ignored;
+use crate::model::Ended;
 
 /// An end that no signal tells of is noticed after so long.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -25,7 +29,7 @@ const CAUGHT: [i32; 3] = [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
 
 /// The command before, while and after it runs.
 #[derive(Debug)]
-pub(crate) struct Child {
+pub struct Child {
     /// Signals that it is to ignore, since whydrop was told to.
     ignored: Vec<i32>,
     state: RefCell<State>,
@@ -37,7 +41,7 @@ pub(crate) struct Child {
 
 impl Child {
     /// To be called before any signal is caught.
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         let ignores = |number: &i32| is_ignored(SignalKind::from_raw(*number));
         Self {
             ignored: CAUGHT.into_iter().filter(ignores).collect(),
@@ -48,24 +52,24 @@ impl Child {
     }
 
     /// Starts it, within an event loop.
-    pub(crate) fn start(&self, words: &[OsString]) {
+    pub fn start(&self, words: &[OsString]) {
         *self.state.borrow_mut() = match self.spawn(words) {
             Ok(running) => State::Running(running),
-            Err(failure) => State::Failed(failure),
+            Err(error) => State::Failed(error),
         };
         self.begun.notify_one();
     }
 
-    fn spawn(&self, words: &[OsString]) -> Result<Running, Failure> {
-        let catch = |error| Failure::failed(format!("cannot catch signals: {error}"));
-        let ends = signal(SignalKind::child()).map_err(catch)?;
-        let quits = signal(SignalKind::quit()).map_err(catch)?;
+    fn spawn(&self, words: &[OsString]) -> Result<Running, NotRun> {
+        let ends = signal(SignalKind::child()).map_err(NotRun::Signals)?;
+        let quits = signal(SignalKind::quit()).map_err(NotRun::Signals)?;
         let mut command = command(words, &self.ignored)?;
         // Caught before the start, so that no end is missed.
         *self.ends.borrow_mut() = Some(ends);
-        let process = command
-            .spawn()
-            .map_err(|error| not_started(&command.get_program().to_string_lossy(), &error))?;
+        let process = command.spawn().map_err(|error| NotRun::Refused {
+            program: command.get_program().to_string_lossy().into_owned(),
+            error,
+        })?;
         Ok(Running {
             process,
             began: Instant::now(),
@@ -74,7 +78,7 @@ impl Child {
     }
 
     /// Returns when it has ended, or could not be started.
-    pub(crate) async fn ended(&self) {
+    pub async fn ended(&self) {
         self.begun.notified().await;
         let ends = self.ends.borrow_mut().take();
         let Some(mut ends) = ends else { return };
@@ -96,34 +100,30 @@ impl Child {
         match running.look() {
             Ok(None) => return true,
             Ok(Some(done)) => *state = done,
-            Err(error) => *state = State::Failed(lost(&error)),
+            Err(error) => *state = State::Failed(NotRun::Lost(error)),
         }
         false
     }
 
     /// Passes a signal on, unless the terminal has sent it to the command as well.
-    pub(crate) fn signalled(&self, kind: SignalKind) {
+    pub fn signalled(&self, kind: SignalKind) {
         match &mut *self.state.borrow_mut() {
             State::Running(running) if kind != SignalKind::interrupt() => running.signal(kind),
             state @ State::Waiting => {
-                let number = kind.as_raw_value();
-                *state = State::Failed(Failure::new(
-                    Ended::Signal(number).status(),
-                    format!("ended by signal {number} before the command was started"),
-                ));
+                *state = State::Failed(NotRun::Ended(kind.as_raw_value()));
             }
             _ => {}
         }
     }
 
     /// How it ended and how long it ran. Waits for one that still runs.
-    pub(crate) fn outcome(self) -> Result<(Ended, Duration), Failure> {
+    pub fn outcome(self) -> Result<(Ended, Duration), NotRun> {
         match self.state.into_inner() {
-            State::Waiting => Err(Failure::failed("the command was not started")),
-            State::Failed(failure) => Err(failure),
+            State::Waiting => Err(NotRun::Never),
+            State::Failed(error) => Err(error),
             State::Done { ended, lasted } => Ok((ended, lasted)),
             State::Running(mut running) => {
-                let status = running.process.wait().map_err(|error| lost(&error))?;
+                let status = running.process.wait().map_err(NotRun::Lost)?;
                 Ok((how(status), running.began.elapsed()))
             }
         }
@@ -138,7 +138,7 @@ mod tests {
     fn a_signal_before_the_start_is_the_end() {
         let child = Child::new();
         child.signalled(SignalKind::interrupt());
-        let failure = child.outcome().expect_err("not started");
-        assert_eq!(failure.status, 130);
+        let error = child.outcome().expect_err("not started");
+        assert!(matches!(error, NotRun::Ended(libc::SIGINT)), "{error}");
     }
 }

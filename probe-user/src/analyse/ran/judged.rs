@@ -2,12 +2,11 @@
 
 use crate::{
     analyse::judge::{self, Scope},
-    command::status,
-    model::{Dropped, Ended, Summary, tier::Tier},
+    model::{Dropped, Ended, Summary, status, tier::Tier},
 };
 
 /// Whether anything was dropped, and why that may not be all.
-pub(super) fn judge(summary: &Summary, scope: Scope<'_>) -> (Dropped, Vec<String>) {
+pub(crate) fn judge(summary: &Summary, scope: Scope<'_>) -> (Dropped, Vec<String>) {
     let doubts = judge::doubts(summary, scope);
     let dropped = match summary.refusals() {
         0 if doubts.is_empty() => Dropped::Nothing,
@@ -20,7 +19,7 @@ pub(super) fn judge(summary: &Summary, scope: Scope<'_>) -> (Dropped, Vec<String
 }
 
 /// What whydrop ends with.
-pub(super) fn status_of(ended: Ended, dropped: Dropped, fail_on_drop: bool) -> u8 {
+pub(crate) fn status_of(ended: Ended, dropped: Dropped, fail_on_drop: bool) -> u8 {
     match ended.status() {
         status::OK if fail_on_drop && dropped != Dropped::Nothing => status::FAILED,
         status => status,

@@ -21,7 +21,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_millis(3500);
 
 /// Connects once `begin` says that everything is attached; `None` when it never does.
-pub(super) fn connect(target: &Target, now: &Now, begin: Receiver<()>) -> Option<Tried> {
+pub fn connect(target: &Target, now: &Now, begin: Receiver<()>) -> Option<Tried> {
     begin.recv().ok()?;
     let Some(to) = target.address(now) else {
         return Some(Tried {
@@ -39,8 +39,8 @@ pub(super) fn connect(target: &Target, now: &Now, begin: Receiver<()>) -> Option
         to: Some(to),
         took: began.elapsed(),
         outcome: match outcome {
-            Ok(()) => "connected".into(),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => "no answer".into(),
+            Ok(()) => Tried::CONNECTED.into(),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Tried::NO_ANSWER.into(),
             Err(error) => error.to_string(),
         },
     })

@@ -9,14 +9,13 @@ use super::{
 };
 use crate::{
     analyse::{beside::Beside, judge::Scope, ledger::Ledger},
-    command::recorded::Hears,
     model::{
         Diagnosed, Hurt, Line, ListenerTally, Observed, Ran, Start, Summary, ToldRan, tier::Tier,
     },
 };
 
 /// What the lines have told.
-pub(super) struct Heard {
+pub struct Heard {
     ledger: Ledger,
     places: Places,
     beside: Beside,
@@ -24,19 +23,8 @@ pub(super) struct Heard {
     pub told: Option<ToldRan>,
 }
 
-impl Hears for Heard {
-    fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
-        if let Line::Observed(Observed::Ran(told)) = line {
-            self.told = Some(ToldRan::clone(told));
-        }
-        self.ledger.line(line);
-        self.places.line(mono_ns, line);
-        self.beside.line(mono_ns, line);
-    }
-}
-
 impl Heard {
-    pub(super) fn new(hurt: Arc<HurtPlaces>) -> Self {
+    pub fn new(hurt: Arc<HurtPlaces>) -> Self {
         Self {
             ledger: Ledger::default(),
             places: Places::new(hurt),
@@ -45,19 +33,23 @@ impl Heard {
         }
     }
 
+    /// To be told of every line.
+    pub fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
+        if let Line::Observed(Observed::Ran(told)) = line {
+            self.told = Some(ToldRan::clone(told));
+        }
+        self.ledger.line(line);
+        self.places.line(mono_ns, line);
+        self.beside.line(mono_ns, line);
+    }
+
     /// Namespaces whose facts may matter.
-    pub(super) fn namespaces(&self) -> BTreeSet<u32> {
+    pub fn namespaces(&self) -> BTreeSet<u32> {
         self.places.namespaces()
     }
 
     /// Of the watch that began and ended like this, while this command ran.
-    pub(super) fn ran(
-        self,
-        told: ToldRan,
-        start: &Start,
-        summary: Summary,
-        fail_on_drop: bool,
-    ) -> Ran {
+    pub fn ran(self, told: ToldRan, start: &Start, summary: Summary, fail_on_drop: bool) -> Ran {
         let scope = Scope {
             namespaces: None,
             picks_listeners: start

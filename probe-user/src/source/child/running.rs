@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    io::{self, ErrorKind},
+    io,
     os::unix::process::{CommandExt, ExitStatusExt},
     process::{Child as Process, Command},
     time::{Duration, Instant},
@@ -11,17 +11,14 @@ use std::{
 use rustix::process::{Pid, kill_process};
 use tokio::signal::unix::{Signal, SignalKind};
 
-use crate::{command::Failure, model::Ended};
-
-/// What a shell ends with when a command is not there, and when it cannot be run.
-const NOT_FOUND: u8 = 127;
-const NOT_EXECUTABLE: u8 = 126;
+use super::not_run::NotRun;
+use crate::model::Ended;
 
 #[derive(Debug, Default)]
-pub(super) enum State {
+pub(crate) enum State {
     #[default]
     Waiting,
-    Failed(Failure),
+    Failed(NotRun),
     Running(Running),
     Done {
         ended: Ended,
@@ -30,7 +27,7 @@ pub(super) enum State {
 }
 
 #[derive(Debug)]
-pub(super) struct Running {
+pub(crate) struct Running {
     pub process: Process,
     pub began: Instant,
     /// A SIGQUIT of the terminal is for the command alone.
@@ -38,7 +35,7 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) fn look(&mut self) -> io::Result<Option<State>> {
+    pub(crate) fn look(&mut self) -> io::Result<Option<State>> {
         let status = self.process.try_wait()?;
         Ok(status.map(|status| State::Done {
             ended: how(status),
@@ -47,7 +44,7 @@ impl Running {
     }
 
     /// It was not waited for yet, so its number is still its own.
-    pub(super) fn signal(&self, kind: SignalKind) {
+    pub(crate) fn signal(&self, kind: SignalKind) {
         let pid = Pid::from_raw(self.process.id().cast_signed());
         let signal = rustix::process::Signal::from_named_raw(kind.as_raw_value());
         if let (Some(pid), Some(signal)) = (pid, signal) {
@@ -57,7 +54,7 @@ impl Running {
     }
 }
 
-pub(super) fn how(status: std::process::ExitStatus) -> Ended {
+pub(crate) fn how(status: std::process::ExitStatus) -> Ended {
     match (status.code(), status.signal()) {
         (Some(code), _) => Ended::Code(code as u8),
         (None, Some(signal)) => Ended::Signal(signal),
@@ -66,27 +63,10 @@ pub(super) fn how(status: std::process::ExitStatus) -> Ended {
     }
 }
 
-pub(super) fn not_started(program: &str, error: &io::Error) -> Failure {
-    let status = match error.kind() {
-        ErrorKind::NotFound => NOT_FOUND,
-        _ => NOT_EXECUTABLE,
-    };
-    Failure::new(
-        status,
-        format!(
-            "cannot start `{program}`: {error}; name a program in PATH, or its path, after `--`"
-        ),
-    )
-}
-
-pub(super) fn lost(error: &io::Error) -> Failure {
-    Failure::failed(format!("cannot wait for the command: {error}"))
-}
-
 /// Told to ignore these signals.
-pub(super) fn command(words: &[OsString], ignored: &[i32]) -> Result<Command, Failure> {
+pub(crate) fn command(words: &[OsString], ignored: &[i32]) -> Result<Command, NotRun> {
     let Some((program, arguments)) = words.split_first() else {
-        return Err(Failure::usage("no command; name it after `--`"));
+        return Err(NotRun::Unnamed);
     };
     let mut command = Command::new(program);
     command.args(arguments);
@@ -103,18 +83,4 @@ pub(super) fn command(words: &[OsString], ignored: &[i32]) -> Result<Command, Fa
         }
     }
     Ok(command)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statuses_are_those_of_a_shell() {
-        assert_eq!(Ended::Code(3).status(), 3);
-        assert_eq!(Ended::Signal(libc::SIGTERM).status(), 143);
-        let status = |kind: ErrorKind| not_started("a", &kind.into()).status;
-        assert_eq!(status(ErrorKind::NotFound), 127);
-        assert_eq!(status(ErrorKind::PermissionDenied), 126);
-    }
 }

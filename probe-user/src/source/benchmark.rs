@@ -15,7 +15,7 @@ use crate::{
     decode::decode,
     enrich::Enricher,
     filter::Filter,
-    host::{clock, netns},
+    host::{Host, clock, netns},
     model::{Origin, observation::Observation, socket::ListenerSnapshot, tier::Tier},
     sink::{Format, Output, Printed, Reporter, Sinks},
     source::{Parts, lines::Lines},
@@ -40,7 +40,7 @@ impl Pipeline {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let addr = listener.local_addr()?;
         let netns = netns::current()?;
-        let mut enricher = Enricher::new();
+        let mut enricher = Enricher::new(Host::new());
         let snapshot = ListenerSnapshot {
             cookie: COOKIE,
             addr,

@@ -2,13 +2,11 @@
 
 use std::{fmt, net::SocketAddr, str::FromStr};
 
+use super::host_facts;
 use crate::{
-    enrich::Enricher,
     filter::ListenerFilter,
-    host::{clock::mono_ns, kernel_log, netns},
+    host::{Host, clock::mono_ns, kernel_log, netns, unread::Unread},
     model::{HostFacts, Listening, Now, socket::ListenerSnapshot},
-    observe::host_facts,
-    source::unread::Unread,
 };
 
 /// Lines of the kernel's log that are shown.
@@ -47,13 +45,9 @@ impl Target {
     }
 
     /// Its listeners in these namespaces.
-    pub fn listeners(
-        &self,
-        namespaces: &[u32],
-        enricher: &mut Enricher,
-    ) -> Vec<(u32, ListenerSnapshot)> {
+    pub fn listeners(&self, namespaces: &[u32], host: &mut Host) -> Vec<(u32, ListenerSnapshot)> {
         // A look that fails is one less.
-        let (mut all, _) = self.on_port(namespaces, enricher);
+        let (mut all, _) = self.on_port(namespaces, host);
         all.retain(|(_, listener)| self.0.takes_listener(listener.addr));
         all
     }
@@ -64,31 +58,31 @@ impl Target {
         look: u32,
         only: Option<u32>,
         found: Vec<u32>,
-        enricher: &mut Enricher,
+        host: &mut Host,
     ) -> Vec<(u32, ListenerSnapshot)> {
         let places = match only {
             Some(netns) => vec![netns],
             // A host may have a thousand namespaces: most looks are at those where somebody listens.
             None if look.is_multiple_of(WIDE_EVERY) => {
-                enricher.registry.refresh();
-                enricher.registry.iter().collect()
+                host.namespaces().refresh();
+                host.namespaces().iter().collect()
             }
             None => found,
         };
-        self.listeners(&places, enricher)
+        self.listeners(&places, host)
     }
 
     /// Whoever listens on the port, and why some namespaces could not be asked.
     fn on_port(
         &self,
         namespaces: &[u32],
-        enricher: &mut Enricher,
+        host: &mut Host,
     ) -> (Vec<(u32, ListenerSnapshot)>, Unread) {
         let (_, port) = self.0.wanted();
         let mut found = Vec::new();
         let mut unasked = Unread::default();
         for netns in namespaces {
-            let asked = enricher.listeners_if_there(*netns, port);
+            let asked = host.listeners_if_there(*netns, port);
             let listeners = unasked.note(asked).unwrap_or_default();
             found.extend(listeners.into_iter().map(|listener| (*netns, listener)));
         }
@@ -96,13 +90,13 @@ impl Target {
     }
 
     /// What is there now, and what the namespace of the first listener says.
-    pub fn look(&self, only: Option<u32>, enricher: &mut Enricher) -> (Now, HostFacts) {
+    pub fn look(&self, only: Option<u32>, host: &mut Host) -> (Now, HostFacts) {
         let namespaces: Vec<u32> = match only {
             Some(netns) => vec![netns],
-            None => enricher.registry.iter().collect(),
+            None => host.namespaces().iter().collect(),
         };
-        let (all, mut unasked) = self.on_port(&namespaces, enricher);
-        unasked.registry(&enricher.registry);
+        let (all, mut unasked) = self.on_port(&namespaces, host);
+        unasked.registry(&host.namespaces());
         let mut now = Now {
             mono_ns: mono_ns(),
             target: self.to_string(),
@@ -111,23 +105,23 @@ impl Target {
             ..Now::default()
         };
         for (netns, listener) in all {
-            let (owner, cgroup) = enricher.identity(&listener);
+            let (owner, cgroup) = host.identity(&listener);
             let listening = Listening {
                 netns,
-                netns_name: enricher.netns_name(netns),
+                netns_name: host.netns_name(netns),
                 owner,
                 cgroup,
                 snapshot: listener,
             };
             if self.0.takes_listener(listening.snapshot.addr) {
-                now.listeners.push(listening)
+                now.listeners.push(listening);
             } else {
-                now.elsewhere.push(listening)
+                now.elsewhere.push(listening);
             }
         }
         let own = || only.or_else(|| netns::current().ok()).unwrap_or(0);
         now.netns = now.listeners.first().map_or_else(own, |first| first.netns);
-        let facts = host_facts(now.netns, enricher);
+        let facts = host_facts(now.netns, host);
         now.sysctls = facts.sysctls;
         now.unread.clone_from(&facts.unread);
         now.kernel_log = kernel_log::syn_floods(self.0.wanted().1, LOG_LINES_AT_MOST);

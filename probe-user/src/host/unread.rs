@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt::Display};
 
-use crate::host::netns::Registry;
+use super::netns::Registry;
 
 /// Sentences that are kept: what fails each second fails in the same words.
 const AT_MOST: usize = 8;

@@ -1,0 +1,120 @@
+//! What lines say of listeners that went, and of clients that came while there was none: lines come in; who died, and
+//! whether somebody listened there at another time, goes out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use super::looks::Looks;
+use crate::model::{
+    event::Task,
+    kind::Kind,
+    observation::Observation,
+    signals::{Death, Ending},
+    socket::is_bound_for,
+};
+
+/// Listeners that went, and addresses without one, that are remembered.
+const AT_MOST: usize = 64;
+
+/// What was heard of them.
+#[derive(Clone, Default)]
+pub struct Gone {
+    /// By namespace, and when it was closed.
+    closed: BTreeMap<(u32, u64), (SocketAddr, Task)>,
+    /// Where clients came, and no listener is known to have been closed.
+    empty: BTreeSet<(u32, SocketAddr)>,
+    has_more: bool,
+}
+
+impl Gone {
+    pub fn event(&mut self, seen: &Observation) {
+        let event = &seen.event;
+        if let (Kind::ListenerClosed, Some(at), Some(by)) =
+            (event.kind, event.listener, event.closed_by())
+        {
+            self.close((event.netns, event.mono_ns), at.addr, by);
+        }
+        if let Some(closed) = &seen.refusal.closed
+            && let Some(by) = &closed.by
+        {
+            self.close((closed.netns, closed.mono_ns), closed.addr, by);
+        }
+        let cause = seen.cause.as_ref().map(|cause| &*cause.id);
+        let was_empty = matches!(cause, Some("no-listener" | "listener-in-other-namespace"));
+        if let (Kind::Refused, true, Some(local)) = (event.kind, was_empty, event.local) {
+            let place = (event.netns, local);
+            if self.empty.len() < AT_MOST || self.empty.contains(&place) {
+                self.empty.insert(place);
+            } else {
+                self.has_more = true;
+            }
+        }
+    }
+
+    fn close(&mut self, when: (u32, u64), addr: SocketAddr, by: &Task) {
+        if self.closed.len() < AT_MOST || self.closed.contains_key(&when) {
+            self.closed.insert(when, (addr, by.clone()));
+        }
+    }
+
+    /// Whoever closed a listener.
+    pub fn closed_by(&self) -> Vec<String> {
+        let mut by: Vec<String> = Vec::new();
+        for (_, task) in self.closed.values() {
+            let who = name(task);
+            if !by.contains(&who) {
+                by.push(who);
+            }
+        }
+        by
+    }
+
+    /// Whoever closed a listener by ending, the first death first.
+    pub fn deaths(&self, looks: &Looks) -> Vec<Death> {
+        let closed = self.closed.iter();
+        closed
+            .filter_map(|((netns, at_ns), (addr, task))| {
+                let back = back(looks, *netns, *addr, *at_ns);
+                Some(Death {
+                    who: name(task),
+                    ending: ending(task)?,
+                    back,
+                })
+            })
+            .collect()
+    }
+
+    /// Whether somebody listened, before or after, at each address where a client found nobody.
+    pub fn is_gap(&self, looks: &Looks) -> bool {
+        let had_one = |(netns, local): &(u32, SocketAddr)| {
+            let queues = looks.queues.values();
+            let seen = queues.filter(|queue| queue.netns == *netns);
+            let mut seen = seen.map(|queue| queue.last.takes(*local));
+            let closed = self.closed.iter();
+            let mut closed = closed.filter(|((known, _), _)| known == netns);
+            seen.any(|takes| takes) || closed.any(|(_, (addr, _))| is_bound_for(*addr, *local))
+        };
+        !self.has_more && !self.empty.is_empty() && self.empty.iter().all(had_one)
+    }
+}
+
+fn name(task: &Task) -> String {
+    format!("{}[{}]", task.comm, task.pid)
+}
+
+fn ending(task: &Task) -> Option<Ending> {
+    let of_signal = task.signal.map(Ending::Signal);
+    of_signal.or(task.exit_status.map(Ending::Status))
+}
+
+/// How long after `at_ns` somebody was seen to listen there again.
+fn back(looks: &Looks, netns: u32, addr: SocketAddr, at_ns: u64) -> Option<Duration> {
+    let queues = looks.queues.values();
+    let again = queues
+        .filter(|queue| queue.netns == netns && queue.last.addr == addr && queue.first_ns > at_ns);
+    let first = again.map(|queue| queue.first_ns).min()?;
+    Some(Duration::from_nanos(first - at_ns))
+}

@@ -1,0 +1,231 @@
+//! What the kernel threw away with a reason of its own that has no verdict of its own: what each reason means, and what to do.
+
+use super::{Judged, said::*};
+use crate::model::{
+    kind::Kind,
+    signals::Signals,
+    verdict::{Confidence, Evidence},
+};
+
+/// Drop reasons of one meaning: whole names, or beginnings before a `*`.
+struct Meaning {
+    reasons: &'static [&'static str],
+    is: &'static str,
+    advice: &'static [&'static str],
+}
+
+/// What other verdicts speak of.
+const HAVE_THEIR_OWN: &[&str] = &[
+    "netfilter-drop",
+    "tcp-rfc7323-paws",
+    "tcp-rfc7323-tsecr",
+    "tcp-rfc7323-tw-paws",
+];
+
+/// What was thrown away there was no attempt to connect: a scanner, or what is left of an old connection.
+const STRAYS: &[&str] = &["tcp-flags", "tcp-reset", "tcp-close", "tcp-old-ack"];
+
+const ANY: Meaning = Meaning {
+    reasons: &[],
+    is: "a reason of this kernel's",
+    advice: &[
+        "look the reason up: include/net/dropreason-core.h of this kernel, and whydrop explain REASON",
+    ],
+};
+
+const MEANINGS: &[Meaning] = &[
+    Meaning {
+        reasons: &["tcp-md5notfound", "tcp-aonotfound"],
+        is: "the listener asks this peer for a signature (TCP MD5 or AO), and its segments have none",
+        advice: &[
+            "give the peer the key (BGP: the password of the neighbour), or take it from the listener",
+            "check that the address the peer comes from is the one that its key was set for",
+        ],
+    },
+    Meaning {
+        reasons: &["tcp-md5unexpected", "tcp-aounexpected"],
+        is: "the peer signs its segments (TCP MD5 or AO), and the listener has no key for its address",
+        advice: &[
+            "give the listener the key for this peer's address, or take it from the peer",
+            "look for NAT between the two: a key belongs to an address",
+        ],
+    },
+    Meaning {
+        reasons: &["tcp-md5failure", "tcp-aofailure", "tcp-aokeynotfound"],
+        is: "the signature (TCP MD5 or AO) is wrong: the keys of the two ends differ",
+        advice: &[
+            "set the same key on both ends (BGP: the password of the neighbour; a trailing blank counts)",
+            "look for NAT between the two: the signature covers addresses and ports",
+        ],
+    },
+    Meaning {
+        reasons: &["tcp-auth*"],
+        is: "the options of a signature (TCP MD5 or AO) are malformed, or both are there",
+        advice: &["use either TCP MD5 or TCP AO on both ends"],
+    },
+    Meaning {
+        reasons: &["ip-rpfilter"],
+        is: "the reverse path filter: an answer would leave by another device than the packet came by",
+        advice: &[
+            "look where the answer would go: ip route get CLIENT; mend the route, or the policy rule",
+            "net.ipv4.conf.DEVICE.rp_filter=2 (loose) takes asymmetric routes; the larger of that and of conf.all counts",
+        ],
+    },
+    Meaning {
+        reasons: &["tcp-minttl"],
+        is: "the peer is more hops away than the listener allows (IP_MINTTL: TTL security, GTSM)",
+        advice: &[
+            "raise the number of hops that the application allows (BGP: ttl-security hops), or mend the path",
+        ],
+    },
+    Meaning {
+        reasons: &["tcp-csum", "ip-csum"],
+        is: "a wrong checksum",
+        advice: &[
+            "look for a device or tunnel that computes checksums wrongly: ethtool -K DEVICE rx off tx off tells",
+            "a capture of outgoing packets of this host shows wrong ones that are none: the device fills them in later",
+        ],
+    },
+    Meaning {
+        reasons: &["xfrm-policy"],
+        is: "an IPsec policy: the packet came unprotected, or by another tunnel than its policy asks for",
+        advice: &[
+            "compare `ip xfrm policy` and `ip xfrm state` on both ends, and the counts of /proc/net/xfrm_stat",
+        ],
+    },
+    Meaning {
+        reasons: &["tc-*"],
+        is: "traffic control on ingress: a filter or a BPF program",
+        advice: &["find it: tc -s filter show dev DEVICE ingress, bpftool net"],
+    },
+    Meaning {
+        reasons: &["xdp"],
+        is: "an XDP program",
+        advice: &["find it: ip link show dev DEVICE, bpftool net"],
+    },
+    Meaning {
+        reasons: &["socket-filter"],
+        is: "a filter of the socket (SO_ATTACH_FILTER), a BPF program of its cgroup, or a security module",
+        advice: &[
+            "find it: bpftool cgroup tree (cgroup_inet_ingress: IPAddressDeny= and IPIngressFilterPath= of systemd), ss -lntpb",
+            "look into the audit log for a security module",
+        ],
+    },
+    Meaning {
+        reasons: &["bpf-cgroup-egress"],
+        is: "a BPF program of the cgroup, on its way out",
+        advice: &["find it: bpftool cgroup tree (cgroup_inet_egress; IPAddressDeny= of systemd)"],
+    },
+    Meaning {
+        reasons: &["security-hook"],
+        is: "a security module",
+        advice: &["look into the audit log: ausearch -m avc, journalctl -k"],
+    },
+    Meaning {
+        reasons: &["cpu-backlog"],
+        is: "this host's queue of received packets was full (net.core.netdev_max_backlog)",
+        advice: &[
+            "raise net.core.netdev_max_backlog, and spread packets over CPUs: RSS, RPS",
+            "look at the second column of /proc/net/softnet_stat, one line a CPU",
+        ],
+    },
+    Meaning {
+        reasons: &["pfmemalloc", "nomem", "proto-mem"],
+        is: "the kernel had no memory for it",
+        advice: &[
+            "look at free memory, net.ipv4.tcp_mem against /proc/net/sockstat, and memory.max of the cgroup",
+        ],
+    },
+    Meaning {
+        reasons: &[
+            "ip-inhdr",
+            "ip-local-source",
+            "ip-invalid-source",
+            "ip-localnet",
+            "ip-invalid-dest",
+        ],
+        is: "addresses that this host does not take from there: malformed, its own, or of 127.0.0.0/8",
+        advice: &[
+            "look at net.ipv4.conf.DEVICE.route_localnet and accept_local, where NAT sends to 127.0.0.1 or to this host itself",
+            "ip route get FROM iif DEVICE tells what the kernel thinks of an address",
+        ],
+    },
+    Meaning {
+        reasons: &[
+            "tcp-overwindow",
+            "tcp-invalid-sequence",
+            "tcp-invalid-ack-sequence",
+            "tcp-rfc7323-paws-ack",
+        ],
+        is: "it did not fit the half-open request or connection of the same ports",
+        advice: &[
+            "look for a client, or a NAT before it, that uses a port again while the old connection is still known here: ss -tan",
+        ],
+    },
+    Meaning {
+        reasons: &["tcp-invalid-syn", "tcp-fastopen"],
+        is: "a SYN that does not belong there, or a fast-open cookie that is not valid",
+        advice: &["look for a client, or a NAT before it, that uses a port again too early"],
+    },
+];
+
+fn is_one_of(cause: &str, reasons: &[&str]) -> bool {
+    reasons.iter().any(|reason| match reason.strip_suffix('*') {
+        Some(begin) => cause.starts_with(begin),
+        None => cause == *reason,
+    })
+}
+
+fn meaning(cause: &str) -> &'static Meaning {
+    let known = MEANINGS.iter().find(|one| is_one_of(cause, one.reasons));
+    known.unwrap_or(&ANY)
+}
+
+/// Whether nobody who meant to connect was concerned.
+pub(super) fn is_stray(cause: &str) -> bool {
+    is_one_of(cause, STRAYS)
+}
+
+pub(super) fn by_kernel(signals: &Signals) -> Judged {
+    let dropped = signals.causes.iter();
+    let mut dropped: Vec<(&str, u64)> = dropped
+        .filter(|((kind, cause), n)| {
+            *kind == Kind::PacketDrop
+                && **n > 0
+                && !is_one_of(cause, HAVE_THEIR_OWN)
+                && !is_stray(cause)
+        })
+        .map(|((_, cause), n)| (cause.as_str(), *n))
+        .collect();
+    dropped.sort_by_key(|(cause, n)| (std::cmp::Reverse(*n), *cause));
+    let Some((most, _)) = dropped.first() else {
+        let why = "the kernel named no reason but those that have their own verdict".into();
+        return none_of(signals, Kind::PacketDrop, why);
+    };
+    let advice = meaning(most).advice;
+    let found: Vec<Evidence> = dropped
+        .iter()
+        .map(|(cause, n)| {
+            let is = meaning(cause).is;
+            evidence(format!("{n} packet-drop {cause}: {is}"), OF_KERNEL)
+        })
+        .collect();
+    Judged::Advises(Confidence::Certain, found, advice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cause;
+
+    /// Whoever has a section of its own on the page has a meaning here.
+    #[test]
+    fn what_is_known_of_drop_reasons_has_a_meaning() {
+        for reason in cause::every_known_drop() {
+            let has_one = meaning(reason).reasons != ANY.reasons;
+            let is_elsewhere = is_one_of(reason, HAVE_THEIR_OWN) || is_stray(reason);
+            assert!(has_one != is_elsewhere, "{reason}");
+        }
+        assert_eq!(meaning("of-a-later-kernel").is, ANY.is);
+    }
+}
