@@ -38,6 +38,10 @@ pub fn syn_floods(port: u16, at_most: usize) -> Vec<String> {
 pub struct News(File);
 
 impl News {
+    /// Opens /dev/kmsg at its end.
+    ///
+    /// # Errors
+    /// It cannot be opened: without CAP_SYSLOG, for example.
     pub fn begin() -> io::Result<Self> {
         let mut log = OpenOptions::new()
             .read(true)

@@ -13,7 +13,9 @@ use crate::model::{
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ended {
+    /// With this status.
     Code(u8),
+    /// By this signal.
     Signal(i32),
 }
 
@@ -39,13 +41,16 @@ impl fmt::Display for Ended {
 /// Whether anything was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropped {
+    /// Nothing was.
     Nothing,
+    /// Something was.
     Something,
     /// Nothing was seen, and that is not all there is to see.
     CannotTell,
 }
 
 impl Dropped {
+    /// Its name in lines and options.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Nothing => "nothing-dropped",
@@ -58,7 +63,9 @@ impl Dropped {
 /// What only the lines about a listener's refusals tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moments {
+    /// The first of them, CLOCK_MONOTONIC in nanoseconds.
     pub first_ns: u64,
+    /// The last of them, CLOCK_MONOTONIC in nanoseconds.
     pub last_ns: u64,
     /// When the busiest second began, and how many refusals were in it.
     pub busiest: (u64, u64),
@@ -70,12 +77,14 @@ pub struct Moments {
     pub clients_exact: bool,
     /// The longest accept queue, and its limit then.
     pub accept_queue: (u32, u32),
+    /// Half-open requests at most.
     pub syn_queue_len: u32,
 }
 
 /// A listener that refused.
 #[derive(Clone, Debug)]
 pub struct Hurt {
+    /// What it refused.
     pub tally: ListenerTally,
     /// `None` where no line told of it.
     pub moments: Option<Moments>,
@@ -84,22 +93,27 @@ pub struct Hurt {
 /// A command and what happened meanwhile.
 #[derive(Clone, Debug)]
 pub struct Ran {
+    /// The command with its arguments.
     pub command: Vec<String>,
     /// From its start to its end.
     pub lasted: Duration,
+    /// How it ended.
     pub ended: Ended,
     /// What whydrop ends with.
     pub status: u8,
     /// What is judged, in words; empty for everything.
     pub filters: Vec<String>,
+    /// Whether anything was refused meanwhile.
     pub dropped: Dropped,
     /// Why what was seen may not be all.
     pub doubts: Vec<String>,
+    /// Listeners that refused somebody.
     pub hurt: Vec<Hurt>,
     /// On the counters tier: who may have refused.
     pub candidates: Vec<String>,
     /// `None` without hooks.
     pub diagnosed: Option<Diagnosed>,
+    /// What the watch ended with.
     pub summary: Summary,
 }
 
@@ -108,5 +122,6 @@ pub struct Ran {
 pub struct Diagnosed {
     /// Where something was refused, the worst first, as far as there were not too many.
     pub places: Vec<(Place, Diagnosis)>,
+    /// Refusals that are close in time, joined.
     pub incidents: Told,
 }

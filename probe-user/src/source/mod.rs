@@ -27,7 +27,9 @@ pub use self::conduct::Conduct;
 
 /// What a watch is made of before it begins.
 pub struct Parts<'a> {
+    /// What is wanted.
     pub filter: Filter,
+    /// Retransmits and resets of every connection are wanted, not of attempts only.
     pub all_events: bool,
     /// How often lines of busy listeners are wanted.
     pub stats_every: Option<Duration>,
@@ -35,6 +37,8 @@ pub struct Parts<'a> {
     pub warn_percent: Option<u8>,
     /// Whether stories of attempts are wanted.
     pub stories: bool,
+    /// Where lines go.
     pub sinks: Sinks<'a>,
+    /// What is known beside the events.
     pub enricher: Enricher,
 }

@@ -24,6 +24,7 @@ pub struct Heard {
 }
 
 impl Heard {
+    /// Nothing is known yet.
     pub fn new(hurt: Arc<HurtPlaces>) -> Self {
         Self {
             ledger: Ledger::default(),

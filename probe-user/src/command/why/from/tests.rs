@@ -12,7 +12,7 @@ use std::{
 use super::*;
 use crate::{
     filter::{Filter, ListenerFilter},
-    model::{Answered, Observed, Utc, incident::Incident},
+    model::{Answered, Observed, incident::Incident},
     source::replay::{Anew, Passed, Recorded, Source, Told, Wanted},
 };
 
@@ -36,10 +36,7 @@ fn answered(path: &Path) -> Answered {
 fn again(path: &Path, then: &Answered) -> Answer {
     let asked = Asked {
         target: then.target.parse::<ListenerFilter>().expect("a target"),
-        client: then
-            .client
-            .as_ref()
-            .map(|who| who.parse().expect("a client")),
+        client: (then.client.as_ref()).map(|who| who.parse().expect("a client")),
         netns: None,
     };
     let read = read(&[path.to_owned()], |start| Inquiry::new(&asked, start));
@@ -73,10 +70,9 @@ fn outcomes(path: &Path) -> BTreeMap<String, u64> {
 }
 
 fn of_incident(incident: &Incident, answer: &Answer) -> String {
-    let began: Utc = answer.clock.at(incident.start_ns);
-    let lasted_ms = (incident.end_ns - incident.start_ns) / 1_000_000;
-    let causes = counts(&incident.causes);
-    format!("from {began} for {lasted_ms} ms: {causes}")
+    let began = answer.clock.at(incident.start_ns);
+    let ms = (incident.end_ns - incident.start_ns) / 1_000_000;
+    format!("from {began} for {ms} ms: {}", counts(&incident.causes))
 }
 
 fn counts(of: &BTreeMap<String, u64>) -> String {
