@@ -21,7 +21,7 @@ const AT_MOST: usize = 64;
 
 /// What was heard of them.
 #[derive(Clone, Default)]
-pub struct Gone {
+pub(crate) struct Gone {
     /// By namespace, and when it was closed.
     closed: BTreeMap<(u32, u64), (SocketAddr, Task)>,
     /// Where clients came, and no listener is known to have been closed.
@@ -30,7 +30,7 @@ pub struct Gone {
 }
 
 impl Gone {
-    pub fn event(&mut self, seen: &Observation) {
+    pub(crate) fn event(&mut self, seen: &Observation) {
         let event = &seen.event;
         if let (Kind::ListenerClosed, Some(at), Some(by)) =
             (event.kind, event.listener, event.closed_by())
@@ -45,12 +45,7 @@ impl Gone {
         let cause = seen.cause.as_ref().map(|cause| &*cause.id);
         let was_empty = matches!(cause, Some("no-listener" | "listener-in-other-namespace"));
         if let (Kind::Refused, true, Some(local)) = (event.kind, was_empty, event.local) {
-            let place = (event.netns, local);
-            if self.empty.len() < AT_MOST || self.empty.contains(&place) {
-                self.empty.insert(place);
-            } else {
-                self.has_more = true;
-            }
+            self.find_empty((event.netns, local));
         }
     }
 
@@ -60,8 +55,27 @@ impl Gone {
         }
     }
 
+    /// Adds what was heard of another place, which turned out to be the same.
+    pub(crate) fn join(&mut self, other: Self) {
+        for (when, (addr, by)) in &other.closed {
+            self.close(*when, *addr, by);
+        }
+        self.has_more |= other.has_more;
+        for place in other.empty {
+            self.find_empty(place);
+        }
+    }
+
+    fn find_empty(&mut self, place: (u32, SocketAddr)) {
+        if self.empty.len() < AT_MOST || self.empty.contains(&place) {
+            self.empty.insert(place);
+        } else {
+            self.has_more = true;
+        }
+    }
+
     /// Whoever closed a listener.
-    pub fn closed_by(&self) -> Vec<String> {
+    pub(crate) fn closed_by(&self) -> Vec<String> {
         let mut by: Vec<String> = Vec::new();
         for (_, task) in self.closed.values() {
             let who = name(task);
@@ -73,7 +87,7 @@ impl Gone {
     }
 
     /// Whoever closed a listener by ending, the first death first.
-    pub fn deaths(&self, looks: &Looks) -> Vec<Death> {
+    pub(crate) fn deaths(&self, looks: &Looks) -> Vec<Death> {
         let closed = self.closed.iter();
         closed
             .filter_map(|((netns, at_ns), (addr, task))| {
@@ -88,7 +102,7 @@ impl Gone {
     }
 
     /// Whether somebody listened, before or after, at each address where a client found nobody.
-    pub fn is_gap(&self, looks: &Looks) -> bool {
+    pub(crate) fn is_gap(&self, looks: &Looks) -> bool {
         let had_one = |(netns, local): &(u32, SocketAddr)| {
             let queues = looks.queues.values();
             let seen = queues.filter(|queue| queue.netns == *netns);

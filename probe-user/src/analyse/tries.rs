@@ -17,10 +17,10 @@ const AT_MOST: usize = 65_536;
 
 /// Attempts by client, each with its initial sequence number, and whether its SYN came again.
 #[derive(Clone, Default)]
-pub struct Tries(HashMap<SocketAddr, (u32, bool)>);
+pub(crate) struct Tries(HashMap<SocketAddr, (u32, bool)>);
 
 impl Tries {
-    pub fn event(&mut self, event: &Event) {
+    pub(crate) fn event(&mut self, event: &Event) {
         let is_wanted = matches!(
             (event.kind, event.stage),
             (Kind::CookieSent, _) | (Kind::RequestDrop | Kind::ListenDrop, Some(Stage::Syn))
@@ -40,7 +40,21 @@ impl Tries {
         }
     }
 
-    pub fn told(&self) -> signals::Tries {
+    /// Adds those at another place, which turned out to be the same.
+    pub(crate) fn join(&mut self, other: Self) {
+        for (client, (isn, is_repeated)) in other.0 {
+            let has_room = self.0.len() < AT_MOST;
+            match self.0.get_mut(&client) {
+                Some((known, was_repeated)) => *was_repeated |= is_repeated || *known == isn,
+                None if has_room => {
+                    self.0.insert(client, (isn, is_repeated));
+                }
+                None => {}
+            }
+        }
+    }
+
+    pub(crate) fn told(&self) -> signals::Tries {
         let repeated = self.0.values().filter(|(_, is_repeated)| *is_repeated);
         let sources: HashSet<IpAddr> = self.0.keys().map(|one| one.ip().to_canonical()).collect();
         signals::Tries {

@@ -4,31 +4,33 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{clock::Clock, origin::Origin, summary::NetnsNames};
+use super::host_facts::HostFacts;
+use super::{clock::Clock, origin::Origin, summary::NetnsNames, tally::Causes};
 use crate::model::{
-    cgroup::Cgroup, incident::Told, netns_name::NetnsName, owner::Owner, signals::Signals,
-    socket::ListenerSnapshot, sysctls::Sysctls, tier::Tier, verdict::Diagnosis,
+    cgroup::Cgroup,
+    incident::{Place, Told},
+    netns_name::NetnsName,
+    owner::Owner,
+    signals::Signals,
+    socket::ListenerSnapshot,
+    sysctls::Sysctls,
+    tier::Tier,
+    verdict::{Diagnosis, Verdict},
 };
 
 /// A listener of the port before the watch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Listening {
-    /// The inode number of its network namespace.
     pub netns: u32,
-    /// What that namespace is called for people, where it has a name.
     pub netns_name: Option<Arc<NetnsName>>,
-    /// The processes that hold it, as far as they are known.
     pub owner: Arc<[Owner]>,
-    /// The cgroup of its maker, where that is known.
     pub cgroup: Option<Arc<Cgroup>>,
-    /// What `sock_diag` said of it.
     pub snapshot: ListenerSnapshot,
 }
 
 /// What was there before the watch.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Now {
-    /// The instant, CLOCK_MONOTONIC in nanoseconds.
     pub mono_ns: u64,
     /// What was asked about.
     pub target: String,
@@ -36,12 +38,13 @@ pub struct Now {
     pub only: Option<u32>,
     /// That of the first listener.
     pub netns: u32,
-    /// Who listens where the target says.
     pub listeners: Vec<Listening>,
     /// On the same port at other addresses.
     pub elsewhere: Vec<Listening>,
-    /// The sysctls of that namespace.
     pub sysctls: Sysctls,
+    /// What the other namespaces say in which somebody listens.
+    #[serde(default)]
+    pub others: Vec<HostFacts>,
     /// What the kernel's log says of SYN floods at this port.
     pub kernel_log: Vec<String>,
     /// Namespaces that could not be asked who listens there: why not.
@@ -55,19 +58,14 @@ pub struct Now {
 pub struct Tried {
     /// When it was over.
     pub mono_ns: u64,
-    /// Where to; `None` where nobody listened.
     pub to: Option<SocketAddr>,
-    /// How long it took.
     pub took: Duration,
-    /// How it ended, in words.
     pub outcome: String,
 }
 
 /// Outcomes that rules know.
 impl Tried {
-    /// The outcome of an attempt that succeeded.
     pub const CONNECTED: &str = "connected";
-    /// The outcome of one that nobody answered.
     pub const NO_ANSWER: &str = "no answer";
 }
 
@@ -80,35 +78,69 @@ pub struct OfClient {
     pub untold: u64,
 }
 
-/// What `why` answers.
+/// What is answered of one listener, of all of an SO_REUSEPORT group, or of an address where nobody listens.
+#[derive(Clone, Debug)]
+pub struct ListenerAnswer {
+    /// `None`: of refusals that nobody can place.
+    pub place: Option<Place>,
+    /// Who listens there, those that refused most first; empty where nobody does.
+    pub members: Vec<Holding>,
+    /// Of this place alone.
+    pub signals: Signals,
+    pub diagnosis: Diagnosis,
+    pub first_drop_ns: Option<u64>,
+}
+
+/// A listener and whose it is.
+#[derive(Clone, Debug)]
+pub struct Holding {
+    pub cookie: u64,
+    pub owner: Arc<[Owner]>,
+    pub cgroup: Option<Arc<Cgroup>>,
+    pub refusals: u64,
+}
+
+/// What was seen of all listeners together.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    pub watched: Duration,
+    /// With a client asked about, what lines told of it.
+    pub causes: Causes,
+    /// Of all clients.
+    pub refusals: u64,
+    /// Client addresses that had a line.
+    pub clients: usize,
+    pub adds_up: bool,
+    /// Sysctls of the namespace of the first listener.
+    pub sysctls: Sysctls,
+    pub blind: Vec<&'static str>,
+}
+
 pub struct Answer {
-    /// The host that it is of.
     pub origin: Origin,
     /// When the watch ended.
     pub mono_ns: u64,
     /// What the wall clock showed then.
     pub clock: Clock,
-    /// What was asked about, as it was given.
+    /// The namespace that needs no mention.
+    pub own_netns: u32,
     pub target: String,
-    /// The clients that it is about, where any were asked for.
     pub client: Option<OfClient>,
     /// `None` where nobody looked.
     pub now: Option<Now>,
     /// What the kernel's log said of SYN floods at this port meanwhile, where that was recorded.
     pub kernel_log: Vec<String>,
-    /// What it was judged by.
-    pub signals: Signals,
-    /// The verdicts.
-    pub diagnosis: Diagnosis,
-    /// Refusals that are close in time, joined.
+    pub seen: Seen,
+    /// Of each listener that refused, the worst first.
+    pub answers: Vec<ListenerAnswer>,
+    /// So many others refused nobody.
+    pub quiet: usize,
+    /// Rules that had their signals nowhere.
+    pub abstained: Vec<&'static str>,
     pub incidents: Told,
-    /// From the beginning of the watch to the first refusal.
     pub first_drop: Option<Duration>,
-    /// whydrop's own attempt, where it made one.
     pub tried: Option<Tried>,
-    /// The way of watching.
     pub tier: Tier,
-    /// Events that were lost before they were looked at.
     pub lost: u64,
     /// What the namespaces of its incidents are called.
     pub netns_names: NetnsNames,
@@ -118,4 +150,11 @@ pub struct Answer {
     pub missing: Vec<String>,
     /// Whether it is of a recording: what happens now is not in it.
     pub is_recorded: bool,
+}
+
+impl Answer {
+    /// Of all places, those of the worst first.
+    pub fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
+        self.answers.iter().flat_map(|one| &one.diagnosis.verdicts)
+    }
 }

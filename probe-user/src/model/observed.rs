@@ -1,12 +1,13 @@
 //! What is looked at beside the events: queues, processes, and what a host says of itself.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    answer::{Answer, Now, Tried},
+    answer::{Answer, ListenerAnswer, Now, Tried},
     clock::Clock,
+    host_facts::HostFacts,
     intern::Name,
     ran::Ended,
 };
@@ -16,7 +17,6 @@ use crate::model::{
     process::Process,
     socket::{HalfOpen, ListenerSnapshot},
     stall::Stall,
-    sysctls::Sysctls,
     verdict::Verdict,
 };
 
@@ -24,15 +24,10 @@ use crate::model::{
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Observed {
-    /// The accept queue of a listener.
     Queue(Box<ObservedQueue>),
-    /// A process that holds one.
     Process(Box<ObservedProcess>),
-    /// What a namespace says of itself.
     Host(Box<HostFacts>),
-    /// A line of the kernel's log.
     Log(LogLine),
-    /// What the kernel's counters gained.
     Counters(Box<CountersMoved>),
     /// What was there before the watch, of a port that was asked about.
     Before(Box<Now>),
@@ -47,7 +42,6 @@ pub enum Observed {
 }
 
 impl Observed {
-    /// When that was, CLOCK_MONOTONIC in nanoseconds.
     pub const fn mono_ns(&self) -> u64 {
         match self {
             Self::Queue(queue) => queue.snapshot.taken_mono_ns,
@@ -69,9 +63,7 @@ impl Observed {
 pub struct ObservedQueue {
     /// The number of the look: what one look found has the same.
     pub look: u32,
-    /// The inode number of its network namespace.
     pub netns: u32,
-    /// What `sock_diag` said of it.
     pub snapshot: ListenerSnapshot,
     /// Those who hold it, of whom only so many are looked at.
     pub owners: Arc<[Owner]>,
@@ -87,7 +79,6 @@ pub struct ObservedQueue {
 }
 
 impl ObservedQueue {
-    /// Whether the next connection is refused: longer than its limit, which it may be by one.
     pub const fn is_over_its_limit(&self) -> bool {
         self.snapshot.accept_queue_len > self.snapshot.accept_queue_limit
     }
@@ -96,46 +87,22 @@ impl ObservedQueue {
 /// A process that holds a listener whose queue was over its limit.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ObservedProcess {
-    /// The number of the look.
     pub look: u32,
-    /// The process.
     pub process: Process,
-    /// The cgroup of its maker, where that is known.
     pub cgroup: Option<ObservedCgroup>,
 }
 
 /// The cgroup of a process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ObservedCgroup {
-    /// Its path.
     pub path: String,
-    /// What its processes waited for.
     pub stall: Stall,
-}
-
-/// What a network namespace says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostFacts {
-    /// The instant, CLOCK_MONOTONIC in nanoseconds.
-    pub mono_ns: u64,
-    /// The inode number of its network namespace.
-    pub netns: u32,
-    /// The sysctls of that namespace.
-    pub sysctls: Sysctls,
-    /// `nf_conntrack_count` and `nf_conntrack_max`.
-    pub conntrack: Option<(u32, u32)>,
-    /// Packets that were dropped since their connection could not be tracked.
-    pub untracked: Option<u64>,
-    /// What could not be read, in sentences.
-    pub unread: Vec<String>,
 }
 
 /// What the kernel's log said of a SYN flood.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
-    /// The instant, CLOCK_MONOTONIC in nanoseconds.
     pub mono_ns: u64,
-    /// What is said, in a sentence.
     pub says: String,
 }
 
@@ -144,11 +111,8 @@ pub struct LogLine {
 pub struct CountersMoved {
     /// The reading (CLOCK_MONOTONIC, as all instants here), and the one before.
     pub mono_ns: u64,
-    /// See `mono_ns`.
     pub since_ns: u64,
-    /// The inode number of its network namespace.
     pub netns: u32,
-    /// What that namespace is called for people, where it has a name.
     pub netns_name: Option<Arc<NetnsName>>,
     /// By how much, by the counter's name in /proc/net/netstat (`probe_common::counter`); only those that moved.
     #[serde(deserialize_with = "super::intern::keys")]
@@ -158,55 +122,75 @@ pub struct CountersMoved {
 /// What `why` answered when it was asked. Asked again, rules are judged anew, and a later version may know better.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Answered {
-    /// The instant, CLOCK_MONOTONIC in nanoseconds.
     pub mono_ns: u64,
-    /// The version of whydrop.
     pub version: String,
-    /// What was asked about, as it was given.
     pub target: String,
-    /// The clients that were asked about, as they were given.
     pub client: Option<String>,
-    /// The verdicts, the surest first.
+    /// Of all listeners, those of the worst first.
     pub verdicts: Vec<ToldVerdict>,
-    /// What was ruled out, and why.
+    /// What was ruled out, and why; of recordings in which one answer was of all listeners.
+    #[serde(default)]
     pub ruled_out: Vec<(String, String)>,
-    /// What was not judged for want of signals.
+    /// What was judged nowhere for want of signals.
     pub abstained: Vec<String>,
-    /// Why that may not be all, in sentences.
+    /// Listener by listener.
+    #[serde(default)]
+    pub answers: Vec<ToldAnswer>,
     pub doubts: Vec<String>,
 }
 
-/// A verdict, as it was told.
+/// What was answered of one listener.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ToldAnswer {
+    /// `None`: of refusals that nobody could place.
+    pub netns: Option<u32>,
+    pub addr: Option<SocketAddr>,
+    pub verdicts: Vec<ToldVerdict>,
+    pub ruled_out: Vec<(String, String)>,
+    pub abstained: Vec<String>,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ToldVerdict {
-    /// The name, as docs/verdicts.md has it.
     pub id: String,
-    /// How sure it is.
     pub confidence: String,
-    /// What it rests on, in sentences.
     pub evidence: Vec<String>,
 }
 
 impl Answered {
-    /// What of an answer is kept.
     pub fn of(mono_ns: u64, answer: &Answer) -> Self {
-        let diagnosis = &answer.diagnosis;
-        let names = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect();
         Self {
             mono_ns,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             target: answer.target.clone(),
             client: answer.client.as_ref().map(|client| client.who.clone()),
-            verdicts: diagnosis.verdicts.iter().map(ToldVerdict::of).collect(),
-            ruled_out: diagnosis
-                .ruled_out
-                .iter()
-                .map(|ruled_out| (ruled_out.id.to_owned(), ruled_out.why.clone()))
-                .collect(),
-            abstained: names(&diagnosis.abstained),
+            verdicts: answer.verdicts().map(ToldVerdict::of).collect(),
+            ruled_out: Vec::new(),
+            abstained: names(&answer.abstained),
+            answers: answer.answers.iter().map(ToldAnswer::of).collect(),
             doubts: answer.doubts.clone(),
         }
     }
+}
+
+impl ToldAnswer {
+    fn of(answer: &ListenerAnswer) -> Self {
+        let diagnosis = &answer.diagnosis;
+        let ruled_out = diagnosis.ruled_out.iter();
+        Self {
+            netns: answer.place.map(|place| place.netns),
+            addr: answer.place.map(|place| place.addr),
+            verdicts: diagnosis.verdicts.iter().map(ToldVerdict::of).collect(),
+            ruled_out: ruled_out
+                .map(|ruled_out| (ruled_out.id.to_owned(), ruled_out.why.clone()))
+                .collect(),
+            abstained: names(&diagnosis.abstained),
+        }
+    }
+}
+
+fn names(ids: &[&str]) -> Vec<String> {
+    ids.iter().map(|id| (*id).to_owned()).collect()
 }
 
 impl ToldVerdict {
@@ -223,45 +207,32 @@ impl ToldVerdict {
 /// What `verify` was asked, and the verdict it came to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ToldVerified {
-    /// The instant, CLOCK_MONOTONIC in nanoseconds.
     pub mono_ns: u64,
     /// That of then.
     pub clock: Clock,
-    /// The version of whydrop.
     pub version: String,
-    /// The listener, as it was given.
     pub listener: String,
-    /// How long it was to be watched.
     pub asked: Duration,
     /// Namespaces in which somebody listened there, at the end or at the beginning.
     pub listening_in: Vec<u32>,
     /// Why some namespaces could not be asked.
     pub unasked: Vec<String>,
-    /// What it came to.
     pub verdict: String,
-    /// Why, in sentences.
     pub reasons: Vec<String>,
 }
 
 /// The command of `run`, and how it ended.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ToldRan {
-    /// The instant, CLOCK_MONOTONIC in nanoseconds.
     pub mono_ns: u64,
     /// That of then.
     pub clock: Clock,
     /// The namespace that needed no mention.
     pub own_netns: u32,
-    /// The version of whydrop.
     pub version: String,
-    /// The command with its arguments.
     pub command: Vec<String>,
-    /// How it ended.
     pub ended: Ended,
-    /// How long it ran.
     pub lasted: Duration,
-    /// Whether anything was dropped: the name of a `Dropped`.
     pub dropped: String,
-    /// Why that may not be all, in sentences.
     pub doubts: Vec<String>,
 }

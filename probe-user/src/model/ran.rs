@@ -4,18 +4,13 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{summary::Summary, tally::ListenerTally};
-use crate::model::{
-    incident::{Place, Told},
-    verdict::Diagnosis,
-};
+use super::{answer::ListenerAnswer, summary::Summary, tally::ListenerTally};
+use crate::model::incident::Told;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ended {
-    /// With this status.
     Code(u8),
-    /// By this signal.
     Signal(i32),
 }
 
@@ -41,16 +36,13 @@ impl fmt::Display for Ended {
 /// Whether anything was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropped {
-    /// Nothing was.
     Nothing,
-    /// Something was.
     Something,
     /// Nothing was seen, and that is not all there is to see.
     CannotTell,
 }
 
 impl Dropped {
-    /// Its name in lines and options.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Nothing => "nothing-dropped",
@@ -63,9 +55,7 @@ impl Dropped {
 /// What only the lines about a listener's refusals tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moments {
-    /// The first of them, CLOCK_MONOTONIC in nanoseconds.
     pub first_ns: u64,
-    /// The last of them, CLOCK_MONOTONIC in nanoseconds.
     pub last_ns: u64,
     /// When the busiest second began, and how many refusals were in it.
     pub busiest: (u64, u64),
@@ -77,14 +67,12 @@ pub struct Moments {
     pub clients_exact: bool,
     /// The longest accept queue, and its limit then.
     pub accept_queue: (u32, u32),
-    /// Half-open requests at most.
     pub syn_queue_len: u32,
 }
 
 /// A listener that refused.
 #[derive(Clone, Debug)]
 pub struct Hurt {
-    /// What it refused.
     pub tally: ListenerTally,
     /// `None` where no line told of it.
     pub moments: Option<Moments>,
@@ -93,27 +81,22 @@ pub struct Hurt {
 /// A command and what happened meanwhile.
 #[derive(Clone, Debug)]
 pub struct Ran {
-    /// The command with its arguments.
     pub command: Vec<String>,
     /// From its start to its end.
     pub lasted: Duration,
-    /// How it ended.
     pub ended: Ended,
     /// What whydrop ends with.
     pub status: u8,
     /// What is judged, in words; empty for everything.
     pub filters: Vec<String>,
-    /// Whether anything was refused meanwhile.
     pub dropped: Dropped,
     /// Why what was seen may not be all.
     pub doubts: Vec<String>,
-    /// Listeners that refused somebody.
     pub hurt: Vec<Hurt>,
     /// On the counters tier: who may have refused.
     pub candidates: Vec<String>,
     /// `None` without hooks.
     pub diagnosed: Option<Diagnosed>,
-    /// What the watch ended with.
     pub summary: Summary,
 }
 
@@ -121,7 +104,6 @@ pub struct Ran {
 #[derive(Clone, Debug)]
 pub struct Diagnosed {
     /// Where something was refused, the worst first, as far as there were not too many.
-    pub places: Vec<(Place, Diagnosis)>,
-    /// Refusals that are close in time, joined.
+    pub answers: Vec<ListenerAnswer>,
     pub incidents: Told,
 }

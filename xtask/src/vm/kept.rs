@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 
 /// Writes each file of the stream into the folder, and says how many there were.
-pub(crate) fn unpack(stream: &Path, folder: &Path) -> Result<usize> {
+pub(super) fn unpack(stream: &Path, folder: &Path) -> Result<usize> {
     let bytes = fs::read(stream).with_context(|| format!("cannot read {}", stream.display()))?;
     let mut left = bytes.as_slice();
     let mut count = 0;

@@ -117,7 +117,7 @@ impl Server {
 
 impl Server {
     /// Asks it to end, as whoever stops a service does, and waits until it has.
-    pub fn stop(mut self) -> io::Result<()> {
+    pub(crate) fn stop(mut self) -> io::Result<()> {
         self.signal(Signal::TERM)?;
         self.0.wait().map(drop)
     }

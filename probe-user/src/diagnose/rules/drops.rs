@@ -1,6 +1,9 @@
 //! What the kernel threw away with a reason of its own that has no verdict of its own: what each reason means, and what to do.
 
-use super::{Judged, said::*};
+use super::{
+    Judged,
+    said::{OF_KERNEL, evidence, none_of},
+};
 use crate::model::{
     kind::Kind,
     signals::Signals,

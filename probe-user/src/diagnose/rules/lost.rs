@@ -1,7 +1,10 @@
 //! Handshakes that nobody completes: what the half-open requests, the SYN-ACKs that are sent again and SYNs that come again
 //! say of why.
 
-use super::{Judged, said::*};
+use super::{
+    Judged,
+    said::{OF_HOOKS, OF_KERNEL, OF_LINES, OF_QUEUE, evidence, none_of},
+};
 use crate::model::{
     kind::Kind,
     signals::{Member, Probe, Signals, of_kind},

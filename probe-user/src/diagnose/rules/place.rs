@@ -47,9 +47,10 @@ pub(super) fn elsewhere(signals: &Signals) -> Judged {
 /// Refused while there was no listener, where there was one before or after.
 fn missed(signals: &Signals) -> u64 {
     let of = |cause| signals.of(Kind::Refused, cause);
-    let in_gap = match signals.is_gap {
-        true => of("no-listener") + of("listener-in-other-namespace"),
-        false => 0,
+    let in_gap = if signals.is_gap {
+        of("no-listener") + of("listener-in-other-namespace")
+    } else {
+        0
     };
     of("listener-closed") + of("not-yet-listening") + in_gap
 }

@@ -172,7 +172,7 @@ fn narrow(filter: &Filter, tick: &mut Tick) -> bool {
         let (owner, cgroup) = (&candidate.owner, candidate.cgroup.as_deref());
         filter.takes_row(candidate.snapshot.addr, owner, cgroup)
     });
-    !tick.candidates.is_empty()
+    tick.no_candidates.is_some() || !tick.candidates.is_empty()
 }
 
 /// The story of an attempt is told if one of its events would be, as far as it still knows them.

@@ -59,11 +59,11 @@ fn come(stage: &Stage, to: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-pub fn restarting(stage: &Stage) -> io::Result<()> {
+pub(crate) fn restarting(stage: &Stage) -> io::Result<()> {
     comes_and_goes(stage, Server::stop)
 }
 
-pub fn dying(stage: &Stage) -> io::Result<()> {
+pub(crate) fn dying(stage: &Stage) -> io::Result<()> {
     comes_and_goes(stage, |server| {
         // It is killed.
         drop(server);

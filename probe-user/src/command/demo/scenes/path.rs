@@ -43,7 +43,7 @@ pub(super) fn firewalled(stage: &Stage) -> io::Result<()> {
     Ok(())
 }
 
-pub fn filtered(stage: &Stage) -> io::Result<()> {
+pub(crate) fn filtered(stage: &Stage) -> io::Result<()> {
     // From the same kernel on.
     kernel::tells_of_netfilter()?;
     let _listener = mute(place().port())?;
@@ -54,7 +54,7 @@ pub fn filtered(stage: &Stage) -> io::Result<()> {
     Ok(())
 }
 
-pub fn untracked(stage: &Stage) -> io::Result<()> {
+pub(crate) fn untracked(stage: &Stage) -> io::Result<()> {
     kernel::tells_of_netfilter()?;
     firewall::tracks()?;
     connections::fill()?;
@@ -78,7 +78,7 @@ pub(super) fn without_a_way_back(stage: &Stage) -> io::Result<()> {
     come(stage, |strangers| strangers.syn_from(NOWHERE))
 }
 
-pub fn unanswered(stage: &Stage) -> io::Result<()> {
+pub(crate) fn unanswered(stage: &Stage) -> io::Result<()> {
     // A SYN-ACK is sent again after a second, which every tier tells of; two seconds later the request ends.
     stage.sysctl("ipv4/tcp_synack_retries", "1")?;
     come(stage, Strangers::syn)

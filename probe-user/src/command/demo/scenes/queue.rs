@@ -181,7 +181,7 @@ pub(super) fn without_cookies(stage: &Stage) -> io::Result<()> {
     Ok(())
 }
 
-pub fn held_by_silence(stage: &Stage) -> io::Result<()> {
+pub(crate) fn held_by_silence(stage: &Stage) -> io::Result<()> {
     const PACE: Duration = Duration::from_millis(20);
     /// More than the queue holds.
     const CROWD: usize = 400;

@@ -76,14 +76,14 @@ fn of_incident(incident: &Incident, answer: &Answer) -> String {
 }
 
 fn counts(of: &BTreeMap<String, u64>) -> String {
-    let words: Vec<String> = of.iter().map(|(name, n)| format!("{n} {name}")).collect();
-    words.join(", ")
+    let words = of.iter().map(|(name, n)| format!("{n} {name}"));
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// Verdicts with where their evidence is from, incidents, and what became of attempts.
 fn made_of(path: &Path, answer: &Answer) -> String {
     let mut text = String::new();
-    for verdict in &answer.diagnosis.verdicts {
+    for verdict in (answer.answers.iter()).flat_map(|one| &one.diagnosis.verdicts) {
         let from: Vec<&str> = verdict.evidence.iter().map(|one| one.from).collect();
         let _ = writeln!(
             text,
@@ -116,8 +116,8 @@ fn check(folder: &str, at_least: usize) {
         let name = path.file_stem().expect("a name").to_string_lossy();
         let (_, named) = name.split_once('.').expect("verdicts in its name");
         let answer = again(&path, &answered(&path));
-        let verdicts = &answer.diagnosis.verdicts;
-        let ids: Vec<&str> = verdicts.iter().map(|verdict| verdict.id).collect();
+        let now = Answered::of(answer.mono_ns, &answer);
+        let ids: Vec<&str> = now.verdicts.iter().map(|verdict| &*verdict.id).collect();
         let ids = match ids.as_slice() {
             [] => "none".to_owned(),
             ids => ids.join("+"),
