@@ -76,7 +76,7 @@ impl Anew {
         } else if self.wanted.stories && !asked.stories {
             notes.push("it was recorded without --stories, so it does not hold who connected in the end: what became of attempts is `unknown` (not-recorded), unless they were reset".into());
         } else if self.wanted.again && !is_wanted {
-            notes.push("it was recorded without --stories, so --again has nothing to make anew; add --stories".into());
+            notes.push("it was recorded without --stories, so --again has no stories to make anew; add --stories".into());
         }
         notes.extend(figures_lack(self.wanted.stats_every, asked));
         notes.extend(warnings_lack(self.wanted.warn_percent, asked));
