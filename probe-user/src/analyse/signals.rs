@@ -181,9 +181,12 @@ impl Heard {
         }
         let known = self.accepted.get(&(queue.netns, queue.last.cookie))?;
         let holds = f64::from(queue.last.accept_queue_limit) + 1.0;
+        let (first, _) = *known.first()?;
         let spans = queue.spans.iter();
         let windows: Vec<u64> = spans
             .flat_map(|(from, to)| (*from..=*to).step_by(STEP_NS))
+            // What had been accepted before the first line is not known by the time.
+            .filter(|from| *from >= first)
             .collect();
         let is_turned_over = |from: &&u64| {
             accepted_until(known, **from + WINDOW_NS) - accepted_until(known, **from) >= holds
