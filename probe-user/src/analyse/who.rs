@@ -23,7 +23,7 @@ pub(super) fn standing(queue: &Queue, acceptors: &[u32]) -> Member {
         standing,
         was_armed: !is_armed && armed.iter().any(|armed| queue.stood.contains_key(armed)),
         blocking: modes.max().map(|nonblocking| !nonblocking),
-        limit_before: queue.limits.0,
+        limit_before: queue.limit_before,
         unsampled: queue.owners_in_all.saturating_sub(queue.owners.len()),
         served: (queue.served.asked > 0).then_some(queue.served.connections),
         ..Member::default()
