@@ -1,6 +1,7 @@
 //! From looks, lines and the summary to signals.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap, HashSet},
     net::IpAddr,
     time::Duration,
@@ -8,7 +9,7 @@ use std::{
 
 use super::{
     gone::Gone,
-    looks::{Looks, ProcessLooks, Queue, ThreadLooks},
+    looks::{Looks, ProcessLooks, Queue},
     tries::Tries,
     turnover::turned_over,
     who,
@@ -16,10 +17,10 @@ use super::{
 use crate::{
     filter::ClientFilter,
     model::{
-        Line, ListenerStatsRow, ListenerTally, Summary, Tried,
+        Line, ListenerStatsRow, ListenerTally, Summary, TopClient, Tried,
         kind::Kind,
         observation::Observation,
-        signals::{Causes, Cgroup, Member, Probe, Process, Signals, Thread},
+        signals::{Causes, Cgroup, Member, Probe, Process, Signals},
     },
 };
 
@@ -28,6 +29,9 @@ const OFTEN: Duration = Duration::from_millis(100);
 
 /// Clients of one place that are remembered.
 const CLIENTS_AT_MOST: usize = 65_536;
+
+/// Clients that are named.
+const TOP_CLIENTS: usize = 5;
 
 /// Rows of a listener that are kept while nothing has happened there.
 const ROWS_BEFORE: usize = 64;
@@ -42,7 +46,8 @@ const LATE_NS: u64 = 150_000_000;
 #[derive(Clone, Default)]
 pub struct Heard {
     of: Option<OfClient>,
-    clients: HashSet<IpAddr>,
+    /// What was refused to each, of what had a line.
+    clients: HashMap<IpAddr, u64>,
     elsewhere: Vec<String>,
     gone: Gone,
     tries: Tries,
@@ -94,6 +99,7 @@ impl Heard {
         self.of.as_ref().map_or(0, |of| of.untold)
     }
 
+    /// To be told of every line.
     pub fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
         match line {
             Line::Start(start) => {
@@ -120,10 +126,13 @@ impl Heard {
             let at_ns = seen.event.mono_ns;
             self.first_drop_ns = Some(self.first_drop_ns.map_or(at_ns, |first| first.min(at_ns)));
         }
-        if let Some(client) = seen.event.client
-            && self.clients.len() < CLIENTS_AT_MOST
-        {
-            self.clients.insert(client.ip().to_canonical());
+        let is_harm = kind.is_refusal() || matches!(kind, Kind::Refused | Kind::PacketDrop);
+        if let Some(client) = seen.event.client {
+            let client = client.ip().to_canonical();
+            let has_room = self.clients.len() < CLIENTS_AT_MOST;
+            if has_room || self.clients.contains_key(&client) {
+                *self.clients.entry(client).or_default() += u64::from(is_harm);
+            }
         }
         for place in &seen.refusal.elsewhere {
             let text = format!("{} in namespace {}", place.addr, place.netns);
@@ -173,7 +182,9 @@ impl Heard {
 
     /// Adds what was said of another place, which turned out to be the same.
     pub fn join(&mut self, other: Self) {
-        self.clients.extend(other.clients);
+        for (client, n) in other.clients {
+            *self.clients.entry(client).or_default() += n;
+        }
         for text in other.elsewhere {
             remember(&mut self.elsewhere, text);
         }
@@ -199,7 +210,21 @@ impl Heard {
 
     /// Client addresses that had a line.
     pub fn clients(&self) -> impl Iterator<Item = IpAddr> {
-        self.clients.iter().copied()
+        self.clients.keys().copied()
+    }
+
+    /// Those who were refused most, and how often.
+    pub fn top_clients(&self) -> Vec<TopClient> {
+        let refused = self.clients.iter().filter(|(_, n)| **n > 0);
+        let mut all: Vec<TopClient> = refused
+            .map(|(addr, n)| TopClient {
+                addr: *addr,
+                refusals: *n,
+            })
+            .collect();
+        all.sort_by_key(|one| (Reverse(one.refusals), one.addr));
+        all.truncate(TOP_CLIENTS);
+        all
     }
 
     /// Accepted while the queue was over its limit, as far as lines tell, or else the whole watch: 0 of 0.
@@ -446,37 +471,9 @@ fn of_process(pid: u32, looks: &ProcessLooks, queue: Option<&Queue>) -> Process 
         threads: looks
             .threads
             .iter()
-            .map(|(tid, thread)| {
-                let mut of_thread = of_thread(*tid, thread);
-                if let Some(queue) = queue {
-                    who::add(&mut of_thread, thread, pid, queue);
-                }
-                of_thread
-            })
+            .map(|(tid, thread)| who::of_thread(*tid, thread, pid, queue))
             .collect(),
         fds: looks.fds,
         cgroup,
-    }
-}
-
-fn of_thread(tid: u32, looks: &ThreadLooks) -> Thread {
-    let share = |ns: u64| (looks.known_ns > 0).then(|| ns as f64 / looks.known_ns as f64);
-    Thread {
-        tid,
-        comm: looks.comm.clone(),
-        looks: looks.looks,
-        stopped: looks.stopped,
-        blocked: looks.blocked.values().sum(),
-        blocked_in: looks
-            .blocked
-            .iter()
-            .max_by_key(|(_, n)| **n)
-            .map(|(place, _)| place.clone()),
-        locked: looks.locked,
-        waiting: looks.waiting,
-        stuck: looks.stuck,
-        cpu: share(looks.ran_ns),
-        delayed: share(looks.waited_ns),
-        ..Thread::default()
     }
 }

@@ -33,6 +33,7 @@ pub mod process;
 mod ran;
 pub mod reading;
 pub mod refusal;
+pub mod request;
 pub mod rest;
 pub mod rows;
 pub mod signals;
@@ -52,7 +53,7 @@ pub mod verdict;
 mod verified;
 
 pub use self::{
-    answer::{Answer, Holding, ListenerAnswer, Listening, Now, OfClient, Seen, Tried},
+    answer::{Answer, Holding, ListenerAnswer, Listening, Now, OfClient, Seen, TopClient, Tried},
     clock::{Clock, Stamp, Utc},
     found::Found,
     group::{Group, GroupMember},

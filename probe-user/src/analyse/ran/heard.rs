@@ -31,7 +31,8 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    pub(crate) fn new(hurt: Arc<HurtPlaces>) -> Self {
+    /// Nothing is known yet.
+    pub fn new(hurt: Arc<HurtPlaces>) -> Self {
         Self {
             ledger: Ledger::default(),
             hurt,
@@ -112,7 +113,6 @@ fn answers(
         summary,
         is_looked: true,
         before: &[],
-        tried: None,
     });
     answers.all.retain(|one| {
         let is_hurt = one.place.is_some_and(|place| hurt.contains(&place));
