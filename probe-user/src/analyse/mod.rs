@@ -24,5 +24,6 @@ pub mod span;
 pub mod stories;
 pub mod tally;
 mod tries;
+mod turnover;
 pub mod verify;
 mod who;

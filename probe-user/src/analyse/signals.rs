@@ -9,8 +9,9 @@ use std::{
 
 use super::{
     gone::Gone,
-    looks::{Looks, ProcessLooks, Queue, ThreadLooks},
+    looks::{Looks, ProcessLooks, Queue},
     tries::Tries,
+    turnover::turned_over,
     who,
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
         Line, ListenerStatsRow, ListenerTally, Summary, TopClient, Tried,
         kind::Kind,
         observation::Observation,
-        signals::{Causes, Cgroup, Member, Probe, Process, Signals, Thread},
+        signals::{Causes, Cgroup, Member, Probe, Process, Signals},
     },
 };
 
@@ -37,10 +38,6 @@ const ROWS_BEFORE: usize = 64;
 
 /// Places that are named.
 const PLACES_AT_MOST: usize = 8;
-
-/// Long enough to have a line about what was accepted, where one comes each 100 ms; and how far windows are apart.
-const WINDOW_NS: u64 = 200_000_000;
-const STEP_NS: usize = 100_000_000;
 
 /// A line about listeners may tell of what happened so long before.
 const LATE_NS: u64 = 150_000_000;
@@ -254,32 +251,9 @@ impl Heard {
         in_spans.sum()
     }
 
-    /// Whether as many were accepted as the queue holds, in four of five windows that begin while it was over its limit: looks
-    /// may find a short queue full by chance, and many came and went between them.
     fn turned_over(&self, queue: &Queue) -> Option<bool> {
-        if self.is_coarse {
-            return None;
-        }
-        let known = self.accepted.get(&(queue.netns, queue.last.cookie))?;
-        let holds = f64::from(queue.last.accept_queue_limit) + 1.0;
-        let spans = queue.spans.iter();
-        // What was accepted before the first row that is kept is not known.
-        let known_ns = if known.are_cut {
-            known.all.first()?.0
-        } else {
-            0
-        };
-        let windows: Vec<u64> = spans
-            .flat_map(|(from, to)| (*from..=*to).step_by(STEP_NS))
-            .filter(|from| *from >= known_ns)
-            .collect();
-        let is_turned_over = |from: &&u64| {
-            let gained =
-                accepted_until(&known.all, **from + WINDOW_NS) - accepted_until(&known.all, **from);
-            gained >= holds
-        };
-        let turned_over = windows.iter().filter(is_turned_over).count();
-        (!windows.is_empty()).then_some(turned_over * 5 >= windows.len() * 4)
+        let known = self.accepted.get(&(queue.netns, queue.last.cookie));
+        turned_over(queue, &known.filter(|_| !self.is_coarse)?.all)
     }
 }
 
@@ -296,18 +270,6 @@ impl OfClient {
             *self.causes.entry(name).or_default() += 1;
         }
         takes
-    }
-}
-
-/// What was accepted until then. Between two lines it is taken to have grown evenly: on a busy host lines come late.
-fn accepted_until(known: &[(u64, u64)], when: u64) -> f64 {
-    let after = known.partition_point(|(then, _)| *then <= when);
-    let at = |nth: usize| known.get(nth).map(|(then, n)| (*then as f64, *n as f64));
-    let before = after.checked_sub(1).and_then(at);
-    match (before, at(after)) {
-        (Some((from, n)), Some((to, more))) => n + (more - n) * (when as f64 - from) / (to - from),
-        (Some((_, n)), None) => n,
-        (None, _) => 0.0,
     }
 }
 
@@ -509,37 +471,9 @@ fn of_process(pid: u32, looks: &ProcessLooks, queue: Option<&Queue>) -> Process 
         threads: looks
             .threads
             .iter()
-            .map(|(tid, thread)| {
-                let mut of_thread = of_thread(*tid, thread);
-                if let Some(queue) = queue {
-                    who::add(&mut of_thread, thread, pid, queue);
-                }
-                of_thread
-            })
+            .map(|(tid, thread)| who::of_thread(*tid, thread, pid, queue))
             .collect(),
         fds: looks.fds,
         cgroup,
-    }
-}
-
-fn of_thread(tid: u32, looks: &ThreadLooks) -> Thread {
-    let share = |ns: u64| (looks.known_ns > 0).then(|| ns as f64 / looks.known_ns as f64);
-    Thread {
-        tid,
-        comm: looks.comm.clone(),
-        looks: looks.looks,
-        stopped: looks.stopped,
-        blocked: looks.blocked.values().sum(),
-        blocked_in: looks
-            .blocked
-            .iter()
-            .max_by_key(|(_, n)| **n)
-            .map(|(place, _)| place.clone()),
-        locked: looks.locked,
-        waiting: looks.waiting,
-        stuck: looks.stuck,
-        cpu: share(looks.ran_ns),
-        delayed: share(looks.waited_ns),
-        ..Thread::default()
     }
 }

@@ -23,15 +23,42 @@ pub(super) fn standing(queue: &Queue, acceptors: &[u32]) -> Member {
         standing,
         was_armed: !is_armed && armed.iter().any(|armed| queue.stood.contains_key(armed)),
         blocking: modes.max().map(|nonblocking| !nonblocking),
-        limit_before: queue.limits.0,
+        limit_before: queue.limit_before,
         unsampled: queue.owners_in_all.saturating_sub(queue.owners.len()),
         served: (queue.served.asked > 0).then_some(queue.served.connections),
         ..Member::default()
     }
 }
 
+/// A thread of this process; what it waited for, as seen from this listener.
+pub(super) fn of_thread(tid: u32, looks: &ThreadLooks, pid: u32, queue: Option<&Queue>) -> Thread {
+    let share = |ns: u64| (looks.known_ns > 0).then(|| ns as f64 / looks.known_ns as f64);
+    let mut thread = Thread {
+        tid,
+        comm: looks.comm.clone(),
+        looks: looks.looks,
+        stopped: looks.stopped,
+        blocked: looks.blocked.values().sum(),
+        blocked_in: looks
+            .blocked
+            .iter()
+            .max_by_key(|(_, n)| **n)
+            .map(|(place, _)| place.clone()),
+        locked: looks.locked,
+        waiting: looks.waiting,
+        stuck: looks.stuck,
+        cpu: share(looks.ran_ns),
+        delayed: share(looks.waited_ns),
+        ..Thread::default()
+    };
+    if let Some(queue) = queue {
+        add(&mut thread, looks, pid, queue);
+    }
+    thread
+}
+
 /// What a thread of this process waited for, as seen from this listener.
-pub(super) fn add(thread: &mut Thread, looks: &ThreadLooks, pid: u32, queue: &Queue) {
+fn add(thread: &mut Thread, looks: &ThreadLooks, pid: u32, queue: &Queue) {
     let served = &queue.served;
     let on_client = served.sleepers.get(&thread.tid);
     thread.on_client = on_client

@@ -55,15 +55,13 @@ pub struct Queue {
     pollers: BTreeMap<u32, u32>,
     /// Owners that hold a connection which they accepted.
     accepted: BTreeSet<u32>,
-    /// The highest and the lowest limit that it had.
-    pub limits: (u32, u32),
+    /// The highest limit that it had.
+    pub limit_before: u32,
     /// How each owner held it at last.
     pub holds: BTreeMap<u32, Hold>,
     /// In how many looks it stood so in epoll instances of its owners.
     pub stood: BTreeMap<Standing, u32>,
     pub served: ServedLooks,
-    /// Owners of earlier looks, whom the last one did not find.
-    pub gone: BTreeSet<u32>,
     /// The look at half-open requests that found most of them aged.
     pub half_open: Option<HalfOpen>,
     /// How many looks found any.
@@ -113,11 +111,10 @@ impl Queue {
             unpolled: 0,
             pollers: BTreeMap::new(),
             accepted: BTreeSet::new(),
-            limits: (listener.accept_queue_limit, listener.accept_queue_limit),
+            limit_before: listener.accept_queue_limit,
             holds: BTreeMap::new(),
             stood: BTreeMap::new(),
             served: ServedLooks::default(),
-            gone: BTreeSet::new(),
             half_open: None,
             half_open_looks: 0,
             is_full: false,
@@ -194,15 +191,9 @@ impl Queue {
         self.full += u32::from(is_full);
         // A tenth of a short one is less than one connection.
         self.drained += u32::from(u64::from(len) * 10 <= u64::from(limit.max(10)));
-        self.limits = (self.limits.0.max(limit), self.limits.1.min(limit));
+        self.limit_before = self.limit_before.max(limit);
         self.owners_in_all = seen.owners_in_all;
         self.holders = Arc::clone(&seen.owners);
-        if seen.owners_in_all == seen.owners.len() {
-            self.gone.extend(&self.owners);
-        }
-        for owner in seen.owners.iter() {
-            self.gone.remove(&owner.pid);
-        }
         self.owners = seen.owners.iter().map(|owner| owner.pid).collect();
         let more = |one: &HalfOpen| self.half_open.is_none_or(|known| known.aged <= one.aged);
         self.half_open = seen.half_open.filter(more).or(self.half_open);

@@ -116,8 +116,6 @@ fn ended(listeners: Vec<ListenerTally>, others: &[(Kind, &str, u64)]) -> Summary
 /// A look that found who listens there.
 fn look(netns: u32, cookie: u64, bound: &str, queue: (u32, u32)) -> Observed {
     Observed::Queue(Box::new(ObservedQueue {
-        holds: Vec::new(),
-        served: None,
         look: 1,
         netns,
         snapshot: ListenerSnapshot {
@@ -131,6 +129,8 @@ fn look(netns: u32, cookie: u64, bound: &str, queue: (u32, u32)) -> Observed {
         owners_in_all: 0,
         polls: Vec::new(),
         accepted: None,
+        holds: Vec::new(),
+        served: None,
         half_open: None,
     }))
 }

@@ -48,12 +48,18 @@ pub(super) fn orphan(signals: &Signals) -> Judged {
             "the full one accepted {accepted}, the others {others}"
         ));
     }
+    let all_wait_by_epoll = || {
+        let mut looked = signals.threads().filter(|(_, thread)| thread.looks >= 3);
+        looked.all(|(_, thread)| mostly(thread.other_epoll, thread))
+    };
     // Without epoll a worker that is stuck and one that has forgotten the socket look alike.
     match (worst.owners, worst.polled) {
         (0, _) => {}
         (_, Some(true)) => return Judged::No("its owner waits for it".into()),
         // Who accepts by a call that waits needs no epoll, though its process may have one for something else.
-        (_, Some(false)) if worst.blocking == Some(true) && worst.standing.is_some() => {
+        (_, Some(false))
+            if worst.blocking == Some(true) && worst.standing.is_some() && !all_wait_by_epoll() =>
+        {
             return Judged::Abstains;
         }
         (_, Some(false)) => {}

@@ -151,6 +151,7 @@ pub(crate) const RULES: &[Rule] = &[
         ],
         overflow: true,
         explains: &[
+            "listener-unused",
             "reuseport-imbalance",
             "acceptor-blocked",
             "accept-paused-by-application",
