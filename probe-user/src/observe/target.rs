@@ -12,9 +12,9 @@ use super::host_facts;
 use crate::{
     filter::ListenerFilter,
     host::{
-        Host,
+        Host, accepted,
         clock::{self, mono_ns},
-        kernel_log, netns, task,
+        kernel_log, netns,
         unread::Unread,
     },
     model::{
@@ -162,7 +162,7 @@ impl Target {
             .map(|one| one.snapshot.addr.ip())
             .collect();
         let owners = || now.listeners.iter().flat_map(|one| one.owner.iter());
-        let ages: Option<Vec<Duration>> = owners().map(|owner| task::age(owner.pid)).collect();
+        let ages: Option<Vec<Duration>> = owners().map(|owner| accepted::age(owner.pid)).collect();
         let oldest = ages.and_then(|ages| ages.into_iter().max());
         let since_ns = oldest.map_or(0, |age| now.mono_ns.saturating_sub(age.as_nanos() as u64));
         let mut said = kernel_log::syn_floods();

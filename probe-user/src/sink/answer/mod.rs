@@ -247,6 +247,7 @@ impl Answer {
             answer.write_counts(&mut text)?;
         }
         answer.write_members(&mut text)?;
+        answer.write_top_clients(&mut text)?;
         answer.write_verdicts(&mut text)?;
         let mut incidents = String::new();
         answer.write_incidents(self.known(), &mut incidents)?;
@@ -270,17 +271,19 @@ impl Answer {
             return Ok(());
         }
         let listens = |answer: &ListenerAnswer| !answer.members.is_empty();
-        let other = match self.answers.iter().any(listens) {
-            true => "other ",
-            false => "",
+        let other = if self.answers.iter().any(listens) {
+            "other "
+        } else {
+            ""
         };
         let whom = match &self.client {
             Some(_) => "none of these clients",
             None => "nobody",
         };
-        let known = match self.may_be_more() {
-            true => ", as far as is known",
-            false => "",
+        let known = if self.may_be_more() {
+            ", as far as is known"
+        } else {
+            ""
         };
         let port = self.target.rsplit_once(':').map_or("", |(_, port)| port);
         writeln!(
