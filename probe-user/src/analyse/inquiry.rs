@@ -22,7 +22,9 @@ const LOG_LINES_AT_MOST: usize = 3;
 
 /// What is asked.
 pub struct Asked {
+    /// The listener, or where one should be.
     pub target: ListenerFilter,
+    /// Only what happened to these clients.
     pub client: Option<ClientFilter>,
     /// Of what is more than this namespace's, only this part.
     pub netns: Option<u32>,

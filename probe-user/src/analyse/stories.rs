@@ -25,10 +25,12 @@ pub struct Told {
 }
 
 impl Told {
+    /// Whether anybody asked for them.
     pub const fn are_wanted(&self) -> bool {
         self.stories.is_some()
     }
 
+    /// `sampled`: how many records had been left out before the watch began.
     pub fn new(wanted: bool, sampled: u64) -> Self {
         Self {
             stories: wanted.then(Stories::default),
@@ -75,6 +77,7 @@ impl Told {
         stories.map_or_else(Vec::new, |stories| stories.tick(now_ns))
     }
 
+    /// The watch is over: the stories that are left, and how often which outcome was.
     pub fn end(mut self, now_ns: u64, sampled: u64, loss: &Loss) -> (Vec<Story>, Option<Totals>) {
         self.note_missed(now_ns, sampled, loss);
         match self.stories {

@@ -38,6 +38,10 @@ pub fn syn_floods() -> Vec<Said> {
 pub struct News(File);
 
 impl News {
+    /// Opens /dev/kmsg at its end.
+    ///
+    /// # Errors
+    /// It cannot be opened: without CAP_SYSLOG, for example.
     pub fn begin() -> io::Result<Self> {
         let mut log = OpenOptions::new()
             .read(true)

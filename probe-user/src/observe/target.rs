@@ -58,6 +58,7 @@ impl fmt::Display for Target {
 }
 
 impl Target {
+    /// The listeners that it names.
     pub const fn filter(&self) -> ListenerFilter {
         self.0
     }
