@@ -1,0 +1,70 @@
+//! What looks at a process that holds a listener say of it, as rules judge by it.
+
+use super::{
+    looks::{ProcessLooks, Queue, ThreadLooks},
+    who,
+};
+use crate::model::signals::{Cgroup, Process, Thread};
+
+pub(super) fn of_process(pid: u32, looks: &ProcessLooks, queue: Option<&Queue>) -> Process {
+    let cgroup = looks.cgroup.as_ref().map(|cgroup| {
+        let share = |micros: u64| {
+            let time = cgroup.time().as_secs_f64();
+            (time > 0.1).then(|| micros as f64 / 1e6 / time)
+        };
+        let throttled = cgroup
+            .grown(|stall| Some(stall.throttled?.0))
+            .and_then(share)
+            .zip(cgroup.grown(|stall| Some(stall.throttled?.1)));
+        Cgroup {
+            path: cgroup.path.clone(),
+            throttled,
+            looks: cgroup.looks,
+            frozen: cgroup.frozen,
+            memory_stalled: cgroup
+                .grown(|stall| stall.memory_stalled_us)
+                .and_then(share),
+            memory_high: cgroup.grown(|stall| stall.memory_high),
+        }
+    });
+    Process {
+        pid,
+        comm: looks.comm.clone(),
+        is_whole: !looks.has_more,
+        threads: looks
+            .threads
+            .iter()
+            .map(|(tid, thread)| {
+                let mut of_thread = of_thread(*tid, thread);
+                if let Some(queue) = queue {
+                    who::add(&mut of_thread, thread, pid, queue);
+                }
+                of_thread
+            })
+            .collect(),
+        fds: looks.fds,
+        cgroup,
+    }
+}
+
+fn of_thread(tid: u32, looks: &ThreadLooks) -> Thread {
+    let share = |ns: u64| (looks.known_ns > 0).then(|| ns as f64 / looks.known_ns as f64);
+    Thread {
+        tid,
+        comm: looks.comm.clone(),
+        looks: looks.looks,
+        stopped: looks.stopped,
+        blocked: looks.blocked.values().sum(),
+        blocked_in: looks
+            .blocked
+            .iter()
+            .max_by_key(|(_, n)| **n)
+            .map(|(place, _)| place.clone()),
+        locked: looks.locked,
+        waiting: looks.waiting,
+        stuck: looks.stuck,
+        cpu: share(looks.ran_ns),
+        delayed: share(looks.waited_ns),
+        ..Thread::default()
+    }
+}
