@@ -69,6 +69,8 @@ impl Beside {
         };
         signals.sysctls = last.sysctls;
         signals.conntrack = last.conntrack;
+        let meanwhile = first.put_off.zip(last.put_off);
+        signals.put_off = meanwhile.map(|(first, last)| (last, last.saturating_sub(first)));
         if first.mono_ns < last.mono_ns {
             signals.somaxconn_before = first.sysctls.somaxconn;
             let both = first.untracked.zip(last.untracked);

@@ -7,6 +7,7 @@ pub mod facts;
 mod gone;
 pub mod group;
 pub mod growth;
+mod holder;
 pub mod incident;
 pub mod inquiry;
 pub mod judge;

@@ -5,7 +5,7 @@ use clap::Args;
 use super::{Failure, watch::netns_of, write};
 use crate::{
     filter::{Filter, ListenerFilter, Only, Whose},
-    host::{Host, origin::origin},
+    host::{Host, netns, origin::origin},
     listing::list,
     observe::Survey,
     sink::{Format, listing},
@@ -47,5 +47,6 @@ pub fn run(args: &ListArgs) -> Result<(), Failure> {
         let found = &row.found;
         filter.takes_row(found.snapshot.addr, &found.owner, found.cgroup.as_deref())
     });
-    write(&listing(args.format, &origin(), &rows, survey.missing()))
+    let from = (&origin(), netns::current().ok());
+    write(&listing(args.format, from, &rows, survey.missing()))
 }

@@ -14,6 +14,9 @@ pub struct HostFacts {
     pub conntrack: Option<(u32, u32)>,
     /// Packets that were dropped since their connection could not be tracked.
     pub untracked: Option<u64>,
+    /// ACKs that TCP_DEFER_ACCEPT has put off since the namespace was made (TCPDeferAcceptDrop).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub put_off: Option<u64>,
     /// What could not be read, in sentences.
     pub unread: Vec<String>,
 }

@@ -51,6 +51,8 @@ pub struct Signals {
     pub conntrack: Option<(u32, u32)>,
     /// Packets dropped during the watch since their connection could not be tracked.
     pub untracked: Option<u64>,
+    /// ACKs that TCP_DEFER_ACCEPT has put off in the namespace, in all and during the watch.
+    pub put_off: Option<(u64, u64)>,
     /// What hooks do not tell of here, as the readiness line has it.
     pub blind: Vec<&'static str>,
     /// Whether what was seen adds up to the kernel's counters.

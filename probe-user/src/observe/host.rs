@@ -1,7 +1,7 @@
 //! What a namespace says: sysctls and the firewall's table.
 
 use crate::{
-    host::{Host, clock::mono_ns, conntrack, sysctl},
+    host::{Host, clock::mono_ns, conntrack, netstat, sysctl},
     model::{HostFacts, sysctls::Sysctls},
 };
 
@@ -20,7 +20,7 @@ pub fn host_facts(netns: u32, host: &Host) -> HostFacts {
             "netfilter/nf_conntrack_max",
         ],
     );
-    let (values, unread) = match read {
+    let (values, mut unread) = match read {
         Ok(values) => (values, Vec::new()),
         Err(error) => {
             let unread = format!("the sysctls of netns {netns} could not be read: {error}");
@@ -35,6 +35,16 @@ pub fn host_facts(netns: u32, host: &Host) -> HostFacts {
         count,
         most,
     ] = values;
+    let counters = netstat::read_tcp_ext(&mut registry, netns);
+    let put_off = match counters {
+        Ok(counters) => counters.get("TCPDeferAcceptDrop"),
+        Err(error) => {
+            unread.push(format!(
+                "the counters of netns {netns} could not be read: {error}"
+            ));
+            None
+        }
+    };
     HostFacts {
         mono_ns: mono_ns(),
         netns,
@@ -46,6 +56,7 @@ pub fn host_facts(netns: u32, host: &Host) -> HostFacts {
         },
         conntrack: count.zip(most),
         untracked: conntrack::dropped(&mut registry, netns),
+        put_off,
         unread,
     }
 }

@@ -14,9 +14,14 @@ use crate::{
 };
 
 /// All lines, each with its newline.
-pub fn listing(format: Format, origin: &Origin, rows: &[Listed], missing: &[Missing]) -> String {
+pub fn listing(
+    format: Format,
+    (origin, own_netns): (&Origin, Option<u32>),
+    rows: &[Listed],
+    missing: &[Missing],
+) -> String {
     match format {
-        Format::Text => text(rows, missing),
+        Format::Text => text(own_netns, rows, missing),
         Format::Json => {
             let rows = rows.iter().map(|row| json(&row_view(origin, row)));
             let missing = missing.iter().map(|one| json(&missing_view(origin, one)));
@@ -25,12 +30,12 @@ pub fn listing(format: Format, origin: &Origin, rows: &[Listed], missing: &[Miss
     }
 }
 
-fn text(rows: &[Listed], missing: &[Missing]) -> String {
+fn text(own_netns: Option<u32>, rows: &[Listed], missing: &[Missing]) -> String {
     let mut text = String::new();
     if rows.is_empty() {
         text.push_str("no listener\n");
     } else {
-        text.push_str(&table(rows));
+        text.push_str(&table(own_netns, rows));
     }
     if !missing.is_empty() {
         text.push_str("\nnot known:\n");
@@ -43,9 +48,8 @@ fn text(rows: &[Listed], missing: &[Missing]) -> String {
     text
 }
 
-fn table(rows: &[Listed]) -> String {
+fn table(own_netns: Option<u32>, rows: &[Listed]) -> String {
     let any = |fits: &dyn Fn(&Listed) -> bool| rows.iter().any(fits);
-    let first_netns = rows.first().map(|row| row.found.netns);
     let mut table = Table::default();
     table.left("LISTENER", rows.iter().map(listener));
     table.right("QUEUE", rows.iter().map(queue));
@@ -74,7 +78,8 @@ fn table(rows: &[Listed]) -> String {
         let unit = |row: &Listed| unit(row).unwrap_or_default();
         table.left("UNIT", rows.iter().map(unit));
     }
-    if any(&|row| Some(row.found.netns) != first_netns) {
+    // One that is whydrop's own needs no mention.
+    if any(&|row| Some(row.found.netns) != own_netns) {
         table.left("NETNS", rows.iter().map(netns));
     }
     let notes = |row: &Listed| {

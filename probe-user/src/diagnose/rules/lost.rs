@@ -3,11 +3,11 @@
 
 use super::{
     Judged,
-    said::{OF_HOOKS, OF_KERNEL, OF_LINES, OF_QUEUE, evidence, none_of},
+    said::{OF_HOOKS, OF_KERNEL, OF_LINES, OF_QUEUE, evidence},
 };
 use crate::model::{
     kind::Kind,
-    signals::{Member, Probe, Signals, of_kind},
+    signals::{Member, Probe, Signals},
     socket::HalfOpen,
     verdict::{Confidence, Evidence},
 };
@@ -30,9 +30,9 @@ fn half_open(signals: &Signals) -> Option<HalfOpen> {
     })
 }
 
-/// ACKs that TCP_DEFER_ACCEPT has put off. What the kernel counts, it counts of all clients.
-fn deferred(signals: &Signals) -> u64 {
-    of_kind(signals.everybody(), Kind::DeferredAccept)
+/// Whether TCP_DEFER_ACCEPT may be what keeps requests: some listener of the namespace has it, or that is not known.
+fn may_be_deferred(signals: &Signals) -> bool {
+    signals.put_off.is_none_or(|(in_all, _)| in_all > 0)
 }
 
 fn established(signals: &Signals) -> u64 {
@@ -43,12 +43,25 @@ fn established(signals: &Signals) -> u64 {
         .sum()
 }
 
+/// Requests that were a second old or older, none of whose SYN-ACKs was sent again: those of a flood are, since nobody
+/// acknowledges them.
+pub(super) fn is_none_resent(signals: &Signals) -> bool {
+    half_open(signals).is_some_and(|all| all.aged >= 2 && all.resent == 0) && signals.resent == 0
+}
+
 /// Clients that have acknowledged and say nothing hold half of the SYN queue or more.
 pub(super) fn held(signals: &Signals) -> Result<(HalfOpen, u64), Judged> {
-    let put_off = deferred(signals);
+    let Some((put_off, meanwhile)) = signals.put_off else {
+        return Err(Judged::Abstains);
+    };
     if put_off == 0 {
-        let why = "no ACK was put off: TCP_DEFER_ACCEPT is not in use".into();
-        return Err(none_of(signals, Kind::DeferredAccept, why));
+        return Err(Judged::No(
+            "no ACK was ever put off there: TCP_DEFER_ACCEPT is not in use".into(),
+        ));
+    }
+    // It may be another listener that has it, and this one's answers may be lost.
+    if meanwhile == 0 && established(signals) == 0 {
+        return Err(Judged::Abstains);
     }
     let Some(requests) = half_open(signals) else {
         return Err(Judged::Abstains);
@@ -77,8 +90,10 @@ pub(super) fn defer_accept(signals: &Signals, beyond: u64) -> Judged {
                 OF_KERNEL,
             ),
             evidence(
-                format!("{put_off} ACKs were put off since TCP_DEFER_ACCEPT waits for data"),
-                OF_KERNEL,
+                format!(
+                    "TCP_DEFER_ACCEPT waits for data: {put_off} ACKs were put off in this namespace so far"
+                ),
+                "TCPDeferAcceptDrop",
             ),
             evidence(
                 format!(
@@ -107,10 +122,8 @@ pub(super) fn signs(signals: &Signals) -> Vec<Evidence> {
         ));
     }
     if let Some(requests) = half_open(signals)
-        && requests.aged >= 2
-        && requests.resent == 0
-        && signals.resent == 0
-        && deferred(signals) == 0
+        && is_none_resent(signals)
+        && !may_be_deferred(signals)
     {
         found.push(evidence(
             format!(
@@ -145,7 +158,7 @@ pub(super) fn path_loss(signals: &Signals) -> Judged {
     }
     let looks = signals.members.iter().map(|member| member.half_open_looks);
     let looks = looks.max().unwrap_or(0);
-    if looks >= LOOKS && established(signals) == 0 && deferred(signals) == 0 {
+    if looks >= LOOKS && established(signals) == 0 && !may_be_deferred(signals) {
         found.push(evidence(
             format!("half-open requests in {looks} looks, and none of them was established"),
             OF_QUEUE,

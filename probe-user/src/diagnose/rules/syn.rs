@@ -83,6 +83,10 @@ pub(super) fn flood(signals: &Signals) -> Judged {
     if let Some(sign) = lost::signs(signals).into_iter().next() {
         return Judged::No(sign.says);
     }
+    if lost::is_none_resent(signals) {
+        let why = "half-open requests were a second old or older, and none of their SYN-ACKs was sent again";
+        return Judged::No(why.into());
+    }
     yes(signals, beyond, established)
 }
 

@@ -140,6 +140,7 @@ fn crowded(beyond: u64, established: u64, requests: (u32, u32, u32)) -> Signals 
         }),
         ..Member::default()
     });
+    signals.put_off = Some((0, 0));
     signals.tries = Tries {
         attempts: beyond as usize,
         repeated: 0,
@@ -149,8 +150,7 @@ fn crowded(beyond: u64, established: u64, requests: (u32, u32, u32)) -> Signals 
 }
 
 fn put_off(mut signals: Signals, acks: u64) -> Signals {
-    let deferred = (Kind::DeferredAccept, "defer-accept".to_owned());
-    signals.causes.insert(deferred, acks);
+    signals.put_off = Some((acks, acks));
     signals
 }
 
@@ -168,6 +168,13 @@ fn clients_that_are_connected_and_silent_are_no_flood() {
     assert_eq!(found(&burst), ["legitimate-burst"]);
     // Nothing was put off, so they did not acknowledge.
     assert_eq!(found(&crowded(300, 300, (33, 2, 2))), ["legitimate-burst"]);
+    // They came before the watch.
+    let mut before = put_off(crowded(300, 300, (33, 25, 0)), 33);
+    before.put_off = Some((33, 0));
+    assert_eq!(found(&before), [held]);
+    // Another listener has it, and nothing comes through here: neither is sure.
+    before.members[0].established = 0;
+    assert_eq!(found(&before), [""; 0]);
     // Who was not looked at is not judged.
     let mut unlooked = put_off(crowded(300, 300, (0, 0, 0)), 33);
     unlooked.members[0].half_open = None;

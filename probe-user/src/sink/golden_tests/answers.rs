@@ -455,11 +455,16 @@ fn a_list_looks_as_it_did() {
         let listed = listing::list(all.clone());
         check(
             &format!("list.{form}"),
-            &write_listing(format, &full_answer().origin, &listed, &missing),
+            &write_listing(
+                format,
+                (&full_answer().origin, Some(OWN_NETNS)),
+                &listed,
+                &missing,
+            ),
         );
         check(
             &format!("list-nothing.{form}"),
-            &write_listing(format, &full_answer().origin, &[], &[]),
+            &write_listing(format, (&full_answer().origin, Some(OWN_NETNS)), &[], &[]),
         );
     }
 }

@@ -266,6 +266,7 @@ pub(in crate::sink) mod tests {
                 },
                 conntrack: Some((1, 2)),
                 untracked: None,
+                put_off: Some(3),
                 unread: vec!["why".into()],
             })),
             Observed::Log(LogLine {
