@@ -55,14 +55,41 @@ impl Drop for Kept {
 pub fn ask(
     netns: &Netns,
     arguments: &[&str],
-    mut traffic: impl FnMut() -> Result<()>,
+    traffic: impl FnMut() -> Result<()>,
 ) -> Result<Value> {
     let kept = Kept::new();
+    ask_and_keep(&netns.pid().to_string(), arguments, &kept, traffic)
+}
+
+/// The same in every namespace.
+pub fn ask_everywhere(arguments: &[&str], traffic: impl FnMut() -> Result<()>) -> Result<Value> {
+    ask_and_keep("all", arguments, &Kept::new(), traffic)
+}
+
+/// The same, and what its recording says in words.
+pub fn text(
+    netns: &Netns,
+    arguments: &[&str],
+    traffic: impl FnMut() -> Result<()>,
+) -> Result<(Value, String)> {
+    let kept = Kept::new();
+    let answer = ask_and_keep(&netns.pid().to_string(), arguments, &kept, traffic)?;
+    let output = of_recording(arguments, &kept.0, "text")?;
+    ensure!(output.status.success(), "{:?}", output.status);
+    Ok((answer, String::from_utf8(output.stdout)?))
+}
+
+fn ask_and_keep(
+    netns: &str,
+    arguments: &[&str],
+    kept: &Kept,
+    mut traffic: impl FnMut() -> Result<()>,
+) -> Result<Value> {
     let tier = forced_tier().map(|tier| format!("--tier={tier}"));
     let mut asked = Command::new(binary()?)
         .args(["why", "--format", "json"])
         .args(arguments)
-        .args(["--netns", &netns.pid().to_string()])
+        .args(["--netns", netns])
         .args(tier)
         .arg("--record")
         .arg(&kept.0)
@@ -88,6 +115,10 @@ pub fn ask(
 
 /// The answer from a recording, to whom is asked about what live arguments name.
 pub fn again(arguments: &[&str], recording: &Path) -> Result<Value> {
+    answer_of(&of_recording(arguments, recording, "json")?)
+}
+
+fn of_recording(arguments: &[&str], recording: &Path, format: &str) -> Result<Output> {
     let mut same = Vec::new();
     let mut left = arguments.iter();
     while let Some(argument) = left.next() {
@@ -98,12 +129,12 @@ pub fn again(arguments: &[&str], recording: &Path) -> Result<Value> {
         }
     }
     let output = Command::new(binary()?)
-        .args(["why", "--format", "json"])
+        .args(["why", "--format", format])
         .args(same)
         .arg("--from")
         .arg(recording)
         .output()?;
-    answer_of(&output)
+    Ok(output)
 }
 
 fn answer_of(output: &Output) -> Result<Value> {
@@ -126,11 +157,29 @@ fn play(asked: &mut Child, traffic: &mut impl FnMut() -> Result<()>) -> Result<(
     })
 }
 
-/// The ids of the verdicts, in their order.
-pub fn verdicts(answer: &Value) -> Result<Vec<&str>> {
-    let verdicts = answer["verdicts"].as_array().context("no verdicts")?;
-    let ids = verdicts.iter().map(|verdict| verdict["id"].as_str());
+/// The verdicts of all listeners, those of the worst first.
+pub fn all_verdicts(answer: &Value) -> Result<Vec<&Value>> {
+    let answers = answer["answers"].as_array().context("no answers")?;
+    let mut all = Vec::new();
+    for one in answers {
+        let verdicts = one["verdicts"].as_array();
+        all.extend(verdicts.context("an answer without verdicts")?);
+    }
+    Ok(all)
+}
+
+/// The ids of one listener's verdicts.
+pub fn ids(of_listener: &Value) -> Result<Vec<&str>> {
+    let all = of_listener["verdicts"].as_array().context("no verdicts")?;
+    let ids = all.iter().map(|verdict| verdict["id"].as_str());
     ids.map(|id| id.context("a verdict without an id"))
+        .collect()
+}
+
+/// Their ids, in their order.
+pub fn verdicts(answer: &Value) -> Result<Vec<&str>> {
+    let all = all_verdicts(answer)?.into_iter();
+    all.map(|verdict| verdict["id"].as_str().context("a verdict without an id"))
         .collect()
 }
 
@@ -140,10 +189,10 @@ pub fn expect(answer: &Value, expected: &[&str]) -> Result<()> {
     say_verdict(expected, &found)?;
     ensure!(found == expected, "{found:?}, not {expected:?}: {answer:#}");
     ensure!(answer["adds_up"] == true, "it does not add up: {answer:#}");
-    let all = answer["verdicts"].as_array().context("no verdicts")?;
+    let all = all_verdicts(answer)?;
     let has_evidence =
         |verdict: &Value| matches!(&verdict["evidence"], Value::Array(lines) if !lines.is_empty());
-    ensure!(all.iter().all(has_evidence), "no evidence: {answer:#}");
+    ensure!(all.into_iter().all(has_evidence), "no evidence: {answer:#}");
     Ok(())
 }
 
@@ -154,7 +203,8 @@ mod tests {
     use super::*;
 
     fn answer(evidence: Value) -> Value {
-        json!({"verdicts": [{"id": "syn-flood", "evidence": evidence}], "adds_up": true})
+        let verdicts = json!([{"id": "syn-flood", "evidence": evidence}]);
+        json!({"answers": [{"verdicts": verdicts}], "adds_up": true})
     }
 
     #[test]
@@ -168,7 +218,8 @@ mod tests {
     #[test]
     fn an_answer_without_a_list_of_verdicts_is_an_error() {
         assert!(expect(&json!({"adds_up": true}), &[]).is_err());
-        assert!(expect(&json!({"verdicts": []}), &[]).is_err());
-        assert!(expect(&json!({"verdicts": [], "adds_up": true}), &[]).is_ok());
+        assert!(expect(&json!({"answers": []}), &[]).is_err());
+        assert!(expect(&json!({"answers": [{}], "adds_up": true}), &[]).is_err());
+        assert!(expect(&json!({"answers": [], "adds_up": true}), &[]).is_ok());
     }
 }

@@ -1,10 +1,12 @@
 //! What a stream says beside the events: lines come in, with their times; looks at queues and processes, incidents, and
 //! what namespaces say of themselves go out. Reads no clock.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{facts, incident::Incidents, looks::Looks};
-use crate::model::{HostFacts, Line, Observed, Summary, incident::Told, signals::Signals};
+use crate::model::{
+    HostFacts, Line, Observed, Summary, incident::Told, signals::Signals, sysctls::Sysctls,
+};
 
 /// Everything that is known beside the events.
 #[derive(Default)]
@@ -48,14 +50,10 @@ impl Beside {
         self.incidents.told(summary.duration.as_nanos() as u64)
     }
 
-    /// The namespace whose facts matter: that of the listener which refused most, else the one asked for.
-    pub fn netns(&self, signals: &Signals, only: Option<u32>) -> Option<u32> {
-        let worst = signals.worst().map(|worst| worst.cookie);
-        let queues = || self.looks.queues.values();
-        let of_worst = queues().find(|queue| Some(queue.last.cookie) == worst);
-        let seen: BTreeSet<u32> = queues().map(|queue| queue.netns).collect();
-        let of_worst = of_worst.map(|queue| queue.netns);
-        of_worst.or(only).or_else(|| seen.first().copied())
+    /// What the first namespace that said anything said last.
+    pub fn any_sysctls(&self) -> Sysctls {
+        let first = self.hosts.values().next();
+        first.map_or_else(Sysctls::default, |(_, last)| last.sysctls)
     }
 
     /// Whether that namespace said anything.

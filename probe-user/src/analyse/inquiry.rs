@@ -7,15 +7,13 @@ use super::{
     beside::Beside,
     judge::{self, Scope},
     narrow::{self, Rest, narrowed},
-    signals::{Heard, add_unlooked, signals},
+    places::{Answers, Asks, Places},
 };
 use crate::{
-    diagnose::diagnose,
     filter::{ClientFilter, Filter, ListenerFilter},
     model::{
-        Answer, Line, Now, Observed, OfClient, Origin, Start, Summary, Tried,
-        flood::names_port,
-        signals::{Member, Signals},
+        Answer, Line, ListenerAnswer, NetnsNames, Now, Observed, OfClient, Origin, Seen, Start,
+        Summary, Tried, flood::names_port, signals::Member, sysctls::Sysctls,
     },
 };
 
@@ -38,7 +36,7 @@ pub struct Inquiry {
     filter: Filter,
     /// How the watch began.
     start: Start,
-    heard: Heard,
+    places: Places,
     beside: Beside,
     now: Option<Now>,
     tried: Option<Tried>,
@@ -58,7 +56,7 @@ impl Inquiry {
                 ..Filter::default()
             },
             start: start.clone(),
-            heard: Heard::of(asked.client),
+            places: Places::of(asked.client),
             beside: Beside::default(),
             now: None,
             tried: None,
@@ -74,7 +72,6 @@ impl Inquiry {
         match line {
             Line::Observed(Observed::Before(now)) => self.now = Some(Now::clone(now)),
             Line::Observed(Observed::Tried(tried)) => {
-                self.heard.tried(tried);
                 self.tried = Some(tried.clone());
             }
             Line::Observed(Observed::Log(log)) => {
@@ -89,7 +86,7 @@ impl Inquiry {
     }
 
     fn tell(&mut self, mono_ns: u64, line: &Line<'_>) {
-        self.heard.line(mono_ns, line);
+        self.places.line(mono_ns, line);
         self.beside.line(mono_ns, line);
         self.rest.line(line);
     }
@@ -133,36 +130,42 @@ impl Inquiry {
             &part
         };
         doubts.extend(self.doubts(summary));
-        let only = self
-            .filter
-            .netns
-            .or(self.now.as_ref().and_then(|now| now.only));
-        let heard = std::mem::take(&mut self.heard);
-        let untold = heard.untold() + summary.loss.total();
-        let first_drop = heard.first_drop_ns;
-        let first_drop = first_drop.map(|first| first.saturating_sub(self.start.mono_ns));
-        let mut signals = signals(heard, &self.beside.looks, summary);
-        if self.now.is_none() {
-            add_unlooked(&mut signals, summary);
+        let places = std::mem::take(&mut self.places);
+        let answers = places.answers(Asks {
+            beside: &self.beside,
+            summary,
+            is_looked: self.now.is_some(),
+            before: self.now.as_ref().map_or(&[], |now| &now.listeners),
+            tried: self
+                .tried
+                .as_ref()
+                .zip(self.now.as_ref().map(|now| now.netns)),
+        });
+        if answers.let_go > 0 {
+            doubts.push(format!(
+                "{} events were at more addresses than are remembered",
+                answers.let_go
+            ));
         }
-        let netns = self.beside.netns(&signals, only);
-        let netns = netns.or(self.now.as_ref().map(|now| now.netns));
-        let netns = netns.unwrap_or(self.start.own_netns);
-        self.beside.add_host(&mut signals, netns);
+        let first_drop = answers.first_drop_ns;
+        let first_drop = first_drop.map(|first| first.saturating_sub(self.start.mono_ns));
         Answer {
             origin: Origin::of(&self.start),
             mono_ns: self.start.mono_ns + summary.duration.as_nanos() as u64,
-            netns_names: summary.netns_names.clone(),
+            netns_names: self.netns_names(summary),
+            own_netns: self.start.own_netns,
             is_recorded: false,
             clock: self.start.clock,
             target: self.target.to_string(),
             client: self.client.map(|client| OfClient {
                 who: client.as_given(),
-                untold,
+                untold: answers.untold + summary.loss.total(),
             }),
-            diagnosis: diagnose(&signals),
-            missing: self.missing(&signals, netns),
-            signals,
+            missing: self.missing(&answers.all),
+            seen: self.seen(&answers, summary),
+            answers: answers.all,
+            quiet: answers.quiet,
+            abstained: answers.abstained,
             incidents: self.beside.told(summary),
             first_drop: first_drop.map(Duration::from_nanos),
             now: self.now,
@@ -174,23 +177,64 @@ impl Inquiry {
         }
     }
 
+    /// What namespaces are called: those of counts, and those where somebody listened before.
+    fn netns_names(&self, summary: &Summary) -> NetnsNames {
+        let mut names = summary.netns_names.clone();
+        let before = self.now.iter().flat_map(|now| &now.listeners);
+        let before = before.filter_map(|one| Some((one.netns, one.netns_name.clone()?)));
+        for (netns, name) in before {
+            names.entry(netns).or_insert(name);
+        }
+        names
+    }
+
+    fn seen(&self, answers: &Answers, summary: &Summary) -> Seen {
+        let of_client = answers.of_client.as_ref();
+        Seen {
+            watched: summary.duration,
+            causes: of_client.unwrap_or(&summary.causes).clone(),
+            refusals: summary.refusals(),
+            clients: answers.clients,
+            adds_up: summary.adds_up() && !summary.moving,
+            sysctls: self.sysctls(&answers.all),
+            blind: self.start.blind.clone(),
+        }
+    }
+
+    /// Those of before, or else those that the namespace of the worst said last.
+    fn sysctls(&self, answers: &[ListenerAnswer]) -> Sysctls {
+        match (&self.now, answers.first()) {
+            (Some(now), _) => now.sysctls,
+            (None, Some(worst)) => worst.signals.sysctls,
+            (None, None) => self.beside.any_sysctls(),
+        }
+    }
+
     /// What was not recorded, so that rules had to do without it.
-    fn missing(&self, signals: &Signals, netns: u32) -> Vec<String> {
+    fn missing(&self, answers: &[ListenerAnswer]) -> Vec<String> {
         let mut missing = Vec::new();
         if !self.start.observes {
             missing.push("looks at the queue and at the processes that hold it".to_owned());
         }
-        if !self.beside.knows_host(netns) {
-            missing.push(format!("the sysctls of netns {netns}"));
+        let netns: BTreeSet<u32> = answers
+            .iter()
+            .filter_map(|answer| Some(answer.place?.netns))
+            .collect();
+        for netns in netns {
+            if !self.beside.knows_host(netns) {
+                missing.push(format!("the sysctls of netns {netns}"));
+            }
         }
-        let has_looks = signals.members.iter().any(|member| member.looks > 0);
-        if self.now.is_none() && has_looks && signals.members.iter().all(knows_nothing_accepted) {
+        let members = || answers.iter().flat_map(|answer| &answer.signals.members);
+        let has_looks = members().any(|member| member.looks > 0);
+        if self.now.is_none() && has_looks && members().all(knows_nothing_accepted) {
             missing.push("what was accepted while the queue was full (--stats 100ms)".to_owned());
         }
         missing
     }
 
-    /// Why something may have happened to its listeners that is in no count.
+    /// Why something may have happened to its listeners that is in no count: what every command doubts, and each of
+    /// their namespaces has to be known from beginning to end.
     fn doubts(&self, summary: &Summary) -> Vec<String> {
         let now = self.now.iter();
         let before = now.clone().flat_map(|now| &now.listeners);
@@ -204,12 +248,24 @@ impl Inquiry {
         let namespaces: BTreeSet<u32> = before.chain(refusing).chain(busy).chain(only).collect();
         let namespaces: Vec<u32> = namespaces.into_iter().collect();
         let scope = Scope {
-            namespaces: (!namespaces.is_empty()).then_some(&namespaces),
+            namespaces: None,
             picks_listeners: true,
             reads_all: self.start.reads_all,
         };
-        let unasked = now.flat_map(|now| now.unasked.iter().cloned());
-        unasked.chain(judge::doubts(summary, scope)).collect()
+        let theirs = Scope {
+            namespaces: Some(&namespaces),
+            ..scope
+        };
+        let mut doubts: Vec<String> = now.flat_map(|now| now.unasked.iter().cloned()).collect();
+        for doubt in judge::doubts(summary, scope)
+            .into_iter()
+            .chain(judge::doubts(summary, theirs))
+        {
+            if !doubts.contains(&doubt) {
+                doubts.push(doubt);
+            }
+        }
+        doubts
     }
 }
 

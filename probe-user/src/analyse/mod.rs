@@ -14,6 +14,7 @@ pub mod ledger;
 pub mod looks;
 pub mod moved;
 pub mod narrow;
+pub mod places;
 pub mod pressure;
 pub mod ran;
 pub mod reconcile;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::{
     filter::Filter,
-    model::{Causes, Line, ListenerTally, Observed, Start, Summary},
+    model::{Causes, Counts, Line, ListenerStatsRow, ListenerTally, Observed, Start, Summary},
 };
 
 /// Their refusals exactly, and of other events (`others`) those that had a line.
@@ -14,12 +14,40 @@ pub fn narrowed(
     others: Causes,
 ) -> Summary {
     let is_theirs = |netns: u32, addr: Option<SocketAddr>| addr.is_some_and(|at| takes(netns, at));
-    let mut some = summary.clone();
-    some.listeners
-        .retain(|tally| is_theirs(tally.netns, tally.addr));
-    some.stats.retain(|row| is_theirs(row.netns, row.addr));
-    some.counts.clear();
-    some.causes = others;
+    let tallies = summary.listeners.iter();
+    let tallies = tallies.filter(|tally| is_theirs(tally.netns, tally.addr));
+    let rows = summary.stats.iter();
+    let rows = rows.filter(|row| is_theirs(row.netns, row.addr));
+    part(
+        summary,
+        tallies.cloned().collect(),
+        rows.cloned().collect(),
+        others,
+    )
+}
+
+/// The part of these listeners, at which these other things happened.
+pub fn part(
+    summary: &Summary,
+    listeners: Vec<ListenerTally>,
+    stats: Vec<ListenerStatsRow>,
+    others: Causes,
+) -> Summary {
+    let mut some = Summary {
+        listeners,
+        stats,
+        counts: Counts::default(),
+        causes: others,
+        stories: summary.stories.clone(),
+        groups: summary.groups.clone(),
+        skipped: summary.skipped.clone(),
+        rows: summary.rows.clone(),
+        accounted: summary.accounted.clone(),
+        unread: summary.unread.clone(),
+        netns_names: summary.netns_names.clone(),
+        unseen: summary.unseen.clone(),
+        ..*summary
+    };
     for ((kind, _), n) in &some.causes {
         *some.counts.entry((*kind, None)).or_default() += n;
     }

@@ -24,8 +24,11 @@ use crate::{
 /// Rows that come less often do not tell what was accepted within a stretch.
 const OFTEN: Duration = Duration::from_millis(100);
 
-/// Clients that are remembered.
+/// Clients of one place that are remembered.
 const CLIENTS_AT_MOST: usize = 65_536;
+
+/// Rows of a listener that are kept while nothing has happened there.
+const ROWS_BEFORE: usize = 64;
 
 /// Places that are named.
 const PLACES_AT_MOST: usize = 8;
@@ -33,8 +36,8 @@ const PLACES_AT_MOST: usize = 8;
 /// A line about listeners may tell of what happened so long before.
 const LATE_NS: u64 = 150_000_000;
 
-/// What the lines said.
-#[derive(Default)]
+/// What the lines said of one place.
+#[derive(Clone, Default)]
 pub struct Heard {
     of: Option<OfClient>,
     clients: HashSet<IpAddr>,
@@ -48,12 +51,22 @@ pub struct Heard {
     /// What was accepted was told too seldom, or never.
     is_coarse: bool,
     /// Accepted until then, by namespace and cookie.
-    accepted: HashMap<(u32, u64), Vec<(u64, u64)>>,
+    accepted: HashMap<(u32, u64), Rows>,
     /// The earliest refusal, and the earliest answer that nobody listens.
     pub first_drop_ns: Option<u64>,
 }
 
+/// What rows told of one listener.
+#[derive(Clone, Default)]
+struct Rows {
+    /// When, and how many it had accepted until then.
+    all: Vec<(u64, u64)>,
+    /// Whether there were earlier ones.
+    are_cut: bool,
+}
+
 /// What lines told of the clients that were asked about.
+#[derive(Clone)]
 struct OfClient {
     who: ClientFilter,
     causes: Causes,
@@ -136,15 +149,55 @@ impl Heard {
     fn stats(&mut self, mono_ns: u64, row: &ListenerStatsRow) {
         if let Some(accepted) = row.accepted.number() {
             let known = self.accepted.entry((row.netns, row.cookie)).or_default();
-            known.push((mono_ns, accepted));
+            known.all.push((mono_ns, accepted));
         }
     }
 
-    /// Forgets what listeners accepted, but for what they had at last.
-    pub fn keep_last(&mut self) {
+    /// Forgets most of what listeners accepted, of a place where nothing has happened.
+    pub fn cut(&mut self) {
         for known in self.accepted.values_mut() {
-            known.drain(..known.len().saturating_sub(1));
+            if known.all.len() >= ROWS_BEFORE * 2 {
+                known.all.drain(..known.all.len() - ROWS_BEFORE);
+                known.are_cut = true;
+            }
         }
+    }
+
+    /// Rows that are kept.
+    #[cfg(test)]
+    pub fn rows(&self) -> usize {
+        self.accepted.values().map(|known| known.all.len()).sum()
+    }
+
+    /// Adds what was said of another place, which turned out to be the same.
+    pub fn join(&mut self, other: Self) {
+        self.clients.extend(other.clients);
+        for text in other.elsewhere {
+            remember(&mut self.elsewhere, text);
+        }
+        self.gone.join(other.gone);
+        self.tries.join(other.tries);
+        self.resent += other.resent;
+        self.probe = self.probe.or(other.probe);
+        self.accepted.extend(other.accepted);
+        let firsts = self.first_drop_ns.into_iter().chain(other.first_drop_ns);
+        self.first_drop_ns = firsts.min();
+        if let (Some(of), Some(other)) = (&mut self.of, other.of) {
+            of.untold += other.untold;
+            for (name, n) in other.causes {
+                *of.causes.entry(name).or_default() += n;
+            }
+        }
+    }
+
+    /// What lines told of the clients that were asked about, if any were.
+    pub fn of_client(&self) -> Option<&Causes> {
+        self.of.as_ref().map(|of| &of.causes)
+    }
+
+    /// Client addresses that had a line.
+    pub fn clients(&self) -> impl Iterator<Item = IpAddr> {
+        self.clients.iter().copied()
     }
 
     /// Accepted while the queue was over its limit, as far as lines tell, or else the whole watch: 0 of 0.
@@ -155,8 +208,11 @@ impl Heard {
         }
         let known = self.accepted.get(&(queue.netns, queue.last.cookie))?;
         let at = |when: u64| {
-            let until = known.partition_point(|(then, _)| *then <= when);
-            until.checked_sub(1).map_or(0, |last| known[last].1)
+            let until = known.all.partition_point(|(then, _)| *then <= when);
+            match until.checked_sub(1) {
+                Some(last) => Some(known.all[last].1),
+                None => (!known.are_cut).then_some(0),
+            }
         };
         let mut spans = queue
             .spans
@@ -164,8 +220,8 @@ impl Heard {
             .filter(|(from, to)| *to - *from > LATE_NS)
             .peekable();
         spans.peek()?;
-        let in_spans = spans.map(|(from, to)| at(*to).saturating_sub(at(*from + LATE_NS)));
-        Some(in_spans.sum())
+        let in_spans = spans.map(|(from, to)| Some(at(*to)?.saturating_sub(at(*from + LATE_NS)?)));
+        in_spans.sum()
     }
 }
 
@@ -191,7 +247,7 @@ fn remember(list: &mut Vec<String>, text: String) {
     }
 }
 
-/// What the watch and the looks know together; sysctls and firewalls are asked elsewhere.
+/// What the watch and the looks know together of one place, of which `summary` is; sysctls and firewalls are asked elsewhere.
 pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
     let rows: HashMap<(u32, u64), &ListenerStatsRow> = summary
         .stats

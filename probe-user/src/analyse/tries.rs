@@ -40,6 +40,20 @@ impl Tries {
         }
     }
 
+    /// Adds those at another place, which turned out to be the same.
+    pub(crate) fn join(&mut self, other: Self) {
+        for (client, (isn, is_repeated)) in other.0 {
+            let has_room = self.0.len() < AT_MOST;
+            match self.0.get_mut(&client) {
+                Some((known, was_repeated)) => *was_repeated |= is_repeated || *known == isn,
+                None if has_room => {
+                    self.0.insert(client, (isn, is_repeated));
+                }
+                None => {}
+            }
+        }
+    }
+
     pub(crate) fn told(&self) -> signals::Tries {
         let repeated = self.0.values().filter(|(_, is_repeated)| *is_repeated);
         let sources: HashSet<IpAddr> = self.0.keys().map(|one| one.ip().to_canonical()).collect();

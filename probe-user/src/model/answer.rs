@@ -4,10 +4,18 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{clock::Clock, origin::Origin, summary::NetnsNames};
+use super::host_facts::HostFacts;
+use super::{clock::Clock, origin::Origin, summary::NetnsNames, tally::Causes};
 use crate::model::{
-    cgroup::Cgroup, incident::Told, netns_name::NetnsName, owner::Owner, signals::Signals,
-    socket::ListenerSnapshot, sysctls::Sysctls, tier::Tier, verdict::Diagnosis,
+    cgroup::Cgroup,
+    incident::{Place, Told},
+    netns_name::NetnsName,
+    owner::Owner,
+    signals::Signals,
+    socket::ListenerSnapshot,
+    sysctls::Sysctls,
+    tier::Tier,
+    verdict::{Diagnosis, Verdict},
 };
 
 /// A listener of the port before the watch.
@@ -34,6 +42,9 @@ pub struct Now {
     /// On the same port at other addresses.
     pub elsewhere: Vec<Listening>,
     pub sysctls: Sysctls,
+    /// What the other namespaces say in which somebody listens.
+    #[serde(default)]
+    pub others: Vec<HostFacts>,
     /// What the kernel's log says of SYN floods at this port.
     pub kernel_log: Vec<String>,
     /// Namespaces that could not be asked who listens there: why not.
@@ -67,20 +78,65 @@ pub struct OfClient {
     pub untold: u64,
 }
 
+/// What is answered of one listener, of all of an SO_REUSEPORT group, or of an address where nobody listens.
+#[derive(Clone, Debug)]
+pub struct ListenerAnswer {
+    /// `None`: of refusals that nobody can place.
+    pub place: Option<Place>,
+    /// Who listens there, those that refused most first; empty where nobody does.
+    pub members: Vec<Holding>,
+    /// Of this place alone.
+    pub signals: Signals,
+    pub diagnosis: Diagnosis,
+    pub first_drop_ns: Option<u64>,
+}
+
+/// A listener and whose it is.
+#[derive(Clone, Debug)]
+pub struct Holding {
+    pub cookie: u64,
+    pub owner: Arc<[Owner]>,
+    pub cgroup: Option<Arc<Cgroup>>,
+    pub refusals: u64,
+}
+
+/// What was seen of all listeners together.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    pub watched: Duration,
+    /// With a client asked about, what lines told of it.
+    pub causes: Causes,
+    /// Of all clients.
+    pub refusals: u64,
+    /// Client addresses that had a line.
+    pub clients: usize,
+    pub adds_up: bool,
+    /// Sysctls of the namespace of the first listener.
+    pub sysctls: Sysctls,
+    pub blind: Vec<&'static str>,
+}
+
 pub struct Answer {
     pub origin: Origin,
     /// When the watch ended.
     pub mono_ns: u64,
     /// What the wall clock showed then.
     pub clock: Clock,
+    /// The namespace that needs no mention.
+    pub own_netns: u32,
     pub target: String,
     pub client: Option<OfClient>,
     /// `None` where nobody looked.
     pub now: Option<Now>,
     /// What the kernel's log said of SYN floods at this port meanwhile, where that was recorded.
     pub kernel_log: Vec<String>,
-    pub signals: Signals,
-    pub diagnosis: Diagnosis,
+    pub seen: Seen,
+    /// Of each listener that refused, the worst first.
+    pub answers: Vec<ListenerAnswer>,
+    /// So many others refused nobody.
+    pub quiet: usize,
+    /// Rules that had their signals nowhere.
+    pub abstained: Vec<&'static str>,
     pub incidents: Told,
     pub first_drop: Option<Duration>,
     pub tried: Option<Tried>,
@@ -94,4 +150,11 @@ pub struct Answer {
     pub missing: Vec<String>,
     /// Whether it is of a recording: what happens now is not in it.
     pub is_recorded: bool,
+}
+
+impl Answer {
+    /// Of all places, those of the worst first.
+    pub fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
+        self.answers.iter().flat_map(|one| &one.diagnosis.verdicts)
+    }
 }

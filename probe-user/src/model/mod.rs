@@ -14,6 +14,7 @@ mod group;
 pub mod health;
 pub mod histogram;
 pub mod hook;
+mod host_facts;
 pub mod incident;
 pub mod intern;
 pub mod kind;
@@ -51,17 +52,18 @@ pub mod verdict;
 mod verified;
 
 pub use self::{
-    answer::{Answer, Listening, Now, OfClient, Tried},
+    answer::{Answer, Holding, ListenerAnswer, Listening, Now, OfClient, Seen, Tried},
     clock::{Clock, Stamp, Utc},
     found::Found,
     group::{Group, GroupMember},
     histogram::Histogram,
+    host_facts::HostFacts,
     line::{Candidate, Heartbeat, Line, Sampled, Tick},
     loss::Loss,
     missing::Missing,
     observed::{
-        Answered, CountersMoved, HostFacts, LogLine, Observed, ObservedCgroup, ObservedProcess,
-        ObservedQueue, ToldRan, ToldVerdict, ToldVerified,
+        Answered, CountersMoved, LogLine, Observed, ObservedCgroup, ObservedProcess, ObservedQueue,
+        ToldAnswer, ToldRan, ToldVerdict, ToldVerified,
     },
     origin::Origin,
     ran::{Diagnosed, Dropped, Ended, Hurt, Moments, Ran},

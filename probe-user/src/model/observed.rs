@@ -1,12 +1,13 @@
 //! What is looked at beside the events: queues, processes, and what a host says of itself.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    answer::{Answer, Now, Tried},
+    answer::{Answer, ListenerAnswer, Now, Tried},
     clock::Clock,
+    host_facts::HostFacts,
     intern::Name,
     ran::Ended,
 };
@@ -16,7 +17,6 @@ use crate::model::{
     process::Process,
     socket::{HalfOpen, ListenerSnapshot},
     stall::Stall,
-    sysctls::Sysctls,
     verdict::Verdict,
 };
 
@@ -99,20 +99,6 @@ pub struct ObservedCgroup {
     pub stall: Stall,
 }
 
-/// What a network namespace says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostFacts {
-    pub mono_ns: u64,
-    pub netns: u32,
-    pub sysctls: Sysctls,
-    /// `nf_conntrack_count` and `nf_conntrack_max`.
-    pub conntrack: Option<(u32, u32)>,
-    /// Packets that were dropped since their connection could not be tracked.
-    pub untracked: Option<u64>,
-    /// What could not be read, in sentences.
-    pub unread: Vec<String>,
-}
-
 /// What the kernel's log said of a SYN flood.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
@@ -140,12 +126,28 @@ pub struct Answered {
     pub version: String,
     pub target: String,
     pub client: Option<String>,
+    /// Of all listeners, those of the worst first.
     pub verdicts: Vec<ToldVerdict>,
-    /// What was ruled out, and why.
+    /// What was ruled out, and why; of recordings in which one answer was of all listeners.
+    #[serde(default)]
     pub ruled_out: Vec<(String, String)>,
-    /// What was not judged for want of signals.
+    /// What was judged nowhere for want of signals.
     pub abstained: Vec<String>,
+    /// Listener by listener.
+    #[serde(default)]
+    pub answers: Vec<ToldAnswer>,
     pub doubts: Vec<String>,
+}
+
+/// What was answered of one listener.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ToldAnswer {
+    /// `None`: of refusals that nobody could place.
+    pub netns: Option<u32>,
+    pub addr: Option<SocketAddr>,
+    pub verdicts: Vec<ToldVerdict>,
+    pub ruled_out: Vec<(String, String)>,
+    pub abstained: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -157,23 +159,38 @@ pub struct ToldVerdict {
 
 impl Answered {
     pub fn of(mono_ns: u64, answer: &Answer) -> Self {
-        let diagnosis = &answer.diagnosis;
-        let names = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect();
         Self {
             mono_ns,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             target: answer.target.clone(),
             client: answer.client.as_ref().map(|client| client.who.clone()),
-            verdicts: diagnosis.verdicts.iter().map(ToldVerdict::of).collect(),
-            ruled_out: diagnosis
-                .ruled_out
-                .iter()
-                .map(|ruled_out| (ruled_out.id.to_owned(), ruled_out.why.clone()))
-                .collect(),
-            abstained: names(&diagnosis.abstained),
+            verdicts: answer.verdicts().map(ToldVerdict::of).collect(),
+            ruled_out: Vec::new(),
+            abstained: names(&answer.abstained),
+            answers: answer.answers.iter().map(ToldAnswer::of).collect(),
             doubts: answer.doubts.clone(),
         }
     }
+}
+
+impl ToldAnswer {
+    fn of(answer: &ListenerAnswer) -> Self {
+        let diagnosis = &answer.diagnosis;
+        let ruled_out = diagnosis.ruled_out.iter();
+        Self {
+            netns: answer.place.map(|place| place.netns),
+            addr: answer.place.map(|place| place.addr),
+            verdicts: diagnosis.verdicts.iter().map(ToldVerdict::of).collect(),
+            ruled_out: ruled_out
+                .map(|ruled_out| (ruled_out.id.to_owned(), ruled_out.why.clone()))
+                .collect(),
+            abstained: names(&diagnosis.abstained),
+        }
+    }
+}
+
+fn names(ids: &[&str]) -> Vec<String> {
+    ids.iter().map(|id| (*id).to_owned()).collect()
 }
 
 impl ToldVerdict {

@@ -4,11 +4,8 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{summary::Summary, tally::ListenerTally};
-use crate::model::{
-    incident::{Place, Told},
-    verdict::Diagnosis,
-};
+use super::{answer::ListenerAnswer, summary::Summary, tally::ListenerTally};
+use crate::model::incident::Told;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +104,6 @@ pub struct Ran {
 #[derive(Clone, Debug)]
 pub struct Diagnosed {
     /// Where something was refused, the worst first, as far as there were not too many.
-    pub places: Vec<(Place, Diagnosis)>,
+    pub answers: Vec<ListenerAnswer>,
     pub incidents: Told,
 }

@@ -1,6 +1,6 @@
 //! Where the listener is, or should be: from what was asked for to what is there now.
 
-use std::{fmt, net::SocketAddr, str::FromStr};
+use std::{collections::BTreeSet, fmt, net::SocketAddr, str::FromStr};
 
 use super::host_facts;
 use crate::{
@@ -11,6 +11,9 @@ use crate::{
 
 /// Lines of the kernel's log that are shown.
 const LOG_LINES_AT_MOST: usize = 3;
+
+/// Namespaces that are asked what they say, beside that of the first listener.
+const NAMESPACES_AT_MOST: usize = 64;
 
 /// Of so many looks one is at every namespace.
 const WIDE_EVERY: u32 = 20;
@@ -89,8 +92,8 @@ impl Target {
         (found, unasked)
     }
 
-    /// What is there now, and what the namespace of the first listener says.
-    pub fn look(&self, only: Option<u32>, host: &mut Host) -> (Now, HostFacts) {
+    /// What is there now, and what the namespaces of its listeners say, that of the first one first.
+    pub fn look(&self, only: Option<u32>, host: &mut Host) -> (Now, Vec<HostFacts>) {
         let namespaces: Vec<u32> = match only {
             Some(netns) => vec![netns],
             None => host.namespaces().iter().collect(),
@@ -121,11 +124,19 @@ impl Target {
         }
         let own = || only.or_else(|| netns::current().ok()).unwrap_or(0);
         now.netns = now.listeners.first().map_or_else(own, |first| first.netns);
-        let facts = host_facts(now.netns, host);
-        now.sysctls = facts.sysctls;
-        now.unread.clone_from(&facts.unread);
+        let places: BTreeSet<u32> = now.listeners.iter().map(|one| one.netns).collect();
+        let others = places.into_iter().filter(|netns| *netns != now.netns);
+        let all: Vec<HostFacts> = std::iter::once(now.netns)
+            .chain(others.take(NAMESPACES_AT_MOST))
+            .map(|netns| host_facts(netns, host))
+            .collect();
+        if let [first, others @ ..] = all.as_slice() {
+            now.sysctls = first.sysctls;
+            now.others = others.to_vec();
+        }
+        now.unread = all.iter().flat_map(|facts| facts.unread.clone()).collect();
         now.kernel_log = kernel_log::syn_floods(self.0.wanted().1, LOG_LINES_AT_MOST);
-        (now, facts)
+        (now, all)
     }
 
     /// Where a client would connect to.

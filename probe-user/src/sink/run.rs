@@ -10,13 +10,14 @@ use serde::Serialize;
 use self::diagnosed::DiagnosedView;
 use super::{
     Reporter,
+    answer::Known,
     json::{AtOrNull, Cookie, Head, NetnsView, TotalsView, Whose, by_cause, by_kind},
-    text::{Clean, plural, whose, write_rows, write_totals},
+    text::{Clean, plural, whose, write_netns, write_rows, write_totals},
     verify::counted,
 };
 use crate::model::{
-    Dropped, Ended, Hurt, NetnsNames, Ran, counts_in_words, incident::Place, kind::Kind, name_of,
-    tier::Tier,
+    Diagnosed, Dropped, Ended, Hurt, NetnsNames, Ran, counts_in_words, incident::Place, kind::Kind,
+    name_of, tier::Tier,
 };
 
 /// What is no refusal of a listener, and still nothing that a client wants.
@@ -38,14 +39,12 @@ fn write_all(reporter: &Reporter, ran: &Ran, to: &mut String) -> fmt::Result {
         writeln!(to, "  {doubt}")?;
     }
     for (n, hurt) in ran.hurt.iter().enumerate() {
-        write_hurt(reporter, hurt, to)?;
+        write_hurt(reporter, ran, hurt, to)?;
         let place = hurt.place();
         // What is said of a place stands behind the last of those that listen there.
         let is_last = ran.hurt[n + 1..].iter().all(|next| next.place() != place);
         if let (Some(place), Some(diagnosed), true) = (place, &ran.diagnosed, is_last) {
-            let there = ran.hurt.iter().filter(|one| one.place() == Some(place));
-            let refusals = there.map(|one| one.tally.refusals()).sum();
-            diagnosed.write_place(place, refusals, reporter.clock, to)?;
+            diagnosed.write_place(place, known(reporter, ran, diagnosed), to)?;
         }
     }
     write_unknown(ran, to)?;
@@ -70,6 +69,16 @@ fn write_all(reporter: &Reporter, ran: &Ran, to: &mut String) -> fmt::Result {
         )
     } else {
         write_rows(&ran.summary, to)
+    }
+}
+
+fn known<'a>(reporter: &Reporter, ran: &'a Ran, diagnosed: &'a Diagnosed) -> Known<'a> {
+    Known {
+        incidents: &diagnosed.incidents,
+        names: &ran.summary.netns_names,
+        own_netns: reporter.own_netns,
+        only: None,
+        clock: reporter.clock,
     }
 }
 
@@ -103,7 +112,7 @@ fn write_headline(ran: &Ran, to: &mut String) -> fmt::Result {
     Ok(())
 }
 
-fn write_hurt(reporter: &Reporter, hurt: &Hurt, to: &mut String) -> fmt::Result {
+fn write_hurt(reporter: &Reporter, ran: &Ran, hurt: &Hurt, to: &mut String) -> fmt::Result {
     let tally = &hurt.tally;
     write!(
         to,
@@ -112,7 +121,8 @@ fn write_hurt(reporter: &Reporter, hurt: &Hurt, to: &mut String) -> fmt::Result 
         whose(&tally.owner, tally.cgroup.as_deref())
     )?;
     if tally.netns != reporter.own_netns {
-        write!(to, "  netns {}", tally.netns)?;
+        let name = ran.summary.netns_names.get(&tally.netns);
+        write_netns(tally.netns, name.map(|name| &**name), to);
     }
     let causes = tally.causes.iter();
     let causes: Vec<String> = causes.map(|((_, why), n)| format!("{why} {n}")).collect();
@@ -254,8 +264,7 @@ pub(super) fn write_json(reporter: &Reporter, mono_ns: u64, ran: &Ran, to: &mut 
             .map(|hurt| hurt_view(reporter, hurt, &ran.summary.netns_names))
             .collect(),
         candidates: &ran.candidates,
-        diagnosed: diagnosed
-            .map(|all| DiagnosedView::of(all, reporter.clock, &ran.summary.netns_names)),
+        diagnosed: diagnosed.map(|all| DiagnosedView::of(all, known(reporter, ran, all))),
         stories: ran.summary.stories.as_ref().map(TotalsView::from),
     };
     // Strings, numbers and maps with string keys only: nothing in it can fail.

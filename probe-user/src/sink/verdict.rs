@@ -32,7 +32,7 @@ pub(super) struct VerdictView<'a> {
     says: &'static str,
     evidence: Vec<EvidenceView<'a>>,
     advice: &'a [&'static str],
-    verify: String,
+    verify: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -42,7 +42,7 @@ struct EvidenceView<'a> {
 }
 
 impl<'a> VerdictView<'a> {
-    pub(super) fn of(verdict: &'a Verdict, verify: String) -> Self {
+    pub(super) fn of(verdict: &'a Verdict, verify: Option<String>) -> Self {
         Self {
             id: verdict.id,
             confidence: verdict.confidence.name(),

@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
+use whydrop_tests::answer::verdicts;
 use whydrop_tests::cgroup::Cgroup;
 use whydrop_tests::command::{Over, Running, whydrop};
 use whydrop_tests::deadline::{soon, wait_until};
@@ -101,7 +102,7 @@ fn played(name: &str) -> Result<(Over, Value)> {
 
 fn is_right(name: &str, over: &Over, answer: &Value) -> Result<()> {
     let truth = ids(&answer["truth"], |id| id);
-    let given = ids(&answer["verdicts"], |verdict| &verdict["id"]);
+    let given = verdicts(answer)?;
     say_verdict(&truth, &given)?;
     ensure!(
         given == truth,
@@ -117,7 +118,7 @@ fn plays_if_told(name: &str) -> Result<()> {
         return is_right(name, &over, &answer);
     }
     over.ensure_status(3)?;
-    let given = ids(&answer["verdicts"], |verdict| &verdict["id"]);
+    let given = verdicts(&answer)?;
     ensure!(given.is_empty(), "{given:?}: {answer:#}");
     over.ensure_says("not visible")?;
     Ok(())

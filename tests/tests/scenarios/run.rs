@@ -147,9 +147,9 @@ fn overflow_during_the_command() -> Result<()> {
         "{row}"
     );
     ensure_incidents(run, refused)?;
-    let diagnoses = run["diagnoses"].as_array().context("no diagnoses")?;
+    let answers = run["answers"].as_array().context("no answers")?;
     ensure!(
-        diagnoses.len() == 1 && diagnoses[0]["addr"] == row["addr"],
+        answers.len() == 1 && answers[0]["addr"] == row["addr"],
         "{run}"
     );
     ensure_rows(report.summary()?, &truth, wire.netns())
@@ -273,7 +273,7 @@ fn counters_tier_counts_too() -> Result<()> {
     let candidates = run["candidates"].as_array();
     ensure!(candidates.is_some_and(|all| all.len() <= 1), "{run}");
     // Without hooks nobody knows when whose client was refused.
-    for unknown in ["incidents", "diagnoses"] {
+    for unknown in ["incidents", "answers"] {
         ensure!(run.get(unknown).is_none(), "{run}");
     }
     ensure!(run["stories"].is_null(), "{run}");

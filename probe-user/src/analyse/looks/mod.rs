@@ -75,11 +75,14 @@ impl Looks {
 
     /// What was found at this place only.
     pub fn of(&self, place: Place) -> Self {
-        let mut queues = self.queues.clone();
-        queues.retain(|_, queue| queue.place() == place);
+        let there = self.queues.iter().filter(|(_, q)| q.place() == place);
+        let queues: BTreeMap<(u32, u64), Queue> =
+            there.map(|(key, queue)| (*key, queue.clone())).collect();
+        let owners = queues.values().flat_map(|queue| &queue.owners);
+        let known = owners.filter_map(|pid| self.processes.get_key_value(pid));
         Self {
+            processes: known.map(|(pid, looks)| (*pid, looks.clone())).collect(),
             queues,
-            processes: self.processes.clone(),
             doing: HashMap::new(),
         }
     }

@@ -1,10 +1,14 @@
 //! One listener over all looks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::model::{
     ObservedQueue,
     incident::Place,
+    owner::Owner,
     socket::{HalfOpen, ListenerSnapshot},
 };
 
@@ -30,6 +34,8 @@ pub struct Queue {
     /// When it was over its limit.
     pub spans: Vec<(u64, u64)>,
     pub owners: Vec<u32>,
+    /// The same, with their names.
+    pub holders: Arc<[Owner]>,
     /// More than are looked at, where there are many.
     pub owners_in_all: usize,
     pub polled: u32,
@@ -58,6 +64,7 @@ impl Queue {
             peak: 0,
             spans: Vec::new(),
             owners: Vec::new(),
+            holders: Arc::from([]),
             owners_in_all: 0,
             polled: 0,
             unpolled: 0,
@@ -137,6 +144,7 @@ impl Queue {
         self.full += u32::from(is_full);
         self.drained += u32::from(u64::from(len) * 10 <= u64::from(limit));
         self.owners_in_all = seen.owners_in_all;
+        self.holders = Arc::clone(&seen.owners);
         self.owners = seen.owners.iter().map(|owner| owner.pid).collect();
         let more = |one: &HalfOpen| self.half_open.is_none_or(|known| known.aged <= one.aged);
         self.half_open = seen.half_open.filter(more).or(self.half_open);

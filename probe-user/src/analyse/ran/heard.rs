@@ -4,19 +4,26 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
+    hurt::Hurt as HurtPlaces,
     judged::{judge, status_of},
-    places::{Hurt as HurtPlaces, Places},
 };
 use crate::{
-    analyse::{beside::Beside, judge::Scope, ledger::Ledger},
+    analyse::{
+        beside::Beside,
+        judge::Scope,
+        ledger::Ledger,
+        places::{Asks, Places},
+    },
     model::{
-        Diagnosed, Hurt, Line, ListenerTally, Observed, Ran, Start, Summary, ToldRan, tier::Tier,
+        Diagnosed, Hurt, Line, ListenerAnswer, ListenerTally, Observed, Ran, Start, Summary,
+        ToldRan, tier::Tier,
     },
 };
 
 /// What the lines have told.
 pub struct Heard {
     ledger: Ledger,
+    hurt: Arc<HurtPlaces>,
     places: Places,
     beside: Beside,
     /// The command, where `run` itself has recorded it.
@@ -27,7 +34,8 @@ impl Heard {
     pub fn new(hurt: Arc<HurtPlaces>) -> Self {
         Self {
             ledger: Ledger::default(),
-            places: Places::new(hurt),
+            hurt,
+            places: Places::of_listeners(),
             beside: Beside::default(),
             told: None,
         }
@@ -39,13 +47,14 @@ impl Heard {
             self.told = Some(ToldRan::clone(told));
         }
         self.ledger.line(line);
+        self.hurt.line(line);
         self.places.line(mono_ns, line);
         self.beside.line(mono_ns, line);
     }
 
     /// Namespaces whose facts may matter.
     pub fn namespaces(&self) -> BTreeSet<u32> {
-        self.places.namespaces()
+        self.hurt.all().iter().map(|place| place.netns).collect()
     }
 
     /// Of the watch that began and ended like this, while this command ran.
@@ -65,7 +74,7 @@ impl Heard {
         };
         let hurt = summary.listeners.iter().map(hurt).collect();
         let diagnosed = (summary.tier != Tier::Counters).then(|| Diagnosed {
-            places: self.places.diagnoses(&self.beside, &summary),
+            answers: answers(self.places, &self.hurt, &self.beside, &summary),
             incidents: self.beside.told(&summary),
         });
         Ran {
@@ -82,4 +91,26 @@ impl Heard {
             summary,
         }
     }
+}
+
+/// Of those that refused and were looked at, the worst first.
+fn answers(
+    places: Places,
+    hurt: &HurtPlaces,
+    beside: &Beside,
+    summary: &Summary,
+) -> Vec<ListenerAnswer> {
+    let hurt = hurt.all();
+    let mut answers = places.answers(Asks {
+        beside,
+        summary,
+        is_looked: true,
+        before: &[],
+        tried: None,
+    });
+    answers.all.retain(|one| {
+        let is_hurt = one.place.is_some_and(|place| hurt.contains(&place));
+        is_hurt && one.signals.refusals > 0
+    });
+    answers.all
 }

@@ -1,7 +1,7 @@
 //! What a command has gone through: lines come in while it runs, the report goes out.
 
 mod heard;
+mod hurt;
 mod judged;
-mod places;
 
-pub use self::{heard::Heard, places::Hurt};
+pub use self::{heard::Heard, hurt::Hurt};

@@ -88,11 +88,10 @@ fn not_played(error: &io::Error) -> Failure {
 }
 
 fn judge(scene: &Scene, answer: &Answer, format: AnswerFormat) -> Result<(), Failure> {
-    let verdicts = answer.diagnosis.verdicts.iter();
-    let found: Vec<&str> = verdicts.map(|verdict| verdict.id).collect();
+    let found: Vec<&str> = answer.verdicts().map(|verdict| verdict.id).collect();
     let outcome = format!("made {}, found {}", joined(scene.truth), joined(&found));
     let comment = match compare(scene.truth, &found) {
-        _ if answer.signals.watched < EARLY => ": ended early, so it says nothing",
+        _ if answer.seen.watched < EARLY => ": ended early, so it says nothing",
         Compared::Right => "",
         _ if is_untold(scene, answer) => {
             return Err(Failure::new(
@@ -100,7 +99,7 @@ fn judge(scene: &Scene, answer: &Answer, format: AnswerFormat) -> Result<(), Fai
                 format_args!(
                     "demo: {outcome}: the hooks of tier {} do not tell of it here (not visible: {}); try a kernel where `whydrop check` finds a higher tier",
                     answer.tier,
-                    answer.signals.blind.join(", ")
+                    answer.seen.blind.join(", ")
                 ),
             ));
         }
@@ -119,13 +118,9 @@ fn judge(scene: &Scene, answer: &Answer, format: AnswerFormat) -> Result<(), Fai
 
 /// Whether nothing else was found, and what was made needs a hook that is not there.
 fn is_untold(scene: &Scene, answer: &Answer) -> bool {
-    let diagnosis = &answer.diagnosis;
-    diagnosis.verdicts.is_empty()
-        && !answer.signals.blind.is_empty()
-        && scene
-            .truth
-            .iter()
-            .all(|id| diagnosis.abstained.contains(id))
+    answer.verdicts().next().is_none()
+        && !answer.seen.blind.is_empty()
+        && scene.truth.iter().all(|id| answer.abstained.contains(id))
 }
 
 fn joined(ids: &[&str]) -> String {

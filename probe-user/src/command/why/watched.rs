@@ -32,10 +32,8 @@ pub(super) fn watched(
     if args.format == AnswerFormat::Text {
         say_now(&now)?;
     }
-    let before = vec![
-        Observed::Before(Box::new(now.clone())),
-        Observed::Host(Box::new(facts)),
-    ];
+    let mut before = vec![Observed::Before(Box::new(now.clone()))];
+    before.extend(facts.into_iter().map(|one| Observed::Host(Box::new(one))));
     let asked = Asked {
         target: args.target.filter(),
         client: args.client,

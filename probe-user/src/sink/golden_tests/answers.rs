@@ -9,8 +9,9 @@ use super::{
 use crate::{
     listing,
     model::{
-        self, Answer, Clock, Diagnosed, Dropped, Ended, Found, Hurt, Listening, Missing, Moments,
-        Now, OfClient, Origin, Ran, ThreadState, Tried, Verified,
+        self, Answer, Clock, Diagnosed, Dropped, Ended, Found, Holding, Hurt, ListenerAnswer,
+        Listening, Missing, Moments, Now, OfClient, Origin, Ran, Seen, ThreadState, Tried,
+        Verified,
         cgroup::Cgroup,
         incident::{Depth, Gap, Incident, Place, Rates, Told},
         kind::Kind,
@@ -138,6 +139,78 @@ fn listening(bound: &str) -> Listening {
     }
 }
 
+fn overflows() -> model::Causes {
+    [((Kind::Overflow, "accept-queue-full".into()), 141)].into()
+}
+
+fn holding(cookie: u64, refusals: u64) -> Holding {
+    let one = listening("0.0.0.0:8080");
+    Holding {
+        cookie,
+        owner: one.owner,
+        cgroup: one.cgroup,
+        refusals,
+    }
+}
+
+fn full_part() -> ListenerAnswer {
+    ListenerAnswer {
+        place: Some(place()),
+        members: vec![holding(0x1f, 141)],
+        signals: Signals {
+            watched: Duration::from_secs(30),
+            causes: overflows(),
+            refusals: 141,
+            clients: 3,
+            ..Signals::default()
+        },
+        diagnosis: diagnosis(),
+        first_drop_ns: Some(AT_NS),
+    }
+}
+
+fn group() -> ListenerAnswer {
+    ListenerAnswer {
+        place: Some(Place {
+            addr: addr("127.0.0.2:8080"),
+            netns: OWN_NETNS,
+        }),
+        members: vec![
+            holding(0x20, 9),
+            Holding {
+                owner: Arc::from([]),
+                cgroup: None,
+                ..holding(0x21, 0)
+            },
+        ],
+        ..full_part()
+    }
+}
+
+fn nobody() -> ListenerAnswer {
+    ListenerAnswer {
+        place: Some(Place {
+            addr: addr("127.0.0.3:8080"),
+            netns: OWN_NETNS,
+        }),
+        members: Vec::new(),
+        signals: Signals {
+            causes: [((Kind::Refused, "no-listener".into()), 2)].into(),
+            clients: 1,
+            ..Signals::default()
+        },
+        diagnosis: Diagnosis::default(),
+        first_drop_ns: None,
+    }
+}
+
+fn unplaced() -> ListenerAnswer {
+    ListenerAnswer {
+        place: None,
+        ..nobody()
+    }
+}
+
 fn full_answer() -> Answer {
     Answer {
         origin: Origin {
@@ -166,14 +239,17 @@ fn full_answer() -> Answer {
             unasked: vec!["namespace 7: permission denied".into()],
             ..Now::default()
         }),
-        signals: Signals {
+        seen: Seen {
             watched: Duration::from_secs(30),
-            causes: [((Kind::Overflow, "accept-queue-full".into()), 141)].into(),
+            causes: overflows(),
             refusals: 141,
             clients: 3,
-            ..Signals::default()
+            ..Seen::default()
         },
-        diagnosis: diagnosis(),
+        answers: vec![full_part(), group(), nobody(), unplaced()],
+        quiet: 3,
+        abstained: vec!["conntrack-full"],
+        own_netns: OWN_NETNS,
         incidents: told(),
         first_drop: Some(Duration::from_millis(1200)),
         tried: Some(Tried {
@@ -196,12 +272,13 @@ fn empty_answer() -> Answer {
     Answer {
         client: None,
         now: Some(Now::default()),
-        signals: Signals {
+        seen: Seen {
             watched: Duration::from_secs(30),
             adds_up: true,
-            ..Signals::default()
+            ..Seen::default()
         },
-        diagnosis: Diagnosis::default(),
+        answers: Vec::new(),
+        quiet: 0,
         incidents: Told {
             incidents: Vec::new(),
             let_go: 0,
@@ -263,7 +340,7 @@ fn full_ran() -> Ran {
         hurt: vec![hurt(Some(moments)), hurt(None)],
         candidates: vec!["0.0.0.0:8080 nginx[4321]".into()],
         diagnosed: Some(Diagnosed {
-            places: vec![(place(), diagnosis())],
+            answers: vec![full_part()],
             incidents: told(),
         }),
         summary: full(),

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use serde::Serialize;
 
 use super::{Cookie, Item, NetnsView, Reporter};
-use crate::model::{Line, Observed, ToldVerdict, intern::Name};
+use crate::model::{Line, Observed, ToldAnswer, ToldVerdict, intern::Name};
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
@@ -59,6 +59,7 @@ enum View<'a> {
         target: &'a str,
         client: Option<&'a str>,
         verdicts: &'a [ToldVerdict],
+        answers: &'a [ToldAnswer],
         doubts: &'a [String],
     },
     Verified {
@@ -154,6 +155,7 @@ fn view<'a>(reporter: &Reporter, seen: &'a Observed) -> View<'a> {
             target: &answered.target,
             client: answered.client.as_deref(),
             verdicts: &answered.verdicts,
+            answers: &answered.answers,
             doubts: &answered.doubts,
         },
         Observed::Verified(verified) => View::Verified {
@@ -269,6 +271,13 @@ pub(in crate::sink) mod tests {
                 verdicts: Vec::new(),
                 ruled_out: vec![("a".into(), "b".into())],
                 abstained: Vec::new(),
+                answers: vec![ToldAnswer {
+                    netns: Some(4),
+                    addr: Some(([127, 0, 0, 1], 80).into()),
+                    verdicts: Vec::new(),
+                    ruled_out: vec![("a".into(), "b".into())],
+                    abstained: Vec::new(),
+                }],
                 doubts: Vec::new(),
             })),
             Observed::Verified(Box::new(ToldVerified {

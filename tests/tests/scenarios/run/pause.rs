@@ -108,7 +108,7 @@ fn pause_of_the_application() -> Result<()> {
         threads.iter().any(|thread| thread["state"] == "stopped"),
         "{incident}"
     );
-    let verdict = &run["diagnoses"][0]["verdicts"][0];
+    let verdict = &run["answers"][0]["verdicts"][0];
     ensure!(verdict["id"] == "acceptor-stopped", "{run}");
     let outcomes = &run["stories"]["outcomes"];
     ensure!(

@@ -4,6 +4,7 @@ mod acceptor;
 mod backlog;
 mod client;
 mod group;
+mod listeners;
 mod path;
 mod place;
 mod recorded;

@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::model::incident::Place;
+use crate::model::{Line, incident::Place};
 
 /// Places that are looked at.
 const HURT_AT_MOST: usize = 16;
@@ -15,9 +15,23 @@ const HURT_AT_MOST: usize = 16;
 pub struct Hurt(Mutex<BTreeSet<Place>>);
 
 impl Hurt {
-    pub(super) fn add(&self, place: Place) -> bool {
+    /// To be told of every line.
+    pub(super) fn line(&self, line: &Line<'_>) {
+        let Line::Event(seen) = line else { return };
+        let listener = seen.event.listener.filter(|_| seen.event.kind.is_refusal());
+        if let Some(listener) = listener {
+            self.add(Place {
+                netns: seen.event.netns,
+                addr: listener.addr,
+            });
+        }
+    }
+
+    fn add(&self, place: Place) {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        places.len() < HURT_AT_MOST && places.insert(place)
+        if places.len() < HURT_AT_MOST {
+            places.insert(place);
+        }
     }
 
     /// All of them.
