@@ -13,6 +13,7 @@ mod found;
 mod group;
 pub mod health;
 pub mod histogram;
+pub mod hold;
 pub mod hook;
 mod host_facts;
 pub mod incident;
@@ -52,7 +53,7 @@ pub mod verdict;
 mod verified;
 
 pub use self::{
-    answer::{Answer, Holding, ListenerAnswer, Listening, Now, OfClient, Seen, Tried},
+    answer::{Answer, Holding, ListenerAnswer, Listening, Now, OfClient, Seen, TopClient, Tried},
     clock::{Clock, Stamp, Utc},
     found::Found,
     group::{Group, GroupMember},

@@ -123,11 +123,12 @@ pub struct ConnectionSnapshot {
     pub taken_mono_ns: u64,
 }
 
-/// A connection that a process has accepted and sent nothing on yet.
+/// A connection that a process has accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnansweredSnapshot {
+pub struct AcceptedSnapshot {
     pub local: SocketAddr,
+    pub remote: SocketAddr,
     pub inode: u32,
-    /// Since it was established.
-    pub age: Duration,
+    /// Since it was established; `None` once something was sent on it.
+    pub age: Option<Duration>,
 }
