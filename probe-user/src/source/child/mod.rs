@@ -17,7 +17,8 @@ use tokio::{
 };
 
 use self::running::{Running, State, command, how};
-pub use self::{not_run::NotRun, watched::While};
+pub use self::not_run::NotRun;
+pub(crate) use self::watched::While;
 use super::stop::is_ignored;
 use crate::model::Ended;
 
