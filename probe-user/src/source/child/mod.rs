@@ -16,8 +16,8 @@ use tokio::{
     time::sleep,
 };
 
-use self::running::{Running, State, command, how};
 pub use self::not_run::NotRun;
+use self::running::{Running, State, command, how};
 pub(crate) use self::watched::While;
 use super::stop::is_ignored;
 use crate::model::Ended;
