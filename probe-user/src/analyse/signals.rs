@@ -102,6 +102,7 @@ impl Heard {
         self.of.as_ref().map_or(0, |of| of.untold)
     }
 
+    /// To be told of every line.
     pub fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
         match line {
             Line::Start(start) => {

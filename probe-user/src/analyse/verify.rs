@@ -17,7 +17,9 @@ const OTHER_HARM: [Kind; 2] = [Kind::Refused, Kind::PacketDrop];
 /// What was asked for, and where listeners of it were found.
 #[derive(Clone, Debug)]
 pub struct Asked {
+    /// The listener, as it was given.
     pub listener: String,
+    /// How long, at most.
     pub time: Duration,
     /// Namespaces in which somebody listens there, at the end or at the beginning; `None` where nobody looked.
     pub listening_in: Option<Vec<u32>>,
@@ -27,6 +29,7 @@ pub struct Asked {
     pub reads_all: bool,
 }
 
+/// The verdict on what was asked, by the summary of the watch.
 pub fn judge(asked: Asked, summary: Summary) -> Verified {
     let namespaces = namespaces(&asked, &summary);
     let established = summary.stats.iter().map(|row| row.established).sum();

@@ -67,6 +67,7 @@ impl ListenerFilter {
                 .is_none_or(|wanted| wanted == addr.ip().to_canonical())
     }
 
+    /// The port that is asked for.
     pub const fn port(&self) -> u16 {
         self.port
     }
@@ -85,8 +86,11 @@ impl ListenerFilter {
 /// What to show.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
+    /// Any of these; all where it is empty.
     pub listeners: Vec<ListenerFilter>,
+    /// Only this namespace, by its inode number.
     pub netns: Option<u32>,
+    /// Owners, causes and clients.
     pub only: Only,
 }
 
@@ -144,6 +148,7 @@ impl Filter {
         !self.listeners.is_empty() || !self.only.is_empty()
     }
 
+    /// What is asked for, in words, as the readiness line has it.
     pub fn in_words(&self) -> Vec<String> {
         let listeners = self.listeners.iter().map(|l| format!("listener {l}"));
         listeners

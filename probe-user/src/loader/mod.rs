@@ -69,23 +69,30 @@ pub enum LoadError {
         "watching the kernel needs {}; run whydrop as root or with these capabilities, or use `--tier counters`, which needs none: it names the losing listener from sock_diag and /proc/net/netstat, but no client",
         .0.join(", ")
     )]
+    /// These capabilities are missing.
     Privilege(Vec<&'static str>),
+    /// The kernel's type information cannot be used.
     #[error(transparent)]
     Btf(#[from] BtfError),
+    /// This kernel does not allow that tier.
     #[error("this kernel does not let the {tier} tier in: {why}")]
     Unsupported { tier: String, why: String },
+    /// The object is not as it should be.
     #[error("the eBPF object does not fit this kernel: {0}")]
     Object(String),
     #[error(
         "the kernel refuses BPF to this process although it has the capabilities ({0}); inside a user namespace or a \
          container they do not count: run whydrop on the host, or use `--tier counters`, which needs none"
     )]
+    /// The kernel permits no BPF.
     NotPermitted(String),
+    /// A map could not be read.
     #[error("{0}; nothing is watched, for what is counted could not be told")]
     Unread(#[from] ReadError),
     #[error(
         "the kernel side was not loaded for want of open files ({0}); let whydrop open more (`ulimit -n 1024`)"
     )]
+    /// A limit of this process is in the way.
     Limit(String),
 }
 
@@ -199,6 +206,7 @@ pub struct Probe {
     skips: Skips,
     /// What listeners go through.
     pub stats: Stats,
+    /// What became of each hook.
     pub hooks: Vec<HookReport>,
     /// The kernel's own names of its reasons.
     pub reasons: Reasons,

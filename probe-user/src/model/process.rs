@@ -7,9 +7,13 @@ use serde::{Deserialize, Serialize};
 /// One process at one instant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
+    /// The process, by its number in whydrop's PID namespace.
     pub pid: u32,
+    /// Its name: `task->comm`, 15 bytes at most.
     pub comm: String,
+    /// When it was taken, CLOCK_MONOTONIC in nanoseconds.
     pub taken_ns: u64,
+    /// Its threads, as many as were looked at.
     pub threads: Vec<Thread>,
     /// Whether it has more threads than these.
     pub has_more: bool,
@@ -20,12 +24,15 @@ pub struct Process {
 /// One thread at one instant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Thread {
+    /// The thread, by its number in whydrop's PID namespace.
     pub tid: u32,
+    /// Its name: `task->comm`, 15 bytes at most.
     pub comm: String,
     /// As in /proc/PID/stat: `R`, `S`, `D`, `T`, `t`…
     pub state: char,
     /// Nanoseconds on a CPU, and runnable without one (/proc/PID/schedstat, CONFIG_SCHED_INFO).
     pub ran_ns: Option<u64>,
+    /// How long it was runnable without a processor (/proc/PID/task/TID/schedstat), in nanoseconds.
     pub waited_ns: Option<u64>,
     /// The name of the system call that it sleeps in: numbers differ between architectures.
     pub syscall: Option<String>,

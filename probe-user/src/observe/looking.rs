@@ -31,6 +31,7 @@ const LISTENERS_AT_MOST: usize = 4096;
 
 /// Looks, one after another.
 pub struct Looker {
+    /// What is asked of this machine.
     pub host: Host,
     mount: Option<PathBuf>,
     /// The number of the next look.
@@ -44,6 +45,7 @@ pub struct Looker {
 }
 
 impl Looker {
+    /// Of this machine.
     pub fn new(host: Host) -> Self {
         Self {
             mount: host.cgroup_mount(),

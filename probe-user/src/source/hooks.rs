@@ -68,7 +68,9 @@ pub struct HookPipeline<'a> {
 /// What was taken out of the ring at once.
 #[derive(Clone, Copy, Default)]
 pub struct Drained {
+    /// How many.
     pub records: usize,
+    /// The ring has no more.
     pub is_empty: bool,
 }
 

@@ -24,9 +24,13 @@ const WAITS_AT_MOST: usize = 64;
 /// A thread over the looks at its process.
 #[derive(Clone, Debug, Default)]
 pub struct ThreadLooks {
+    /// Its name: `task->comm`, 15 bytes at most.
     pub comm: String,
+    /// How often it was looked at.
     pub looks: u32,
+    /// Of these, how often it was stopped.
     pub stopped: u32,
+    /// Of these, how often it waited for connections.
     pub waiting: u32,
     /// Of these, for files to become ready.
     pub waiting_for_files: u32,
@@ -38,33 +42,45 @@ pub struct ThreadLooks {
     pub blocked: BTreeMap<String, u32>,
     /// Of these, for a lock.
     pub locked: u32,
+    /// How long it ran between the first look and the last, in nanoseconds.
     pub ran_ns: u64,
+    /// How long it was runnable without a processor, in nanoseconds.
     pub waited_ns: u64,
     /// Between looks of which times are known.
     pub known_ns: u64,
 }
 
+/// What looks at a process found together.
 #[derive(Clone, Debug, Default)]
 pub struct ProcessLooks {
+    /// Its name: `task->comm`, 15 bytes at most.
     pub comm: String,
+    /// By thread.
     pub threads: BTreeMap<u32, ThreadLooks>,
+    /// Open descriptors at most, and RLIMIT_NOFILE.
     pub fds: Option<(u64, u64)>,
+    /// What its cgroup did meanwhile.
     pub cgroup: Option<CgroupLooks>,
     /// It had more threads than are looked at.
     pub has_more: bool,
     last: Option<(u32, Process)>,
 }
 
+/// What looks at a cgroup found together.
 #[derive(Clone, Debug)]
 pub struct CgroupLooks {
+    /// Its path.
     pub path: String,
+    /// How often it was looked at.
     pub looks: u32,
+    /// Of these, how often it was frozen.
     pub frozen: u32,
     first: (u64, Stall),
     last: (u64, Stall),
 }
 
 impl CgroupLooks {
+    /// From the first look to the last.
     pub const fn time(&self) -> Duration {
         Duration::from_nanos(self.last.0.saturating_sub(self.first.0))
     }

@@ -23,24 +23,33 @@ const SPANS_AT_MOST: usize = 4096;
 /// What the looks at one listener found.
 #[derive(Clone, Debug)]
 pub struct Queue {
+    /// The inode number of its network namespace.
     pub netns: u32,
+    /// The newest snapshot.
     pub last: ListenerSnapshot,
+    /// How often it was looked at.
     pub looks: u32,
     /// The first and the last of all looks that found it.
     pub seen: (u32, u32),
     /// When it was found first.
     pub first_ns: u64,
+    /// Looks that found it over its limit.
     pub full: u32,
+    /// Looks that found it at most a tenth full.
     pub drained: u32,
+    /// The longest that it was.
     pub peak: u32,
     /// When it was over its limit.
     pub spans: Vec<(u64, u64)>,
+    /// PIDs of those who hold it.
     pub owners: Vec<u32>,
     /// The same, with their names.
     pub holders: Arc<[Owner]>,
     /// More than are looked at, where there are many.
     pub owners_in_all: usize,
+    /// Looks at which an epoll instance of an owner waited for it.
     pub polled: u32,
+    /// Looks at which none did.
     pub unpolled: u32,
     /// In how many looks an epoll instance of an owner waited for it, of those that have one.
     pollers: BTreeMap<u32, u32>,
@@ -85,6 +94,7 @@ impl ServedLooks {
 }
 
 impl Queue {
+    /// Of a listener that was not looked at before.
     pub fn new(netns: u32, listener: &ListenerSnapshot) -> Self {
         Self {
             netns,
@@ -114,6 +124,7 @@ impl Queue {
         }
     }
 
+    /// Where it is.
     pub const fn place(&self) -> Place {
         Place {
             netns: self.netns,
@@ -171,6 +182,7 @@ impl Queue {
         (acceptors, n)
     }
 
+    /// Takes a look.
     pub fn saw(&mut self, seen: &ObservedQueue) {
         let listener = &seen.snapshot;
         let (len, limit) = (listener.accept_queue_len, listener.accept_queue_limit);
