@@ -61,12 +61,13 @@ impl Spot {
         let cause = seen.cause.as_ref().map(|cause| &*cause.id);
         let is_elsewhere = event.kind == Kind::Refused && cause == Some("listener-on-other-device");
         let on_the_way = Self::on_the_way(netns, end);
-        Some(match is_elsewhere {
-            true => Self {
+        Some(if is_elsewhere {
+            Self {
                 whose: Whose::Nobody,
                 ..on_the_way
-            },
-            false => on_the_way,
+            }
+        } else {
+            on_the_way
         })
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct Heard {
 
 impl Heard {
     /// Nothing is known yet.
-    pub fn new(hurt: Arc<HurtPlaces>) -> Self {
+    pub(crate) fn new(hurt: Arc<HurtPlaces>) -> Self {
         Self {
             ledger: Ledger::default(),
             hurt,
