@@ -16,7 +16,12 @@ mod preload;
 #[doc(hidden)]
 pub mod fuzz {
     //! Door of tests/fuzz.
-    pub use super::layout::Layout;
+    use crate::btf::{Btf, BtfError};
+
+    /// Looks up all that the kernel side needs.
+    pub fn layout(btf: &Btf) -> Result<(), BtfError> {
+        super::Layout::of(btf).map(drop)
+    }
 }
 mod empty;
 mod layout;

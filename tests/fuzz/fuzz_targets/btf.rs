@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use whydrop::{btf::Btf, loader::fuzz::Layout};
+use whydrop::{btf::Btf, loader::fuzz::layout};
 
 const HEADER_BYTES: u32 = 24;
 
@@ -29,7 +29,7 @@ fn framed(word: u32, sections: &[u8]) -> Vec<u8> {
 fn ask(bytes: Vec<u8>) {
     let len = bytes.len();
     let Ok(btf) = Btf::parse(bytes) else { return };
-    let _ = Layout::of(&btf);
+    let _ = layout(&btf);
     let _ = btf.offset("sock", "a.b.c");
     let _ = btf.function_args("tcp_conn_request");
     let _ = btf.tracepoint_args("tcp_retransmit_skb");
