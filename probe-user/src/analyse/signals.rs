@@ -1,6 +1,7 @@
 //! From looks, lines and the summary to signals.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap, HashSet},
     net::IpAddr,
     time::Duration,
@@ -10,11 +11,12 @@ use super::{
     gone::Gone,
     looks::{Looks, ProcessLooks, Queue, ThreadLooks},
     tries::Tries,
+    who,
 };
 use crate::{
     filter::ClientFilter,
     model::{
-        Line, ListenerStatsRow, ListenerTally, Summary, Tried,
+        Line, ListenerStatsRow, ListenerTally, Summary, TopClient, Tried,
         kind::Kind,
         observation::Observation,
         signals::{Causes, Cgroup, Member, Probe, Process, Signals, Thread},
@@ -27,11 +29,18 @@ const OFTEN: Duration = Duration::from_millis(100);
 /// Clients of one place that are remembered.
 const CLIENTS_AT_MOST: usize = 65_536;
 
+/// Clients that are named.
+const TOP_CLIENTS: usize = 5;
+
 /// Rows of a listener that are kept while nothing has happened there.
 const ROWS_BEFORE: usize = 64;
 
 /// Places that are named.
 const PLACES_AT_MOST: usize = 8;
+
+/// Long enough to have a line about what was accepted, where one comes each 100 ms; and how far windows are apart.
+const WINDOW_NS: u64 = 200_000_000;
+const STEP_NS: usize = 100_000_000;
 
 /// A line about listeners may tell of what happened so long before.
 const LATE_NS: u64 = 150_000_000;
@@ -40,7 +49,8 @@ const LATE_NS: u64 = 150_000_000;
 #[derive(Clone, Default)]
 pub struct Heard {
     of: Option<OfClient>,
-    clients: HashSet<IpAddr>,
+    /// What was refused to each, of what had a line.
+    clients: HashMap<IpAddr, u64>,
     elsewhere: Vec<String>,
     gone: Gone,
     tries: Tries,
@@ -119,10 +129,13 @@ impl Heard {
             let at_ns = seen.event.mono_ns;
             self.first_drop_ns = Some(self.first_drop_ns.map_or(at_ns, |first| first.min(at_ns)));
         }
-        if let Some(client) = seen.event.client
-            && self.clients.len() < CLIENTS_AT_MOST
-        {
-            self.clients.insert(client.ip().to_canonical());
+        let is_harm = kind.is_refusal() || matches!(kind, Kind::Refused | Kind::PacketDrop);
+        if let Some(client) = seen.event.client {
+            let client = client.ip().to_canonical();
+            let has_room = self.clients.len() < CLIENTS_AT_MOST;
+            if has_room || self.clients.contains_key(&client) {
+                *self.clients.entry(client).or_default() += u64::from(is_harm);
+            }
         }
         for place in &seen.refusal.elsewhere {
             let text = format!("{} in namespace {}", place.addr, place.netns);
@@ -172,7 +185,9 @@ impl Heard {
 
     /// Adds what was said of another place, which turned out to be the same.
     pub fn join(&mut self, other: Self) {
-        self.clients.extend(other.clients);
+        for (client, n) in other.clients {
+            *self.clients.entry(client).or_default() += n;
+        }
         for text in other.elsewhere {
             remember(&mut self.elsewhere, text);
         }
@@ -198,7 +213,21 @@ impl Heard {
 
     /// Client addresses that had a line.
     pub fn clients(&self) -> impl Iterator<Item = IpAddr> {
-        self.clients.iter().copied()
+        self.clients.keys().copied()
+    }
+
+    /// Those who were refused most, and how often.
+    pub fn top_clients(&self) -> Vec<TopClient> {
+        let refused = self.clients.iter().filter(|(_, n)| **n > 0);
+        let mut all: Vec<TopClient> = refused
+            .map(|(addr, n)| TopClient {
+                addr: *addr,
+                refusals: *n,
+            })
+            .collect();
+        all.sort_by_key(|one| (Reverse(one.refusals), one.addr));
+        all.truncate(TOP_CLIENTS);
+        all
     }
 
     /// Accepted while the queue was over its limit, as far as lines tell, or else the whole watch: 0 of 0.
@@ -224,6 +253,34 @@ impl Heard {
         let in_spans = spans.map(|(from, to)| Some(at(*to)?.saturating_sub(at(*from + LATE_NS)?)));
         in_spans.sum()
     }
+
+    /// Whether as many were accepted as the queue holds, in four of five windows that begin while it was over its limit: looks
+    /// may find a short queue full by chance, and many came and went between them.
+    fn turned_over(&self, queue: &Queue) -> Option<bool> {
+        if self.is_coarse {
+            return None;
+        }
+        let known = self.accepted.get(&(queue.netns, queue.last.cookie))?;
+        let holds = f64::from(queue.last.accept_queue_limit) + 1.0;
+        let spans = queue.spans.iter();
+        // What was accepted before the first row that is kept is not known.
+        let known_ns = if known.are_cut {
+            known.all.first()?.0
+        } else {
+            0
+        };
+        let windows: Vec<u64> = spans
+            .flat_map(|(from, to)| (*from..=*to).step_by(STEP_NS))
+            .filter(|from| *from >= known_ns)
+            .collect();
+        let is_turned_over = |from: &&u64| {
+            let gained =
+                accepted_until(&known.all, **from + WINDOW_NS) - accepted_until(&known.all, **from);
+            gained >= holds
+        };
+        let turned_over = windows.iter().filter(is_turned_over).count();
+        (!windows.is_empty()).then_some(turned_over * 5 >= windows.len() * 4)
+    }
 }
 
 impl OfClient {
@@ -239,6 +296,18 @@ impl OfClient {
             *self.causes.entry(name).or_default() += 1;
         }
         takes
+    }
+}
+
+/// What was accepted until then. Between two lines it is taken to have grown evenly: on a busy host lines come late.
+fn accepted_until(known: &[(u64, u64)], when: u64) -> f64 {
+    let after = known.partition_point(|(then, _)| *then <= when);
+    let at = |nth: usize| known.get(nth).map(|(then, n)| (*then as f64, *n as f64));
+    let before = after.checked_sub(1).and_then(at);
+    match (before, at(after)) {
+        (Some((from, n)), Some((to, more))) => n + (more - n) * (when as f64 - from) / (to - from),
+        (Some((_, n)), None) => n,
+        (None, _) => 0.0,
     }
 }
 
@@ -277,6 +346,7 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
                 rows.get(&key).copied(),
                 refusals_at(key.0, key.1),
                 heard.accepted_in(queue, rows.get(&key).copied()),
+                heard.turned_over(queue),
             )
         })
         .collect();
@@ -318,6 +388,10 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
         .filter(|queue| Some(queue.last.cookie) == worst)
         .flat_map(|queue| looks.acceptors(queue).0)
         .collect();
+    let of_worst = looks
+        .queues
+        .values()
+        .find(|queue| Some(queue.last.cookie) == worst);
     let processes: BTreeMap<u32, &ProcessLooks> = looks
         .processes
         .iter()
@@ -326,7 +400,7 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
         .collect();
     signals.processes = processes
         .into_iter()
-        .map(|(pid, process)| of_process(pid, process))
+        .map(|(pid, process)| of_process(pid, process, of_worst))
         .collect();
     signals
 }
@@ -374,6 +448,7 @@ fn member(
     row: Option<&ListenerStatsRow>,
     refusals: u64,
     accepted_while_full: Option<u64>,
+    turned_over: Option<bool>,
 ) -> Member {
     let (acceptors, owners) = acceptors;
     let longest = queue.spans.iter().map(|(from, to)| *to - *from).max();
@@ -399,12 +474,14 @@ fn member(
         longest_full: longest,
         // Lines come only of listeners to which something came.
         accepted_while_full: accepted_while_full.or(row.is_none().then_some(0)),
+        turned_over,
         owners,
         polled: queue.is_polled(&acceptors),
+        ..who::standing(queue, &acceptors)
     }
 }
 
-fn of_process(pid: u32, looks: &ProcessLooks) -> Process {
+fn of_process(pid: u32, looks: &ProcessLooks, queue: Option<&Queue>) -> Process {
     let cgroup = looks.cgroup.as_ref().map(|cgroup| {
         let share = |micros: u64| {
             let time = cgroup.time().as_secs_f64();
@@ -432,7 +509,13 @@ fn of_process(pid: u32, looks: &ProcessLooks) -> Process {
         threads: looks
             .threads
             .iter()
-            .map(|(tid, thread)| of_thread(*tid, thread))
+            .map(|(tid, thread)| {
+                let mut of_thread = of_thread(*tid, thread);
+                if let Some(queue) = queue {
+                    who::add(&mut of_thread, thread, pid, queue);
+                }
+                of_thread
+            })
             .collect(),
         fds: looks.fds,
         cgroup,
@@ -454,7 +537,9 @@ fn of_thread(tid: u32, looks: &ThreadLooks) -> Thread {
             .map(|(place, _)| place.clone()),
         locked: looks.locked,
         waiting: looks.waiting,
+        stuck: looks.stuck,
         cpu: share(looks.ran_ns),
         delayed: share(looks.waited_ns),
+        ..Thread::default()
     }
 }

@@ -113,6 +113,11 @@ impl Filter {
             .any(|filter| ends.iter().flatten().any(|addr| filter.takes(*addr)))
     }
 
+    /// Which listeners are wanted, as the kernel side is told.
+    pub fn wanted(&self) -> Vec<Wanted> {
+        self.listeners.iter().map(ListenerFilter::wanted).collect()
+    }
+
     /// Whether this namespace is the one that is wanted, or all are.
     pub fn takes_netns(&self, netns: u32) -> bool {
         self.netns.is_none_or(|only| only == netns)

@@ -1,6 +1,10 @@
 //! What `whydrop why` answers.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +13,7 @@ use super::{clock::Clock, origin::Origin, summary::NetnsNames, tally::Causes};
 use crate::model::{
     cgroup::Cgroup,
     incident::{Place, Told},
+    kind::Kind,
     netns_name::NetnsName,
     owner::Owner,
     signals::Signals,
@@ -89,6 +94,15 @@ pub struct ListenerAnswer {
     pub signals: Signals,
     pub diagnosis: Diagnosis,
     pub first_drop_ns: Option<u64>,
+    /// Those who were refused most, of what had a line.
+    pub top_clients: Vec<TopClient>,
+}
+
+/// How often one client was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopClient {
+    pub addr: IpAddr,
+    pub refusals: u64,
 }
 
 /// A listener and whose it is.
@@ -150,6 +164,20 @@ pub struct Answer {
     pub missing: Vec<String>,
     /// Whether it is of a recording: what happens now is not in it.
     pub is_recorded: bool,
+}
+
+impl ListenerAnswer {
+    /// What was refused to whoever came there, in all.
+    pub fn harm(&self) -> u64 {
+        let signals = &self.signals;
+        let others = [Kind::Refused, Kind::PacketDrop].map(|kind| signals.of_kind(kind));
+        signals.refusals + others.iter().sum::<u64>()
+    }
+
+    /// The share of one client, between 0 and 1. Of what had no line, nobody knows whose it was.
+    pub fn share(&self, client: &TopClient) -> f64 {
+        client.refusals as f64 / self.harm().max(client.refusals) as f64
+    }
 }
 
 impl Answer {

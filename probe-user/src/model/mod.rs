@@ -13,6 +13,7 @@ mod found;
 mod group;
 pub mod health;
 pub mod histogram;
+pub mod hold;
 pub mod hook;
 mod host_facts;
 pub mod incident;
@@ -32,6 +33,7 @@ pub mod process;
 mod ran;
 pub mod reading;
 pub mod refusal;
+pub mod request;
 pub mod rest;
 pub mod rows;
 pub mod signals;
@@ -51,7 +53,7 @@ pub mod verdict;
 mod verified;
 
 pub use self::{
-    answer::{Answer, Holding, ListenerAnswer, Listening, Now, OfClient, Seen, Tried},
+    answer::{Answer, Holding, ListenerAnswer, Listening, Now, OfClient, Seen, TopClient, Tried},
     clock::{Clock, Stamp, Utc},
     found::Found,
     group::{Group, GroupMember},

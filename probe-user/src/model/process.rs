@@ -40,11 +40,30 @@ pub struct Thread {
     pub waits_for_lock: bool,
     /// The kernel function that it sleeps in.
     pub wchan: Option<String>,
+    /// The descriptor that this call is about: its first argument, or the only one that poll(2) or select(2) waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fd: Option<u32>,
+    /// Its inode number, where it is a socket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<u32>,
+    /// What poll(2) or select(2) waits for, as far as its memory could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub polled: Option<Vec<u32>>,
 }
 
 /// Whether a thread in this system call is waiting for a connection, or for any file to become ready.
 pub fn waits_for_connections(syscall: &str) -> bool {
-    ACCEPTS.contains(&syscall) || waits_for_files(syscall)
+    accepts(syscall) || waits_for_files(syscall)
+}
+
+/// Whether it is a call that takes a connection, of which the first argument is the listener; io_uring does so for others.
+pub fn accepts(syscall: &str) -> bool {
+    ACCEPTS.contains(&syscall)
+}
+
+/// Whether it waits for files of an epoll instance, which is its first argument.
+pub fn waits_for_epoll(syscall: &str) -> bool {
+    syscall.starts_with("epoll_")
 }
 
 /// Whether it waits for files to become ready: it does not sleep in that while one that it waits for is
@@ -55,9 +74,10 @@ pub fn waits_for_files(syscall: &str) -> bool {
 
 const ACCEPTS: [&str; 3] = ["accept", "accept4", "io_uring_enter"];
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "epoll_wait",
     "epoll_pwait",
+    "epoll_pwait2",
     "poll",
     "ppoll",
     "select",

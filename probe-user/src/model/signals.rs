@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, time::Duration};
 
-use crate::model::{kind::Kind, socket::HalfOpen, sysctls::Sysctls};
+use crate::model::{hold::Standing, kind::Kind, socket::HalfOpen, sysctls::Sysctls};
 
 /// Longer than a sound server leaves its queue full: two looks.
 const STRETCH: Duration = Duration::from_millis(100);
@@ -172,10 +172,24 @@ pub struct Member {
     pub longest_full: Duration,
     /// Connections accepted while it was over its limit.
     pub accepted_while_full: Option<u64>,
+    /// Whether meanwhile as many were accepted as it holds, five times a second: then nobody stood still.
+    pub turned_over: Option<bool>,
     /// Processes that hold it.
     pub owners: usize,
     /// Whether an epoll instance of its owners waits for it; `None` where they have none.
     pub polled: Option<bool>,
+    /// How it stands in epoll instances of its owners, mostly; `None` where that is not known.
+    pub standing: Option<Standing>,
+    /// An epoll instance was seen to be asked for its connections, and later none was.
+    pub was_armed: bool,
+    /// Whether accept(2) of it waits until a connection is there.
+    pub blocking: Option<bool>,
+    /// The highest limit that its queue had.
+    pub limit_before: u32,
+    /// Processes that hold it, of whom so many are not looked at.
+    pub unsampled: usize,
+    /// Connections that were accepted from it and live.
+    pub served: Option<usize>,
 }
 
 impl Member {
@@ -228,6 +242,18 @@ pub struct Thread {
     pub locked: u32,
     /// Asleep waiting for connections or for files to become ready.
     pub waiting: u32,
+    /// Of these, for connections of this listener, or for an epoll instance that it stands in.
+    pub here: u32,
+    /// Of these, for what is not this listener.
+    pub elsewhere: u32,
+    /// Of these, in an epoll instance that it does not stand in.
+    pub other_epoll: u32,
+    /// Of these, for several files that poll(2) or select(2) was given.
+    pub several: u32,
+    /// Asleep in what somebody who has nothing to do does not sleep in: a peer, a lock, a child, a disk.
+    pub stuck: u32,
+    /// Whose connection of this listener it slept on, at each look that asked.
+    pub on_client: Option<SocketAddr>,
     /// Shares of the time: on a CPU, and runnable without one.
     pub cpu: Option<f64>,
     /// Runnable without a processor: a share of the time.
@@ -283,10 +309,9 @@ impl Signals {
         self.of_kind(Kind::Overflow)
     }
 
-    /// Whether every thread of everybody who holds the listener was looked at: what all of them do not do, nobody does.
+    /// Whether everybody who holds the listener was looked at, or a sample of many: what none of them does, nobody does.
     pub fn saw_everybody(&self, member: &Member) -> bool {
-        self.processes.len() >= member.owners
-            && self.processes.iter().all(|process| process.is_whole)
+        self.processes.len() + member.unsampled >= member.owners
     }
 
     /// The member that refused most.

@@ -42,7 +42,7 @@ impl fmt::Display for ThreadState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stopped => f.write_str("stopped"),
-            Self::WaitingForConnections => f.write_str("waiting for connections"),
+            Self::WaitingForConnections => f.write_str("waiting for connections or files"),
             Self::Asleep {
                 syscall,
                 for_lock,

@@ -51,9 +51,9 @@ impl<'a> Lines<'a> {
     pub fn of(parts: Parts<'a>, sampled: u64) -> (Self, Enricher) {
         let lines = Self {
             filter: parts.filter,
-            all_events: parts.all_events,
+            all_events: parts.request.all_events(),
             sinks: parts.sinks,
-            stories: Told::new(parts.stories, sampled),
+            stories: Told::new(parts.request.stories, sampled),
             shown: Shown::default(),
             listeners: HashMap::default(),
             newest: Newest::default(),

@@ -8,6 +8,7 @@ mod queue;
 use std::collections::{BTreeMap, HashMap};
 
 pub use self::{
+    doing::Wait,
     process::{CgroupLooks, ProcessLooks, ThreadLooks},
     queue::Queue,
 };

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::doing::Doing;
+use super::doing::{Doing, Wait, is_stuck};
 use crate::model::{
     ObservedCgroup, ObservedProcess,
     process::{Process, Thread, by_tid},
@@ -17,6 +17,9 @@ const LOOKS_BETWEEN: u32 = 3;
 
 /// And after so long without a look: what it did meanwhile it may not have done while its queue was full.
 const APART_NS: u64 = 250_000_000;
+
+/// What a thread waited for is told apart so many times.
+const WAITS_AT_MOST: usize = 64;
 
 /// A thread over the looks at its process.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +34,10 @@ pub struct ThreadLooks {
     pub waiting: u32,
     /// Of these, for files to become ready.
     pub waiting_for_files: u32,
+    /// What it waited for, as far as it is known.
+    pub waits: BTreeMap<Wait, u32>,
+    /// Asleep in what somebody who has nothing to do does not sleep in.
+    pub stuck: u32,
     /// By the system call and function that it slept in.
     pub blocked: BTreeMap<String, u32>,
     /// Of these, for a lock.
@@ -140,6 +147,12 @@ impl ProcessLooks {
 
 impl ThreadLooks {
     fn saw(&mut self, now: &Thread, before: Option<&Thread>) {
+        self.stuck += u32::from(is_stuck(now));
+        if let Some(wait) = Wait::of(now)
+            && (self.waits.len() < WAITS_AT_MOST || self.waits.contains_key(&wait))
+        {
+            *self.waits.entry(wait).or_default() += 1;
+        }
         match Doing::of(now) {
             Doing::Stopped => self.stopped += 1,
             Doing::Waiting => self.waiting += 1,

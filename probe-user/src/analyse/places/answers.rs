@@ -11,7 +11,7 @@ use crate::{
     analyse::{beside::Beside, looks::Looks, narrow, signals::signals},
     diagnose::diagnose,
     model::{
-        Causes, ListenerAnswer, Listening, Summary, Tried, incident::Place, kind::Kind,
+        Causes, ListenerAnswer, Listening, Summary, incident::Place, kind::Kind,
         socket::is_bound_for,
     },
 };
@@ -25,8 +25,6 @@ pub struct Asks<'a> {
     pub is_looked: bool,
     /// Who listened there before the watch.
     pub before: &'a [Listening],
-    /// An attempt of whydrop's own, and in which namespace.
-    pub tried: Option<(&'a Tried, u32)>,
 }
 
 /// What is answered.
@@ -86,12 +84,11 @@ impl Places {
                 None => own,
             });
         }
-        answers.abstained = match abstained {
-            Some(ids) => ids.into_iter().collect(),
-            None => {
-                let nothing = narrow::part(asks.summary, Vec::new(), Vec::new(), Causes::new());
-                diagnose(&signals(blank, &Looks::default(), &nothing)).abstained
-            }
+        answers.abstained = if let Some(ids) = abstained {
+            ids.into_iter().collect()
+        } else {
+            let nothing = narrow::part(asks.summary, Vec::new(), Vec::new(), Causes::new());
+            diagnose(&signals(blank, &Looks::default(), &nothing)).abstained
         };
         answers.all.sort_by_key(worst_first);
         answers
@@ -147,7 +144,6 @@ impl Parts {
             };
             part.told.join(told);
         }
-        parts.try_it(asks);
         parts.find_strays(places.strays, asks.summary);
         parts
     }
@@ -218,20 +214,6 @@ impl Parts {
         takes.copied().min_by_key(|p| p.addr.ip().is_unspecified())
     }
 
-    /// What became of an attempt of whydrop's own is said of whoever takes it.
-    fn try_it(&mut self, asks: Asks<'_>) {
-        let Some((tried, netns)) = asks.tried else {
-            return;
-        };
-        let Some(addr) = tried.to else { return };
-        let to = Place { netns, addr };
-        let part = match self.who_takes(to, asks) {
-            Some(place) => self.listener(place),
-            None => self.nobody(to),
-        };
-        part.told.heard.tried(tried);
-    }
-
     /// What was left out of the detail goes to the one place of its namespace where the same happened. What nobody can
     /// place is said of none.
     fn find_strays(&mut self, strays: BTreeMap<(u32, Kind, String), u64>, summary: &Summary) {
@@ -280,26 +262,18 @@ fn add(to: &mut Causes, causes: &Causes) {
     }
 }
 
-/// What nobody who connects wants.
-const HARM: [Kind; 2] = [Kind::Refused, Kind::PacketDrop];
-
 /// Whether there is anything to be said of it.
 fn is_wrong(answer: &ListenerAnswer) -> bool {
-    let signals = &answer.signals;
-    !answer.diagnosis.verdicts.is_empty()
-        || signals.refusals > 0
-        || HARM.iter().any(|kind| signals.of_kind(*kind) > 0)
+    !answer.diagnosis.verdicts.is_empty() || answer.harm() > 0
 }
 
 /// By what was refused there, then by what else went wrong.
 fn worst_first(answer: &ListenerAnswer) -> impl Ord + use<> {
-    let signals = &answer.signals;
-    let harm: u64 = HARM.iter().map(|kind| signals.of_kind(*kind)).sum();
     // What is not known of comes last.
     (
         answer.place.is_none(),
-        Reverse(signals.refusals),
-        Reverse(harm),
+        Reverse(answer.signals.refusals),
+        Reverse(answer.harm()),
         answer.place,
     )
 }

@@ -80,6 +80,7 @@ impl Part {
         summary
             .rows
             .retain(|row| netns.is_none_or(|netns| row.netns == netns));
+        let top_clients = self.told.heard.top_clients();
         let first_drop_ns = self.told.heard.first_drop_ns;
         let mut signals = signals(self.told.heard, &looks, &summary);
         if !is_looked {
@@ -94,6 +95,7 @@ impl Part {
             diagnosis: diagnose(&signals),
             signals,
             first_drop_ns,
+            top_clients,
         }
     }
 }

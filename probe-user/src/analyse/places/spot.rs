@@ -30,6 +30,16 @@ impl Spot {
         }
     }
 
+    pub(super) fn on_the_way(netns: u32, to: SocketAddr) -> Self {
+        Self {
+            place: Place {
+                netns,
+                addr: SocketAddr::new(to.ip().to_canonical(), to.port()),
+            },
+            whose: Whose::Way,
+        }
+    }
+
     /// `None` where neither its listener nor its address is known.
     pub(super) fn of(seen: &Observation) -> Option<Self> {
         let event = &seen.event;
@@ -50,16 +60,13 @@ impl Spot {
         }?;
         let cause = seen.cause.as_ref().map(|cause| &*cause.id);
         let is_elsewhere = event.kind == Kind::Refused && cause == Some("listener-on-other-device");
-        Some(Self {
-            place: Place {
-                netns,
-                addr: SocketAddr::new(end.ip().to_canonical(), end.port()),
+        let on_the_way = Self::on_the_way(netns, end);
+        Some(match is_elsewhere {
+            true => Self {
+                whose: Whose::Nobody,
+                ..on_the_way
             },
-            whose: if is_elsewhere {
-                Whose::Nobody
-            } else {
-                Whose::Way
-            },
+            false => on_the_way,
         })
     }
 }

@@ -116,7 +116,8 @@ fn ended(listeners: Vec<ListenerTally>, others: &[(Kind, &str, u64)]) -> Summary
 /// A look that found who listens there.
 fn look(netns: u32, cookie: u64, bound: &str, queue: (u32, u32)) -> Observed {
     Observed::Queue(Box::new(ObservedQueue {
-        half_open: None,
+        holds: Vec::new(),
+        served: None,
         look: 1,
         netns,
         snapshot: ListenerSnapshot {
@@ -130,6 +131,7 @@ fn look(netns: u32, cookie: u64, bound: &str, queue: (u32, u32)) -> Observed {
         owners_in_all: 0,
         polls: Vec::new(),
         accepted: None,
+        half_open: None,
     }))
 }
 
@@ -147,7 +149,6 @@ fn answers(events: &[Observation], looks: &[Observed], summary: &Summary) -> Ans
         summary,
         is_looked: true,
         before: &[],
-        tried: None,
     })
 }
 
@@ -198,6 +199,10 @@ fn each_listener_of_a_port_has_an_answer_of_its_own() {
     assert_eq!(answers.quiet, 1);
     let clients: Vec<usize> = answers.all.iter().map(|one| one.signals.clients).collect();
     assert_eq!((clients, answers.clients), (vec![1, 1], 1));
+    // Of five refusals one had a line: whose the others were is not known.
+    let worst = &answers.all[0];
+    let shares = worst.top_clients.iter().map(|one| worst.share(one));
+    assert_eq!(shares.collect::<Vec<f64>>(), [0.2]);
 }
 
 #[test]
@@ -344,7 +349,6 @@ fn what_was_left_out_goes_to_the_one_place_where_the_same_happened() {
             summary: &summary,
             is_looked: true,
             before: &[],
-            tried: None,
         });
         let expect: Vec<(Option<Place>, u64)> = expect
             .iter()
@@ -360,7 +364,7 @@ fn what_was_left_out_goes_to_the_one_place_where_the_same_happened() {
     };
     let first = refused("no-listener", NETNS, "127.0.0.1:80");
     let second = refused("no-listener", NETNS, "127.0.0.2:80");
-    check(&[first.clone()], &[(Some("127.0.0.1:80"), 11)]);
+    check(std::slice::from_ref(&first), &[(Some("127.0.0.1:80"), 11)]);
     check(
         &[first, second],
         &[
@@ -400,7 +404,7 @@ fn of_more_places_than_are_remembered_those_go_where_nothing_happened() {
         places.line(0, &Line::Stats(&row));
     }
     assert!(places.told.len() <= SPOTS_AT_MOST);
-    for n in 0..SPOTS_AT_MOST + 1 {
+    for n in 0..=SPOTS_AT_MOST {
         let seen = overflow(n as u32, 1, "127.0.0.1:80");
         places.line(0, &Line::Event(&seen));
     }

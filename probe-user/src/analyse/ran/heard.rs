@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// What the lines have told.
-pub struct Heard {
+pub(crate) struct Heard {
     ledger: Ledger,
     hurt: Arc<HurtPlaces>,
     places: Places,
@@ -31,8 +31,7 @@ pub struct Heard {
 }
 
 impl Heard {
-    /// Nothing is known yet.
-    pub fn new(hurt: Arc<HurtPlaces>) -> Self {
+    pub(crate) fn new(hurt: Arc<HurtPlaces>) -> Self {
         Self {
             ledger: Ledger::default(),
             hurt,
@@ -54,12 +53,18 @@ impl Heard {
     }
 
     /// Namespaces whose facts may matter.
-    pub fn namespaces(&self) -> BTreeSet<u32> {
+    pub(crate) fn namespaces(&self) -> BTreeSet<u32> {
         self.hurt.all().iter().map(|place| place.netns).collect()
     }
 
     /// Of the watch that began and ended like this, while this command ran.
-    pub fn ran(self, told: ToldRan, start: &Start, summary: Summary, fail_on_drop: bool) -> Ran {
+    pub(crate) fn ran(
+        self,
+        told: ToldRan,
+        start: &Start,
+        summary: Summary,
+        fail_on_drop: bool,
+    ) -> Ran {
         let scope = Scope {
             namespaces: None,
             picks_listeners: start
@@ -107,7 +112,6 @@ fn answers(
         summary,
         is_looked: true,
         before: &[],
-        tried: None,
     });
     answers.all.retain(|one| {
         let is_hurt = one.place.is_some_and(|place| hurt.contains(&place));

@@ -12,7 +12,7 @@ const HURT_AT_MOST: usize = 16;
 
 /// Where to look: told by the lines, asked by the looks.
 #[derive(Default)]
-pub(crate) struct Hurt(Mutex<BTreeSet<Place>>);
+pub struct Hurt(Mutex<BTreeSet<Place>>);
 
 impl Hurt {
     /// To be told of every line.

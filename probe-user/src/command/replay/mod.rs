@@ -10,12 +10,10 @@ use clap::Args;
 
 use self::player::Player;
 pub use self::redact::Redact;
-use super::{
-    Failure,
-    watch::{parse_duration, parse_share},
-};
+use super::Failure;
 use crate::{
     filter::{Filter, ListenerFilter, Only},
+    model::request::{parse_duration, parse_share},
     sink::Format,
     source::replay::{Anew, Bounds, Choice, Source, Told, Wanted},
 };

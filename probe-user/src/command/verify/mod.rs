@@ -7,10 +7,10 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{Failure, say, status, watch::parse_duration};
+use super::{Failure, say, status};
 use crate::{
     filter::ListenerFilter,
-    model::{Verdict, Verified, tier::Tier},
+    model::{Verdict, Verified, request::parse_duration, tier::Tier},
     sink::{Format, RecordArgs, Reporter},
 };
 

@@ -48,6 +48,7 @@ impl ListenerAnswer {
         writeln!(to, "```")?;
         self.write_counts(to)?;
         self.write_members(to)?;
+        self.write_top_clients(to)?;
         self.write_incidents(known, to)?;
         writeln!(to, "```\n")?;
         for verdict in &self.diagnosis.verdicts {

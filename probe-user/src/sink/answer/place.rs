@@ -114,6 +114,19 @@ impl ListenerAnswer {
         )
     }
 
+    /// Who was refused most: address, how often, and which share that is.
+    pub fn write_top_clients(&self, to: &mut String) -> fmt::Result {
+        if self.top_clients.is_empty() {
+            return Ok(());
+        }
+        let clients = self.top_clients.iter().map(|client| {
+            let percent = (self.share(client) * 100.0).floor();
+            format!("{} {} ({percent}%)", client.addr, client.refusals)
+        });
+        let clients: Vec<String> = clients.collect();
+        writeln!(to, "refused most: {}", clients.join(", "))
+    }
+
     fn incidents<'a>(&self, told: &'a Told) -> Vec<&'a Incident> {
         let all = told.incidents.iter();
         all.filter(|incident| Some(incident.place) == self.place)
@@ -188,6 +201,7 @@ pub(crate) struct PlaceView<'a> {
     refusals: u64,
     causes: BTreeMap<String, u64>,
     clients: usize,
+    top_clients: Vec<TopClientView>,
     somaxconn: Option<u32>,
     syncookies: Option<u32>,
     abort_on_overflow: Option<u32>,
@@ -195,6 +209,13 @@ pub(crate) struct PlaceView<'a> {
     verdicts: Vec<VerdictView<'a>>,
     ruled_out: BTreeMap<&'static str, &'a str>,
     abstained: &'a [&'static str],
+}
+
+#[derive(Serialize, JsonSchema)]
+struct TopClientView {
+    addr: IpAddr,
+    refusals: u64,
+    share: f64,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -236,6 +257,15 @@ impl<'a> PlaceView<'a> {
             refusals: signals.refusals,
             causes: named(&signals.causes),
             clients: signals.clients,
+            top_clients: answer
+                .top_clients
+                .iter()
+                .map(|client| TopClientView {
+                    addr: client.addr,
+                    refusals: client.refusals,
+                    share: answer.share(client),
+                })
+                .collect(),
             somaxconn: signals.sysctls.somaxconn,
             syncookies: signals.sysctls.syncookies,
             abort_on_overflow: signals.sysctls.abort_on_overflow,

@@ -10,8 +10,8 @@ use crate::{
     listing,
     model::{
         self, Answer, Clock, Diagnosed, Dropped, Ended, Found, Holding, Hurt, ListenerAnswer,
-        Listening, Missing, Moments, Now, OfClient, Origin, Ran, Seen, ThreadState, Tried,
-        Verified,
+        Listening, Missing, Moments, Now, OfClient, Origin, Ran, Seen, ThreadState, TopClient,
+        Tried, Verified,
         cgroup::Cgroup,
         incident::{Depth, Gap, Incident, Place, Rates, Told},
         kind::Kind,
@@ -166,6 +166,10 @@ fn full_part() -> ListenerAnswer {
         },
         diagnosis: diagnosis(),
         first_drop_ns: Some(AT_NS),
+        top_clients: vec![TopClient {
+            addr: addr("10.0.0.1:0").ip(),
+            refusals: 70,
+        }],
     }
 }
 
@@ -201,6 +205,7 @@ fn nobody() -> ListenerAnswer {
         },
         diagnosis: Diagnosis::default(),
         first_drop_ns: None,
+        top_clients: Vec::new(),
     }
 }
 

@@ -26,6 +26,7 @@ impl Diagnosed {
             return Ok(());
         };
         let mut text = String::new();
+        answer.write_top_clients(&mut text)?;
         answer.write_incidents(known, &mut text)?;
         answer.write_verdicts(&mut text)?;
         answer.write_rest(known, &mut text)?;
