@@ -13,7 +13,7 @@ use crate::{
     filter::{ClientFilter, Filter, ListenerFilter},
     model::{
         Answer, Line, ListenerAnswer, NetnsNames, Now, Observed, OfClient, Origin, Seen, Start,
-        Summary, Tried, flood::names_port, signals::Member, sysctls::Sysctls,
+        Summary, Tried, flood::may_be_about, signals::Member, sysctls::Sysctls,
     },
 };
 
@@ -80,9 +80,13 @@ impl Inquiry {
                 self.tried = Some(tried.clone());
             }
             Line::Observed(Observed::Log(log)) => {
-                let is_its = names_port(&log.says, self.target.port());
+                let now = self.now.iter().flat_map(|now| &now.listeners);
+                let bound: Vec<_> = now.map(|one| one.snapshot.addr.ip()).collect();
+                let is_its = may_be_about(&log.says, self.target.port(), &bound);
                 if is_its && self.kernel_log.len() < LOG_LINES_AT_MOST {
-                    self.kernel_log.push(log.says.clone());
+                    let at = self.start.clock.at(log.mono_ns);
+                    self.kernel_log
+                        .push(format!("{at:#} UTC, of any namespace: {}", log.says));
                 }
             }
             _ if narrow::takes(&self.filter, line) => self.tell(mono_ns, line),
@@ -196,6 +200,11 @@ impl Inquiry {
             causes: of_client.unwrap_or(&summary.causes).clone(),
             refusals: summary.refusals(),
             clients: answers.clients,
+            accepted: summary
+                .stats
+                .iter()
+                .filter_map(|row| row.accepted.number())
+                .sum(),
             adds_up: summary.adds_up() && !summary.moving,
             sysctls: self.sysctls(&answers.all),
             blind: self.start.blind.clone(),

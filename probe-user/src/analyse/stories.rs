@@ -146,6 +146,12 @@ fn what(event: &Event) -> Option<What> {
                 aborted: event.evidence.moved(counter::EMBRYONIC_RSTS),
             }
         }
+        // It never came as far as its listener, and its client tries again.
+        Kind::PacketDrop if event.stage == Some(Stage::Syn) => What::Refused {
+            stage: Stage::Syn,
+            isn: event.segment()?.seq,
+            aborted: false,
+        },
         Kind::CookieSent => What::CookieSent,
         Kind::SynackRetransmit => What::SynackAgain,
         Kind::RequestExpired if event.evidence.has(flag::LISTENER_GONE) => return None,

@@ -49,8 +49,9 @@ fn holds_any(pid: u32, inodes: &HashSet<u32>) -> bool {
     looked.is_ok() && holds
 }
 
-/// `None` where the host has slept since it was started: connections do not grow older then, and processes do.
-fn age(pid: u32) -> Option<Duration> {
+/// How long ago a process was started. `None` where the host has slept since then: connections do not grow older
+/// while it does, and processes do.
+pub(crate) fn age(pid: u32) -> Option<Duration> {
     let mut text = Vec::with_capacity(1024);
     read_small(CWD, format!("/proc/{pid}/stat"), &mut text).ok()?;
     let (now, awake) = (boot_ns(), mono_ns());

@@ -25,8 +25,12 @@ pub use self::conduct::Conduct;
 
 /// What a watch is made of before it begins.
 pub struct Parts<'a> {
+    /// What is wanted.
     pub filter: Filter,
+    /// What is wanted.
     pub request: Request,
+    /// Where lines go.
     pub sinks: Sinks<'a>,
+    /// What is known beside the events.
     pub enricher: Enricher,
 }

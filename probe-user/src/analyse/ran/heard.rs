@@ -31,7 +31,8 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    pub(crate) fn new(hurt: Arc<HurtPlaces>) -> Self {
+    /// Nothing is known yet.
+    pub fn new(hurt: Arc<HurtPlaces>) -> Self {
         Self {
             ledger: Ledger::default(),
             hurt,
