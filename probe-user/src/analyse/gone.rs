@@ -45,27 +45,32 @@ impl Gone {
         let cause = seen.cause.as_ref().map(|cause| &*cause.id);
         let was_empty = matches!(cause, Some("no-listener" | "listener-in-other-namespace"));
         if let (Kind::Refused, true, Some(local)) = (event.kind, was_empty, event.local) {
-            let place = (event.netns, local);
-            if self.empty.len() < AT_MOST || self.empty.contains(&place) {
-                self.empty.insert(place);
-            } else {
-                self.has_more = true;
-            }
+            self.find_empty((event.netns, local));
         }
-    }
-
-    /// Adds what was heard of another place, which turned out to be the same.
-    pub(crate) fn join(&mut self, other: Self) {
-        for (when, (addr, by)) in other.closed {
-            self.close(when, addr, &by);
-        }
-        self.empty.extend(other.empty);
-        self.has_more |= other.has_more;
     }
 
     fn close(&mut self, when: (u32, u64), addr: SocketAddr, by: &Task) {
         if self.closed.len() < AT_MOST || self.closed.contains_key(&when) {
             self.closed.insert(when, (addr, by.clone()));
+        }
+    }
+
+    /// Adds what was heard of another place, which turned out to be the same.
+    pub(crate) fn join(&mut self, other: Self) {
+        for (when, (addr, by)) in &other.closed {
+            self.close(*when, *addr, by);
+        }
+        self.has_more |= other.has_more;
+        for place in other.empty {
+            self.find_empty(place);
+        }
+    }
+
+    fn find_empty(&mut self, place: (u32, SocketAddr)) {
+        if self.empty.len() < AT_MOST || self.empty.contains(&place) {
+            self.empty.insert(place);
+        } else {
+            self.has_more = true;
         }
     }
 

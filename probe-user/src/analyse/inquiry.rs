@@ -72,9 +72,6 @@ impl Inquiry {
         match line {
             Line::Observed(Observed::Before(now)) => self.now = Some(Now::clone(now)),
             Line::Observed(Observed::Tried(tried)) => {
-                if let Some(now) = &self.now {
-                    self.places.tried(now.netns, tried);
-                }
                 self.tried = Some(tried.clone());
             }
             Line::Observed(Observed::Log(log)) => {
@@ -139,6 +136,10 @@ impl Inquiry {
             summary,
             is_looked: self.now.is_some(),
             before: self.now.as_ref().map_or(&[], |now| &now.listeners),
+            tried: self
+                .tried
+                .as_ref()
+                .zip(self.now.as_ref().map(|now| now.netns)),
         });
         if answers.let_go > 0 {
             doubts.push(format!(

@@ -6,6 +6,7 @@ pub mod correlate;
 pub mod facts;
 mod gone;
 pub mod group;
+pub mod growth;
 pub mod incident;
 pub mod inquiry;
 pub mod judge;

@@ -40,9 +40,18 @@ impl Tries {
         }
     }
 
-    /// Adds those of another place, which turned out to be the same.
+    /// Adds those at another place, which turned out to be the same.
     pub(crate) fn join(&mut self, other: Self) {
-        self.0.extend(other.0);
+        for (client, (isn, is_repeated)) in other.0 {
+            let has_room = self.0.len() < AT_MOST;
+            match self.0.get_mut(&client) {
+                Some((known, was_repeated)) => *was_repeated |= is_repeated || *known == isn,
+                None if has_room => {
+                    self.0.insert(client, (isn, is_repeated));
+                }
+                None => {}
+            }
+        }
     }
 
     pub(crate) fn told(&self) -> signals::Tries {

@@ -44,7 +44,8 @@ impl Listening {
             host.namespaces().refresh();
             let all: Vec<u32> = host.namespaces().iter().collect();
             self.dumps.retain(|known, _| all.contains(known));
-            let mut answered = true;
+            // Where /proc cannot be walked, there may be namespaces that nobody knows of.
+            let mut answered = host.namespaces().blind().is_none();
             for one in all {
                 answered &= self.dump(host, one);
             }

@@ -3,6 +3,7 @@
 //! In: the process, and which sockets are wanted. Out: those that it holds, and what is told of it. It remembers nothing.
 
 use std::ffi::CStr;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{readlinkat, readlinkat_raw};
@@ -25,12 +26,12 @@ pub(super) fn look_at(
 ) -> bool {
     let fds = match open_dir(proc, format!("{pid}/fd")) {
         Ok(fds) => fds,
-        Err(error) => return matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)),
+        Err(error) => return has_ended(&error),
     };
     let first = found.len();
     let mut this = None;
     let mut refused = false;
-    let _ = for_each_entry(&fds, |name, _, _| {
+    let walked = for_each_entry(&fds, |name, _, _| {
         let mut link = [0u8; LINK_BYTES];
         let link = match readlinkat_raw(fds.as_fd(), name, &mut link) {
             Ok(length) => link.get(..length).unwrap_or_default(),
@@ -55,7 +56,12 @@ pub(super) fn look_at(
             found.push((inode, owner.clone(), link));
         }
     });
-    !refused
+    !refused && walked.map_or_else(|error| has_ended(&error), |()| true)
+}
+
+/// A process that has ended holds nothing any more.
+fn has_ended(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
 }
 
 /// What is told of a process; `None` when it has ended.

@@ -20,17 +20,20 @@ pub struct OpenFiles {
     pub(super) sockets: Vec<Holder>,
     /// Numbers of namespaces, and paths that lead into them.
     pub(super) namespaces: Vec<(u32, PathBuf)>,
-    /// Processes that live and refuse to be looked at.
+    /// Processes that live and refuse to be looked at; at least one where not all of /proc could be walked.
     pub(super) unreadable: u32,
 }
 
 impl OpenFiles {
     pub fn search(sockets: &HashSet<u32>) -> Self {
         let Ok(proc) = open_proc() else {
-            return Self::default();
+            return Self {
+                unreadable: 1,
+                ..Self::default()
+            };
         };
         let mut pids = Vec::new();
-        let _ = for_each_pid(&proc, |_, pid| pids.push(pid));
+        let walked = for_each_pid(&proc, |_, pid| pids.push(pid));
         let threads = thread::available_parallelism().map_or(1, |n| n.get().min(THREADS_AT_MOST));
         let part = |nth: usize| {
             let mut found = Self::default();
@@ -61,6 +64,8 @@ impl OpenFiles {
             }
             all
         });
+        // Those that the walk did not come to are not known to hold nothing.
+        all.unreadable += u32::from(walked.is_err());
         all.sockets.sort_by_key(|(_, owner, _)| owner.pid);
         all
     }

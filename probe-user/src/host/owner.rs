@@ -165,9 +165,10 @@ impl Owners {
         });
         let wanted: HashSet<u32> = self.known.keys().copied().chain(more).collect();
         let mut found = Vec::new();
-        if let Some(proc) = &self.proc {
-            self.unreadable = scan_processes(proc.as_fd(), &wanted, &mut found);
-        }
+        self.unreadable = match &self.proc {
+            Some(proc) => scan_processes(proc.as_fd(), &wanted, &mut found),
+            None => 1,
+        };
         self.remember(wanted, found);
     }
 
@@ -217,17 +218,18 @@ pub fn blind_spot(status: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Adds the holders of these sockets; returns how many processes refused to be looked at.
+/// Adds the holders of these sockets; returns how many processes could not be looked at, at least.
 fn scan_processes(proc: BorrowedFd<'_>, wanted: &HashSet<u32>, found: &mut Vec<Holder>) -> u32 {
     let mut unreadable = 0;
     // The descriptor of /proc is kept, so its position has to be set back for each scan.
-    let _ = rustix::fs::seek(proc, rustix::fs::SeekFrom::Start(0));
-    let _ = for_each_pid(proc, |proc, pid| {
+    let begun = rustix::fs::seek(proc, rustix::fs::SeekFrom::Start(0));
+    let walked = for_each_pid(proc, |proc, pid| {
         let is_wanted = |inode| wanted.contains(&inode);
         let is_readable = look_at(proc, pid, is_wanted, |_, _| {}, found);
         unreadable += u32::from(!is_readable);
     });
-    unreadable
+    // Those that the walk did not come to are not known to hold nothing.
+    unreadable + u32::from(begun.is_err() || walked.is_err())
 }
 
 fn nobody() -> Arc<[Owner]> {
@@ -241,4 +243,30 @@ fn holds(proc: BorrowedFd<'_>, link: &str, inode: u32) -> bool {
     let mut to = [0u8; LINK_BYTES];
     let length = readlinkat_raw(proc, &link, &mut to).unwrap_or(0);
     to.get(..length).and_then(socket_of) == Some(inode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unreadable(proc: Option<OwnedFd>) -> u32 {
+        let mut owners = Owners {
+            proc,
+            ..Owners::new()
+        };
+        owners.prime(&HashSet::from([7]));
+        owners.unreadable()
+    }
+
+    #[test]
+    fn a_proc_that_cannot_be_walked_does_not_say_that_nobody_holds_a_socket() {
+        assert!(unreadable(None) > 0);
+        // Entries of a folder are read; of a file there are none to be had.
+        let file = rustix::fs::open(
+            "/proc/self/status",
+            rustix::fs::OFlags::RDONLY,
+            rustix::fs::Mode::empty(),
+        );
+        assert!(unreadable(file.ok()) > 0);
+    }
 }

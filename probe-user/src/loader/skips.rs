@@ -79,19 +79,20 @@ pub(super) fn are_counted(program: &ProgramFd) -> io::Result<bool> {
 }
 
 fn misses(program: &OwnedFd) -> io::Result<u64> {
-    Ok(misses_in(&fdinfo(program.as_fd())?))
+    misses_in(&fdinfo(program.as_fd())?)
 }
 
 fn fdinfo(program: BorrowedFd<'_>) -> io::Result<String> {
     fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd()))
 }
 
-fn misses_in(fdinfo: &str) -> u64 {
-    fdinfo
-        .lines()
-        .find_map(|line| line.strip_prefix("recursion_misses:"))
-        .and_then(|count| count.trim().parse().ok())
-        .unwrap_or(0)
+fn misses_in(fdinfo: &str) -> io::Result<u64> {
+    let mut lines = fdinfo.lines();
+    let Some(count) = lines.find_map(|line| line.strip_prefix("recursion_misses:")) else {
+        return Ok(0);
+    };
+    let wrong = |_| io::Error::other(format!("`{}` is no count", count.trim()));
+    count.trim().parse().map_err(wrong)
 }
 
 #[cfg(test)]
@@ -102,9 +103,10 @@ mod tests {
     fn fdinfo_of_a_program() {
         let text =
             "pos:\t0\nprog_type:\t26\nrun_cnt:\t7\nrecursion_misses:\t11\nverified_insns:\t90\n";
-        assert_eq!(misses_in(text), 11);
-        assert_eq!(misses_in("pos:\t0\nprog_type:\t26\n"), 0, "before 5.12");
-        assert_eq!(misses_in("recursion_misses:\t\n"), 0);
+        assert_eq!(misses_in(text).ok(), Some(11));
+        let before_5_12 = misses_in("pos:\t0\nprog_type:\t26\n");
+        assert_eq!(before_5_12.ok(), Some(0));
+        assert!(misses_in("recursion_misses:\t\n").is_err());
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub struct Tick {
     pub count: u64,
     /// The listeners whose `sk_drops` grew meanwhile, with by how much.
     pub candidates: Vec<Candidate>,
+    /// Why they are not known; then there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_candidates: Option<String>,
 }
 
 /// A listener that may be the one that refused.

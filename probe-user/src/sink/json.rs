@@ -2,6 +2,7 @@
 //! A change of meaning raises [`SCHEMA`].
 
 mod address;
+mod counts;
 mod event;
 mod event_schema;
 mod group;
@@ -25,11 +26,11 @@ use serde::{Serialize, Serializer};
 pub(super) use self::observed::tests::every_kind as every_look;
 pub(super) use self::{
     address::{At, AtOrNull},
+    counts::{by_cause, by_kind},
     event_schema::EventLine,
     head::Head,
     identity::{NetnsView, Whose, name_and_pid},
     story::TotalsView,
-    summary::{by_cause, by_kind},
 };
 use self::{
     start::StartView, stats::StatsView, story::StoryView, summary::SummaryView, tick::TickView,

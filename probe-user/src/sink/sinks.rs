@@ -58,8 +58,9 @@ impl<'a> Sinks<'a> {
     }
 
     /// An idle stream says each minute that it is alive, where anything is printed.
-    pub fn with_heartbeat(mut self) -> Self {
-        self.pulse = self.printed.is_some().then(|| Pulse { last_ns: mono_ns() });
+    pub fn with_heartbeat(mut self, is_wanted: bool) -> Self {
+        let has_pulse = is_wanted && self.printed.is_some();
+        self.pulse = has_pulse.then(|| Pulse { last_ns: mono_ns() });
         self
     }
 

@@ -137,8 +137,12 @@ fn write_tick(reporter: &Reporter, tick: &Tick, to: &mut String) -> fmt::Result 
         format!("×{}", tick.count),
         "?",
     )?;
-    if tick.candidates.is_empty() {
-        to.push_str(" ? (no listener's sk_drops grew: it may be closed by now)");
+    match &tick.no_candidates {
+        Some(why) => write!(to, " ? (cannot tell: {})", Clean(why))?,
+        None if tick.candidates.is_empty() => {
+            to.push_str(" ? (no listener's sk_drops grew: it may be closed by now)");
+        }
+        None => {}
     }
     for (index, candidate) in tick.candidates.iter().enumerate() {
         let listener = &candidate.snapshot;

@@ -3,7 +3,7 @@
 //! grew. No client, no instant, and no certainty: the line says so.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,7 +17,7 @@ use super::{
     stop::Stop,
 };
 use crate::{
-    analyse::{moved::Moved, reconcile::Reconciler},
+    analyse::{growth::Growth, moved::Moved, reconcile::Reconciler},
     host::{clock::mono_ns, unread::Unread},
     model::{
         Candidate, Line, Observed, Start, Summary, Tick,
@@ -29,6 +29,9 @@ use crate::{
     sink::Sinks,
 };
 
+/// Listeners that grew, and by how much; or why that is not known.
+type Grown = Result<Vec<(ListenerSnapshot, u32)>, String>;
+
 const PERIOD: Duration = Duration::from_millis(200);
 
 /// How often namespaces are looked for, in periods.
@@ -37,10 +40,8 @@ const REFRESH_PERIODS: u32 = 5;
 struct Poller<'a> {
     parts: Parts<'a>,
     reconciler: Reconciler,
-    last: BTreeMap<u32, Reading>,
     moved: Moved,
-    /// `sk_drops` by namespace and cookie.
-    drops: HashMap<(u32, u64), u32>,
+    growth: Growth,
     counts: BTreeMap<(Kind, Option<Stage>), u64>,
     unread: Unread,
 }
@@ -63,7 +64,7 @@ impl<'a> Poller<'a> {
     fn new(parts: Parts<'a>) -> Self {
         let host = &parts.enricher.host;
         let Readings {
-            kernel: last,
+            kernel,
             unread: unread_at_start,
             ..
         } = readings(host, parts.filter.netns);
@@ -71,41 +72,30 @@ impl<'a> Poller<'a> {
         unread.registry(&host.namespaces());
         unread.namespaces("at the start", &unread_at_start);
         let mut reconciler = Reconciler::new(Sample {
-            kernel: last.clone(),
+            kernel: kernel.clone(),
             ..Sample::default()
         });
-        reconciler.unreadable(unread_at_start.into_keys());
+        reconciler.unreadable(unread_at_start.keys().copied());
+        let namespaces: Vec<u32> = kernel.keys().copied().collect();
         let mut this = Self {
-            moved: Moved::since(mono_ns(), &last),
+            moved: Moved::since(mono_ns(), &kernel),
             reconciler,
-            last,
-            drops: HashMap::new(),
+            growth: Growth::since(kernel, unread_at_start.into_keys()),
             counts: BTreeMap::new(),
             unread,
             parts,
         };
-        let namespaces: Vec<u32> = this.last.keys().copied().collect();
         for netns in namespaces {
-            this.grown(netns);
+            // What cannot be listed now is no candidate the next time.
+            let _ = this.grown(netns);
         }
         this
     }
 
-    /// The listeners whose `sk_drops` grew since they were last looked at, by how much.
-    fn grown(&mut self, netns: u32) -> Vec<(ListenerSnapshot, u32)> {
-        let Ok(listeners) = self.parts.enricher.host.all_listeners(netns) else {
-            return Vec::new();
-        };
-        listeners
-            .into_iter()
-            .filter_map(|listener| {
-                let now = listener.drops?;
-                let before = self.drops.insert((netns, listener.cookie), now);
-                // `sk_drops` wraps at 32 bits; a listener that is new began at 0.
-                let delta = now.wrapping_sub(before.unwrap_or(0));
-                (delta > 0).then_some((listener, delta))
-            })
-            .collect()
+    /// The listeners whose `sk_drops` grew since they were last looked at, by how much; or why that is not known.
+    fn grown(&mut self, netns: u32) -> Grown {
+        let listed = self.parts.enricher.host.all_listeners(netns);
+        self.growth.of_listeners(netns, listed)
     }
 
     /// Tells what has moved; those that could not be read come out, and what moved there is told once they can be.
@@ -118,27 +108,19 @@ impl<'a> Poller<'a> {
         } = readings(&self.parts.enricher.host, self.parts.filter.netns);
         let read_ns = mono_ns();
         self.reconciler.observe(&present, &now);
-        for (netns, reading) in &now {
-            // A namespace that was made since began at 0; one that could not be read for a while did not.
-            let before = self.last.get(netns).copied().unwrap_or_default();
-            let moved: Reading =
-                std::array::from_fn(|slot| reading[slot].saturating_sub(before[slot]));
+        for (&netns, &reading) in &now {
+            let moved = self.growth.of_counters(netns, reading);
             // Asked each time, so that a growth is that of this period alone.
-            let grown = self.grown(*netns);
-            for (kind, count) in kinds(moved) {
-                let tick = self.tick(*netns, kind, count, &grown);
-                // With a listener asked for, what another one may have refused is not its.
-                let wanted = !self.parts.filter.picks_listeners() || !tick.candidates.is_empty();
-                if count > 0 && wanted {
-                    *self.counts.entry((kind, None)).or_default() += count;
-                    self.parts.sinks.write(&Line::Tick(&tick));
+            let grown = self.grown(netns);
+            for (kind, count) in kinds(moved.unwrap_or_default()) {
+                if count > 0 {
+                    self.tell(netns, kind, count, &grown);
                 }
             }
         }
         if is_second {
             self.tell_moved(read_ns, &now);
         }
-        self.last.extend(now);
         self.parts.sinks.flush();
         unread
     }
@@ -151,15 +133,26 @@ impl<'a> Poller<'a> {
         }
     }
 
-    fn tick(
-        &mut self,
-        netns: u32,
-        kind: Kind,
-        count: u64,
-        grown: &[(ListenerSnapshot, u32)],
-    ) -> Tick {
+    fn tell(&mut self, netns: u32, kind: Kind, count: u64, grown: &Grown) {
+        let tick = self.tick(netns, kind, count, grown);
+        if let Some(why) = &tick.no_candidates {
+            self.unread.add(format!(
+                "whose {count} {kind} in netns {netns} were is not known: {why}"
+            ));
+        }
+        // With a listener asked for, what another one may have refused is not its.
+        let is_another_s = tick.candidates.is_empty() && tick.no_candidates.is_none();
+        if self.parts.filter.picks_listeners() && is_another_s {
+            return;
+        }
+        *self.counts.entry((kind, None)).or_default() += count;
+        self.parts.sinks.write(&Line::Tick(&tick));
+    }
+
+    fn tick(&mut self, netns: u32, kind: Kind, count: u64, grown: &Grown) -> Tick {
         let candidates = grown
             .iter()
+            .flatten()
             // A SYN answered by a cookie is no drop: nobody's sk_drops tells of it.
             .filter(|_| kind != Kind::CookieSent)
             .filter_map(|(snapshot, drops_delta)| {
@@ -182,6 +175,7 @@ impl<'a> Poller<'a> {
             kind,
             count,
             candidates,
+            no_candidates: grown.as_ref().err().cloned(),
         }
     }
 }
@@ -236,7 +230,7 @@ pub async fn watch<'a>(
     // What was read of them before is not what they have counted by now.
     poller.reconciler.unreadable(unread.into_keys());
     let last = Sample {
-        kernel: poller.last.clone(),
+        kernel: poller.growth.newest().clone(),
         ..Sample::default()
     };
     let reckoned = ending::summary(Ending {

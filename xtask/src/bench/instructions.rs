@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, bail};
 
 use super::peers;
-use crate::vm;
+use crate::{proc, vm};
 
 /// How often each kernel is booted: the first time for the figures, then to see how much they differ.
 const BOOTS: usize = 2;
@@ -20,6 +20,8 @@ pub(super) const UNASKED: &str = "unasked";
 #[derive(Default)]
 pub(super) struct Instructions {
     pub versions: Vec<String>,
+    /// When, with which emulator, and of which whydrop.
+    pub counted: String,
     figures: Vec<Figure>,
     pub unable: Vec<Unable>,
 }
@@ -58,6 +60,7 @@ pub(super) fn run(kernels: &[String]) -> Result<Instructions> {
     });
     let mut instructions = Instructions {
         versions: peers.versions,
+        counted: counted()?,
         ..Instructions::default()
     };
     for boot in 0..BOOTS {
@@ -68,6 +71,18 @@ pub(super) fn run(kernels: &[String]) -> Result<Instructions> {
         }
     }
     Ok(instructions)
+}
+
+fn counted() -> Result<String> {
+    let date = proc::capture(proc::command("date", ["--utc", "+%F"]))?;
+    let qemu = proc::capture(proc::command("qemu-system-x86_64", ["--version"]))?;
+    let commit = proc::capture(proc::command("git", ["rev-parse", "--short", "HEAD"]))?;
+    Ok(format!(
+        "Counted on {} with {} and whydrop of commit {}.",
+        date.trim(),
+        qemu.lines().next().unwrap_or_default(),
+        commit.trim()
+    ))
 }
 
 impl Instructions {

@@ -12,22 +12,25 @@ const SHARE: f64 = 0.5;
 const INTRODUCTION: &str = "\
 # Instructions
 
-What whydrop and other tracers cost on each kernel. `cargo xtask bench --instructions` counts it in virtual machines, and
-writes this file and instructions.json; nobody types it. There one instruction is one tick of the clock: figures are the
-same on any machine. A packet's own are those from write(2) on a TUN device until TCP has decided and the hooks are
-done. Those of the whole machine go on until everything is told and nobody has anything to do any more, less those of a
-machine to which no packet comes. Both are above the same without a tracer. What a tracer does once in a while when there is
-something to tell is among them: one by one there are 50 a second. 7.2 does not tell how long its processor had nothing to
-do: there the machine's are those of tasks.
+This page says what whydrop and other tracers cost on each kernel. `cargo xtask bench --instructions` counts it in virtual
+machines, and writes this file and instructions.json; nobody types it. Each machine is emulated by QEMU (TCG, x86_64, one
+processor, `-icount shift=0`), where one instruction is one tick of the clock, so figures are the same on any machine.
+The kernels are Debian's cloud kernels of the named series.
+
+A packet's own instructions are those from write(2) on a TUN device until TCP has decided and the hooks are done. Those
+of the whole machine go on until everything is told and nobody has anything to do any more, less those of a machine to
+which no packet comes. Both are given above the same without a tracer. They include what a tracer does once in a while
+when there is something to tell: one by one there are 50 a second. 7.2 does not tell how long its processor had nothing
+to do, so its machine figures are those of tasks.
 
 bpftrace runs scripts that print the time, both addresses, the queue and the name of a process
-([drops-fentry.bt](../xtask/src/bench/drops-fentry.bt), [drops-kprobe.bt](../xtask/src/bench/drops-kprobe.bt)); whydrop may
+([drops-fentry.bt](../xtask/src/bench/drops-fentry.bt), [drops-kprobe.bt](../xtask/src/bench/drops-kprobe.bt)). whydrop may
 take half of what the cheaper one takes. Lines are of all packets that were refused.
 
 A packet's own instructions are more than those of bpftrace's program, which compares two numbers and copies some bytes:
 whydrop's programs read the kernel's counters before and after, and count by listener, cause and namespace before they ask
-the ring for room, so that lines add up to what the kernel counted. Up to 6.16 each read of kernel memory is a call besides.
-One by one, each refusal has a snapshot of its own from sock_diag, which bpftrace's lines have not.
+the ring for room, so that lines add up to what the kernel counted. Up to 6.16 each read of kernel memory is also a call.
+One by one, each refusal has a snapshot of its own from sock_diag, which bpftrace's lines do not have.
 ";
 
 const REFUSED: &str = "
@@ -50,6 +53,9 @@ pub(super) fn document(instructions: &Instructions) -> Result<String> {
         "no instructions were counted"
     );
     let mut text = INTRODUCTION.to_owned();
+    if !instructions.counted.is_empty() {
+        let _ = writeln!(text, "\n{}", instructions.counted);
+    }
     if !instructions.versions.is_empty() {
         let _ = writeln!(text, "Debian's {}.", instructions.versions.join(", "));
     }

@@ -21,10 +21,11 @@ pub(super) fn unpack(stream: &Path, folder: &Path) -> Result<usize> {
     Ok(count)
 }
 
-/// The name and the content of the first file of a stream, and what follows it.
-type First<'a> = (&'a str, &'a [u8], &'a [u8]);
+/// Name and bytes of a file, and what follows it.
+type File<'a> = (&'a str, &'a [u8], &'a [u8]);
 
-fn next(stream: &[u8]) -> Result<Option<First<'_>>> {
+/// The first file of a stream.
+fn next(stream: &[u8]) -> Result<Option<File<'_>>> {
     let Some(end) = stream.iter().position(|byte| *byte == b'\n') else {
         ensure!(stream.is_empty(), "the stream of recordings is torn");
         return Ok(None);

@@ -147,6 +147,7 @@ fn answers(events: &[Observation], looks: &[Observed], summary: &Summary) -> Ans
         summary,
         is_looked: true,
         before: &[],
+        tried: None,
     })
 }
 
@@ -347,6 +348,7 @@ fn what_was_left_out_goes_to_the_one_place_where_the_same_happened() {
             summary: &summary,
             is_looked: true,
             before: &[],
+            tried: None,
         });
         let expect: Vec<(Option<Place>, u64)> = expect
             .iter()
@@ -362,7 +364,7 @@ fn what_was_left_out_goes_to_the_one_place_where_the_same_happened() {
     };
     let first = refused("no-listener", NETNS, "127.0.0.1:80");
     let second = refused("no-listener", NETNS, "127.0.0.2:80");
-    check(&[first.clone()], &[(Some("127.0.0.1:80"), 11)]);
+    check(std::slice::from_ref(&first), &[(Some("127.0.0.1:80"), 11)]);
     check(
         &[first, second],
         &[
@@ -402,7 +404,7 @@ fn of_more_places_than_are_remembered_those_go_where_nothing_happened() {
         places.line(0, &Line::Stats(&row));
     }
     assert!(places.told.len() <= SPOTS_AT_MOST);
-    for n in 0..SPOTS_AT_MOST + 1 {
+    for n in 0..=SPOTS_AT_MOST {
         let seen = overflow(n as u32, 1, "127.0.0.1:80");
         places.line(0, &Line::Event(&seen));
     }

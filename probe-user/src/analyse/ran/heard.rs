@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// What the lines have told.
-pub struct Heard {
+pub(crate) struct Heard {
     ledger: Ledger,
     hurt: Arc<HurtPlaces>,
     places: Places,
@@ -31,7 +31,7 @@ pub struct Heard {
 }
 
 impl Heard {
-    pub fn new(hurt: Arc<HurtPlaces>) -> Self {
+    pub(crate) fn new(hurt: Arc<HurtPlaces>) -> Self {
         Self {
             ledger: Ledger::default(),
             hurt,
@@ -42,7 +42,7 @@ impl Heard {
     }
 
     /// To be told of every line.
-    pub fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
+    pub(crate) fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
         if let Line::Observed(Observed::Ran(told)) = line {
             self.told = Some(ToldRan::clone(told));
         }
@@ -53,12 +53,18 @@ impl Heard {
     }
 
     /// Namespaces whose facts may matter.
-    pub fn namespaces(&self) -> BTreeSet<u32> {
+    pub(crate) fn namespaces(&self) -> BTreeSet<u32> {
         self.hurt.all().iter().map(|place| place.netns).collect()
     }
 
     /// Of the watch that began and ended like this, while this command ran.
-    pub fn ran(self, told: ToldRan, start: &Start, summary: Summary, fail_on_drop: bool) -> Ran {
+    pub(crate) fn ran(
+        self,
+        told: ToldRan,
+        start: &Start,
+        summary: Summary,
+        fail_on_drop: bool,
+    ) -> Ran {
         let scope = Scope {
             namespaces: None,
             picks_listeners: start
@@ -106,6 +112,7 @@ fn answers(
         summary,
         is_looked: true,
         before: &[],
+        tried: None,
     });
     answers.all.retain(|one| {
         let is_hurt = one.place.is_some_and(|place| hurt.contains(&place));

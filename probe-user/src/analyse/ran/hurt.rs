@@ -12,7 +12,7 @@ const HURT_AT_MOST: usize = 16;
 
 /// Where to look: told by the lines, asked by the looks.
 #[derive(Default)]
-pub struct Hurt(Mutex<BTreeSet<Place>>);
+pub(crate) struct Hurt(Mutex<BTreeSet<Place>>);
 
 impl Hurt {
     /// To be told of every line.
@@ -35,7 +35,7 @@ impl Hurt {
     }
 
     /// All of them.
-    pub fn all(&self) -> BTreeSet<Place> {
+    pub(crate) fn all(&self) -> BTreeSet<Place> {
         let places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         places.clone()
     }

@@ -4,4 +4,4 @@ mod heard;
 mod hurt;
 mod judged;
 
-pub use self::{heard::Heard, hurt::Hurt};
+pub(crate) use self::{heard::Heard, hurt::Hurt};

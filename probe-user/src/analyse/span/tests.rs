@@ -1,3 +1,5 @@
+//! Readings and events on both sides of an edge.
+
 use super::*;
 use crate::{
     analyse::judge::tests::summary,

@@ -4,7 +4,6 @@ use std::{thread::sleep, time::Duration};
 
 use super::ReplayArgs;
 use crate::{
-    analyse::span::Span,
     command::{Failure, write},
     model::{Line, Start},
     sink::Reporter,
@@ -27,8 +26,6 @@ pub(super) struct Player<'a> {
     reporter: Option<Reporter>,
     last_ns: Option<u64>,
     text: String,
-    /// What the kernel counted between the bounds, where any were given.
-    span: Option<Span>,
 }
 
 impl<'a> Player<'a> {
@@ -41,7 +38,6 @@ impl<'a> Player<'a> {
             reporter: None,
             last_ns: None,
             text: String::new(),
-            span: None,
         }
     }
 
@@ -54,9 +50,7 @@ impl<'a> Player<'a> {
         if let Some(start) = recorded.start() {
             self.begin(start)?;
         }
-        if let Some(span) = &mut self.span {
-            span.line(&recorded.line());
-        }
+        self.choice.hear(&recorded.line());
         let mut passed = std::mem::take(&mut self.passed);
         self.anew.pass(recorded, &mut passed);
         self.tell_all(passed)
@@ -70,8 +64,6 @@ impl<'a> Player<'a> {
             self.note(&note)?;
         }
         self.last_ns = None;
-        let bounds = self.choice.bounds_ns();
-        self.span = bounds.map(|(since, until)| Span::new(since, until, self.choice.netns()));
         self.reporter = Some(Reporter::of(self.args.format, start));
         Ok(())
     }
@@ -82,11 +74,7 @@ impl<'a> Player<'a> {
         self.anew.end(None, &mut passed);
         self.tell_all(passed)?;
         self.flush()?;
-        let Some(span) = self.span.take() else {
-            return Ok(());
-        };
-        let words = self.choice.bounds_in_words();
-        for sentence in span.end().sentences(&words) {
+        for sentence in self.choice.counted() {
             self.note(&sentence)?;
         }
         Ok(())
@@ -136,10 +124,8 @@ impl<'a> Player<'a> {
     }
 
     /// Says what the recording lacks here.
-    pub(crate) fn lacks(&mut self, note: &str) -> Result<(), Failure> {
-        if let Some(span) = &mut self.span {
-            span.gap();
-        }
+    pub(super) fn lacks(&mut self, note: &str) -> Result<(), Failure> {
+        self.choice.gap();
         self.note(note)
     }
 

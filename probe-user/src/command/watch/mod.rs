@@ -106,10 +106,8 @@ fn until_its_end<'a>(
         stats_every: args.stats,
         warn_percent: args.warn,
         stories: args.stories,
-        sinks: sinks(
-            args,
-            Sinks::new(conduct.stage, printed, recording, start.clock),
-        ),
+        sinks: Sinks::new(conduct.stage, printed, recording, start.clock)
+            .with_heartbeat(!args.no_heartbeat),
         enricher,
     };
     runtime.block_on(async {
@@ -121,14 +119,6 @@ fn until_its_end<'a>(
             None => Ok(counters::watch(parts, &start, stop, conduct.ready).await),
         }
     })
-}
-
-fn sinks<'a>(args: &WatchArgs, sinks: Sinks<'a>) -> Sinks<'a> {
-    if args.no_heartbeat {
-        sinks
-    } else {
-        sinks.with_heartbeat()
-    }
 }
 
 fn filter_of(args: &WatchArgs, host: &Host) -> Result<Filter, Failure> {

@@ -250,17 +250,19 @@ impl Answer {
             return Ok(());
         }
         let listens = |answer: &ListenerAnswer| !answer.members.is_empty();
-        let other = match self.answers.iter().any(listens) {
-            true => "other ",
-            false => "",
+        let other = if self.answers.iter().any(listens) {
+            "other "
+        } else {
+            ""
         };
         let whom = match &self.client {
             Some(_) => "none of these clients",
             None => "nobody",
         };
-        let known = match self.may_be_more() {
-            true => ", as far as is known",
-            false => "",
+        let known = if self.may_be_more() {
+            ", as far as is known"
+        } else {
+            ""
         };
         let port = self.target.rsplit_once(':').map_or("", |(_, port)| port);
         writeln!(
@@ -290,9 +292,10 @@ impl Answer {
             writeln!(to, "{} line{} lost", self.lost, plural(self.lost as usize))?;
         }
         if self.verdicts().next().is_none() {
-            let advice = match self.is_recorded {
-                true => "it may not have happened while this was recorded",
-                false => "watch while it happens (--for 10m), or try --probe",
+            let advice = if self.is_recorded {
+                "it may not have happened while this was recorded"
+            } else {
+                "watch while it happens (--for 10m), or try --probe"
             };
             return writeln!(to, "no verdict: {advice}");
         }

@@ -164,7 +164,7 @@ fn starts() -> [Start; 2] {
     [start(), little]
 }
 
-fn ticks() -> [Tick; 3] {
+fn ticks() -> [Tick; 4] {
     let Snapshot::Listener(listener) = snapshot("0.0.0.0:8080") else {
         unreachable!("a listener's")
     };
@@ -181,8 +181,14 @@ fn ticks() -> [Tick; 3] {
         kind: Kind::Overflow,
         count: 4,
         candidates,
+        no_candidates: None,
+    };
+    let unlisted = Tick {
+        no_candidates: Some("the listeners could not be listed (EPERM)".into()),
+        ..tick(OWN_NETNS, None, Vec::new())
     };
     [
+        unlisted,
         tick(OWN_NETNS, None, Vec::new()),
         tick(OTHER_NETNS, given(), vec![candidate.clone()]),
         tick(OWN_NETNS, None, vec![candidate.clone(), candidate]),

@@ -250,13 +250,7 @@ pub(in crate::sink) mod tests {
                 mono_ns: 9,
                 says: "TCP: flood".into(),
             }),
-            Observed::Counters(Box::new(CountersMoved {
-                mono_ns: 9,
-                since_ns: 2,
-                netns: 4,
-                netns_name: None,
-                moved: [("ListenOverflows", 3)].into(),
-            })),
+            Observed::Counters(Box::new(moved())),
             Observed::Before(Box::new(Now {
                 mono_ns: 9,
                 target: ":80".into(),
@@ -309,6 +303,16 @@ pub(in crate::sink) mod tests {
                 doubts: Vec::new(),
             })),
         ]
+    }
+
+    fn moved() -> CountersMoved {
+        CountersMoved {
+            mono_ns: 9,
+            since_ns: 2,
+            netns: 4,
+            netns_name: None,
+            moved: [("ListenOverflows", 3)].into(),
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Cookie, NetnsView, Whose, address::AtOrNull, summary::by_cause};
+use super::{Cookie, NetnsView, Whose, address::AtOrNull, counts::by_cause};
 use crate::model::{Accepted, ListenerStatsRow, Refusals, kind::Kind};
 
 #[derive(Serialize, JsonSchema)]

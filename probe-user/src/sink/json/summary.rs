@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{
     Cookie,
     address::AtOrNull,
+    counts::{by_cause, by_kind},
     group::{GroupView, group_view},
     head::Head,
     identity::{NetnsView, Whose},
@@ -16,9 +17,7 @@ use super::{
     story::TotalsView,
 };
 use crate::{
-    model::{
-        Causes, Counts, ListenerTally, NetnsNames, Row, Summary, counted::Skipped, kind::Kind,
-    },
+    model::{Counts, ListenerTally, NetnsNames, Row, Summary, counted::Skipped, kind::Kind},
     sink::Reporter,
 };
 
@@ -129,22 +128,6 @@ impl<'a> TallyView<'a> {
             group: group_view(&summary.groups, tally.cookie),
         }
     }
-}
-
-pub(crate) fn by_cause(causes: &Causes) -> BTreeMap<String, u64> {
-    let named = causes
-        .iter()
-        .map(|((kind, cause), n)| (format!("{kind}/{cause}"), *n));
-    named.collect()
-}
-
-/// Those that happened.
-pub(crate) fn by_kind(counts: &Counts) -> BTreeMap<&'static str, u64> {
-    let mut kinds = BTreeMap::new();
-    for ((kind, _), n) in counts {
-        *kinds.entry(kind.name()).or_default() += n;
-    }
-    kinds
 }
 
 /// All kinds. That there was none of one is known where it can be seen and everything could be read.

@@ -27,7 +27,9 @@ pub(crate) struct TickView<'a> {
     netns: NetnsView<'a>,
     count: u64,
     listener: Option<CandidateView<'a>>,
-    candidates: Vec<CandidateView<'a>>,
+    candidates: Option<Vec<CandidateView<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    no_candidates: Option<&'a str>,
     #[schemars(extend("enum" = names::tiers()))]
     tier: &'a str,
 }
@@ -77,7 +79,11 @@ impl<'a> TickView<'a> {
             netns: NetnsView::of(tick.netns, tick.netns_name.as_deref()),
             count: tick.count,
             listener: only.map(CandidateView::from),
-            candidates: tick.candidates.iter().map(CandidateView::from).collect(),
+            candidates: match tick.no_candidates {
+                None => Some(tick.candidates.iter().map(CandidateView::from).collect()),
+                Some(_) => None,
+            },
+            no_candidates: tick.no_candidates.as_deref(),
             tier: reporter.tier.name(),
         }
     }

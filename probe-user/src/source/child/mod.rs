@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use self::running::{Running, State, command, how};
-pub use self::{not_run::NotRun, watched::While};
+pub(crate) use self::{not_run::NotRun, watched::While};
 use super::stop::is_ignored;
 use crate::model::Ended;
 

@@ -21,7 +21,7 @@ const QUIET: Duration = Duration::from_millis(50);
 const SETTLED_AFTER: Duration = Duration::from_secs(1);
 
 /// A command, and when it was last heard of.
-pub struct While<'a> {
+pub(crate) struct While<'a> {
     child: Child,
     words: &'a [OsString],
     last_line: Cell<Instant>,
@@ -29,7 +29,7 @@ pub struct While<'a> {
 
 impl<'a> While<'a> {
     /// To be called before any signal is caught.
-    pub fn new(words: &'a [OsString]) -> Self {
+    pub(crate) fn new(words: &'a [OsString]) -> Self {
         Self {
             child: Child::new(),
             words,
@@ -38,7 +38,7 @@ impl<'a> While<'a> {
     }
 
     /// Has a watch begin with the command, and end after it; `ready` is told before it is started, `stage` of each line.
-    pub fn conduct<'w>(
+    pub(crate) fn conduct<'w>(
         &'w self,
         ready: impl FnOnce(&Start) + 'w,
         mut stage: impl FnMut(u64, &Line<'_>) + 'w,
@@ -76,7 +76,7 @@ impl<'a> While<'a> {
     }
 
     /// The command, to be asked how it ended.
-    pub fn into_child(self) -> Child {
+    pub(crate) fn into_child(self) -> Child {
         self.child
     }
 }

@@ -5,9 +5,11 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use super::{Recorded, What, when};
 use crate::{
+    analyse::span::Span,
     filter::Filter,
     model::{
-        Sampled, Start, Tick, cgroup::Cgroup, observation::Observation, owner::Owner, story::Story,
+        Line, Sampled, Start, Tick, cgroup::Cgroup, observation::Observation, owner::Owner,
+        story::Story,
     },
 };
 
@@ -37,6 +39,7 @@ pub struct Choice {
     since_ns: u64,
     until_ns: Option<u64>,
     holders: HashMap<Name, Holder>,
+    span: Option<Span>,
 }
 
 impl Choice {
@@ -58,25 +61,33 @@ impl Choice {
         self.since_ns = bound(&self.bounds.since)?.unwrap_or(0);
         self.until_ns = bound(&self.bounds.until)?;
         self.holders.clear();
+        let is_bound = self.bounds.since.is_some() || self.bounds.until.is_some();
+        self.span = is_bound.then(|| Span::new(self.since_ns, self.until_ns, self.filter.netns));
         Ok(())
     }
 
-    /// The first and the last instant that are told of this recording, where any was asked for.
-    pub fn bounds_ns(&self) -> Option<(u64, Option<u64>)> {
-        let is_bound = self.bounds.since.is_some() || self.bounds.until.is_some();
-        is_bound.then_some((self.since_ns, self.until_ns))
+    /// To be told of every line that was recorded, in time or not.
+    pub fn hear(&mut self, line: &Line<'_>) {
+        if let Some(span) = &mut self.span {
+            span.line(line);
+        }
     }
 
-    /// The same, as they were given: `from 03:00 to the end`.
-    pub fn bounds_in_words(&self) -> String {
+    /// Something of the recording is missing here.
+    pub const fn gap(&mut self) {
+        if let Some(span) = &mut self.span {
+            span.gap();
+        }
+    }
+
+    /// The recording is over: what the kernel counted between the bounds, in sentences, where any were given.
+    pub fn counted(&mut self) -> Vec<String> {
+        let Some(span) = self.span.take() else {
+            return Vec::new();
+        };
         let since = self.bounds.since.as_deref().unwrap_or("the beginning");
         let until = self.bounds.until.as_deref().unwrap_or("the end");
-        format!("from {since} to {until}")
-    }
-
-    /// The namespace that is asked for.
-    pub const fn netns(&self) -> Option<u32> {
-        self.filter.netns
+        span.end().sentences(&format!("from {since} to {until}"))
     }
 
     pub fn is_in_time(&self, mono_ns: u64) -> bool {
@@ -157,7 +168,7 @@ fn narrow(filter: &Filter, tick: &mut Tick) -> bool {
         let (owner, cgroup) = (&candidate.owner, candidate.cgroup.as_deref());
         filter.takes_row(candidate.snapshot.addr, owner, cgroup)
     });
-    !tick.candidates.is_empty()
+    tick.no_candidates.is_some() || !tick.candidates.is_empty()
 }
 
 /// The story of an attempt is told if one of its events would be, as far as it still knows them.

@@ -171,6 +171,7 @@ fn of_a_line_of_the_counters_tier_the_candidates_that_were_asked_for_are_left() 
             kind: Kind::Overflow,
             count: 3,
             candidates: vec![candidate("0.0.0.0:80"), candidate("0.0.0.0:81")],
+            no_candidates: None,
         }))
     };
     let left = |words: &str| {
