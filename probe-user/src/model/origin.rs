@@ -9,6 +9,8 @@ pub struct Origin {
     pub boot_id: Option<String>,
     /// Its release.
     pub kernel: String,
+    /// whydrop's own command line; empty where it is not known.
+    pub command: Vec<String>,
 }
 
 impl Origin {
@@ -17,6 +19,7 @@ impl Origin {
             host: start.host.clone(),
             boot_id: start.boot_id.clone(),
             kernel: start.kernel.clone(),
+            command: start.command.clone(),
         }
     }
 }
