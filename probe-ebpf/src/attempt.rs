@@ -48,7 +48,16 @@ pub(crate) fn refused(detail: &Detail, moved: &[u8; counter::SLOTS]) -> Option<(
     let is_refusal = moved[counter::LISTEN_OVERFLOWS]
         | moved[counter::LISTEN_DROPS]
         | moved[counter::REQQ_FULL_DROP];
-    if STORIES.load() == 0 || is_refusal == 0 {
+    if is_refusal == 0 {
+        return None;
+    }
+    lost(detail)
+}
+
+/// A segment of an attempt came to nothing.
+#[inline(always)]
+pub(crate) fn lost(detail: &Detail) -> Option<()> {
+    if STORIES.load() == 0 {
         return None;
     }
     let headers = detail.headers.some()?;

@@ -5,6 +5,7 @@ use aya_ebpf::{btf_maps::LruHashMap, helpers::bpf_ktime_get_ns, macros::btf_map}
 use probe_common::{ABSENT, CLOSED_REMEMBERED_NS, flag, hook, state, tcp_flag};
 
 use crate::{
+    attempt,
     config::{self, EVENTS_ALL, REASON_NO_SOCKET, REASON_TCP_FLAGS, SKB_SK},
     emit::{self, emit},
     event::{Detail, NOTHING_MOVED},
@@ -224,5 +225,9 @@ pub(crate) fn dropped(skb: Ptr, reason: u32, receiver: Ptr) {
         request: NULL,
         reason,
     };
+    // Its client tries again, as one does that a listener refused.
+    if headers.is_syn() {
+        let _ = attempt::lost(&detail);
+    }
     emit(&detail, &NOTHING_MOVED);
 }

@@ -14,14 +14,18 @@ use thiserror::Error;
 /// Where the kernel shows its own types.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
+/// Why the kernel's type information cannot be used.
 #[derive(Debug, Error)]
 pub enum BtfError {
     #[error(
         "cannot read {VMLINUX}: {0}; whydrop needs a kernel built with CONFIG_DEBUG_INFO_BTF (all big distributions since 5.10 are)"
     )]
+    /// It cannot be read.
     Read(#[source] io::Error),
+    /// It breaks off, or points outside of itself.
     #[error("the kernel's type information is malformed: {0}")]
     Malformed(&'static str),
+    /// It lacks a type or a member.
     #[error("this kernel has no `{0}`")]
     Missing(String),
 }

@@ -20,6 +20,7 @@ use crate::model::{
     kind::Kind,
 };
 
+/// An address as the kernel side has it: `AF_INET` in the first four bytes, or `AF_INET6`; `None` for another family.
 pub fn address(family: u16, bytes: [u8; 16], port: u16) -> Option<SocketAddr> {
     let ip = match family {
         family::INET => {

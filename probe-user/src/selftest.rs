@@ -36,7 +36,9 @@ pub enum SelfTestError {
     #[error(
         "the self-test failed: {0}; this kernel is not understood, and whydrop will not pretend; `--tier` can force another way in"
     )]
+    /// The kernel counted something else than the hooks.
     Differs(String),
+    /// The counts could not be read.
     #[error("the self-test failed: {0}")]
     Read(#[from] ReadError),
     /// Neither for want of a privilege nor since the kernel does not know how.
@@ -44,7 +46,9 @@ pub enum SelfTestError {
         "the self-test failed: {what}: {source}; it needs some open files and a thread (`ulimit -n`, `ulimit -u`)"
     )]
     Failed {
+        /// What was tried.
         what: &'static str,
+        /// What the kernel answered.
         source: io::Error,
     },
 }

@@ -44,8 +44,21 @@ pub enum Work {
     Touch,
     /// Waits in epoll_wait(2) for something else than the listener.
     EpollElsewhere,
+    /// Accepts so many that its epoll instance tells it of, keeps them, and then has it tell of no more.
+    EpollUpTo { most: u32, how: Quits },
     /// Waits for a lock before it accepts; a second thread has it, and sleeps in read(2) or uses a whole CPU.
     Locked { spin: bool },
+}
+
+/// How an epoll instance is told to be silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quits {
+    /// The listener is taken out of it.
+    Deletes,
+    /// It is asked for nothing any more.
+    AsksForNothing,
+    /// It is not asked again, where it has to be each time (EPOLLONESHOT).
+    AsksNoMore,
 }
 
 pub struct Holder {
@@ -180,6 +193,7 @@ fn live(files: [i32; 3], birth: Birth) -> ! {
                 libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, HELD, &raw mut event);
                 while libc::epoll_wait(epoll, &raw mut event, 1, -1) < 0 {}
             }
+            Work::EpollUpTo { most, how } => epoll_up_to(SOCKET, HELD, most, how),
             Work::Locked { spin } => wait_for_lock(HELD, spin),
         }
         while libc::read(HELD, (&raw mut nothing).cast(), 1) < 0 {}
@@ -222,6 +236,50 @@ unsafe fn serve(socket: i32, held: i32, after_each: impl Fn()) {
                 libc::close(connection);
                 after_each();
             }
+        }
+    }
+}
+
+/// # Safety
+/// As in [`live`].
+unsafe fn epoll_up_to(socket: i32, held: i32, most: u32, how: Quits) {
+    let (readable, once) = (libc::EPOLLIN as u32, libc::EPOLLONESHOT as u32);
+    let asked = |events, fd: i32| libc::epoll_event {
+        events,
+        u64: fd as u64,
+    };
+    let again = if how == Quits::AsksNoMore { once } else { 0 };
+    let mut of_socket = asked(readable | again, socket);
+    let mut of_held = asked(readable, held);
+    let mut left = most;
+    // SAFETY: system calls on open descriptors, with events that outlive the calls.
+    unsafe {
+        libc::fcntl(socket, libc::F_SETFL, libc::O_NONBLOCK);
+        let epoll = libc::epoll_create1(0);
+        libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, held, &raw mut of_held);
+        libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, socket, &raw mut of_socket);
+        let mut event = of_socket;
+        loop {
+            let n = libc::epoll_wait(epoll, &raw mut event, 1, -1);
+            if n == 1 && event.u64 == held as u64 {
+                return;
+            }
+            if n != 1 || left == 0 {
+                continue;
+            }
+            if libc::accept4(socket, std::ptr::null_mut(), std::ptr::null_mut(), 0) >= 0 {
+                left -= 1;
+            }
+            let call = match (left, how) {
+                (1.., _) => libc::EPOLL_CTL_MOD,
+                (0, Quits::Deletes) => libc::EPOLL_CTL_DEL,
+                (0, Quits::AsksForNothing) => {
+                    of_socket.events = 0;
+                    libc::EPOLL_CTL_MOD
+                }
+                (0, Quits::AsksNoMore) => continue,
+            };
+            libc::epoll_ctl(epoll, call, socket, &raw mut of_socket);
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::model::{
 /// Everything that is known beside the events.
 #[derive(Default)]
 pub struct Beside {
+    /// What was looked at, by listener and by process.
     pub looks: Looks,
     incidents: Incidents,
     /// What each namespace said first, and last.

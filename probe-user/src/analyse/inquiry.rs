@@ -13,7 +13,7 @@ use crate::{
     filter::{ClientFilter, Filter, ListenerFilter},
     model::{
         Answer, Line, ListenerAnswer, NetnsNames, Now, Observed, OfClient, Origin, Seen, Start,
-        Summary, Tried, flood::names_port, signals::Member, sysctls::Sysctls,
+        Summary, Tried, flood::may_be_about, signals::Member, sysctls::Sysctls,
     },
 };
 
@@ -22,7 +22,9 @@ const LOG_LINES_AT_MOST: usize = 3;
 
 /// What is asked.
 pub struct Asked {
+    /// The listener, or where one should be.
     pub target: ListenerFilter,
+    /// Only what happened to these clients.
     pub client: Option<ClientFilter>,
     /// Of what is more than this namespace's, only this part.
     pub netns: Option<u32>,
@@ -72,12 +74,19 @@ impl Inquiry {
         match line {
             Line::Observed(Observed::Before(now)) => self.now = Some(Now::clone(now)),
             Line::Observed(Observed::Tried(tried)) => {
+                if let Some(now) = &self.now {
+                    self.places.tried(now.netns, tried);
+                }
                 self.tried = Some(tried.clone());
             }
             Line::Observed(Observed::Log(log)) => {
-                let is_its = names_port(&log.says, self.target.port());
+                let now = self.now.iter().flat_map(|now| &now.listeners);
+                let bound: Vec<_> = now.map(|one| one.snapshot.addr.ip()).collect();
+                let is_its = may_be_about(&log.says, self.target.port(), &bound);
                 if is_its && self.kernel_log.len() < LOG_LINES_AT_MOST {
-                    self.kernel_log.push(log.says.clone());
+                    let at = self.start.clock.at(log.mono_ns);
+                    self.kernel_log
+                        .push(format!("{at:#} UTC, of any namespace: {}", log.says));
                 }
             }
             _ if narrow::takes(&self.filter, line) => self.tell(mono_ns, line),
@@ -136,10 +145,6 @@ impl Inquiry {
             summary,
             is_looked: self.now.is_some(),
             before: self.now.as_ref().map_or(&[], |now| &now.listeners),
-            tried: self
-                .tried
-                .as_ref()
-                .zip(self.now.as_ref().map(|now| now.netns)),
         });
         if answers.let_go > 0 {
             doubts.push(format!(
@@ -195,6 +200,11 @@ impl Inquiry {
             causes: of_client.unwrap_or(&summary.causes).clone(),
             refusals: summary.refusals(),
             clients: answers.clients,
+            accepted: summary
+                .stats
+                .iter()
+                .filter_map(|row| row.accepted.number())
+                .sum(),
             adds_up: summary.adds_up() && !summary.moving,
             sysctls: self.sysctls(&answers.all),
             blind: self.start.blind.clone(),

@@ -25,3 +25,4 @@ pub mod stories;
 pub mod tally;
 mod tries;
 pub mod verify;
+mod who;

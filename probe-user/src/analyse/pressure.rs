@@ -41,8 +41,11 @@ pub struct Pressure {
 /// The kernel side's counts, at the beginning of the watch and now.
 #[derive(Clone, Copy)]
 pub struct Counted<'a> {
+    /// When the watch began.
     pub base: &'a HashMap<CountKey, CountValue>,
+    /// By now.
     pub now: &'a HashMap<CountKey, CountValue>,
+    /// What this kernel calls its reasons.
     pub reasons: &'a Reasons,
 }
 
@@ -84,6 +87,7 @@ impl<'a> Counted<'a> {
 /// Whether the kernel side sees connections leave the queue.
 #[derive(Clone, Copy, Debug)]
 pub struct Sees {
+    /// A hook sees accept(2).
     pub accept: bool,
     /// Also those of MPTCP listeners.
     pub mptcp: bool,

@@ -31,6 +31,7 @@ pub struct Reconciler {
 type Sums = HashMap<u32, [u64; counter::SLOTS]>;
 
 impl Reconciler {
+    /// From this sample on everything is accounted for.
     pub fn new(base: Sample) -> Self {
         Self {
             newest: base.kernel.clone(),

@@ -11,8 +11,11 @@ const MANY_CLIENTS: u64 = CLIENTS_AT_MOST as u64 / 4 * 3;
 /// How many of the records of one count were left out lately.
 #[derive(Debug, PartialEq, Eq)]
 pub struct News {
+    /// What was left out.
     pub key: CountKey,
+    /// How often.
     pub count: u64,
+    /// From so many client addresses, at least.
     pub clients: u64,
     /// Whether there was room for every client.
     pub clients_exact: bool,
@@ -21,6 +24,7 @@ pub struct News {
 /// What the kernel side is to do when a period begins.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Period {
+    /// Counted up with each period.
     pub number: u64,
     /// Clients that were last seen before are to be forgotten.
     pub forget_before_ns: Option<u64>,

@@ -11,6 +11,7 @@ use super::{
     gone::Gone,
     looks::{Looks, ProcessLooks, Queue, ThreadLooks},
     tries::Tries,
+    who,
 };
 use crate::{
     filter::ClientFilter,
@@ -36,6 +37,10 @@ const ROWS_BEFORE: usize = 64;
 
 /// Places that are named.
 const PLACES_AT_MOST: usize = 8;
+
+/// Long enough to have a line about what was accepted, where one comes each 100 ms; and how far windows are apart.
+const WINDOW_NS: u64 = 200_000_000;
+const STEP_NS: usize = 100_000_000;
 
 /// A line about listeners may tell of what happened so long before.
 const LATE_NS: u64 = 150_000_000;
@@ -97,6 +102,7 @@ impl Heard {
         self.of.as_ref().map_or(0, |of| of.untold)
     }
 
+    /// To be told of every line.
     pub fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
         match line {
             Line::Start(start) => {
@@ -247,6 +253,34 @@ impl Heard {
         let in_spans = spans.map(|(from, to)| Some(at(*to)?.saturating_sub(at(*from + LATE_NS)?)));
         in_spans.sum()
     }
+
+    /// Whether as many were accepted as the queue holds, in four of five windows that begin while it was over its limit: looks
+    /// may find a short queue full by chance, and many came and went between them.
+    fn turned_over(&self, queue: &Queue) -> Option<bool> {
+        if self.is_coarse {
+            return None;
+        }
+        let known = self.accepted.get(&(queue.netns, queue.last.cookie))?;
+        let holds = f64::from(queue.last.accept_queue_limit) + 1.0;
+        let spans = queue.spans.iter();
+        // What was accepted before the first row that is kept is not known.
+        let known_ns = if known.are_cut {
+            known.all.first()?.0
+        } else {
+            0
+        };
+        let windows: Vec<u64> = spans
+            .flat_map(|(from, to)| (*from..=*to).step_by(STEP_NS))
+            .filter(|from| *from >= known_ns)
+            .collect();
+        let is_turned_over = |from: &&u64| {
+            let gained =
+                accepted_until(&known.all, **from + WINDOW_NS) - accepted_until(&known.all, **from);
+            gained >= holds
+        };
+        let turned_over = windows.iter().filter(is_turned_over).count();
+        (!windows.is_empty()).then_some(turned_over * 5 >= windows.len() * 4)
+    }
 }
 
 impl OfClient {
@@ -262,6 +296,18 @@ impl OfClient {
             *self.causes.entry(name).or_default() += 1;
         }
         takes
+    }
+}
+
+/// What was accepted until then. Between two lines it is taken to have grown evenly: on a busy host lines come late.
+fn accepted_until(known: &[(u64, u64)], when: u64) -> f64 {
+    let after = known.partition_point(|(then, _)| *then <= when);
+    let at = |nth: usize| known.get(nth).map(|(then, n)| (*then as f64, *n as f64));
+    let before = after.checked_sub(1).and_then(at);
+    match (before, at(after)) {
+        (Some((from, n)), Some((to, more))) => n + (more - n) * (when as f64 - from) / (to - from),
+        (Some((_, n)), None) => n,
+        (None, _) => 0.0,
     }
 }
 
@@ -300,6 +346,7 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
                 rows.get(&key).copied(),
                 refusals_at(key.0, key.1),
                 heard.accepted_in(queue, rows.get(&key).copied()),
+                heard.turned_over(queue),
             )
         })
         .collect();
@@ -341,6 +388,10 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
         .filter(|queue| Some(queue.last.cookie) == worst)
         .flat_map(|queue| looks.acceptors(queue).0)
         .collect();
+    let of_worst = looks
+        .queues
+        .values()
+        .find(|queue| Some(queue.last.cookie) == worst);
     let processes: BTreeMap<u32, &ProcessLooks> = looks
         .processes
         .iter()
@@ -349,7 +400,7 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
         .collect();
     signals.processes = processes
         .into_iter()
-        .map(|(pid, process)| of_process(pid, process))
+        .map(|(pid, process)| of_process(pid, process, of_worst))
         .collect();
     signals
 }
@@ -397,6 +448,7 @@ fn member(
     row: Option<&ListenerStatsRow>,
     refusals: u64,
     accepted_while_full: Option<u64>,
+    turned_over: Option<bool>,
 ) -> Member {
     let (acceptors, owners) = acceptors;
     let longest = queue.spans.iter().map(|(from, to)| *to - *from).max();
@@ -422,12 +474,14 @@ fn member(
         longest_full: longest,
         // Lines come only of listeners to which something came.
         accepted_while_full: accepted_while_full.or(row.is_none().then_some(0)),
+        turned_over,
         owners,
         polled: queue.is_polled(&acceptors),
+        ..who::standing(queue, &acceptors)
     }
 }
 
-fn of_process(pid: u32, looks: &ProcessLooks) -> Process {
+fn of_process(pid: u32, looks: &ProcessLooks, queue: Option<&Queue>) -> Process {
     let cgroup = looks.cgroup.as_ref().map(|cgroup| {
         let share = |micros: u64| {
             let time = cgroup.time().as_secs_f64();
@@ -455,7 +509,13 @@ fn of_process(pid: u32, looks: &ProcessLooks) -> Process {
         threads: looks
             .threads
             .iter()
-            .map(|(tid, thread)| of_thread(*tid, thread))
+            .map(|(tid, thread)| {
+                let mut of_thread = of_thread(*tid, thread);
+                if let Some(queue) = queue {
+                    who::add(&mut of_thread, thread, pid, queue);
+                }
+                of_thread
+            })
             .collect(),
         fds: looks.fds,
         cgroup,
@@ -477,7 +537,9 @@ fn of_thread(tid: u32, looks: &ThreadLooks) -> Thread {
             .map(|(place, _)| place.clone()),
         locked: looks.locked,
         waiting: looks.waiting,
+        stuck: looks.stuck,
         cpu: share(looks.ran_ns),
         delayed: share(looks.waited_ns),
+        ..Thread::default()
     }
 }

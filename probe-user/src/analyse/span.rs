@@ -39,7 +39,9 @@ pub struct Span {
 /// So many at least, and so many at most; `None` where later readings may have had more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
+    /// No fewer than these.
     pub least: u64,
+    /// No more than these; `None` where that is not known.
     pub most: Option<u64>,
 }
 
@@ -61,8 +63,11 @@ pub enum Counted {
     NotRecorded,
     /// By namespace, only what moved.
     Known {
+        /// By namespace and by the counter's name in /proc/net/netstat.
         counts: BTreeMap<u32, BTreeMap<Name, Count>>,
+        /// What these namespaces are called.
         names: NetnsNames,
+        /// Namespaces of which it is not known what the kernel counted.
         unknown: Vec<u32>,
         /// Nothing of the recording is missing.
         is_whole: bool,

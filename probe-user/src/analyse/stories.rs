@@ -25,10 +25,12 @@ pub struct Told {
 }
 
 impl Told {
+    /// Whether anybody asked for them.
     pub const fn are_wanted(&self) -> bool {
         self.stories.is_some()
     }
 
+    /// `sampled`: how many records had been left out before the watch began.
     pub fn new(wanted: bool, sampled: u64) -> Self {
         Self {
             stories: wanted.then(Stories::default),
@@ -75,6 +77,7 @@ impl Told {
         stories.map_or_else(Vec::new, |stories| stories.tick(now_ns))
     }
 
+    /// The watch is over: the stories that are left, and how often which outcome was.
     pub fn end(mut self, now_ns: u64, sampled: u64, loss: &Loss) -> (Vec<Story>, Option<Totals>) {
         self.note_missed(now_ns, sampled, loss);
         match self.stories {
@@ -143,6 +146,12 @@ fn what(event: &Event) -> Option<What> {
                 aborted: event.evidence.moved(counter::EMBRYONIC_RSTS),
             }
         }
+        // It never came as far as its listener, and its client tries again.
+        Kind::PacketDrop if event.stage == Some(Stage::Syn) => What::Refused {
+            stage: Stage::Syn,
+            isn: event.segment()?.seq,
+            aborted: false,
+        },
         Kind::CookieSent => What::CookieSent,
         Kind::SynackRetransmit => What::SynackAgain,
         Kind::RequestExpired if event.evidence.has(flag::LISTENER_GONE) => return None,

@@ -30,6 +30,7 @@ pub struct Shown {
 }
 
 impl Shown {
+    /// Counts what was shown.
     pub fn add(&mut self, seen: &Observation) {
         let event = &seen.event;
         *self.kinds.entry((event.kind, event.stage)).or_default() += 1;
@@ -45,18 +46,25 @@ impl Shown {
 /// Figures of the whole watch.
 #[derive(Debug, Default)]
 pub struct Figures {
+    /// How often what happened, and at which stage.
     pub counts: BTreeMap<(Kind, Option<Stage>), u64>,
+    /// How often for which cause.
     pub causes: Causes,
+    /// Of each listener that refused somebody.
     pub listeners: Vec<ListenerTally>,
 }
 
 /// What a tally is made with.
 pub struct Tally<'a> {
+    /// What is wanted.
     pub filter: &'a Filter,
+    /// Retransmits and resets of every connection are wanted, not of attempts only.
     pub all_events: bool,
+    /// What this kernel calls its reasons.
     pub reasons: &'a Reasons,
     /// What is known of a listener, by the name that the counts have for it.
     pub known: &'a foldhash::HashMap<u64, ListenerTally>,
+    /// What had a line.
     pub shown: &'a Shown,
 }
 

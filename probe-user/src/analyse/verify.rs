@@ -48,7 +48,9 @@ impl Bar {
 /// What was asked for, and where listeners of it were found.
 #[derive(Clone, Debug)]
 pub struct Asked {
+    /// The listener, as it was given.
     pub listener: String,
+    /// How long, at most.
     pub time: Duration,
     pub bar: Bar,
     /// Namespaces in which somebody listens there, at the end or at the beginning; `None` where nobody looked.
@@ -59,6 +61,7 @@ pub struct Asked {
     pub reads_all: bool,
 }
 
+/// The verdict on what was asked, by the summary of the watch.
 pub fn judge(asked: Asked, summary: Summary) -> Verified {
     let namespaces = namespaces(&asked, &summary);
     let established = summary.stats.iter().map(|row| row.established).sum();

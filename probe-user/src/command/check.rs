@@ -7,8 +7,8 @@ use super::{Failure, say};
 use crate::{
     btf::Btf,
     host::{cgroup, diag::Diag, origin::kernel_release},
-    loader::{LoadError, Probe, Request, loads_anywhere, missing_capabilities},
-    model::{SelfTest, hook::HookReport, tier::Tier},
+    loader::{LoadError, Probe, loads_anywhere, missing_capabilities},
+    model::{SelfTest, hook::HookReport, request::Request, tier::Tier},
     selftest,
 };
 
@@ -88,16 +88,10 @@ fn say_hook(report: &HookReport) -> Result<(), Failure> {
 /// Attaches for real, as `watch` would, and lets the self-test decide.
 fn prove() -> Result<(), Failure> {
     let request = Request {
-        warn_percent: None,
-        stories: false,
-        netns: None,
-        listeners: Vec::new(),
-        tier: None,
-        all_events: false,
         ring_bytes: 1 << 16,
-        detail_per_second: None,
+        ..Request::default()
     };
-    let probe = match Probe::attach(&request) {
+    let probe = match Probe::attach(&request, None, &[]) {
         Ok(probe) => probe,
         Err(error) => {
             say(format_args!(

@@ -18,11 +18,14 @@ const NOT_EXECUTABLE: u8 = 126;
 /// Why a command ended early: one sentence and an exit status.
 #[derive(Debug)]
 pub struct Failure {
+    /// The exit status.
     pub status: u8,
+    /// What is said on standard error.
     pub message: String,
 }
 
 impl Failure {
+    /// With a status and a sentence.
     pub fn new(status: u8, message: impl fmt::Display) -> Self {
         Self {
             status,
@@ -30,10 +33,12 @@ impl Failure {
         }
     }
 
+    /// Something is wrong with the arguments: status 2.
     pub fn usage(message: impl fmt::Display) -> Self {
         Self::new(status::USAGE, message)
     }
 
+    /// It could not be done: status 1.
     pub fn failed(message: impl fmt::Display) -> Self {
         Self::new(status::FAILED, message)
     }

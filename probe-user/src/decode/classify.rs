@@ -11,10 +11,13 @@ use crate::model::{
 /// A record that is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum DecodeError {
+    /// It has another length than a record.
     #[error("a record of {0} bytes")]
     Length(usize),
+    /// No hook has this number.
     #[error("hook {0} is not known")]
     Hook(u8),
+    /// Its evidence is that of no event.
     #[error("no counter moved")]
     Nothing,
 }

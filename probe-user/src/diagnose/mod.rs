@@ -21,6 +21,7 @@ pub fn ids() -> impl Iterator<Item = &'static str> {
     RULES.iter().map(|rule| rule.id).chain([UNDETERMINED])
 }
 
+/// Judges by every rule: causes first, then the symptoms that they do not explain.
 pub fn diagnose(signals: &Signals) -> Diagnosis {
     let mut diagnosis = Diagnosis::default();
     let mut explained: Vec<&str> = Vec::new();

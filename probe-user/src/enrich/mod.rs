@@ -49,6 +49,7 @@ const OWN_AT_MOST: usize = 4096;
 /// What a first look at all listeners has found.
 #[derive(Debug)]
 pub struct Primed {
+    /// How many listeners there are.
     pub listeners: usize,
     /// Namespaces that are there and whose listeners could not be listed.
     pub unlisted: BTreeMap<u32, DiagError>,
@@ -81,6 +82,7 @@ impl fmt::Display for Primed {
 
 /// Who answers the questions.
 pub struct Enricher {
+    /// What is asked of this machine.
     pub host: Host,
     dumps: Dumps,
     /// Cookies of listeners that the kernel side knew by their address only.
@@ -101,6 +103,7 @@ pub struct Enricher {
 }
 
 impl Enricher {
+    /// Of this machine, of which nothing is known yet.
     pub fn new(host: Host) -> Self {
         Self {
             host,

@@ -67,6 +67,7 @@ impl ListenerFilter {
                 .is_none_or(|wanted| wanted == addr.ip().to_canonical())
     }
 
+    /// The port that is asked for.
     pub const fn port(&self) -> u16 {
         self.port
     }
@@ -85,8 +86,11 @@ impl ListenerFilter {
 /// What to show.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
+    /// Any of these; all where it is empty.
     pub listeners: Vec<ListenerFilter>,
+    /// Only this namespace, by its inode number.
     pub netns: Option<u32>,
+    /// Owners, causes and clients.
     pub only: Only,
 }
 
@@ -107,6 +111,11 @@ impl Filter {
         self.listeners
             .iter()
             .any(|filter| ends.iter().flatten().any(|addr| filter.takes(*addr)))
+    }
+
+    /// Which listeners are wanted, as the kernel side is told.
+    pub fn wanted(&self) -> Vec<Wanted> {
+        self.listeners.iter().map(ListenerFilter::wanted).collect()
     }
 
     /// Whether this namespace is the one that is wanted, or all are.
@@ -139,6 +148,7 @@ impl Filter {
         !self.listeners.is_empty() || !self.only.is_empty()
     }
 
+    /// What is asked for, in words, as the readiness line has it.
     pub fn in_words(&self) -> Vec<String> {
         let listeners = self.listeners.iter().map(|l| format!("listener {l}"));
         listeners

@@ -61,6 +61,7 @@ impl Only {
         Ok(())
     }
 
+    /// Whether nothing is left out.
     pub const fn is_empty(&self) -> bool {
         !self.asks_whose() && self.causes.is_empty() && self.clients.is_empty()
     }
@@ -70,6 +71,7 @@ impl Only {
         !self.whose.is_empty()
     }
 
+    /// Whether an observation is one of those.
     pub fn takes(&self, seen: &Observation) -> bool {
         // Of a refusal for want of a listener, those who had it until a moment ago.
         let owner = match &seen.refusal.closed {
@@ -119,6 +121,7 @@ impl Only {
         })
     }
 
+    /// What is asked for, in words, as the readiness line has it.
     pub fn in_words(&self) -> Vec<String> {
         let causes: Vec<String> = self.causes.iter().map(|id| format!("cause {id}")).collect();
         [self.whose.in_words(), causes, words(&self.clients)].concat()

@@ -182,6 +182,7 @@ impl fmt::Display for ClientFilter {
 }
 
 impl ClientFilter {
+    /// As it was given.
     pub fn as_given(&self) -> String {
         if self.bits < width(self.network) {
             format!("{}/{}", self.network, self.bits)
@@ -190,6 +191,7 @@ impl ClientFilter {
         }
     }
 
+    /// Whether an address is one of those.
     pub fn takes(&self, client: IpAddr) -> bool {
         let ignored = u32::from(width(self.network) - self.bits);
         let difference = match (self.network, client.to_canonical()) {

@@ -25,13 +25,13 @@ use crate::model::{
     cgroup::Cgroup,
     netns_name::NetnsName,
     owner::Owner,
-    socket::{HalfOpen, ListenerSnapshot, UnansweredSnapshot},
+    socket::{AcceptedSnapshot, HalfOpen, ListenerSnapshot},
 };
 
 /// Half-open requests that are looked at one by one.
 const REQUESTS_AT_MOST: usize = 16_384;
 /// Of one listener.
-const UNANSWERED_AT_MOST: usize = 4096;
+const ACCEPTED_AT_MOST: usize = 4096;
 
 /// Names and cgroups of processes are asked for anew after so long.
 const FRESH: Duration = Duration::from_secs(1);
@@ -140,14 +140,14 @@ impl Host {
         }
     }
 
-    /// Connections that somebody accepted from this listener and has sent nothing on yet.
-    pub fn unanswered(
+    /// Connections that somebody accepted from this listener.
+    pub fn accepted(
         &mut self,
         netns: u32,
         listener: &ListenerSnapshot,
-    ) -> Result<Vec<UnansweredSnapshot>, DiagError> {
+    ) -> Result<Vec<AcceptedSnapshot>, DiagError> {
         let port = listener.addr.port();
-        let mut found = self.diag(netns)?.unanswered(port, UNANSWERED_AT_MOST)?;
+        let mut found = self.diag(netns)?.accepted(port, ACCEPTED_AT_MOST)?;
         let at = listener.addr.ip().to_canonical();
         found.retain(|one| at.is_unspecified() || one.local.ip().to_canonical() == at);
         Ok(found)

@@ -5,6 +5,8 @@
 //! It never loads BPF, never changes a socket, never prints, and keeps no namespace alive longer than a question takes
 //! (the one exception is [`netns::Private`], which is ours).
 
+pub mod accepted;
+mod call;
 pub mod cgroup;
 pub mod clock;
 pub mod conntrack;
@@ -13,6 +15,7 @@ pub mod diag;
 #[doc(hidden)]
 pub mod fuzz;
 mod holder;
+pub mod holds;
 pub mod kernel_log;
 mod known;
 pub mod mountinfo;
@@ -24,6 +27,7 @@ pub mod owner;
 pub mod pace;
 mod procfs;
 pub mod route;
+pub mod sample;
 pub mod status;
 pub mod sysctl;
 pub mod task;

@@ -10,17 +10,22 @@ use std::path::Path;
 /// One mount: what of the file system (`root`) is visible where (`point`).
 #[derive(Debug, PartialEq, Eq, Clone)]
 pub struct Mount<'a> {
+    /// What of its file system is mounted there.
     pub root: Cow<'a, [u8]>,
+    /// Where, with its escapes undone.
     pub point: Cow<'a, [u8]>,
+    /// The kind of file system.
     pub fs_type: &'a [u8],
 }
 
 impl Mount<'_> {
+    /// Where it is mounted.
     pub fn point(&self) -> &Path {
         Path::new(OsStr::from_bytes(&self.point))
     }
 }
 
+/// The mounts of a text of /proc/PID/mountinfo.
 pub fn mounts(text: &[u8]) -> impl Iterator<Item = Mount<'_>> {
     text.split(|&b| b == b'\n').filter_map(mount)
 }

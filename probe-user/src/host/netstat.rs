@@ -11,18 +11,25 @@ use rustix::fs::CWD;
 use super::netns::{self, NetnsError, Registry};
 use super::procfs::{number, read_small};
 
+/// Why counters of a namespace cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum NetstatError {
+    /// The file cannot be read.
     #[error("{file} of network namespace {netns} could not be read: {source}")]
     Read {
+        /// The file, below /proc/PID/net.
         file: String,
+        /// The inode number of its network namespace.
         netns: u32,
+        /// What the kernel answered.
         source: io::Error,
     },
     #[error(
         "/proc/net/netstat and /proc/net/snmp hold no TcpExt and no Tcp counters; is this the /proc of a Linux kernel with CONFIG_PROC_FS and IPv4?"
     )]
+    /// Its names and numbers do not match.
     Malformed,
+    /// The namespace cannot be entered.
     #[error(transparent)]
     Netns(#[from] NetnsError),
 }

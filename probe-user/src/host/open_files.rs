@@ -15,6 +15,7 @@ use super::procfs::{for_each_pid, open_proc};
 /// However many processors a host has, a start takes no more of them.
 const THREADS_AT_MOST: usize = 4;
 
+/// Who holds which socket.
 #[derive(Debug, Default)]
 pub struct OpenFiles {
     pub(super) sockets: Vec<Holder>,
@@ -25,6 +26,7 @@ pub struct OpenFiles {
 }
 
 impl OpenFiles {
+    /// Searches /proc for holders of these sockets, by inode.
     pub fn search(sockets: &HashSet<u32>) -> Self {
         let Ok(proc) = open_proc() else {
             return Self {

@@ -34,6 +34,7 @@ struct Entry {
     seen: Instant,
 }
 
+/// Owners of sockets, remembered as long as they are looked for.
 #[derive(Debug)]
 pub struct Owners {
     proc: Option<OwnedFd>,
@@ -50,6 +51,7 @@ impl Default for Owners {
 }
 
 impl Owners {
+    /// Nothing is known yet.
     pub fn new() -> Owners {
         let pace = Pace::new(Duration::from_millis(20), Duration::from_mins(1), BURST);
         Owners {

@@ -29,6 +29,7 @@ impl Pace {
         }
     }
 
+    /// Whether it is time again.
     pub fn due(&self, now: Instant) -> bool {
         match self.next {
             None => true,
@@ -36,6 +37,7 @@ impl Pace {
         }
     }
 
+    /// To be told how long it took.
     pub fn ran(&mut self, start: Instant, end: Instant) {
         let cost = end.saturating_duration_since(start);
         let rest = (cost * 20).clamp(self.least, self.most);

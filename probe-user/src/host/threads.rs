@@ -11,6 +11,7 @@ use thiserror::Error;
 #[error(
     "no thread could be started {purpose}: {source}; let whydrop have more of them (`ulimit -u`, TasksMax= of its unit, pids.max of its cgroup)"
 )]
+/// A thread could not be started.
 pub struct NoThread {
     /// As it goes on after "started".
     purpose: &'static str,

@@ -42,12 +42,14 @@ impl Unread {
         }
     }
 
+    /// Remembers what could not be read, once.
     pub fn add(&mut self, sentence: String) {
         if self.0.len() < AT_MOST && !self.0.contains(&sentence) {
             self.0.push(sentence);
         }
     }
 
+    /// All of it.
     pub fn into_sentences(self) -> Vec<String> {
         self.0
     }

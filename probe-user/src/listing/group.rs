@@ -9,6 +9,7 @@ use super::Found;
 pub struct Membership {
     /// From 1 on, in the order of their cookies, which says nothing else.
     pub number: usize,
+    /// How many listeners it has.
     pub members: usize,
 }
 

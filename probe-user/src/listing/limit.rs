@@ -25,6 +25,7 @@ impl LimitFrom {
         })
     }
 
+    /// Its name in lines and options.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Somaxconn => "somaxconn",

@@ -13,7 +13,9 @@ use crate::model::{Found, socket::ListenerSnapshot};
 /// The same with what follows from it.
 #[derive(Clone, Debug)]
 pub struct Listed {
+    /// The listener.
     pub found: Found,
+    /// Where its limit comes from, where that is known.
     pub limit_from: Option<LimitFrom>,
     /// `None` where it has its place for itself.
     pub group: Option<Membership>,

@@ -6,16 +6,23 @@ use crate::model::sysctls::ListenSysctls;
 /// In the order of their risk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Note {
+    /// Its accept queue is full.
     QueueFull,
+    /// No process holds it.
     NoProcess,
     /// So many percent of its room are taken.
     QueueFilling(u8),
+    /// It has refused so many since it was made (`sk_drops`).
     HasDropped(u32),
+    /// Its limit is 0, which holds one connection.
     LimitZero,
+    /// Its limit is small.
     LimitSmall(u32),
     /// To this.
     SomaxconnLowered(u32),
+    /// It resets where it has no room (`tcp_abort_on_overflow`).
     AbortOnOverflow,
+    /// Its namespace sends no SYN cookies.
     SyncookiesOff,
     /// No risk: whatever is wrong, it is wrong for this host only.
     LoopbackOnly,
@@ -95,6 +102,7 @@ impl Note {
         }
     }
 
+    /// Its name in lines and options.
     pub const fn name(self) -> &'static str {
         match self {
             Self::QueueFull => "queue-full",

@@ -71,6 +71,10 @@ const KINDS: [(&str, Attach); 7] = [
 ];
 
 impl Empty {
+    /// Attaches empty programs of the same kinds.
+    ///
+    /// # Errors
+    /// As with whydrop's own.
     pub fn attach() -> Result<Self, LoadError> {
         let mut ebpf = rootless::loader().load(OBJECT).map_err(object_error)?;
         let taken = KINDS.iter().filter(|(_, attach)| attach(&mut ebpf).is_ok());

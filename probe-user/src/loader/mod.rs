@@ -54,7 +54,7 @@ pub use self::{
 use self::{layout::Layout, looks::Looks, programs::with_attacher, skips::Skips};
 use crate::{
     btf::{Btf, BtfError},
-    model::{cause::Reasons, counted::Skipped, hook::HookReport, tier::Tier},
+    model::{cause::Reasons, counted::Skipped, hook::HookReport, request::Request, tier::Tier},
 };
 
 /// Why nothing could be attached.
@@ -64,45 +64,31 @@ pub enum LoadError {
         "watching the kernel needs {}; run whydrop as root or with these capabilities, or use `--tier counters`, which needs none: it names the losing listener from sock_diag and /proc/net/netstat, but no client",
         .0.join(", ")
     )]
+    /// These capabilities are missing.
     Privilege(Vec<&'static str>),
+    /// The kernel's type information cannot be used.
     #[error(transparent)]
     Btf(#[from] BtfError),
+    /// This kernel does not allow that tier.
     #[error("this kernel does not let the {tier} tier in: {why}")]
     Unsupported { tier: String, why: String },
+    /// The object is not as it should be.
     #[error("the eBPF object does not fit this kernel: {0}")]
     Object(String),
     #[error(
         "the kernel refuses BPF to this process although it has the capabilities ({0}); inside a user namespace or a \
          container they do not count: run whydrop on the host, or use `--tier counters`, which needs none"
     )]
+    /// The kernel permits no BPF.
     NotPermitted(String),
+    /// A map could not be read.
     #[error("{0}; nothing is watched, for what is counted could not be told")]
     Unread(#[from] ReadError),
     #[error(
         "the kernel side was not loaded for want of open files ({0}); let whydrop open more (`ulimit -n 1024`)"
     )]
+    /// A limit of this process is in the way.
     Limit(String),
-}
-
-/// What the kernel side is asked for.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// One tier for all functions, or the best for each.
-    pub tier: Option<Tier>,
-    /// Retransmits and resets of every connection, not of attempts only.
-    pub all_events: bool,
-    /// Size of the ring, a power of two of at least a page.
-    pub ring_bytes: u32,
-    /// Records of this namespace only.
-    pub netns: Option<u32>,
-    /// Records of these listeners only; of all where there are none.
-    pub listeners: Vec<Wanted>,
-    /// The share of a queue's room that is warned of, in percent.
-    pub warn_percent: Option<u8>,
-    /// Connections of attempts that were refused before.
-    pub stories: bool,
-    /// Records a second for each count, the rest is sampled; `None`: all of them.
-    pub detail_per_second: Option<NonZeroU32>,
 }
 
 impl LoadError {
@@ -215,6 +201,7 @@ pub struct Probe {
     skips: Skips,
     /// What listeners go through.
     pub stats: Stats,
+    /// What became of each hook.
     pub hooks: Vec<HookReport>,
     /// The kernel's own names of its reasons.
     pub reasons: Reasons,
@@ -229,8 +216,13 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Loads the object and attaches what this kernel takes.
-    pub fn attach(request: &Request) -> Result<Self, LoadError> {
+    /// Loads the object and attaches what this kernel takes. Records are of this namespace only, where one is named, and
+    /// of these listeners only, where there are any.
+    pub fn attach(
+        request: &Request,
+        netns: Option<u32>,
+        listeners: &[Wanted],
+    ) -> Result<Self, LoadError> {
         let missing = missing_capabilities();
         if !missing.is_empty() {
             return Err(LoadError::Privilege(missing));
@@ -239,12 +231,12 @@ impl Probe {
         share_memory();
         let fitted = Fitted::to_this_kernel()?;
         let layout = fitted.layout;
-        let all_events = u32::from(request.all_events);
+        let all_events = u32::from(request.all_events());
         let mut loader = rootless::loader();
         loader.map_max_entries("EVENTS", request.ring_bytes);
         layout.fill(&mut loader);
-        let detail = request.detail_per_second.map_or(0, NonZeroU32::get);
-        let warn = request.warn_percent.map_or(0, u32::from);
+        let detail = request.detail.0.map_or(0, NonZeroU32::get);
+        let warn = request.warn.map_or(0, u32::from);
         loader.override_global("WARN_PERCENT", &warn, true);
         // A map that nobody asked for takes no memory to speak of.
         let refused_at_most = if request.stories { REFUSED_AT_MOST } else { 16 };
@@ -253,15 +245,15 @@ impl Probe {
         loader.override_global("STORIES", &stories, true);
         loader.override_global("EVENTS_ALL", &all_events, true);
         loader.override_global("DETAIL_PER_SECOND", &detail, true);
-        let only_listeners = u32::from(wanted::fits(&request.listeners));
-        let only_netns = request.netns.unwrap_or(0);
+        let only_listeners = u32::from(wanted::fits(listeners));
+        let only_netns = netns.unwrap_or(0);
         loader.override_global("ONLY_LISTENERS", &only_listeners, true);
         loader.override_global("ONLY_NETNS", &only_netns, true);
         let (mut ebpf, btf) = load(&mut loader, &fitted.object, &fitted.outline)?;
         drop(loader);
         drop((fitted.object, fitted.outline));
         if only_listeners == 1 {
-            wanted::fill(&mut ebpf, &request.listeners).map_err(LoadError::Object)?;
+            wanted::fill(&mut ebpf, listeners).map_err(LoadError::Object)?;
         }
         // Its map has to be there, and to stay, before the programs that use it are loaded.
         #[cfg(feature = "log")]

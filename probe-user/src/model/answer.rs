@@ -124,6 +124,8 @@ pub struct Seen {
     pub refusals: u64,
     /// Client addresses that had a line.
     pub clients: usize,
+    /// Connections that were accepted, as far as is known.
+    pub accepted: u64,
     pub adds_up: bool,
     /// Sysctls of the namespace of the first listener.
     pub sysctls: Sysctls,

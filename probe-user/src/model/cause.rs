@@ -10,6 +10,7 @@ use super::{evidence::Evidence, intern};
 /// A cause, and what else it may have been.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
+    /// The name, as docs/causes.md has it.
     pub id: Cow<'static, str>,
     /// The causes that this event cannot be told apart from; empty when it is certain.
     #[serde(deserialize_with = "crate::model::intern::list")]
@@ -17,10 +18,12 @@ pub struct Cause {
 }
 
 impl Cause {
+    /// It can be no other.
     pub const fn certain(id: &'static str) -> Self {
         Self::among(id, &[])
     }
 
+    /// It may also be one of those.
     pub const fn among(id: &'static str, or: &'static [&'static str]) -> Self {
         Self {
             id: Cow::Borrowed(id),

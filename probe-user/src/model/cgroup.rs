@@ -8,14 +8,17 @@ use serde::{Deserialize, Serialize};
 /// A cgroup and what its path says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cgroup {
+    /// Below the root of cgroup2.
     pub path: String,
     /// The systemd unit: a service, a scope, or the socket unit that a socket was made for.
     pub unit: Option<String>,
+    /// The container that its path names.
     pub container: Option<Container>,
     /// The uid of a Kubernetes pod.
     pub pod: Option<String>,
 }
 
+/// A container, as the path of its cgroup names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
     /// 64 hexadecimal digits.
@@ -58,6 +61,7 @@ impl Cgroup {
         self.path == "/"
     }
 
+    /// What a path says.
     pub fn of(path: String) -> Self {
         let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
         let above = |depth: usize| names.get(..depth).unwrap_or_default();

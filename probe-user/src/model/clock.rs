@@ -79,11 +79,13 @@ impl Utc {
 pub struct Stamp([u8; 27]);
 
 impl Stamp {
+    /// Date and time, RFC 3339.
     pub fn whole(&self) -> &str {
         // They are digits and punctuation.
         str::from_utf8(&self.0).unwrap_or_default()
     }
 
+    /// The time without its date.
     pub fn time_of_day(&self) -> &str {
         self.whole().get(11..26).unwrap_or_default()
     }

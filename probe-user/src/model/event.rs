@@ -15,20 +15,28 @@ use super::{
 pub struct ListenerAt {
     /// 0 where nobody has asked for one yet.
     pub cookie: u64,
+    /// The address and port that it is bound to.
     pub addr: SocketAddr,
+    /// Connections that wait for accept(2): `sk_ack_backlog`.
     pub accept_queue_len: u32,
+    /// More than this many are refused: `sk_max_ack_backlog`.
     pub accept_queue_limit: u32,
+    /// Half-open requests: `icsk_accept_queue.qlen`.
     pub syn_queue_len: u32,
     /// `tcp_syncookies` and `tcp_max_syn_backlog` of its namespace.
     pub syncookies: u8,
+    /// `net.ipv4.tcp_max_syn_backlog`.
     pub max_syn_backlog: u32,
 }
 
 /// One event, still without what user space knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
+    /// The instant, CLOCK_MONOTONIC in nanoseconds.
     pub mono_ns: u64,
+    /// What it is.
     pub kind: Kind,
+    /// Where in a handshake, where it was in one.
     pub stage: Option<Stage>,
     /// Who attempted the connection; `None` where this is not known.
     pub client: Option<SocketAddr>,
@@ -36,16 +44,23 @@ pub struct Event {
     pub local: Option<SocketAddr>,
     /// The other end.
     pub remote: Option<SocketAddr>,
+    /// The inode number of its network namespace.
     pub netns: u32,
+    /// The processor that it happened on.
     pub cpu: u32,
+    /// The listener, where it is known.
     pub listener: Option<ListenerAt>,
     /// Kernel address and cookie of the socket, the listener's or the connection's.
     pub sock: u64,
+    /// The socket cookie (`sock_gen_cookie()`); 0 where it has none yet.
     pub cookie: u64,
+    /// What the kernel side found: all that decides what it is.
     pub evidence: Evidence,
+    /// By how much each counter moved, by slot ([`counter`]).
     pub moved: [u8; counter::SLOTS],
     /// Noticed at the next packet only: client and listener are not known.
     pub late: bool,
+    /// What only some kinds tell.
     pub what: What,
 }
 
@@ -64,9 +79,12 @@ pub enum What {
     Connected(Refused),
 }
 
+/// A segment of TCP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Segment {
+    /// Sequence number of the segment.
     pub seq: u32,
+    /// What the segment acknowledges.
     pub ack_seq: u32,
     /// Timeouts or SYN-ACKs sent again so far.
     pub retransmits: u8,
@@ -75,6 +93,7 @@ pub struct Segment {
 /// What came before a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
+    /// The first refusal, CLOCK_MONOTONIC in nanoseconds.
     pub first_ns: u64,
     /// The client's initial sequence number.
     pub isn: u32,
@@ -87,13 +106,16 @@ pub struct Refused {
 pub struct Episode {
     /// The longest that the queue was.
     pub peak: u32,
+    /// How long, in nanoseconds.
     pub lasted_ns: u64,
 }
 
 /// A process as the kernel side saw it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
+    /// The process, by its number in whydrop's PID namespace.
     pub pid: u32,
+    /// Its name: `task->comm`, 15 bytes at most.
     pub comm: String,
     /// Of what it died, where it closed by ending.
     #[serde(default)]

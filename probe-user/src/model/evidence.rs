@@ -5,6 +5,7 @@ use probe_common::{CountKey, Record};
 /// What a record and a count have in common: all that decides what an event is, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Evidence {
+    /// [`probe_common::hook`]
     pub hook: u8,
     /// [`probe_common::flag`]
     pub flags: u16,
@@ -17,10 +18,12 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// Whether a counter moved, by its slot.
     pub const fn moved(&self, slot: usize) -> bool {
         self.moved >> slot & 1 == 1
     }
 
+    /// Whether a flag is set ([`probe_common::flag`]).
     pub const fn has(&self, flag: u16) -> bool {
         self.flags & flag != 0
     }

@@ -28,10 +28,12 @@ pub struct PartName<'a> {
     pub time: Option<&'a [u8]>,
     /// Not of the first part of a file.
     pub number: Option<u32>,
+    /// What it ends with: `.whydrop`, for example.
     pub end: &'a [u8],
 }
 
 impl<'a> PartName<'a> {
+    /// A name taken apart.
     pub fn of(name: &'a [u8]) -> Self {
         let end = ENDS.iter().find(|end| name.ends_with(end.as_bytes()));
         let (stem, end) = name.split_at(name.len() - end.map_or(0, |end| end.len()));

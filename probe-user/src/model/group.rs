@@ -6,25 +6,34 @@ use std::net::SocketAddr;
 /// Listeners that share an address and port.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Group {
+    /// The inode number of its network namespace.
     pub netns: u32,
+    /// What all of them are bound to.
     pub addr: SocketAddr,
+    /// The listeners, by cookie.
     pub members: Vec<GroupMember>,
 }
 
 /// A listener of a group, as it is at the end.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GroupMember {
+    /// The socket cookie (`sock_gen_cookie()`); 0 where it has none yet.
     pub cookie: u64,
+    /// How many connection attempts it refused.
     pub refusals: u64,
+    /// Connections that wait for accept(2): `sk_ack_backlog`.
     pub accept_queue_len: u32,
+    /// More than this many are refused: `sk_max_ack_backlog`.
     pub accept_queue_limit: u32,
 }
 
 impl Group {
+    /// How many refusals there were.
     pub fn refusals(&self) -> u64 {
         self.members.iter().map(|member| member.refusals).sum()
     }
 
+    /// The one with this cookie.
     pub fn member(&self, cookie: u64) -> Option<&GroupMember> {
         self.members.iter().find(|member| member.cookie == cookie)
     }

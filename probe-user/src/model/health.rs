@@ -18,10 +18,15 @@ struct Members {
     stats_full: u64,
 }
 
+/// As a recording has it.
 pub fn serialize<S: Serializer>(health: &Health, serializer: S) -> Result<S::Ok, S::Error> {
     Members::serialize(health, serializer)
 }
 
+/// As a recording has it.
+///
+/// # Errors
+/// What is read is of another shape.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Health, D::Error> {
     Members::deserialize(deserializer)
 }

@@ -21,6 +21,7 @@ impl Default for Histogram {
 }
 
 impl Histogram {
+    /// Adds one of so many nanoseconds.
     pub fn add(&mut self, ns: u64) {
         self.steps[wait::step(ns)] += 1;
         self.max_ns = self.max_ns.max(ns);
@@ -47,6 +48,7 @@ impl Histogram {
         Some(u64::midpoint(first, end).min(self.max_ns))
     }
 
+    /// The longest, in nanoseconds; 0 without any.
     pub const fn max_ns(&self) -> u64 {
         self.max_ns
     }

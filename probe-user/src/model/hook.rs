@@ -34,12 +34,14 @@ impl Trial {
 /// What became of one hook.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HookReport {
+    /// What it is called in the readiness line.
     #[serde(deserialize_with = "crate::model::intern::name")]
     pub hook: intern::Name,
     /// Whether decisions are measured here; the others tell of what no counter decides.
     pub decides: bool,
     /// The tier it is attached at, `None` when it is not.
     pub tier: Option<Tier>,
+    /// What was tried, in order.
     pub trials: Vec<Trial>,
     /// What this hook cannot see here although it is attached.
     pub unseen: Option<String>,

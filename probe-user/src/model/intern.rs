@@ -60,12 +60,20 @@ pub fn name<'de, D: Deserializer<'de>>(from: D) -> Result<&'static str, D::Error
     intern(&String::deserialize(from)?).ok_or_else(no_room)
 }
 
+/// One of whydrop's own names, or none.
+///
+/// # Errors
+/// It is no name that this version knows.
 pub fn maybe<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'static str>, D::Error> {
     let text = Option::<String>::deserialize(from)?;
     text.map(|text| intern(&text).ok_or_else(no_room))
         .transpose()
 }
 
+/// Names of whydrop's own.
+///
+/// # Errors
+/// One of them is no name that this version knows.
 pub fn names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<&'static str>, D::Error> {
     let names = Vec::<String>::deserialize(from)?;
     let interned = names
@@ -74,6 +82,10 @@ pub fn names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<&'static str>, D:
     interned.collect()
 }
 
+/// A list of names that stands in the code.
+///
+/// # Errors
+/// There is no such list.
 pub fn list<'de, D: Deserializer<'de>>(from: D) -> Result<List, D::Error> {
     intern_list(&names(from)?).ok_or_else(no_room)
 }

@@ -18,6 +18,7 @@ macro_rules! kinds {
         impl Kind {
             const COUNT: usize = [$(Self::$kind),+].len();
 
+            /// Its name in lines.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$kind => $name,)+
@@ -107,6 +108,7 @@ impl fmt::Display for Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
+    /// The client's SYN.
     Syn,
     /// The SYN-ACK that nobody acknowledged.
     SynAck,
@@ -119,6 +121,7 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// Its name in lines.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Syn => "syn",

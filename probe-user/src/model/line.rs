@@ -20,10 +20,15 @@ use crate::model::{
 /// One tick's worth of refusals on the counters tier.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Tick {
+    /// The instant, CLOCK_MONOTONIC in nanoseconds.
     pub mono_ns: u64,
+    /// The inode number of its network namespace.
     pub netns: u32,
+    /// What that namespace is called for people, where it has a name.
     pub netns_name: Option<Arc<NetnsName>>,
+    /// What happened.
     pub kind: Kind,
+    /// How often since the last such line.
     pub count: u64,
     /// The listeners whose `sk_drops` grew meanwhile, with by how much.
     pub candidates: Vec<Candidate>,
@@ -35,24 +40,35 @@ pub struct Tick {
 /// A listener that may be the one that refused.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Candidate {
+    /// What `sock_diag` said of it.
     pub snapshot: crate::model::socket::ListenerSnapshot,
+    /// By how much its `sk_drops` grew.
     pub drops_delta: u32,
+    /// The processes that hold it, as far as they are known.
     pub owner: Arc<[Owner]>,
+    /// The cgroup of its maker, where that is known.
     pub cgroup: Option<Arc<Cgroup>>,
 }
 
 /// What was left out of the detail on purpose since the last such line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sampled {
+    /// The inode number of its network namespace.
     pub netns: u32,
+    /// What that namespace is called for people, where it has a name.
     #[serde(default)]
     pub netns_name: Option<Arc<NetnsName>>,
+    /// Address of the listener, where it is known.
     pub listener: Option<SocketAddr>,
     /// 0 where it is not known.
     pub cookie: u64,
+    /// What happened.
     pub kind: Kind,
+    /// Where in a handshake, where it was in one.
     pub stage: Option<Stage>,
+    /// Why, where the kind does not say it all.
     pub cause: Option<Cause>,
+    /// How often since the last such line.
     pub count: u64,
     /// From so many client addresses, at least.
     pub clients: u64,
@@ -71,17 +87,26 @@ pub struct Heartbeat {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Line<'a> {
+    /// How the watch began.
     Start(&'a Start),
     /// Its own members are its item.
     #[serde(skip)]
     Event(&'a Observation),
+    /// Refusals on the counters tier.
     Tick(&'a Tick),
+    /// Detail that was lost.
     Loss(&'a Loss),
+    /// What the hooks and the kernel counted differently.
     Residual(&'a Residual),
+    /// Detail that was left out on purpose.
     Sampled(&'a Sampled),
+    /// Figures of a listener.
     Stats(&'a ListenerStatsRow),
+    /// What became of an attempt.
     Story(&'a Story),
+    /// Nothing was told for a while.
     Heartbeat(Heartbeat),
+    /// What the watch ended with.
     Summary(&'a Summary),
     /// A look beside the events. Recordings hold it, nobody prints it.
     Observed(&'a Observed),

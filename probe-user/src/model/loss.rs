@@ -14,6 +14,7 @@ pub struct Loss {
 }
 
 impl Loss {
+    /// All of it.
     pub const fn total(&self) -> u64 {
         self.ring_full + self.output_full + self.undecodable
     }

@@ -9,6 +9,8 @@ use crate::model::netns_name::NetnsName;
 pub struct Missing {
     /// `None` where it is not about one namespace.
     pub netns: Option<u32>,
+    /// What that namespace is called for people, where it has a name.
     pub netns_name: Option<Arc<NetnsName>>,
+    /// The reason.
     pub why: String,
 }

@@ -15,11 +15,14 @@ use super::{
 /// The socket of the event as `sock_diag` showed it.
 #[derive(Clone, Debug)]
 pub enum Snapshot {
+    /// Of a listener.
     Listener(ListenerSnapshot),
+    /// Of a connection.
     Connection(ConnectionSnapshot),
 }
 
 impl Snapshot {
+    /// The socket cookie.
     pub const fn cookie(&self) -> u64 {
         match self {
             Self::Listener(snapshot) => snapshot.cookie,
@@ -27,6 +30,7 @@ impl Snapshot {
         }
     }
 
+    /// When it was taken, CLOCK_MONOTONIC in nanoseconds.
     pub const fn taken_mono_ns(&self) -> u64 {
         match self {
             Self::Listener(snapshot) => snapshot.taken_mono_ns,
@@ -34,6 +38,7 @@ impl Snapshot {
         }
     }
 
+    /// The socket's inode number, where it has one.
     pub fn inode(&self) -> Option<u32> {
         match self {
             Self::Listener(snapshot) => Some(snapshot.inode),
@@ -41,6 +46,7 @@ impl Snapshot {
         }
     }
 
+    /// The cgroup of its maker, where the kernel says it.
     pub const fn cgroup_id(&self) -> Option<u64> {
         match self {
             Self::Listener(snapshot) => snapshot.cgroup_id,
@@ -52,6 +58,7 @@ impl Snapshot {
 /// An event with everything that is known about it.
 #[derive(Clone, Debug)]
 pub struct Observation {
+    /// What happened.
     pub event: Event,
     /// `None` where the kind says all there is.
     pub cause: Option<Cause>,
@@ -63,7 +70,10 @@ pub struct Observation {
     pub snapshot: Result<Snapshot, Cow<'static, str>>,
     /// Whether the snapshot was taken for another event of the same burst.
     pub shared: bool,
+    /// The processes that hold it, as far as they are known.
     pub owner: Arc<[Owner]>,
+    /// The cgroup of its maker, where that is known.
     pub cgroup: Option<Arc<Cgroup>>,
+    /// What that namespace is called for people, where it has a name.
     pub netns_name: Option<Arc<NetnsName>>,
 }

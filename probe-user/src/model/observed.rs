@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     answer::{Answer, ListenerAnswer, Now, Tried},
     clock::Clock,
+    hold::{Hold, Served},
     host_facts::HostFacts,
     intern::Name,
     ran::Ended,
@@ -73,6 +74,12 @@ pub struct ObservedQueue {
     pub polls: Vec<(u32, bool)>,
     /// Owners that hold a connection which they accepted; `None` where that was not asked.
     pub accepted: Option<Vec<u32>>,
+    /// How its owners hold it; of those that could be looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<Hold>,
+    /// Connections that were accepted from it and live; `None` where that was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served: Option<Served>,
     /// Its half-open requests; `None` where that was not asked, or could not be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub half_open: Option<HalfOpen>,

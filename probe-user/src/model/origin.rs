@@ -2,8 +2,10 @@
 
 use super::start::Start;
 
+/// Which boot of which host a stream is of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
+    /// The name of the host, uname(2).
     pub host: String,
     /// `None` where it cannot be read.
     pub boot_id: Option<String>,
@@ -14,6 +16,7 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// As the beginning of a watch says it.
     pub fn of(start: &Start) -> Self {
         Self {
             host: start.host.clone(),

@@ -5,11 +5,14 @@ use serde::{Deserialize, Serialize};
 /// Which end sent a reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum End {
+    /// The client.
     Client,
+    /// This host.
     Server,
 }
 
 impl End {
+    /// Its name in lines and options.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Client => "client",
@@ -36,6 +39,7 @@ pub enum Why {
 }
 
 impl Why {
+    /// Its name in lines and options.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sampled => "detail-left-out",
@@ -53,24 +57,32 @@ impl Why {
 pub enum Outcome {
     /// So long after it was first refused.
     ConnectedLate {
+        /// From its first SYN, in nanoseconds.
         delay_ns: u64,
     },
     /// Nothing was heard of the client for so long.
     GaveUp {
+        /// Nothing was heard of it for so long, in nanoseconds.
         silent_ns: u64,
     },
+    /// One end reset it.
     Reset {
+        /// Which one.
         by: End,
     },
     /// The client believes that it is connected, and the server knows nothing of it.
     Ghost,
+    /// The watch ended while it was tried.
     StillTrying,
+    /// It cannot be told.
     Unknown {
+        /// The reason.
         why: Why,
     },
 }
 
 impl Outcome {
+    /// The names of all of them.
     pub const NAMES: [&str; 6] = [
         "connected-late",
         "gave-up",
@@ -80,6 +92,7 @@ impl Outcome {
         "unknown",
     ];
 
+    /// Its name in lines and options.
     pub const fn name(self) -> &'static str {
         Self::NAMES[match self {
             Self::ConnectedLate { .. } => 0,

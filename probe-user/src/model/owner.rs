@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 /// A process that holds a socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
+    /// The process, by its number in whydrop's PID namespace.
     pub pid: u32,
+    /// Its name: `task->comm`, 15 bytes at most.
     pub comm: String,
     /// The file it was started from, with the kernel's ` (deleted)` where it has been replaced since; `None` for one of
     /// the kernel's own threads, and where it may not be looked at.

@@ -12,11 +12,13 @@ pub type Reading = [u64; counter::DECISIVE];
 /// All namespaces at one moment, with what the hooks had seen by then.
 #[derive(Clone, Debug, Default)]
 pub struct Sample {
+    /// The kernel's own counters, by namespace.
     pub kernel: BTreeMap<u32, Reading>,
     /// Namespaces that are there, and whose counters could not be read: why not.
     pub unread: BTreeMap<u32, String>,
     /// Namespaces that are there, whether they were read or not.
     pub present: Vec<u32>,
+    /// The hooks' counts of the same moment.
     pub totals: Totals,
     /// Whether the hooks saw something while the counters were being read, so
     /// that rows may be off by what happened in between.

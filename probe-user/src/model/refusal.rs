@@ -7,27 +7,39 @@ use super::{cause::Cause, event::Task, netns_name::NetnsName, owner::Owner};
 /// A listener of the same port that the packet did not reach.
 #[derive(Clone, Debug)]
 pub struct Elsewhere {
+    /// The inode number of its network namespace.
     pub netns: u32,
+    /// What that namespace is called for people, where it has a name.
     pub netns_name: Option<Arc<NetnsName>>,
+    /// The address and port that it is bound to.
     pub addr: SocketAddr,
+    /// The socket cookie (`sock_gen_cookie()`); 0 where it has none yet.
     pub cookie: u64,
+    /// The socket's inode number.
     pub inode: u32,
+    /// The processes that hold it, as far as they are known.
     pub owner: Arc<[Owner]>,
 }
 
 /// Why nobody listened.
 #[derive(Clone, Debug, Default)]
 pub struct Refusal {
+    /// Why nobody answered.
     pub cause: Option<Cause>,
+    /// Who listens on that port somewhere else.
     pub elsewhere: Vec<Elsewhere>,
+    /// The listener that was closed there a moment ago.
     pub closed: Option<Closed>,
 }
 
 /// A listener that was closed.
 #[derive(Clone, Debug)]
 pub struct Closed {
+    /// The instant, CLOCK_MONOTONIC in nanoseconds.
     pub mono_ns: u64,
+    /// The inode number of its network namespace.
     pub netns: u32,
+    /// The address and port that it is bound to.
     pub addr: SocketAddr,
     /// 0 where nobody had asked for one.
     pub cookie: u64,

@@ -14,31 +14,45 @@ use crate::model::{
 /// The rest of an event.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Rest<'a> {
+    /// The kernel side's number of the hook ([`probe_common::hook`]).
     pub hook: u8,
+    /// [`probe_common::flag`].
     pub flags: u16,
+    /// The socket's state, `sk_state`; 0 without a socket.
     pub sock_state: u8,
+    /// The kernel's reason, as a number of this kernel's enum; 0 where it gives none.
     pub reason: u32,
     /// Bit n: counter slot n moved.
     pub moved: u16,
+    /// See `Event::moved`.
     pub slots: [u8; counter::SLOTS],
+    /// The socket's address in the kernel.
     pub sock: u64,
+    /// The socket cookie (`sock_gen_cookie()`); 0 where it has none yet.
     pub cookie: u64,
+    /// Sequence number of the segment.
     pub seq: u32,
+    /// What the segment acknowledges.
     pub ack_seq: u32,
+    /// Timeouts or SYN-ACKs sent again so far.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retransmits: u32,
     /// A line does not name the other end where it is the client.
     #[serde(default, skip_serializing_if = "is_false")]
     pub remote_is_client: bool,
+    /// `net.ipv4.tcp_syncookies`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub syncookies: u32,
+    /// `net.ipv4.tcp_max_syn_backlog`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub max_syn_backlog: u32,
     /// Lines have lengths in units that are no exact nanoseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused_first_ns: Option<u64>,
+    /// How long, in nanoseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lasted_ns: Option<u64>,
+    /// When the snapshot was taken, CLOCK_MONOTONIC in nanoseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_ns: Option<u64>,
     /// Of a listener's snapshot.
@@ -47,13 +61,16 @@ pub struct Rest<'a> {
     /// Of a connection's snapshot; a listener's stands in its line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cgroup_id: Option<u64>,
+    /// The process that the namespace is named after.
     #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
     pub netns_comm: Option<Cow<'a, str>>,
+    /// Sockets of `elsewhere`, by inode.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub elsewhere_inodes: Vec<u32>,
     /// A line names a process by its number only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub elsewhere_names: Vec<Option<Arc<NetnsName>>>,
+    /// The namespace of the listener that was closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed_netns: Option<u32>,
     /// The cause that the look at who listens found; the line has it too.
@@ -64,8 +81,11 @@ pub struct Rest<'a> {
 /// Where a listener is bound to.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Bound {
+    /// The address and port that it is bound to.
     pub addr: SocketAddr,
+    /// `IPV6_V6ONLY`; `None` where the kernel does not tell.
     pub v6only: Option<bool>,
+    /// The device that it is bound to; 0 for none.
     pub ifindex: u32,
 }
 
@@ -81,6 +101,7 @@ const fn is_false(is: &bool) -> bool {
 }
 
 impl<'a> Rest<'a> {
+    /// What the line of an observation leaves out.
     pub fn of(seen: &'a Observation) -> Self {
         let event = &seen.event;
         let evidence = &event.evidence;

@@ -10,7 +10,9 @@ use crate::model::netns_name::NetnsName;
 /// One line of the reconciliation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
+    /// The inode number of its network namespace.
     pub netns: u32,
+    /// Its name in /proc/net/netstat.
     #[serde(deserialize_with = "super::intern::name")]
     pub counter: Name,
     /// What the kernel counted; `None` when its namespace ended before it could be read.
@@ -26,6 +28,7 @@ pub struct Row {
 }
 
 impl Row {
+    /// Whether anything happened.
     pub fn moved(&self) -> bool {
         self.kernel.is_some_and(|kernel| kernel > 0) || self.seen + self.sampled + self.lost > 0
     }
@@ -34,9 +37,12 @@ impl Row {
 /// A difference between the kernel's count and the hooks' that has grown since it was last told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Residual {
+    /// The inode number of its network namespace.
     pub netns: u32,
+    /// What that namespace is called for people, where it has a name.
     #[serde(default)]
     pub netns_name: Option<Arc<NetnsName>>,
+    /// Its name in /proc/net/netstat.
     #[serde(deserialize_with = "super::intern::name")]
     pub counter: Name,
     /// As in [`Row::unattributed`], since the start.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, time::Duration};
 
-use crate::model::{kind::Kind, socket::HalfOpen, sysctls::Sysctls};
+use crate::model::{hold::Standing, kind::Kind, socket::HalfOpen, sysctls::Sysctls};
 
 /// Longer than a sound server leaves its queue full: two looks.
 const STRETCH: Duration = Duration::from_millis(100);
@@ -37,10 +37,13 @@ pub struct Signals {
     pub deaths: Vec<Death>,
     /// Somebody listened, before or after, at each address where a client found nobody.
     pub is_gap: bool,
+    /// The listeners of the port.
     pub members: Vec<Member>,
     /// Who listens there, and how full the queues were, was not looked at all the time.
     pub is_unlooked: bool,
+    /// Processes, one after another.
     pub processes: Vec<Process>,
+    /// The sysctls of that namespace.
     pub sysctls: Sysctls,
     /// `net.core.somaxconn` when the watch began.
     pub somaxconn_before: Option<u32>,
@@ -57,6 +60,7 @@ pub struct Signals {
 /// SYNs that came for the same reason, by attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tries {
+    /// How many attempts.
     pub attempts: usize,
     /// Whose SYN came again: a client that means it, and has heard nothing. Who floods sends each once.
     pub repeated: usize,
@@ -67,7 +71,9 @@ pub struct Tries {
 /// What became of an attempt of whydrop's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
+    /// It connected.
     Connected,
+    /// Nobody answered.
     Unanswered,
     /// Refused, or it could not be made.
     Failed,
@@ -76,7 +82,9 @@ pub enum Probe {
 /// A process that closed a listener by ending.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Death {
+    /// The process, by name and PID.
     pub who: String,
+    /// How it ended.
     pub ending: Ending,
     /// How long it took until somebody was seen to listen there again.
     pub back: Option<Duration>,
@@ -85,7 +93,9 @@ pub struct Death {
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
+    /// By this signal.
     Signal(u8),
+    /// With this status.
     Status(u8),
 }
 
@@ -128,14 +138,21 @@ impl fmt::Display for Ending {
 /// A listener of the port.
 #[derive(Clone, Debug, Default)]
 pub struct Member {
+    /// The socket cookie (`sock_gen_cookie()`); 0 where it has none yet.
     pub cookie: u64,
+    /// The address and port that it is bound to.
     pub addr: Option<SocketAddr>,
+    /// More than this many are refused.
     pub limit: u32,
+    /// How many connection attempts it refused.
     pub refusals: u64,
+    /// Connections that entered the accept queue.
     pub established: u64,
+    /// Of these, those that accept(2) took out; `None` where that is not known.
     pub accepted: Option<u64>,
     /// The longest that its accept queue was, at a change or at a look.
     pub peak: u32,
+    /// The longest that its SYN queue was.
     pub syn_peak: u32,
     /// The look that found most half-open requests aged; `None` where nobody looked.
     pub half_open: Option<HalfOpen>,
@@ -147,16 +164,32 @@ pub struct Member {
     pub looks: u32,
     /// The first and the last look that found it, of all looks.
     pub seen: (u32, u32),
+    /// Looks that found it over its limit.
     pub full_looks: u32,
+    /// Looks that found it at most a tenth full.
     pub drained_looks: u32,
     /// The longest stretch of looks that found it over its limit.
     pub longest_full: Duration,
     /// Connections accepted while it was over its limit.
     pub accepted_while_full: Option<u64>,
+    /// Whether meanwhile as many were accepted as it holds, five times a second: then nobody stood still.
+    pub turned_over: Option<bool>,
     /// Processes that hold it.
     pub owners: usize,
     /// Whether an epoll instance of its owners waits for it; `None` where they have none.
     pub polled: Option<bool>,
+    /// How it stands in epoll instances of its owners, mostly; `None` where that is not known.
+    pub standing: Option<Standing>,
+    /// An epoll instance was seen to be asked for its connections, and later none was.
+    pub was_armed: bool,
+    /// Whether accept(2) of it waits until a connection is there.
+    pub blocking: Option<bool>,
+    /// The highest limit that its queue had.
+    pub limit_before: u32,
+    /// Processes that hold it, of whom so many are not looked at.
+    pub unsampled: usize,
+    /// Connections that were accepted from it and live.
+    pub served: Option<usize>,
 }
 
 impl Member {
@@ -176,49 +209,76 @@ impl Member {
 /// A process that holds a listener of the port, while a queue was over its limit.
 #[derive(Clone, Debug, Default)]
 pub struct Process {
+    /// The process, by its number in whydrop's PID namespace.
     pub pid: u32,
+    /// Its name: `task->comm`, 15 bytes at most.
     pub comm: String,
+    /// Its threads, as many as were looked at.
     pub threads: Vec<Thread>,
     /// Whether these are all of its threads.
     pub is_whole: bool,
     /// Open descriptors at most, and RLIMIT_NOFILE.
     pub fds: Option<(u64, u64)>,
+    /// What its cgroup did meanwhile.
     pub cgroup: Option<Cgroup>,
 }
 
 /// A thread over the looks while a queue was over its limit.
 #[derive(Clone, Debug, Default)]
 pub struct Thread {
+    /// The thread, by its number in whydrop's PID namespace.
     pub tid: u32,
+    /// Its name: `task->comm`, 15 bytes at most.
     pub comm: String,
+    /// How often it was looked at.
     pub looks: u32,
+    /// Of these, how often it was stopped.
     pub stopped: u32,
     /// Asleep in something that does not wait for connections, and in what most often.
     pub blocked: u32,
+    /// The system call, and the kernel function.
     pub blocked_in: Option<String>,
     /// Of these, until somebody gives a lock back.
     pub locked: u32,
     /// Asleep waiting for connections or for files to become ready.
     pub waiting: u32,
+    /// Of these, for connections of this listener, or for an epoll instance that it stands in.
+    pub here: u32,
+    /// Of these, for what is not this listener.
+    pub elsewhere: u32,
+    /// Of these, in an epoll instance that it does not stand in.
+    pub other_epoll: u32,
+    /// Of these, for several files that poll(2) or select(2) was given.
+    pub several: u32,
+    /// Asleep in what somebody who has nothing to do does not sleep in: a peer, a lock, a child, a disk.
+    pub stuck: u32,
+    /// Whose connection of this listener it slept on, at each look that asked.
+    pub on_client: Option<SocketAddr>,
     /// Shares of the time: on a CPU, and runnable without one.
     pub cpu: Option<f64>,
+    /// Runnable without a processor: a share of the time.
     pub delayed: Option<f64>,
 }
 
 /// What its cgroup did meanwhile.
 #[derive(Clone, Debug, Default)]
 pub struct Cgroup {
+    /// Its path.
     pub path: String,
     /// Share of the time, and how often.
     pub throttled: Option<(f64, u64)>,
+    /// How often it was looked at.
     pub looks: u32,
+    /// Of these, how often it was frozen.
     pub frozen: u32,
     /// Share of the time that some process of it waited for memory.
     pub memory_stalled: Option<f64>,
+    /// How often it was throttled for memory.high.
     pub memory_high: Option<u64>,
 }
 
 impl Signals {
+    /// How often what happened for a cause.
     pub fn of(&self, kind: Kind, cause: &str) -> u64 {
         let key = (kind, cause.to_owned());
         self.causes.get(&key).copied().unwrap_or(0)
@@ -249,10 +309,9 @@ impl Signals {
         self.of_kind(Kind::Overflow)
     }
 
-    /// Whether every thread of everybody who holds the listener was looked at: what all of them do not do, nobody does.
+    /// Whether everybody who holds the listener was looked at, or a sample of many: what none of them does, nobody does.
     pub fn saw_everybody(&self, member: &Member) -> bool {
-        self.processes.len() >= member.owners
-            && self.processes.iter().all(|process| process.is_whole)
+        self.processes.len() + member.unsampled >= member.owners
     }
 
     /// The member that refused most.
@@ -262,6 +321,7 @@ impl Signals {
             .max_by_key(|member| (member.refusals, member.full_looks, member.cookie))
     }
 
+    /// Threads of all processes.
     pub fn threads(&self) -> impl Iterator<Item = (&Process, &Thread)> {
         self.processes
             .iter()
@@ -269,6 +329,7 @@ impl Signals {
     }
 }
 
+/// For any cause.
 pub fn of_kind(causes: &Causes, kind: Kind) -> u64 {
     let of_kind = causes.iter().filter(|((k, _), _)| *k == kind);
     of_kind.map(|(_, n)| n).sum()

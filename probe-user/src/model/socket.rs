@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 /// A listener as the kernel held it at `taken_mono_ns`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListenerSnapshot {
+    /// The socket cookie (`sock_gen_cookie()`); 0 where it has none yet.
     pub cookie: u64,
     /// The bound address; a wildcard where it is bound to none.
     pub addr: SocketAddr,
@@ -17,20 +18,28 @@ pub struct ListenerSnapshot {
     pub v6only: Option<bool>,
     /// The interface it is bound to, 0 for none.
     pub ifindex: u32,
+    /// The socket's inode number.
     pub inode: u32,
+    /// The user that made it.
     pub uid: u32,
+    /// Connections that wait for accept(2): `sk_ack_backlog`.
     pub accept_queue_len: u32,
+    /// More than this many are refused: `sk_max_ack_backlog`.
     pub accept_queue_limit: u32,
     /// `sk_drops`: wraps at 32 bits, and counts some refusals twice.
     pub drops: Option<u32>,
+    /// The cgroup of its maker, by number (`INET_DIAG_CGROUP_ID`).
     pub cgroup_id: Option<u64>,
+    /// When it was taken, CLOCK_MONOTONIC in nanoseconds.
     pub taken_mono_ns: u64,
 }
 
 /// A half-open request: its SYN-ACK was sent, or should have been.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestSnapshot {
+    /// This host's end.
     pub local: SocketAddr,
+    /// The other end.
     pub client: SocketAddr,
     /// Until its SYN-ACK would be sent again.
     pub left: Duration,
@@ -51,6 +60,7 @@ impl RequestSnapshot {
 /// Half-open requests of one listener at a look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HalfOpen {
+    /// How many there are.
     pub in_all: u32,
     /// Known to have been there for a second or longer: at least so many.
     pub aged: u32,
@@ -103,31 +113,43 @@ impl ListenerSnapshot {
 /// A connection (or what is left of one) as the kernel held it at `taken_mono_ns`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionSnapshot {
+    /// The socket cookie (`sock_gen_cookie()`); 0 where it has none yet.
     pub cookie: u64,
     /// The kernel's name: `ESTABLISHED`, `SYN_SENT`, `SYN_RECV`…
     pub state: &'static str,
     /// `None` where no file belongs to it: a request, TIME_WAIT, closed by its process, or not accepted yet.
     pub inode: Option<u32>,
+    /// The user that made it.
     pub uid: Option<u32>,
     /// `None` before the first sample.
     pub rtt_us: Option<u32>,
+    /// `tcpi_rttvar`, in microseconds.
     pub rttvar_us: Option<u32>,
+    /// `tcpi_snd_cwnd`, in segments.
     pub cwnd: Option<u32>,
     /// Timeouts in a row without an answer.
     pub retransmits: Option<u32>,
     /// Segments sent again since the connection began.
     pub total_retrans: Option<u32>,
+    /// `tcpi_unacked`, in segments.
     pub unacked: Option<u32>,
+    /// `sk_drops`: what the listener refused since it was made.
     pub drops: Option<u32>,
+    /// The cgroup of its maker, by number (`INET_DIAG_CGROUP_ID`).
     pub cgroup_id: Option<u64>,
+    /// When it was taken, CLOCK_MONOTONIC in nanoseconds.
     pub taken_mono_ns: u64,
 }
 
-/// A connection that a process has accepted and sent nothing on yet.
+/// A connection that a process has accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnansweredSnapshot {
+pub struct AcceptedSnapshot {
+    /// This host's end.
     pub local: SocketAddr,
+    /// The client's end.
+    pub remote: SocketAddr,
+    /// The socket's inode number.
     pub inode: u32,
-    /// Since it was established.
-    pub age: Duration,
+    /// Since it was established; `None` once something was sent on it.
+    pub age: Option<Duration>,
 }

@@ -20,23 +20,32 @@ pub enum SelfTest {
 pub struct Asked {
     /// Retransmits and resets of every connection, not of attempts only.
     pub all_events: bool,
+    /// Whether stories of attempts are told.
     pub stories: bool,
+    /// How often figures of listeners are told; `None`: never.
     pub stats_every: Option<Duration>,
+    /// The share of a queue's room that is warned of, in percent; `None`: never.
     pub warn_percent: Option<u8>,
 }
 
 /// What is being watched, and how.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Start {
+    /// The way of watching.
     pub tier: Tier,
+    /// What became of each hook.
     pub hooks: Vec<HookReport>,
+    /// What the self-test found.
     pub self_test: SelfTest,
+    /// The kernel's release, uname(2).
     pub kernel: String,
     /// What this kernel's type information lacks.
     pub absent: Vec<String>,
     /// What is left out on request, in words.
     pub filters: Vec<String>,
+    /// How many listeners there were.
     pub listeners: usize,
+    /// How many network namespaces there were.
     pub namespaces: usize,
     /// Kinds and causes that cannot be seen here.
     #[serde(deserialize_with = "super::intern::names")]
@@ -45,7 +54,9 @@ pub struct Start {
     pub own_netns: u32,
     /// When that was, and what the wall clock was then.
     pub mono_ns: u64,
+    /// How far UTC was ahead of CLOCK_MONOTONIC.
     pub clock: Clock,
+    /// The name of the host, uname(2).
     pub host: String,
     /// `None` where it cannot be read.
     pub boot_id: Option<String>,
@@ -60,6 +71,7 @@ pub struct Start {
     /// Whether every namespace that was asked about can be found and read.
     #[serde(default)]
     pub reads_all: bool,
+    /// What was asked for.
     #[serde(default)]
     pub asked: Asked,
 }

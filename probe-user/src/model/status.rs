@@ -1,5 +1,6 @@
 //! Exit statuses, as `--help` lists them.
 
+/// All is well.
 pub const OK: u8 = 0;
 /// Something failed on the way, or a demo did not add up.
 pub const FAILED: u8 = 1;

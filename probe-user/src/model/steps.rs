@@ -3,10 +3,15 @@
 use probe_common::wait;
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
+/// Steps of a histogram without the zeros at their end.
 pub fn serialize<S: Serializer>(steps: &[u64], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(steps.iter().enumerate().filter(|(_, n)| **n > 0))
 }
 
+/// The same, back.
+///
+/// # Errors
+/// There are more steps than a histogram has.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, D::Error> {
     let mut steps = vec![0; wait::STEPS];
     for (step, n) in Vec::<(usize, u64)>::deserialize(deserializer)? {

@@ -30,12 +30,17 @@ pub type NetnsNames = BTreeMap<u32, Arc<NetnsName>>;
 /// The end.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
+    /// How long it lasted.
     pub duration: Duration,
+    /// The way of watching.
     pub tier: Tier,
+    /// How often what happened, and at which stage.
     #[serde(with = "super::pairs")]
     pub counts: BTreeMap<(Kind, Option<Stage>), u64>,
+    /// How often for which cause.
     #[serde(with = "super::pairs")]
     pub causes: Causes,
+    /// What each listener refused, the most first.
     pub listeners: Vec<ListenerTally>,
     /// What listeners went through, each to which something came.
     pub stats: Vec<ListenerStatsRow>,
@@ -43,11 +48,14 @@ pub struct Summary {
     pub stories: Option<Totals>,
     /// SO_REUSEPORT groups of more than one that these listeners belong to.
     pub groups: Vec<Group>,
+    /// What of the detail was lost.
     pub loss: Loss,
+    /// What the kernel side says of itself.
     #[serde(with = "super::health")]
     pub health: Health,
     /// Runs of hooks that the kernel skipped.
     pub skipped: Skipped,
+    /// What the hooks saw beside what the kernel counted.
     pub rows: Vec<Row>,
     /// Namespaces whose counters are known from beginning to end, with rows or without.
     pub accounted: BTreeSet<u32>,

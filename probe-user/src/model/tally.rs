@@ -18,18 +18,26 @@ pub type Causes = BTreeMap<(Kind, String), u64>;
 /// Refusals by listener.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ListenerTally {
+    /// The socket cookie, or the name that the counts have for it.
     pub cookie: u64,
+    /// The inode number of its network namespace.
     pub netns: u32,
+    /// The address and port that it is bound to.
     pub addr: Option<SocketAddr>,
+    /// The processes that hold it, as far as they are known.
     pub owner: Arc<[Owner]>,
+    /// The cgroup of its maker, where that is known.
     pub cgroup: Option<Arc<Cgroup>>,
+    /// How often what happened, and at which stage.
     #[serde(with = "super::pairs")]
     pub counts: BTreeMap<(Kind, Option<Stage>), u64>,
+    /// How often for which cause.
     #[serde(with = "super::pairs")]
     pub causes: Causes,
 }
 
 impl ListenerTally {
+    /// How many refusals there were.
     pub fn refusals(&self) -> u64 {
         self.counts.values().sum()
     }

@@ -5,10 +5,13 @@ use std::fmt;
 /// Without what changes from look to look, so that looks can be counted by it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ThreadState {
+    /// Stopped: by a signal, a tracer, or a frozen cgroup.
     Stopped,
     /// Or for files to become ready, connections perhaps.
     WaitingForConnections,
+    /// Asleep in a system call.
     Asleep {
+        /// Its name.
         syscall: String,
         /// Until somebody gives a lock back.
         for_lock: bool,
@@ -17,6 +20,7 @@ pub enum ThreadState {
     },
     /// Or about to.
     Running,
+    /// Nobody could tell.
     Unknown,
 }
 
@@ -38,7 +42,7 @@ impl fmt::Display for ThreadState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stopped => f.write_str("stopped"),
-            Self::WaitingForConnections => f.write_str("waiting for connections"),
+            Self::WaitingForConnections => f.write_str("waiting for connections or files"),
             Self::Asleep {
                 syscall,
                 for_lock,

@@ -19,8 +19,10 @@ pub enum Tier {
 }
 
 impl Tier {
+    /// All of them, in the order in which they are tried.
     pub const ALL: [Self; 4] = [Self::Trampoline, Self::Kprobe, Self::Cgroup, Self::Counters];
 
+    /// Its name in lines and options.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Trampoline => "trampoline",

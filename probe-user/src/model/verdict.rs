@@ -10,6 +10,7 @@ pub enum Confidence {
 }
 
 impl Confidence {
+    /// Its name in lines and options.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Likely => "likely",
@@ -21,16 +22,22 @@ impl Confidence {
 /// A number and where it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
+    /// What is said, in a sentence.
     pub says: String,
+    /// Where that is known from.
     pub from: &'static str,
 }
 
+/// A cause that a rule found, with what it rests on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
+    /// The name, as docs/verdicts.md has it.
     pub id: &'static str,
+    /// How sure it is.
     pub confidence: Confidence,
     /// One sentence.
     pub says: &'static str,
+    /// What it rests on.
     pub evidence: Vec<Evidence>,
     /// In the order to do it.
     pub advice: &'static [&'static str],
@@ -39,7 +46,9 @@ pub struct Verdict {
 /// A rule that had its signals and did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuledOut {
+    /// The name, as docs/verdicts.md has it.
     pub id: &'static str,
+    /// What contradicts it, in a sentence.
     pub why: String,
 }
 
@@ -48,6 +57,7 @@ pub struct RuledOut {
 pub struct Diagnosis {
     /// The cause first; empty when nothing happened.
     pub verdicts: Vec<Verdict>,
+    /// Rules that had their signals and did not hold.
     pub ruled_out: Vec<RuledOut>,
     /// Rules without their signals.
     pub abstained: Vec<&'static str>,

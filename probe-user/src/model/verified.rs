@@ -7,10 +7,12 @@ use super::summary::Summary;
 /// Counters of which each step is a refusal of a listener.
 pub const OF_REFUSALS: [&str; 3] = ["ListenOverflows", "ListenDrops", "TCPReqQFullDrop"];
 
+/// Whether a listener took everybody who came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Nobody was refused, and there was room at all times.
     Held,
+    /// It did not.
     NotHeld,
     /// Nothing was seen to be wrong, and that is not all there is to see.
     CannotTell,
@@ -19,6 +21,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Its name in lines and options.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Held => "held",
@@ -28,6 +31,7 @@ impl Verdict {
         }
     }
 
+    /// What is asked for, in words, as the readiness line has it.
     pub const fn in_words(self) -> &'static str {
         match self {
             Self::Held => "held",
@@ -43,7 +47,9 @@ impl Verdict {
 pub struct Verified {
     /// What was asked for, such as `:8080`.
     pub listener: String,
+    /// How long it was to be watched.
     pub asked: Duration,
+    /// What it came to.
     pub verdict: Verdict,
     /// What the verdict rests on.
     pub reasons: Vec<String>,
@@ -51,8 +57,10 @@ pub struct Verified {
     pub notes: Vec<String>,
     /// Where its listeners are.
     pub namespaces: Vec<u32>,
+    /// Connections that entered the accept queue.
     pub established: u64,
     /// `None` where that is not known of one of the listeners.
     pub accepted: Option<u64>,
+    /// What the watch ended with.
     pub summary: Summary,
 }

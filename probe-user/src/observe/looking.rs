@@ -3,23 +3,27 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use crate::{
-    host::{Host, cgroup::stall, task},
+    host::{Host, accepted::has_accepted, cgroup::stall, holds::holds, sample::sample, task},
     model::{
-        Observed, ObservedCgroup, ObservedProcess, ObservedQueue, owner::Owner,
-        socket::ListenerSnapshot,
+        Observed, ObservedCgroup, ObservedProcess, ObservedQueue,
+        hold::{Hold, Served},
+        owner::Owner,
+        process::Process,
+        socket::{AcceptedSnapshot, ListenerSnapshot},
     },
 };
 
-/// Processes that are looked at for one listener.
+/// Processes that are looked at for one listener: of more, some, the same ones each time.
 const PROCESSES_AT_MOST: usize = 16;
 
-/// Of so many looks at a full queue one asks who has accepted from it: once a second.
+/// Of so many looks at a full queue one asks for the connections that came from it: once a second.
 const ASK_EVERY: u32 = 20;
 
 /// Listeners of which it is remembered when they were asked.
@@ -27,12 +31,13 @@ const LISTENERS_AT_MOST: usize = 4096;
 
 /// Looks, one after another.
 pub struct Looker {
+    /// What is asked of this machine.
     pub host: Host,
     mount: Option<PathBuf>,
     /// The number of the next look.
     look: u32,
-    /// In how many looks at a full queue of several owners nobody's epoll instance waited for it.
-    unclear: HashMap<(u32, u64), u32>,
+    /// How many looks found a queue over its limit.
+    full: HashMap<(u32, u64), u32>,
     /// When half-open requests of a listener are to be asked for next.
     half_open: HashMap<(u32, u64), Instant>,
     /// Namespaces where somebody was found.
@@ -40,12 +45,13 @@ pub struct Looker {
 }
 
 impl Looker {
+    /// Of this machine.
     pub fn new(host: Host) -> Self {
         Self {
             mount: host.cgroup_mount(),
             host,
             look: 0,
-            unclear: HashMap::new(),
+            full: HashMap::new(),
             half_open: HashMap::new(),
             places: BTreeSet::new(),
         }
@@ -72,18 +78,22 @@ impl Looker {
             let mut queue = self.queue(look, netns, listener);
             self.ask_half_open(&mut queue);
             if queue.is_over_its_limit() {
-                self.ask(&mut queue);
                 pids.extend(queue.owners.iter().map(|owner| owner.pid));
             }
-            queues.push(Observed::Queue(Box::new(queue)));
+            queues.push(queue);
         }
-        let mut seen: Vec<Observed> = pids
+        let processes: Vec<ObservedProcess> = pids
             .into_iter()
             .filter_map(|pid| self.process(look, pid))
-            .map(|process| Observed::Process(Box::new(process)))
             .collect();
-        seen.extend(queues);
-        seen
+        for queue in &mut queues {
+            if queue.is_over_its_limit() {
+                self.ask(queue, &processes);
+            }
+        }
+        let processes = processes.into_iter().map(Box::new).map(Observed::Process);
+        let queues = queues.into_iter().map(Box::new).map(Observed::Queue);
+        processes.chain(queues).collect()
     }
 
     /// The queues alone.
@@ -100,9 +110,12 @@ impl Looker {
 
     fn queue(&mut self, look: u32, netns: u32, snapshot: ListenerSnapshot) -> ObservedQueue {
         let (all, _) = self.host.identity(&snapshot);
-        let owners: Arc<[Owner]> = match all.len() {
-            0..=PROCESSES_AT_MOST => Arc::clone(&all),
-            _ => all.iter().take(PROCESSES_AT_MOST).cloned().collect(),
+        let owners: Arc<[Owner]> = if all.len() > PROCESSES_AT_MOST {
+            let mut some = all.to_vec();
+            sample(&mut some, PROCESSES_AT_MOST, |owner| owner.pid);
+            some.into()
+        } else {
+            Arc::clone(&all)
         };
         ObservedQueue {
             look,
@@ -112,6 +125,8 @@ impl Looker {
             owners_in_all: all.len(),
             polls: Vec::new(),
             accepted: None,
+            holds: Vec::new(),
+            served: None,
             half_open: None,
         }
     }
@@ -137,25 +152,34 @@ impl Looker {
         self.half_open.insert(key, ended + pause);
     }
 
-    /// Who of its owners waits for it. Who has accepted from it is not asked in every look, since that costs the kernel a
-    /// walk over all connections.
-    fn ask(&mut self, queue: &mut ObservedQueue) {
+    /// How its owners hold it. The connections that came from it are not asked for in every look, since that costs the
+    /// kernel a walk over all there are.
+    fn ask(&mut self, queue: &mut ObservedQueue, processes: &[ObservedProcess]) {
         let inode = queue.snapshot.inode;
-        let polls = queue
-            .owners
-            .iter()
-            .filter_map(|owner| Some((owner.pid, task::is_polled(owner.pid, inode)?)));
-        queue.polls = polls.collect();
+        let owners = queue.owners.iter();
+        queue.holds = owners.filter_map(|owner| holds(owner.pid, inode)).collect();
+        queue.polls = queue.holds.iter().filter_map(polls).collect();
         let key = (queue.netns, queue.snapshot.cookie);
-        if is_due(self.unclear.entry(key).or_default(), queue) {
-            // Where that cannot be asked, nothing is said of who has accepted.
-            let asked = self.host.unanswered(queue.netns, &queue.snapshot);
-            queue.accepted = asked.ok().map(|unanswered| {
-                let pids = queue.owners.iter().map(|owner| owner.pid);
-                pids.filter(|pid| task::has_accepted(*pid, &unanswered))
-                    .collect()
-            });
+        let full = self.full.entry(key).or_default();
+        *full += 1;
+        if *full % ASK_EVERY != 1 {
+            return;
         }
+        // Where that cannot be asked, nothing is said of who has accepted.
+        let Ok(connections) = self.host.accepted(queue.netns, &queue.snapshot) else {
+            return;
+        };
+        if is_unclear(queue) {
+            let pids = queue.owners.iter().map(|owner| owner.pid);
+            let accepted = pids.filter(|pid| has_accepted(*pid, &connections));
+            queue.accepted = Some(accepted.collect());
+        }
+        let owners = processes.iter().map(|process| &process.process);
+        let owners = owners.filter(|process| queue.owners.iter().any(|own| own.pid == process.pid));
+        queue.served = Some(Served {
+            connections: connections.len(),
+            sleepers: sleepers(owners, &connections),
+        });
     }
 
     /// `None` when it has ended.
@@ -173,11 +197,30 @@ impl Looker {
     }
 }
 
+/// Whether an epoll instance of its waits for the listener; `None` where it has none.
+fn polls(hold: &Hold) -> Option<(u32, bool)> {
+    let has_any = hold.has_others || !hold.epolls.is_empty();
+    has_any.then_some((hold.pid, !hold.epolls.is_empty()))
+}
+
 /// Whether it is to be asked who has accepted: of several owners, none of whom waits for it.
-fn is_due(unclear: &mut u32, queue: &ObservedQueue) -> bool {
-    let is_clear = queue.owners_in_all < 2 || queue.polls.iter().any(|(_, waits)| *waits);
-    *unclear += u32::from(!is_clear);
-    !is_clear && *unclear % ASK_EVERY == 1
+fn is_unclear(queue: &ObservedQueue) -> bool {
+    queue.owners_in_all > 1 && !queue.polls.iter().any(|(_, waits)| *waits)
+}
+
+/// Threads that sleep on one of these connections, and whose it is.
+fn sleepers<'a>(
+    processes: impl Iterator<Item = &'a Process>,
+    connections: &[AcceptedSnapshot],
+) -> Vec<(u32, SocketAddr)> {
+    let of_each: HashMap<u32, SocketAddr> = connections
+        .iter()
+        .map(|connection| (connection.inode, connection.remote))
+        .collect();
+    let threads = processes.flat_map(|process| &process.threads);
+    threads
+        .filter_map(|thread| Some((thread.tid, *of_each.get(&thread.socket?)?)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -197,13 +240,17 @@ mod tests {
             owners_in_all: 2,
             polls: polls.to_vec(),
             accepted: None,
+            holds: Vec::new(),
+            served: None,
             half_open: None,
         };
-        let mut unclear = 0;
-        assert!(is_due(&mut unclear, &queue(&[])));
-        assert!(!is_due(&mut unclear, &queue(&[(WORKER, true)])));
-        let later = queue(&[(MASTER, false)]);
-        let more = (0..ASK_EVERY).filter(|_| is_due(&mut unclear, &later));
-        assert_eq!(more.count(), 1);
+        assert!(is_unclear(&queue(&[])));
+        assert!(!is_unclear(&queue(&[(MASTER, false), (WORKER, true)])));
+        assert!(is_unclear(&queue(&[(MASTER, false)])));
+        let alone = ObservedQueue {
+            owners_in_all: 1,
+            ..queue(&[])
+        };
+        assert!(!is_unclear(&alone));
     }
 }

@@ -62,8 +62,10 @@ pub enum NotLooked {
     /// Nothing was watched either.
     #[error(transparent)]
     NoThread(#[from] NoThread),
+    /// The thread that looks panicked.
     #[error("the thread that looks at listeners panicked")]
     Panicked,
+    /// Looks came faster than they were taken.
     #[error("what was seen before the watch found no room")]
     Crowded,
 }

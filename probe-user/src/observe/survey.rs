@@ -21,6 +21,7 @@ struct Answer {
 }
 
 impl Survey {
+    /// Of this machine.
     pub fn new(host: Host) -> Self {
         Self {
             host,

@@ -1,12 +1,27 @@
 //! Where the listener is, or should be: from what was asked for to what is there now.
 
-use std::{collections::BTreeSet, fmt, net::SocketAddr, str::FromStr};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+    time::Duration,
+};
 
 use super::host_facts;
 use crate::{
     filter::ListenerFilter,
-    host::{Host, clock::mono_ns, kernel_log, netns, unread::Unread},
-    model::{HostFacts, Listening, Now, socket::ListenerSnapshot},
+    host::{
+        Host, accepted,
+        clock::{self, mono_ns},
+        kernel_log, netns,
+        unread::Unread,
+    },
+    model::{
+        HostFacts, Listening, Now,
+        flood::{Said, may_be_about},
+        socket::ListenerSnapshot,
+    },
 };
 
 /// Lines of the kernel's log that are shown.
@@ -43,6 +58,7 @@ impl fmt::Display for Target {
 }
 
 impl Target {
+    /// The listeners that it names.
     pub const fn filter(&self) -> ListenerFilter {
         self.0
     }
@@ -135,8 +151,36 @@ impl Target {
             now.others = others.to_vec();
         }
         now.unread = all.iter().flat_map(|facts| facts.unread.clone()).collect();
-        now.kernel_log = kernel_log::syn_floods(self.0.wanted().1, LOG_LINES_AT_MOST);
+        now.kernel_log = self.floods(&now);
         (now, all)
+    }
+
+    /// What the kernel's log says of floods at these listeners: nothing of before whoever holds them was started.
+    fn floods(&self, now: &Now) -> Vec<String> {
+        let bound: Vec<IpAddr> = now
+            .listeners
+            .iter()
+            .map(|one| one.snapshot.addr.ip())
+            .collect();
+        let owners = || now.listeners.iter().flat_map(|one| one.owner.iter());
+        let ages: Option<Vec<Duration>> = owners().map(|owner| accepted::age(owner.pid)).collect();
+        let oldest = ages.and_then(|ages| ages.into_iter().max());
+        let since_ns = oldest.map_or(0, |age| now.mono_ns.saturating_sub(age.as_nanos() as u64));
+        let mut said = kernel_log::syn_floods();
+        said.retain(|one| {
+            one.mono_ns >= since_ns && may_be_about(&one.says, self.0.wanted().1, &bound)
+        });
+        let clock = clock::wall();
+        let newest = said.split_off(said.len().saturating_sub(LOG_LINES_AT_MOST));
+        let told = newest.into_iter().map(|Said { mono_ns, says }| {
+            let ago = Duration::from_nanos(now.mono_ns.saturating_sub(mono_ns));
+            format!(
+                "{:#} UTC, {} before, of any namespace: {says}",
+                clock.at(mono_ns),
+                long(ago)
+            )
+        });
+        told.collect()
     }
 
     /// Where a client would connect to.
@@ -153,5 +197,16 @@ impl Target {
             });
         }
         Some(addr)
+    }
+}
+
+/// As people say it: the two largest units would be more than is known of its use.
+fn long(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
     }
 }

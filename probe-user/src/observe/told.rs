@@ -25,6 +25,7 @@ impl Refusals {
         }
     }
 
+    /// Places that refused somebody since this was last asked.
     pub fn take(&self) -> BTreeSet<Place> {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *places)
@@ -38,6 +39,7 @@ pub struct Ears<'a> {
 }
 
 impl<'a> Ears<'a> {
+    /// Of what is shared with the looks.
     pub const fn of(refusals: &'a Refusals) -> Self {
         Self {
             refusals,
@@ -45,6 +47,7 @@ impl<'a> Ears<'a> {
         }
     }
 
+    /// To be told of every line.
     pub fn line(&mut self, line: &Line<'_>) {
         let Line::Event(seen) = line else { return };
         let event = &seen.event;

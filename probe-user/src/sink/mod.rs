@@ -65,6 +65,7 @@ pub struct Reporter {
 }
 
 impl Reporter {
+    /// In this format, of a watch of this tier on this host.
     pub const fn new(
         format: Format,
         tier: Tier,
@@ -112,6 +113,7 @@ impl Reporter {
         }
     }
 
+    /// How far the wall clock is ahead.
     pub const fn clock(&self) -> Clock {
         self.clock
     }

@@ -31,18 +31,24 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(5);
 /// Batches that may wait for a slow reader.
 const BATCHES: usize = 256;
 
+/// Why lines cannot be written.
 #[derive(Debug, Error)]
 pub enum OutputError {
+    /// The file cannot be made.
     #[error("cannot create {path}: {source}; name a file in a folder that exists and is writable")]
     Create { path: String, source: io::Error },
+    /// Nobody reads the named pipe.
     #[error("nobody reads {0}; start its reader first, or name a file")]
     Unread(String),
     #[error(
         "writing to {to} failed: {source}; the counts are complete, lines after this are missing"
     )]
+    /// Writing failed.
     Write { to: String, source: io::Error },
+    /// The writer's thread could not be started.
     #[error(transparent)]
     NoThread(#[from] NoThread),
+    /// It did not take the last lines in time.
     #[error("the reader of {0} took nothing for so long that the last lines were given up")]
     Stuck(String),
 }

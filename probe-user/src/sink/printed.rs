@@ -42,6 +42,7 @@ struct Batch {
 }
 
 impl Printed {
+    /// Lines of this reporter go to this output.
     pub fn new(reporter: Reporter, output: Output) -> Self {
         Self {
             reporter,
@@ -51,6 +52,7 @@ impl Printed {
         }
     }
 
+    /// What the output did not take.
     pub const fn lost(&self) -> &Lost {
         &self.lost
     }

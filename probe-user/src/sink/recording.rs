@@ -152,6 +152,7 @@ fn head(start: &Start, clock: Clock, part: &PartInfo<'_>) -> String {
 }
 
 impl Recording {
+    /// Takes a line, and the time at which it was told.
     pub fn take(&mut self, mono_ns: u64, line: &Line<'_>) {
         // The first line of each part says it.
         if matches!(line, Line::Start(_)) {

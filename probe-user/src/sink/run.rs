@@ -77,6 +77,13 @@ fn write_all(reporter: &Reporter, ran: &Ran, to: &mut String) -> fmt::Result {
     }
 }
 
+/// Whether something was dropped before a listener could decide.
+fn dropped_before(ran: &Ran) -> bool {
+    let counts = ran.summary.counts.iter();
+    let mut dropped = counts.filter(|((kind, _), n)| *kind == Kind::PacketDrop && **n > 0);
+    dropped.next().is_some()
+}
+
 fn known<'a>(reporter: &Reporter, ran: &'a Ran, diagnosed: &'a Diagnosed) -> Known<'a> {
     Known {
         incidents: &diagnosed.incidents,
@@ -90,6 +97,7 @@ fn known<'a>(reporter: &Reporter, ran: &'a Ran, diagnosed: &'a Diagnosed) -> Kno
 fn write_headline(ran: &Ran, to: &mut String) -> fmt::Result {
     let refusals = ran.summary.refusals();
     let what = match ran.dropped {
+        Dropped::Nothing if dropped_before(ran) => "no listener refused anybody".to_owned(),
         Dropped::Nothing => "nothing was dropped".to_owned(),
         Dropped::CannotTell => "cannot tell whether anything was dropped".to_owned(),
         Dropped::Something => format!("{refusals} refusal{}", plural(refusals as usize)),

@@ -38,10 +38,12 @@ impl Pulse {
 pub struct Closed {
     /// Whether the reader saw everything, where lines were printed; `false` when it went away.
     pub printed: Option<Result<bool, OutputError>>,
+    /// Whether everything was recorded; if not, why.
     pub recorded: Result<(), String>,
 }
 
 impl<'a> Sinks<'a> {
+    /// Any of them may be missing.
     pub fn new(
         stage: Option<Box<dyn Sink + 'a>>,
         printed: Option<Printed>,

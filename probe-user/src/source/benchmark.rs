@@ -16,7 +16,9 @@ use crate::{
     enrich::Enricher,
     filter::Filter,
     host::{Host, clock, netns},
-    model::{Origin, observation::Observation, socket::ListenerSnapshot, tier::Tier},
+    model::{
+        Origin, observation::Observation, request::Request, socket::ListenerSnapshot, tier::Tier,
+    },
     sink::{Format, Output, Printed, Reporter, Sinks},
     source::{Parts, lines::Lines},
 };
@@ -60,10 +62,7 @@ impl Pipeline {
         let printed = Printed::new(reporter, Output::none());
         let parts = Parts {
             filter: Filter::default(),
-            all_events: false,
-            stats_every: None,
-            warn_percent: None,
-            stories: false,
+            request: Request::default(),
             sinks: Sinks::new(None, Some(printed), None, clock),
             enricher,
         };

@@ -32,6 +32,7 @@ pub struct Round {
 }
 
 impl Round {
+    /// So many records came at once.
     pub const fn add(&mut self, records: usize) {
         self.records += records;
     }

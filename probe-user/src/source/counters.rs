@@ -187,6 +187,7 @@ fn unseen() -> Vec<Kind> {
     all.filter(|kind| !told.contains(kind)).collect()
 }
 
+/// Watches until the end.
 pub async fn watch<'a>(
     parts: Parts<'a>,
     start: &Start,

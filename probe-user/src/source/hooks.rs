@@ -68,7 +68,9 @@ pub struct HookPipeline<'a> {
 /// What was taken out of the ring at once.
 #[derive(Clone, Copy, Default)]
 pub struct Drained {
+    /// How many.
     pub records: usize,
+    /// The ring has no more.
     pub is_empty: bool,
 }
 
@@ -95,7 +97,7 @@ impl<'a> HookPipeline<'a> {
         let moved = Moved::since(base_ns, &base.kernel);
         let mut reconciler = Reconciler::new(base);
         reconciler.unreadable(unreadable);
-        let (stats_every, warn_percent) = (parts.stats_every, parts.warn_percent);
+        let (stats_every, warn_percent) = (parts.request.stats, parts.request.warn);
         let (lines, enricher) = Lines::of(parts, base_totals.health.sampled);
         Ok(Self {
             lines,

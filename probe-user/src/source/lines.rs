@@ -21,14 +21,20 @@ use crate::{
 
 /// Where observations end.
 pub struct Lines<'a> {
+    /// What is wanted.
     pub filter: Filter,
+    /// Retransmits and resets of every connection are wanted, not of attempts only.
     pub all_events: bool,
+    /// Where lines go.
     pub sinks: Sinks<'a>,
+    /// Attempts, and what became of them.
     pub stories: Told,
+    /// What had a line.
     pub shown: Shown,
     /// What is known of a listener, under both of the names the counts may know it by.
     pub listeners: HashMap<u64, ListenerTally>,
     newest: Newest,
+    /// What of the detail was lost.
     pub loss: Loss,
     told: Loss,
 }
@@ -45,9 +51,9 @@ impl<'a> Lines<'a> {
     pub fn of(parts: Parts<'a>, sampled: u64) -> (Self, Enricher) {
         let lines = Self {
             filter: parts.filter,
-            all_events: parts.all_events,
+            all_events: parts.request.all_events(),
             sinks: parts.sinks,
-            stories: Told::new(parts.stories, sampled),
+            stories: Told::new(parts.request.stories, sampled),
             shown: Shown::default(),
             listeners: HashMap::default(),
             newest: Newest::default(),
@@ -71,6 +77,7 @@ impl<'a> Lines<'a> {
         self.sinks.flush();
     }
 
+    /// Shows an event, if it is wanted.
     pub fn show(&mut self, seen: &Observation) {
         self.remember_listener(seen);
         let told = self.stories.take(seen, &self.filter);
@@ -88,6 +95,7 @@ impl<'a> Lines<'a> {
         self.tell_stories(&told);
     }
 
+    /// Tells these.
     pub fn tell_stories(&mut self, told: &[Story]) {
         for story in told {
             self.sinks.write(&Line::Story(story));

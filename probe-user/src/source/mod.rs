@@ -1,9 +1,7 @@
 //! Who feeds the stream: the hooks, the kernel's counters alone, or a recording; when namespaces are looked for, and how long the ring's
 //! reader rests.
 
-use std::time::Duration;
-
-use crate::{enrich::Enricher, filter::Filter, sink::Sinks};
+use crate::{enrich::Enricher, filter::Filter, model::request::Request, sink::Sinks};
 
 #[cfg(any(test, feature = "benchmark"))]
 #[doc(hidden)]
@@ -27,14 +25,12 @@ pub use self::conduct::Conduct;
 
 /// What a watch is made of before it begins.
 pub struct Parts<'a> {
+    /// What is wanted.
     pub filter: Filter,
-    pub all_events: bool,
-    /// How often lines of busy listeners are wanted.
-    pub stats_every: Option<Duration>,
-    /// The share of a queue's room that is warned of, in percent.
-    pub warn_percent: Option<u8>,
-    /// Whether stories of attempts are wanted.
-    pub stories: bool,
+    /// What is wanted.
+    pub request: Request,
+    /// Where lines go.
     pub sinks: Sinks<'a>,
+    /// What is known beside the events.
     pub enricher: Enricher,
 }

@@ -25,12 +25,15 @@ pub type Unreadable = BTreeMap<u32, String>;
 
 /// The decisive counters of every namespace that can be read, or of one.
 pub struct Readings {
+    /// The kernel's own counters, by namespace.
     pub kernel: BTreeMap<u32, Reading>,
+    /// Namespaces that could not be read.
     pub unread: Unreadable,
     /// All that are there, whether they can be read or not.
     pub present: Vec<u32>,
 }
 
+/// The decisive counters of every namespace, or of one.
 pub fn readings(host: &Host, only: Option<u32>) -> Readings {
     let present: Vec<u32> = host.namespaces().iter().collect();
     let (mut kernel, mut unread) = (BTreeMap::new(), Unreadable::new());

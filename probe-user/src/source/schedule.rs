@@ -86,10 +86,12 @@ impl Schedule {
         self.comparison.is_due(now, is_news, QUIET_COMPARISON_REST)
     }
 
+    /// Namespaces were looked for from then until now.
     pub fn looked(&mut self, since: Instant) {
         self.look.again(since, since.elapsed());
     }
 
+    /// Counters were compared from then until now, by what the hooks had seen.
     pub fn compared(&mut self, since: Instant, looks: u64, sums: Sums) {
         self.looks = looks;
         self.comparison.again(since, since.elapsed());

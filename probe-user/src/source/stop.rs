@@ -18,11 +18,16 @@ pub struct Stop<'a> {
     signals: Vec<(SignalKind, Signal)>,
     ends_by_signal: bool,
     signalled: Box<dyn FnMut(SignalKind) + 'a>,
+    /// When its time is up.
     pub end: Option<Instant>,
     until: Pin<Box<dyn Future<Output = ()> + 'a>>,
 }
 
 impl<'a> Stop<'a> {
+    /// Catches SIGINT, SIGTERM and SIGHUP.
+    ///
+    /// # Errors
+    /// They cannot be caught.
     pub fn new(
         until: Pin<Box<dyn Future<Output = ()> + 'a>>,
         ends_by_signal: bool,
@@ -52,6 +57,7 @@ impl<'a> Stop<'a> {
         !self.ends_by_signal && take(&mut self.signals, &mut self.signalled, &mut context)
     }
 
+    /// Waits until the watch has to end.
     pub async fn wait(&mut self) {
         let (signals, ends_by_signal) = (&mut self.signals, self.ends_by_signal);
         let signalled = &mut self.signalled;

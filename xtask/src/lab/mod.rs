@@ -22,8 +22,17 @@ const DOCUMENT: &str = "docs/lab.md";
 /// The scenarios that say what `why` answered.
 const SCENARIOS: [&str; 3] = ["why::", "demo::", "servers::"];
 
-/// What a VM plays: it has no servers, and an emulated processor takes some ten seconds to verify the programs of one start.
-const IN_A_VM: [&str; 3] = ["why::acceptor", "why::backlog", "why::group"];
+/// What a VM plays: it has no servers, and `demo` plays what these do.
+const IN_A_VM: [&str; 8] = [
+    "why::acceptor",
+    "why::backlog",
+    "why::client",
+    "why::group",
+    "why::path",
+    "why::place",
+    "why::sound",
+    "why::syn",
+];
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

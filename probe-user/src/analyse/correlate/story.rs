@@ -25,21 +25,28 @@ const SILENCE_NS: u64 = 130_000_000_000;
 pub enum What {
     /// With the initial sequence number that its segment tells.
     Refused {
+        /// Where in a handshake, where it was in one.
         stage: Stage,
+        /// The client's initial sequence number.
         isn: u32,
         /// The refusal was answered by a reset.
         aborted: bool,
     },
+    /// A SYN cookie answered the SYN.
     CookieSent,
     /// The SYN-ACK was sent again: the server knows of the attempt.
     SynackAgain,
     /// The server has forgotten its half-open request.
     Expired,
+    /// One end reset it.
     Reset(End),
     /// It entered the accept queue; what the kernel side says of the time before.
     Connected {
+        /// The client's initial sequence number.
         isn: u32,
+        /// The first of them, CLOCK_MONOTONIC in nanoseconds.
         first_ns: u64,
+        /// How often it was refused before.
         times: u32,
     },
 }
@@ -59,13 +66,17 @@ impl What {
 /// What comes in.
 #[derive(Clone, Debug)]
 pub struct News {
+    /// The instant, CLOCK_MONOTONIC in nanoseconds.
     pub mono_ns: u64,
+    /// Which attempt it is of.
     pub attempt: Attempt,
+    /// What happened to it.
     pub what: What,
     /// `kind` or `kind/cause` of the event.
     pub cause: String,
     /// The listener's cookie and the address it is bound to.
     pub listener: Option<(u64, SocketAddr)>,
+    /// Whose listener it was.
     pub whose: Whose,
     /// Whether the event has a line.
     pub shown: bool,

@@ -43,6 +43,7 @@ impl Incidents {
         self.rows_every_ns = rows_every_ns;
     }
 
+    /// Takes what is known of a place, in any order of time.
     pub fn take(&mut self, fact: Fact) {
         if self.places.len() >= PLACES_AT_MOST
             && !self.places.contains_key(&fact.place)

@@ -2,8 +2,54 @@
 
 use crate::model::{
     ThreadState,
-    process::{Thread, waits_for_connections, waits_for_files},
+    process::{Thread, accepts, waits_for_connections, waits_for_epoll, waits_for_files},
 };
+
+/// What a thread that is asleep waits for, where that is known.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wait {
+    /// A connection of the listener that this descriptor leads to.
+    Accept(u32),
+    /// Files of this epoll instance.
+    Epoll(u32),
+    /// These files, by poll(2) or select(2); `None` where they are not known.
+    Files(Option<Vec<u32>>),
+}
+
+impl Wait {
+    pub fn of(thread: &Thread) -> Option<Self> {
+        let syscall = thread.syscall.as_deref().filter(|_| thread.state == 'S')?;
+        match thread.fd {
+            // Of io_uring it is not told what was asked of it.
+            _ if syscall == "io_uring_enter" => None,
+            Some(fd) if accepts(syscall) => Some(Self::Accept(fd)),
+            Some(fd) if waits_for_epoll(syscall) => Some(Self::Epoll(fd)),
+            _ if accepts(syscall) || waits_for_epoll(syscall) => None,
+            _ if waits_for_files(syscall) => Some(Self::Files(thread.polled.clone())),
+            _ => None,
+        }
+    }
+}
+
+/// Whether it sleeps in what somebody who has nothing to do does not sleep in: a peer, a lock, a child, a disk.
+pub(super) fn is_stuck(thread: &Thread) -> bool {
+    const STUCK: [&str; 7] = [
+        "connect",
+        "flock",
+        "fcntl",
+        "fsync",
+        "fdatasync",
+        "wait4",
+        "waitid",
+    ];
+    let is_asleep = matches!(thread.state, 'S' | 'D');
+    let of_call = thread
+        .syscall
+        .as_deref()
+        .is_some_and(|call| STUCK.contains(&call));
+    let is_known = of_call || thread.waits_for_lock || thread.socket.is_some();
+    is_asleep && (is_known || thread.state == 'D')
+}
 
 /// What a thread is doing at one look.
 pub(super) enum Doing {

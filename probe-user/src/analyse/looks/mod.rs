@@ -8,6 +8,7 @@ mod queue;
 use std::collections::{BTreeMap, HashMap};
 
 pub use self::{
+    doing::Wait,
     process::{CgroupLooks, ProcessLooks, ThreadLooks},
     queue::Queue,
 };
@@ -21,6 +22,7 @@ use crate::model::{
 pub struct Looks {
     /// By namespace and cookie.
     pub queues: BTreeMap<(u32, u64), Queue>,
+    /// What was seen of each process, by PID.
     pub processes: HashMap<u32, ProcessLooks>,
     /// What the threads of a process were doing at the last look, and its number.
     doing: HashMap<u32, (u32, Vec<ThreadState>)>,

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::doing::Doing;
+use super::doing::{Doing, Wait, is_stuck};
 use crate::model::{
     ObservedCgroup, ObservedProcess,
     process::{Process, Thread, by_tid},
@@ -18,46 +18,69 @@ const LOOKS_BETWEEN: u32 = 3;
 /// And after so long without a look: what it did meanwhile it may not have done while its queue was full.
 const APART_NS: u64 = 250_000_000;
 
+/// What a thread waited for is told apart so many times.
+const WAITS_AT_MOST: usize = 64;
+
 /// A thread over the looks at its process.
 #[derive(Clone, Debug, Default)]
 pub struct ThreadLooks {
+    /// Its name: `task->comm`, 15 bytes at most.
     pub comm: String,
+    /// How often it was looked at.
     pub looks: u32,
+    /// Of these, how often it was stopped.
     pub stopped: u32,
+    /// Of these, how often it waited for connections.
     pub waiting: u32,
     /// Of these, for files to become ready.
     pub waiting_for_files: u32,
+    /// What it waited for, as far as it is known.
+    pub waits: BTreeMap<Wait, u32>,
+    /// Asleep in what somebody who has nothing to do does not sleep in.
+    pub stuck: u32,
     /// By the system call and function that it slept in.
     pub blocked: BTreeMap<String, u32>,
     /// Of these, for a lock.
     pub locked: u32,
+    /// How long it ran between the first look and the last, in nanoseconds.
     pub ran_ns: u64,
+    /// How long it was runnable without a processor, in nanoseconds.
     pub waited_ns: u64,
     /// Between looks of which times are known.
     pub known_ns: u64,
 }
 
+/// What looks at a process found together.
 #[derive(Clone, Debug, Default)]
 pub struct ProcessLooks {
+    /// Its name: `task->comm`, 15 bytes at most.
     pub comm: String,
+    /// By thread.
     pub threads: BTreeMap<u32, ThreadLooks>,
+    /// Open descriptors at most, and RLIMIT_NOFILE.
     pub fds: Option<(u64, u64)>,
+    /// What its cgroup did meanwhile.
     pub cgroup: Option<CgroupLooks>,
     /// It had more threads than are looked at.
     pub has_more: bool,
     last: Option<(u32, Process)>,
 }
 
+/// What looks at a cgroup found together.
 #[derive(Clone, Debug)]
 pub struct CgroupLooks {
+    /// Its path.
     pub path: String,
+    /// How often it was looked at.
     pub looks: u32,
+    /// Of these, how often it was frozen.
     pub frozen: u32,
     first: (u64, Stall),
     last: (u64, Stall),
 }
 
 impl CgroupLooks {
+    /// From the first look to the last.
     pub const fn time(&self) -> Duration {
         Duration::from_nanos(self.last.0.saturating_sub(self.first.0))
     }
@@ -124,6 +147,12 @@ impl ProcessLooks {
 
 impl ThreadLooks {
     fn saw(&mut self, now: &Thread, before: Option<&Thread>) {
+        self.stuck += u32::from(is_stuck(now));
+        if let Some(wait) = Wait::of(now)
+            && (self.waits.len() < WAITS_AT_MOST || self.waits.contains_key(&wait))
+        {
+            *self.waits.entry(wait).or_default() += 1;
+        }
         match Doing::of(now) {
             Doing::Stopped => self.stopped += 1,
             Doing::Waiting => self.waiting += 1,

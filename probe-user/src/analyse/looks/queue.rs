@@ -2,11 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     sync::Arc,
 };
 
 use crate::model::{
     ObservedQueue,
+    hold::{Hold, Served, Standing},
     incident::Place,
     owner::Owner,
     socket::{HalfOpen, ListenerSnapshot},
@@ -21,29 +23,47 @@ const SPANS_AT_MOST: usize = 4096;
 /// What the looks at one listener found.
 #[derive(Clone, Debug)]
 pub struct Queue {
+    /// The inode number of its network namespace.
     pub netns: u32,
+    /// The newest snapshot.
     pub last: ListenerSnapshot,
+    /// How often it was looked at.
     pub looks: u32,
     /// The first and the last of all looks that found it.
     pub seen: (u32, u32),
     /// When it was found first.
     pub first_ns: u64,
+    /// Looks that found it over its limit.
     pub full: u32,
+    /// Looks that found it at most a tenth full.
     pub drained: u32,
+    /// The longest that it was.
     pub peak: u32,
     /// When it was over its limit.
     pub spans: Vec<(u64, u64)>,
+    /// PIDs of those who hold it.
     pub owners: Vec<u32>,
     /// The same, with their names.
     pub holders: Arc<[Owner]>,
     /// More than are looked at, where there are many.
     pub owners_in_all: usize,
+    /// Looks at which an epoll instance of an owner waited for it.
     pub polled: u32,
+    /// Looks at which none did.
     pub unpolled: u32,
     /// In how many looks an epoll instance of an owner waited for it, of those that have one.
     pollers: BTreeMap<u32, u32>,
     /// Owners that hold a connection which they accepted.
     accepted: BTreeSet<u32>,
+    /// The highest and the lowest limit that it had.
+    pub limits: (u32, u32),
+    /// How each owner held it at last.
+    pub holds: BTreeMap<u32, Hold>,
+    /// In how many looks it stood so in epoll instances of its owners.
+    pub stood: BTreeMap<Standing, u32>,
+    pub served: ServedLooks,
+    /// Owners of earlier looks, whom the last one did not find.
+    pub gone: BTreeSet<u32>,
     /// The look at half-open requests that found most of them aged.
     pub half_open: Option<HalfOpen>,
     /// How many looks found any.
@@ -51,7 +71,30 @@ pub struct Queue {
     is_full: bool,
 }
 
+/// Connections that came from it, over the looks that asked for them.
+#[derive(Clone, Debug, Default)]
+pub struct ServedLooks {
+    pub asked: u32,
+    /// At the last one.
+    pub connections: usize,
+    /// In how many a thread slept on one of them, and on whose at last.
+    pub sleepers: BTreeMap<u32, (u32, SocketAddr)>,
+}
+
+impl ServedLooks {
+    fn saw(&mut self, served: &Served) {
+        self.asked += 1;
+        self.connections = served.connections;
+        for (tid, peer) in &served.sleepers {
+            let (times, last) = self.sleepers.entry(*tid).or_insert((0, *peer));
+            *times += 1;
+            *last = *peer;
+        }
+    }
+}
+
 impl Queue {
+    /// Of a listener that was not looked at before.
     pub fn new(netns: u32, listener: &ListenerSnapshot) -> Self {
         Self {
             netns,
@@ -70,12 +113,18 @@ impl Queue {
             unpolled: 0,
             pollers: BTreeMap::new(),
             accepted: BTreeSet::new(),
+            limits: (listener.accept_queue_limit, listener.accept_queue_limit),
+            holds: BTreeMap::new(),
+            stood: BTreeMap::new(),
+            served: ServedLooks::default(),
+            gone: BTreeSet::new(),
             half_open: None,
             half_open_looks: 0,
             is_full: false,
         }
     }
 
+    /// Where it is.
     pub const fn place(&self) -> Place {
         Place {
             netns: self.netns,
@@ -133,6 +182,7 @@ impl Queue {
         (acceptors, n)
     }
 
+    /// Takes a look.
     pub fn saw(&mut self, seen: &ObservedQueue) {
         let listener = &seen.snapshot;
         let (len, limit) = (listener.accept_queue_len, listener.accept_queue_limit);
@@ -142,9 +192,17 @@ impl Queue {
         self.seen = (self.seen.0.min(seen.look), self.seen.1.max(seen.look));
         self.peak = self.peak.max(len);
         self.full += u32::from(is_full);
-        self.drained += u32::from(u64::from(len) * 10 <= u64::from(limit));
+        // A tenth of a short one is less than one connection.
+        self.drained += u32::from(u64::from(len) * 10 <= u64::from(limit.max(10)));
+        self.limits = (self.limits.0.max(limit), self.limits.1.min(limit));
         self.owners_in_all = seen.owners_in_all;
         self.holders = Arc::clone(&seen.owners);
+        if seen.owners_in_all == seen.owners.len() {
+            self.gone.extend(&self.owners);
+        }
+        for owner in seen.owners.iter() {
+            self.gone.remove(&owner.pid);
+        }
         self.owners = seen.owners.iter().map(|owner| owner.pid).collect();
         let more = |one: &HalfOpen| self.half_open.is_none_or(|known| known.aged <= one.aged);
         self.half_open = seen.half_open.filter(more).or(self.half_open);
@@ -152,6 +210,14 @@ impl Queue {
         if is_full {
             self.polls(&seen.polls);
             self.accepted.extend(seen.accepted.iter().flatten());
+            if let Some(standing) = Standing::of(&seen.holds) {
+                *self.stood.entry(standing).or_default() += 1;
+            }
+            let holds = seen.holds.iter().map(|hold| (hold.pid, hold.clone()));
+            self.holds.extend(holds);
+            seen.served
+                .iter()
+                .for_each(|served| self.served.saw(served));
         }
         let goes_on = self.is_full && now.saturating_sub(self.last.taken_mono_ns) <= APART_NS;
         if is_full && goes_on {
@@ -235,6 +301,8 @@ mod tests {
             owners_in_all: 0,
             polls: Vec::new(),
             accepted: None,
+            holds: Vec::new(),
+            served: None,
             half_open: None,
         };
         for (look, at_ms) in [(1, 50), (2, 100), (3, 351), (4, 401)] {

@@ -11,7 +11,7 @@ use crate::{
     analyse::{beside::Beside, looks::Looks, narrow, signals::signals},
     diagnose::diagnose,
     model::{
-        Causes, ListenerAnswer, Listening, Summary, Tried, incident::Place, kind::Kind,
+        Causes, ListenerAnswer, Listening, Summary, incident::Place, kind::Kind,
         socket::is_bound_for,
     },
 };
@@ -25,8 +25,6 @@ pub struct Asks<'a> {
     pub is_looked: bool,
     /// Who listened there before the watch.
     pub before: &'a [Listening],
-    /// An attempt of whydrop's own, and in which namespace.
-    pub tried: Option<(&'a Tried, u32)>,
 }
 
 /// What is answered.
@@ -146,7 +144,6 @@ impl Parts {
             };
             part.told.join(told);
         }
-        parts.try_it(asks);
         parts.find_strays(places.strays, asks.summary);
         parts
     }
@@ -215,20 +212,6 @@ impl Parts {
             place.netns == to.netns && is_bound_for(place.addr, to.addr) && is_looked_at(**place)
         });
         takes.copied().min_by_key(|p| p.addr.ip().is_unspecified())
-    }
-
-    /// What became of an attempt of whydrop's own is said of whoever takes it.
-    fn try_it(&mut self, asks: Asks<'_>) {
-        let Some((tried, netns)) = asks.tried else {
-            return;
-        };
-        let Some(addr) = tried.to else { return };
-        let to = Place { netns, addr };
-        let part = match self.who_takes(to, asks) {
-            Some(place) => self.listener(place),
-            None => self.nobody(to),
-        };
-        part.told.heard.tried(tried);
     }
 
     /// What was left out of the detail goes to the one place of its namespace where the same happened. What nobody can

@@ -13,7 +13,7 @@ use self::spot::{Spot, Whose};
 use super::signals::Heard;
 use crate::{
     filter::ClientFilter,
-    model::{Causes, Line, Sampled, kind::Kind, observation::Observation},
+    model::{Causes, Line, Sampled, Tried, kind::Kind, observation::Observation},
 };
 
 /// Places that are remembered.
@@ -86,6 +86,14 @@ impl Places {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// An attempt of whydrop's own, in this namespace.
+    pub fn tried(&mut self, netns: u32, tried: &Tried) {
+        let told = tried.to.and_then(|to| self.at(Spot::on_the_way(netns, to)));
+        if let Some(told) = told {
+            told.heard.tried(tried);
         }
     }
 

@@ -116,6 +116,8 @@ fn ended(listeners: Vec<ListenerTally>, others: &[(Kind, &str, u64)]) -> Summary
 /// A look that found who listens there.
 fn look(netns: u32, cookie: u64, bound: &str, queue: (u32, u32)) -> Observed {
     Observed::Queue(Box::new(ObservedQueue {
+        holds: Vec::new(),
+        served: None,
         look: 1,
         netns,
         snapshot: ListenerSnapshot {
@@ -147,7 +149,6 @@ fn answers(events: &[Observation], looks: &[Observed], summary: &Summary) -> Ans
         summary,
         is_looked: true,
         before: &[],
-        tried: None,
     })
 }
 
@@ -348,7 +349,6 @@ fn what_was_left_out_goes_to_the_one_place_where_the_same_happened() {
             summary: &summary,
             is_looked: true,
             before: &[],
-            tried: None,
         });
         let expect: Vec<(Option<Place>, u64)> = expect
             .iter()

@@ -31,6 +31,7 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
+    /// Nothing is known yet.
     pub(crate) fn new(hurt: Arc<HurtPlaces>) -> Self {
         Self {
             ledger: Ledger::default(),
@@ -112,7 +113,6 @@ fn answers(
         summary,
         is_looked: true,
         before: &[],
-        tried: None,
     });
     answers.all.retain(|one| {
         let is_hurt = one.place.is_some_and(|place| hurt.contains(&place));

@@ -16,7 +16,10 @@ use super::{DemoArgs, private_namespace};
 use crate::{
     command::{Failure, say, watch},
     host::{netns::Private, threads::spawn_scoped},
-    model::tier::Tier,
+    model::{
+        request::{Detail, Request},
+        tier::Tier,
+    },
     sink::Format,
     source::Conduct,
 };
@@ -42,8 +45,11 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
         format: args.format,
         duration: Some(DURATION),
         netns: format!("/proc/self/fd/{}", namespace.as_fd().as_raw_fd()),
-        tier: args.tier,
-        detail: watch::Detail(None),
+        request: Request {
+            tier: args.tier,
+            detail: Detail(None),
+            ..Request::default()
+        },
         ..Default::default()
     };
     let (ready, begin) = mpsc::channel();

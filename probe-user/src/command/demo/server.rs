@@ -41,6 +41,8 @@ pub(super) struct Work {
     pub keeps: bool,
     /// It does not wait for the listener any more when it has accepted so many.
     pub most: Option<u32>,
+    /// It never accepts: a thread with the name of a garbage collector uses a CPU, and all others wait for it.
+    pub collects: bool,
     /// RLIMIT_NOFILE.
     pub files: Option<u64>,
     pub nice: i32,
@@ -56,6 +58,7 @@ impl Default for Work {
             rest: Duration::ZERO,
             keeps: false,
             most: None,
+            collects: false,
             files: None,
             nice: PREFERRED,
             cpu: None,
@@ -162,7 +165,18 @@ pub(super) fn serve(args: &ServeArgs) -> io::Result<()> {
         spin(Duration::MAX);
         return Ok(());
     }
+    if work.collects {
+        return collect();
+    }
     work.accept_from(listener)
+}
+
+/// As the serial and the parallel collectors of OpenJDK do.
+fn collect() -> io::Result<()> {
+    let collector = thread::Builder::new().name("GC Thread#0".to_owned());
+    let collector = collector.spawn(|| spin(Duration::MAX))?;
+    let ended = collector.join();
+    ended.map_err(|_| io::Error::other("the collector panicked"))
 }
 
 /// A nice value for this process, and for its session, which is what counts among sessions where the kernel groups by

@@ -1,5 +1,6 @@
 //! `whydrop replay`: what was recorded is told again, line by line as it was told live, or as much of it as is asked for.
 
+mod again;
 mod player;
 mod redact;
 
@@ -9,12 +10,10 @@ use clap::Args;
 
 use self::player::Player;
 pub use self::redact::Redact;
-use super::{
-    Failure,
-    watch::{parse_duration, parse_share},
-};
+use super::Failure;
 use crate::{
     filter::{Filter, ListenerFilter, Only},
+    model::request::{parse_duration, parse_share},
     sink::Format,
     source::replay::{Anew, Bounds, Choice, Source, Told, Wanted},
 };
@@ -61,7 +60,7 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     pub warn: Option<u8>,
 
-    /// Leave aside the stories that were told, and make them anew from the events
+    /// Leave aside the stories and the answer that were told, and make them anew with the rules of this version
     #[arg(long)]
     pub again: bool,
 
@@ -121,6 +120,11 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
     player.end()?;
     if !player.has_begun() {
         return Err(no_start());
+    }
+    let is_bound = args.since.is_some() || args.until.is_some();
+    // What comes from standard input is gone by now.
+    if args.again && !is_bound && args.files.iter().all(|file| file.as_os_str() != "-") {
+        again::answer(args)?;
     }
     if is_filtered {
         eprintln!(

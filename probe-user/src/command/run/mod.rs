@@ -1,6 +1,7 @@
 //! `whydrop run`: a command is started once everything is attached, watched
 //! until it ends, and what was refused meanwhile is told.
 
+mod from;
 mod report;
 
 use std::{
@@ -11,7 +12,10 @@ use std::{
 
 use clap::Args;
 
-use self::report::{Report, of_recording, watch_it_run};
+use self::{
+    from::of_recording,
+    report::{Report, watch_it_run},
+};
 use super::{Failure, status};
 use crate::{
     filter::ListenerFilter,

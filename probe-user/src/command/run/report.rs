@@ -1,4 +1,4 @@
-//! The report on a command: of one that is watched now, or of one that was recorded.
+//! The report on a command that is watched now.
 
 use std::{cell::RefCell, ffi::OsString, sync::Arc, time::Duration};
 
@@ -6,7 +6,7 @@ use super::RunArgs;
 use crate::{
     analyse::ran::{Heard, Hurt},
     command::{
-        Failure, recorded, status,
+        Failure, status,
         watch::{self, WatchArgs},
     },
     host::{
@@ -14,7 +14,9 @@ use crate::{
         clock::{self, mono_ns},
         netns,
     },
-    model::{Ended, Line, Observed, Origin, Ran, Start, Summary, ToldRan, tier::Tier},
+    model::{
+        Ended, Line, Observed, Origin, Ran, Start, Summary, ToldRan, request::Request, tier::Tier,
+    },
     observe::{self, STATS},
     sink::{Recording, Reporter},
     source::{Conduct, child::While},
@@ -29,41 +31,17 @@ pub(crate) struct Report {
     pub recorded: Result<(), String>,
 }
 
-pub(crate) fn of_recording(args: &RunArgs) -> Result<Report, Failure> {
-    let mut read = recorded::read(&args.from, |start| {
-        let mut heard = Heard::new(Arc::default());
-        heard.line(start.mono_ns, &Line::Start(start));
-        heard
-    })?;
-    let told = read.heard.told.take().ok_or_else(|| {
-        Failure::failed(
-            "no command was run while this was recorded; `whydrop run --record FILE` records one",
-        )
-    })?;
-    Ok(Report {
-        reporter: Reporter::new(
-            args.format,
-            read.start.tier,
-            told.own_netns,
-            told.clock,
-            Origin::of(&read.start),
-        ),
-        told_ns: told.mono_ns,
-        ran: read
-            .heard
-            .ran(told, &read.start, read.summary, args.fail_on_drop),
-        recorded: Ok(()),
-    })
-}
-
 pub(crate) fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
     let has_hooks = args.tier != Some(Tier::Counters);
     let watch_args = WatchArgs {
         listeners: args.listeners.clone(),
         netns: args.netns.clone(),
-        tier: args.tier,
-        stats: has_hooks.then_some(STATS),
-        stories: has_hooks,
+        request: Request {
+            tier: args.tier,
+            stats: has_hooks.then_some(STATS),
+            stories: has_hooks,
+            ..Request::default()
+        },
         record: args.record.clone(),
         ..WatchArgs::default()
     };

@@ -7,11 +7,11 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{Failure, say, status, watch::parse_duration};
+use super::{Failure, say, status};
 use crate::{
     analyse::verify::Bar,
     filter::ListenerFilter,
-    model::{Verdict, Verified, tier::Tier},
+    model::{Verdict, Verified, request::parse_duration, tier::Tier},
     sink::{Format, RecordArgs, Reporter},
 };
 

@@ -17,7 +17,7 @@ use crate::{
         unread::Unread,
     },
     loader::reads_every_netns,
-    model::{Line, Observed, ToldVerified, Verified, tier::Tier},
+    model::{Line, Observed, ToldVerified, Verified, request::Request, tier::Tier},
     sink::{Recording, Reporter},
     source::Conduct,
 };
@@ -32,7 +32,10 @@ pub(super) fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
         duration: Some(args.duration),
         listeners: vec![args.listener],
         netns: args.netns.clone(),
-        tier: args.tier,
+        request: Request {
+            tier: args.tier,
+            ..Request::default()
+        },
         record: args.record.clone(),
         ..WatchArgs::default()
     };

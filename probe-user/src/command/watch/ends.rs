@@ -10,9 +10,8 @@ use crate::{
 
 /// What is asked for in vain.
 pub(super) fn check(args: &WatchArgs) -> Result<(), Failure> {
-    args.only.check(args.tier).map_err(Failure::usage)?;
-    let needs_hooks = args.stats.is_some() || args.warn.is_some() || args.stories;
-    if args.tier == Some(Tier::Counters) && needs_hooks {
+    args.only.check(args.request.tier).map_err(Failure::usage)?;
+    if args.request.tier == Some(Tier::Counters) && args.request.needs_hooks() {
         return Err(Failure::usage(
             "--stats, --warn and --stories need hooks in the kernel, which the counters tier does without; leave --tier out",
         ));

@@ -1,19 +1,13 @@
 //! `whydrop watch`: from the arguments to the summary.
 
 mod args;
-mod detail;
 mod ends;
 mod observed;
 mod start;
-mod values;
 
 use tokio::runtime;
 
-pub use self::{
-    args::{Events, WatchArgs},
-    detail::Detail,
-    values::{parse_duration, parse_share},
-};
+pub use self::args::WatchArgs;
 use self::{
     ends::{check, closed, open, prime},
     start::start,
@@ -32,7 +26,7 @@ use crate::{
 
 /// Runs until a signal or the end of the time; the summary is for callers that judge it.
 pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
-    if args.record.path.is_none() || args.tier == Some(Tier::Counters) {
+    if args.record.path.is_none() || args.request.tier == Some(Tier::Counters) {
         return conducted(args, &Host::new(), conduct);
     }
     observed::run(args, &Host::new(), conduct)
@@ -71,9 +65,13 @@ fn until_its_end<'a>(
         .map_err(|error| Failure::failed(format!("cannot catch signals: {error}")))?;
     check(args)?;
     let filter = filter_of(args, host)?;
-    let mut probe = match args.tier {
+    let mut probe = match args.request.tier {
         Some(Tier::Counters) => None,
-        _ => Some(Probe::attach(&args.request(&filter))?),
+        _ => Some(Probe::attach(
+            &args.request,
+            filter.netns,
+            &filter.wanted(),
+        )?),
     };
     let self_test = match &probe {
         Some(probe) => selftest::run(probe)?,
@@ -102,12 +100,9 @@ fn until_its_end<'a>(
     let printed = output.map(|output| Printed::new(Reporter::of(args.format, &start), output));
     let parts = Parts {
         filter,
-        all_events: args.events == Events::All,
-        stats_every: args.stats,
-        warn_percent: args.warn,
-        stories: args.stories,
         sinks: Sinks::new(conduct.stage, printed, recording, start.clock)
-            .with_heartbeat(!args.no_heartbeat),
+            .with_heartbeat(!args.request.no_heartbeat),
+        request: args.request.clone(),
         enricher,
     };
     runtime.block_on(async {

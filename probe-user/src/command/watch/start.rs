@@ -1,6 +1,6 @@
 //! What a watch says of itself when it begins.
 
-use super::{Events, WatchArgs};
+use super::WatchArgs;
 use crate::{
     filter::Filter,
     host::{
@@ -38,12 +38,7 @@ pub(super) fn start(
         host: host_name(),
         boot_id: boot_id(),
         command: std::env::args().collect(),
-        asked: Asked {
-            all_events: args.events == Events::All,
-            stories: args.stories,
-            stats_every: args.stats,
-            warn_percent: args.warn,
-        },
+        asked: Asked::from(&args.request),
         observes,
         counts_kernel: true,
         reads_all: args.netns != "all" || reads_every_netns(),

@@ -8,10 +8,10 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 
 use self::watched::watched;
-use super::{Failure, say, watch};
+use super::{Failure, say};
 use crate::{
     filter::ClientFilter,
-    model::{Answer, Now, tier::Tier},
+    model::{Answer, Now, request::parse_duration, tier::Tier},
     observe::Target,
     sink::{RecordArgs, answer::AnswerFormat},
 };
@@ -23,7 +23,7 @@ pub struct WhyArgs {
     pub target: Target,
 
     /// Watch for so long, such as 10s or 5m
-    #[arg(long = "for", value_name = "TIME", value_parser = watch::parse_duration, default_value = "30s")]
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration, default_value = "30s")]
     pub duration: Duration,
 
     /// In this network namespace only: a name of `ip netns`, a PID, a path, `self` or `all`

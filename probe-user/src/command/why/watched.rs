@@ -10,7 +10,7 @@ use crate::command::{
 use crate::{
     analyse::inquiry::{Asked, Inquiry},
     host::{Host, clock::mono_ns, threads::spawn_scoped},
-    model::{Answer, Answered, Line, Now, Observed, Summary, Tried, tier::Tier},
+    model::{Answer, Answered, Line, Now, Observed, Summary, Tried, request::Request, tier::Tier},
     observe::{self, Looks, STATS, probe},
     sink::{Recording, answer::AnswerFormat},
     source::Conduct,
@@ -87,8 +87,11 @@ fn watch_and_try(
         duration: Some(args.duration),
         listeners: vec![args.target.filter()],
         netns: args.netns.clone(),
-        tier: args.tier,
-        stats: Some(STATS),
+        request: Request {
+            tier: args.tier,
+            stats: Some(STATS),
+            ..Request::default()
+        },
         record: args.record.clone(),
         ..WatchArgs::default()
     };

@@ -1,8 +1,9 @@
 //! What kept those who accept from running.
 
 use super::{
-    Judged,
+    Judged, runtime,
     said::{OF_STATE, OF_TIMES, evidence, pinned, pinned_with_everybody, refused},
+    who::{is_awake, mostly},
 };
 use crate::model::{
     signals::{Process, Signals, Thread},
@@ -156,6 +157,14 @@ pub(super) fn fd_exhausted(signals: &Signals) -> Judged {
     if known.peek().is_none() {
         return Judged::Abstains;
     }
+    // It does not try: it has told the kernel to take no more.
+    if let Some(worst) = signals.worst()
+        && worst.is_pinned()
+        && worst.accepted_while_full == Some(0)
+        && (worst.limit == 0 || worst.limit_before > worst.limit)
+    {
+        return Judged::No("the limit of the queue was set lower by who stopped accepting".into());
+    }
     match known.find(|(_, (open, limit))| open >= limit) {
         Some((process, (open, limit))) => Judged::Yes(
             Confidence::Likely,
@@ -180,6 +189,7 @@ pub(super) fn saturated(signals: &Signals) -> Judged {
     }
     let busiest = signals
         .threads()
+        .filter(|(_, thread)| !runtime::is_part_of(&thread.comm))
         .filter_map(|(process, thread)| Some((thread.cpu?, process, thread)))
         .max_by(|(a, ..), (b, ..)| a.total_cmp(b));
     let Some((share, process, thread)) = busiest else {
@@ -193,7 +203,7 @@ pub(super) fn saturated(signals: &Signals) -> Judged {
             share * 100.0
         ));
     }
-    if let Err(no) = behind_no_lock(process, thread) {
+    if let Err(no) = beside_nobody_stuck(signals, process, thread) {
         return no;
     }
     Judged::Yes(
@@ -217,11 +227,16 @@ pub(super) fn saturated(signals: &Signals) -> Judged {
 }
 
 pub(super) fn starved(signals: &Signals) -> Judged {
-    if let Err(no) = pinned(signals) {
-        return no;
+    match pinned(signals) {
+        Err(no) => return no,
+        Ok(worst) if worst.turned_over == Some(true) => {
+            return Judged::No("as many were accepted as the queue holds, again and again".into());
+        }
+        Ok(_) => {}
     }
     let most = signals
         .threads()
+        .filter(|(_, thread)| !runtime::is_part_of(&thread.comm))
         .filter_map(|(process, thread)| Some((thread.delayed?, process, thread)))
         .max_by(|(a, ..), (b, ..)| a.total_cmp(b));
     let Some((share, process, thread)) = most else {
@@ -233,7 +248,7 @@ pub(super) fn starved(signals: &Signals) -> Judged {
             share * 100.0
         ));
     }
-    if let Err(no) = behind_no_lock(process, thread) {
+    if let Err(no) = beside_nobody_stuck(signals, process, thread) {
         return no;
     }
     Judged::Yes(
@@ -255,20 +270,95 @@ pub(super) fn starved(signals: &Signals) -> Judged {
     )
 }
 
-/// A thread that has a lock may not be the one that accepts: that one may wait for it.
-fn behind_no_lock(process: &Process, thread: &Thread) -> Result<(), Judged> {
-    let others = process
-        .threads
-        .iter()
-        .filter(|other| other.tid != thread.tid && other.looks >= 3);
+/// Another thread of the process that is stuck may be the one that accepts: one that waits for a lock, and where nothing is
+/// accepted, one that waits for anybody else.
+fn beside_nobody_stuck(
+    signals: &Signals,
+    process: &Process,
+    thread: &Thread,
+) -> Result<(), Judged> {
+    let accepts_nothing = signals
+        .worst()
+        .is_some_and(|worst| worst.accepted_while_full == Some(0));
+    let is_main = thread.tid == process.pid;
+    let waits = |other: &Thread| {
+        let stuck = if accepts_nothing {
+            other.stuck.max(other.locked)
+        } else {
+            other.locked
+        };
+        // Who accepts nothing for so long is not only slow: then the first thread of a process is likely to be the one.
+        let is_first_idle = accepts_nothing && !is_main && other.tid == process.pid;
+        mostly(stuck, other) || is_first_idle && mostly(other.blocked + other.waiting, other)
+    };
+    let others = process.threads.iter();
     match others
-        .filter(|other| other.locked * 10 >= other.looks * 8)
+        .filter(|other| other.tid != thread.tid && waits(other))
         .min_by_key(|other| other.tid)
     {
         None => Ok(()),
         Some(other) => Err(Judged::No(format!(
-            "that of thread {}[{}] it may not be: thread {}[{}] waited for a lock in {} of {} looks, and which of them accepts is not told",
-            thread.comm, thread.tid, other.comm, other.tid, other.locked, other.looks
+            "that of thread {}[{}] it may not be: thread {}[{}] slept in {} in {} of {} looks, and which of them accepts is not told",
+            thread.comm,
+            thread.tid,
+            other.comm,
+            other.tid,
+            other.blocked_in.as_deref().unwrap_or("poll or epoll_wait"),
+            other.blocked.max(other.waiting),
+            other.looks
         ))),
+    }
+}
+
+pub(super) fn collecting(signals: &Signals) -> Judged {
+    if let Err(no) = pinned(signals) {
+        return no;
+    }
+    let share = |threads: &[&Thread]| -> Option<f64> {
+        threads
+            .iter()
+            .map(|thread| Some(thread.cpu? + thread.delayed.unwrap_or(0.0)))
+            .sum()
+    };
+    let mut any = false;
+    for process in &signals.processes {
+        let (collectors, others): (Vec<&Thread>, Vec<&Thread>) = process
+            .threads
+            .iter()
+            .filter(|thread| !runtime::compiles(&thread.comm))
+            .partition(|thread| runtime::collects(&thread.comm));
+        let Some(first) = collectors.first() else {
+            continue;
+        };
+        any = true;
+        let (Some(collects), Some(works)) = (share(&collectors), share(&others)) else {
+            return Judged::Abstains;
+        };
+        if collects < HALF || works > MUCH || !others.iter().all(|thread| !is_awake(thread)) {
+            continue;
+        }
+        return Judged::Yes(
+            Confidence::Likely,
+            vec![
+                refused(signals),
+                evidence(
+                    format!(
+                        "{} threads of {}[{}] that collect garbage ({} and others) used or waited for {:.0} % of a CPU while the queue was full; all others together {:.0} %, and slept",
+                        collectors.len(),
+                        process.comm,
+                        process.pid,
+                        first.comm,
+                        collects * 100.0,
+                        works * 100.0
+                    ),
+                    OF_TIMES,
+                ),
+            ],
+        );
+    }
+    if any {
+        Judged::No("garbage collection did not keep the other threads from running".into())
+    } else {
+        Judged::No("no thread of the owner is known to collect garbage".into())
     }
 }

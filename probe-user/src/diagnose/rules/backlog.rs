@@ -20,14 +20,34 @@ pub(super) fn zero(signals: &Signals) -> Judged {
     if worst.limit > 0 {
         return Judged::No(format!("the limit is {}", worst.limit));
     }
+    if worst.limit_before > 0 {
+        return Judged::No(format!("the limit was {} before", worst.limit_before));
+    }
+    // It may have been set to 0 by who stopped accepting, before anybody looked.
+    if worst.is_pinned() && worst.accepted_while_full == Some(0) {
+        return Judged::No("nothing was accepted, and a longer queue would be full too".into());
+    }
+    if worst.peak > 1 {
+        return Judged::No(format!(
+            "the queue held {}: the limit was higher",
+            worst.peak
+        ));
+    }
     let happened = signals.refusals + signals.of_kind(Kind::CookieSent);
     if happened == 0 {
         return Judged::No("nothing was refused".into());
     }
+    let (confidence, looks) = match worst.looks {
+        0 => (Confidence::Likely, String::new()),
+        looks => (Confidence::Certain, format!(" in each of {looks} looks")),
+    };
     Judged::Yes(
-        Confidence::Certain,
+        confidence,
         vec![
-            evidence("the limit of the accept queue is 0".into(), OF_QUEUE),
+            evidence(
+                format!("the limit of the accept queue is 0{looks}"),
+                OF_QUEUE,
+            ),
             evidence(format!("{happened} refusals and cookies"), OF_KERNEL),
         ],
     )
@@ -56,6 +76,12 @@ pub(super) fn imbalance(signals: &Signals) -> Judged {
     }
     if others.is_empty() {
         return Judged::No("no other listener was there at the same time".into());
+    }
+    let stands_still = worst.is_pinned() && worst.accepted_while_full == Some(0);
+    if stands_still || worst.accepted == Some(0) {
+        return Judged::No(
+            "nothing was accepted from the full one: who accepts from it stands still".into(),
+        );
     }
     let others_full = others
         .iter()
@@ -92,6 +118,10 @@ fn bursts(signals: &Signals) -> Result<&Member, Judged> {
     let Some(accepted) = worst.accepted else {
         return Err(Judged::Abstains);
     };
+    // Nor does it matter then how often a look found it full: who came did not stop for a while.
+    if worst.turned_over == Some(true) && accepted >= worst.refusals {
+        return Ok(worst);
+    }
     if worst.is_pinned() {
         return Err(Judged::No(format!(
             "the queue was over its limit for {} ms at a stretch",
@@ -111,13 +141,21 @@ fn bursts(signals: &Signals) -> Result<&Member, Judged> {
 }
 
 fn burst_evidence(signals: &Signals, worst: &Member) -> Vec<Evidence> {
+    let was = if worst.drained_looks * 2 < worst.looks {
+        format!(
+            "whenever it was over its limit, {} or more were accepted each 200 ms",
+            u64::from(worst.limit) + 1
+        )
+    } else {
+        format!(
+            "it was at most a tenth full in {} of {} looks",
+            worst.drained_looks, worst.looks
+        )
+    };
     vec![
         refused(signals),
         evidence(
-            format!(
-                "the queue held {} of {}; it was at most a tenth full in {} of {} looks",
-                worst.peak, worst.limit, worst.drained_looks, worst.looks
-            ),
+            format!("the queue held {} of {}; {was}", worst.peak, worst.limit),
             OF_QUEUE,
         ),
         evidence(

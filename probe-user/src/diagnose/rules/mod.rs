@@ -6,10 +6,12 @@ mod drops;
 mod lost;
 mod path;
 mod place;
+mod runtime;
 mod said;
 mod sleep;
 mod syn;
 mod table;
+mod who;
 
 pub(super) use self::table::RULES;
 use crate::model::{

@@ -1,6 +1,6 @@
 //! The one table of rules, causes before the symptoms that they explain.
 
-use super::{Rule, acceptor, backlog, drops, lost, path, place, said::certain_of, sleep, syn};
+use super::{Rule, acceptor, backlog, drops, lost, path, place, said::certain_of, sleep, syn, who};
 use crate::model::kind::Kind;
 
 const BACKLOGS: [&str; 3] = [
@@ -90,6 +90,26 @@ pub(crate) const RULES: &[Rule] = &[
         judge: acceptor::fd_exhausted,
     },
     Rule {
+        id: "garbage-collection",
+        says: "the process collected garbage while the queue was full, and its other threads stood still meanwhile",
+        advice: &[
+            "look at the collector's log (-Xlog:gc), and give the process more memory (-Xmx) or less to keep",
+            "a collector that stops less (G1, ZGC, Shenandoah) makes the pauses shorter",
+        ],
+        overflow: true,
+        explains: &[
+            "acceptor-saturated",
+            "acceptor-starved",
+            "acceptor-blocked",
+            "accept-paused-by-application",
+            "listener-unused",
+            "somaxconn-clamps-backlog",
+            "backlog-too-small",
+            "reuseport-imbalance",
+        ],
+        judge: acceptor::collecting,
+    },
+    Rule {
         id: "acceptor-saturated",
         says: "a thread of the process that accepts used a whole CPU while the queue was full",
         advice: &[
@@ -140,8 +160,25 @@ pub(crate) const RULES: &[Rule] = &[
         judge: sleep::orphan,
     },
     Rule {
+        id: "listener-unused",
+        says: "nobody accepts from this listener: those who hold it wait for other things, and nobody has a connection that came from it",
+        advice: &[
+            "find who was to accept from it: a descriptor that was inherited, a service that has not begun, a part of it that has ended",
+            "close it where nobody needs it, so that clients are refused at once",
+        ],
+        overflow: true,
+        explains: &[
+            "accept-paused-by-application",
+            "acceptor-blocked",
+            "somaxconn-clamps-backlog",
+            "backlog-too-small",
+            "reuseport-imbalance",
+        ],
+        judge: who::unused,
+    },
+    Rule {
         id: "accept-paused-by-application",
-        says: "the application waits for files, and the listener is not among them: it has stopped accepting on purpose",
+        says: "the application has stopped accepting: the listener is not among what it waits for",
         advice: &[
             "look for its limit of connections (maxconn, worker_connections, max_conn) and raise it if the host can carry more",
         ],

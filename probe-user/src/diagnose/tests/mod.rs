@@ -1,5 +1,6 @@
 //! A table of signals and of the verdicts they lead to.
 
+mod acceptors;
 mod network;
 mod properties;
 
@@ -97,7 +98,11 @@ type Case = (&'static str, Signals, fn(&mut Signals));
 #[allow(clippy::too_many_lines, reason = "it is one table")]
 fn cases() -> Vec<Case> {
     vec![
-        ("backlog-zero", pinned(), |s| s.members[0].limit = 0),
+        ("backlog-zero", pinned(), |s| {
+            s.members[0].limit = 0;
+            s.members[0].peak = 1;
+            s.members[0].accepted_while_full = Some(30);
+        }),
         ("acceptor-stopped", pinned(), |s| thread(s).stopped = 20),
         ("acceptor-stopped", pinned(), |s| {
             let cgroup = s.processes[0].cgroup.as_mut();
@@ -233,7 +238,8 @@ fn cases() -> Vec<Case> {
             thread(s).stopped = 20;
             s.members[0].owners = 2;
         }),
-        ("undetermined", pinned(), |s| {
+        // Of many threads, some are looked at.
+        ("acceptor-blocked", pinned(), |s| {
             thread(s).blocked = 20;
             s.processes[0].is_whole = false;
         }),

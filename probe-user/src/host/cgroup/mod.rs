@@ -28,6 +28,7 @@ const KEPT: usize = 16 * 1024;
 /// Kernfs numbers the nodes of a tree from 1, and the root is the first (seen on 6.18).
 const ROOT_ID: u64 = 1;
 
+/// Paths of cgroups by their numbers, asked for once.
 #[derive(Debug)]
 pub struct Cgroups {
     mount: Option<root::Cgroup2Mount>,
@@ -42,6 +43,7 @@ impl Default for Cgroups {
 }
 
 impl Cgroups {
+    /// Finds where cgroup2 is mounted.
     pub fn new() -> Cgroups {
         let pace = Pace::new(Duration::from_millis(100), Duration::from_secs(2), 0);
         Cgroups {

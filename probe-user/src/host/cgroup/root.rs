@@ -68,14 +68,18 @@ fn candidates_in(mountinfo: &[u8]) -> Vec<Cgroup2Mount> {
 /// Where a [`Root`] came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
+    /// It was mounted here already.
     Mounted(PathBuf),
     /// The host has cgroup2 nowhere in reach; this mount is ours and ends with the descriptor.
     Private,
 }
 
+/// The root of cgroup2, open.
 #[derive(Debug)]
 pub struct Root {
+    /// The directory.
     pub fd: OwnedFd,
+    /// Where it comes from.
     pub origin: Origin,
     /// Whether this is the root of the host's tree. If not (in a container), sockets of cgroups outside are not below it.
     pub whole: bool,

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::model::stall::Stall;
 
+/// What a cgroup's files say of processes that had to wait (cpu.stat, memory.pressure, memory.events, cgroup.events).
 pub fn stall(mount: &Path, path: &str) -> Stall {
     let directory = mount.join(path.trim_start_matches('/'));
     let read = |name: &str| fs::read_to_string(directory.join(name)).ok();

@@ -23,7 +23,7 @@ pub use snapshot::state_name;
 
 use super::netns::{NetnsError, inside, inum_of_fd};
 use crate::model::socket::{
-    ConnectionSnapshot, ListenerSnapshot, RequestSnapshot, UnansweredSnapshot,
+    AcceptedSnapshot, ConnectionSnapshot, ListenerSnapshot, RequestSnapshot,
 };
 
 /// A dump that the kernel calls inconsistent is asked for this often.
@@ -99,19 +99,19 @@ impl Diag {
         }
     }
 
-    /// Connections of `port` that were accepted and not answered yet; so many at most.
-    pub fn unanswered(
+    /// Connections of `port` that were accepted; so many at most.
+    pub fn accepted(
         &mut self,
         port: u16,
         at_most: usize,
-    ) -> Result<Vec<UnansweredSnapshot>, DiagError> {
+    ) -> Result<Vec<AcceptedSnapshot>, DiagError> {
         let mut found = Vec::new();
         for family in [wire::AF_INET, wire::AF_INET6] {
             let ended = self.channel.ask(
                 |sequence| wire::connections_request(family, port, sequence),
                 &mut |payload, _| {
                     if found.len() < at_most {
-                        found.extend(snapshot::unanswered(payload)?);
+                        found.extend(snapshot::accepted(payload)?);
                     }
                     Ok(())
                 },

@@ -15,12 +15,14 @@ pub const IDLE: Duration = Duration::from_secs(2);
 /// More open sockets than this are not worth their descriptors.
 const SOCKETS: usize = 128;
 
+/// Netlink sockets, one a namespace, closed when they are idle.
 #[derive(Debug, Default)]
 pub struct DiagPool {
     open: HashMap<u32, (Diag, Instant)>,
 }
 
 impl DiagPool {
+    /// Without a socket.
     pub fn new() -> DiagPool {
         DiagPool::default()
     }
@@ -54,10 +56,12 @@ impl DiagPool {
             .retain(|_, (_, used)| now.saturating_duration_since(*used) < IDLE);
     }
 
+    /// How many there are.
     pub fn len(&self) -> usize {
         self.open.len()
     }
 
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
     }

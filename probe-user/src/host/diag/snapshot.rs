@@ -14,7 +14,7 @@ use netlink_packet_sock_diag::inet::{InetResponseHeader, Timer};
 
 use super::wire::{WireError, attributes, cookie_of, word};
 use crate::model::socket::{
-    ConnectionSnapshot, ListenerSnapshot, RequestSnapshot, UnansweredSnapshot,
+    AcceptedSnapshot, ConnectionSnapshot, ListenerSnapshot, RequestSnapshot,
 };
 
 /// `sizeof(struct inet_diag_msg)`.
@@ -24,21 +24,23 @@ const INET_DIAG_CGROUP_ID: u16 = 21;
 /// `sk_drops` is the last of the nine words of `SK_MEMINFO_*`.
 const SK_MEMINFO_DROPS: usize = 8 * 4;
 
-/// `None` for any other connection.
-pub(super) fn unanswered(payload: &[u8]) -> Result<Option<UnansweredSnapshot>, WireError> {
+/// `None` for a connection that nobody has accepted.
+pub(super) fn accepted(payload: &[u8]) -> Result<Option<AcceptedSnapshot>, WireError> {
     let (header, extra) = split(payload)?;
     let info = |offset| word(extra.tcp_info, offset);
     // A connection that was not accepted yet belongs to no file.
-    if header.inode == 0 || info(TCPI_DATA_SEGS_OUT) != Some(0) {
+    if header.inode == 0 {
         return Ok(None);
     }
     let id = &header.socket_id;
     // Set when the connection was made, and by each data segment that is sent (net/ipv4/tcp_minisocks.c:
     // tcp_create_openreq_child, net/ipv4/tcp_output.c:tcp_event_data_sent).
-    Ok(info(TCPI_LAST_DATA_SENT).map(|age_ms| UnansweredSnapshot {
+    let age_ms = info(TCPI_LAST_DATA_SENT).filter(|_| info(TCPI_DATA_SEGS_OUT) == Some(0));
+    Ok(Some(AcceptedSnapshot {
         local: SocketAddr::new(id.source_address, id.source_port),
+        remote: SocketAddr::new(id.destination_address, id.destination_port),
         inode: header.inode,
-        age: Duration::from_millis(age_ms.into()),
+        age: age_ms.map(|age_ms| Duration::from_millis(age_ms.into())),
     }))
 }
 

@@ -14,6 +14,7 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use super::{inside, inum_of_fd};
 
+/// A network namespace of its own, with loopback up, on a thread of its own.
 #[derive(Debug)]
 pub struct Private {
     ns: OwnedFd,
@@ -21,6 +22,10 @@ pub struct Private {
 }
 
 impl Private {
+    /// Makes one.
+    ///
+    /// # Errors
+    /// The kernel refuses: without CAP_SYS_ADMIN, for example.
     pub fn new() -> io::Result<Private> {
         let made = thread::Builder::new().name("netns-new".into()).spawn(|| {
             // SAFETY: only CLONE_NEWNET is unshared; the table of descriptors stays the one of the whole process.
@@ -39,6 +44,7 @@ impl Private {
         Ok(Private { ns, inum })
     }
 
+    /// Its inode number.
     pub fn inum(&self) -> u32 {
         self.inum
     }

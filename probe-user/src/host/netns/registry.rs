@@ -41,6 +41,7 @@ impl Ways {
     }
 }
 
+/// The network namespaces of this host, and a way into each.
 #[derive(Debug)]
 pub struct Registry {
     known: HashMap<u32, Ways>,

@@ -174,12 +174,12 @@ impl Answer {
         let Some(tried) = &self.tried else {
             return Ok(());
         };
-        let to_whom = tried
-            .to
-            .map_or_else(String::new, |addr| format!(" to {addr}"));
+        let Some(addr) = tried.to else {
+            return writeln!(to, "no own attempt: {}", tried.outcome);
+        };
         writeln!(
             to,
-            "own attempt{to_whom}: {} after {} ms",
+            "own attempt to {addr}: {} after {} ms",
             tried.outcome,
             tried.took.as_millis()
         )
@@ -197,6 +197,27 @@ impl Answer {
             only: only.map(|netns| (netns, name(&netns))),
         }
         .write(to)
+    }
+
+    /// What did not happen, and what to try next.
+    fn without_verdict(&self) -> String {
+        if self.is_recorded {
+            return "it may not have happened while this was recorded".into();
+        }
+        // That nobody was refused is said only where nothing may be missing.
+        if self.seen.accepted > 0 && self.client.is_none() && !self.may_be_more() {
+            let of = match self.seen.accepted {
+                1 => "one connection was accepted".to_owned(),
+                n => format!("{n} connections were accepted"),
+            };
+            return format!(
+                "{of}, and nobody was refused here: if clients fail, look at what the application does with what it accepts (its log), and at where clients look"
+            );
+        }
+        match self.tried {
+            Some(_) => "watch while it happens (--for 10m)".into(),
+            None => "watch while it happens (--for 10m), or try --probe".into(),
+        }
     }
 
     fn write_text(&self, to: &mut String) -> fmt::Result {
@@ -309,12 +330,7 @@ impl Answer {
             writeln!(to, "{} line{} lost", self.lost, plural(self.lost as usize))?;
         }
         if self.verdicts().next().is_none() {
-            let advice = if self.is_recorded {
-                "it may not have happened while this was recorded"
-            } else {
-                "watch while it happens (--for 10m), or try --probe"
-            };
-            return writeln!(to, "no verdict: {advice}");
+            return writeln!(to, "no verdict: {}", self.without_verdict());
         }
         Ok(())
     }

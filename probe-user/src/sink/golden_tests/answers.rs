@@ -280,6 +280,7 @@ fn empty_answer() -> Answer {
         now: Some(Now::default()),
         seen: Seen {
             watched: Duration::from_secs(30),
+            accepted: 0,
             adds_up: true,
             ..Seen::default()
         },

@@ -185,6 +185,7 @@ pub(in crate::sink) mod tests {
         model::{
             Answered, Clock, CountersMoved, Ended, HostFacts, LogLine, Now, ObservedCgroup,
             ObservedProcess, ObservedQueue, Origin, ToldRan, ToldVerified, Tried,
+            hold::{Hold, Served},
             process::{Process, Thread},
             socket::{HalfOpen, ListenerSnapshot},
             stall::Stall,
@@ -195,10 +196,26 @@ pub(in crate::sink) mod tests {
         source::replay::parse,
     };
 
+    fn hold() -> Hold {
+        Hold {
+            pid: 5,
+            fds: vec![6],
+            nonblocking: Some(true),
+            epolls: vec![(4, 0x19)],
+            has_others: false,
+        }
+    }
+
+    fn served() -> Served {
+        Served {
+            connections: 1,
+            sleepers: vec![(5, ([10, 0, 0, 1], 7).into())],
+        }
+    }
+
     /// One look of each kind.
     #[allow(clippy::too_many_lines, reason = "it is one list")]
     pub(crate) fn every_kind() -> Vec<Observed> {
-        let snapshot = ListenerSnapshot::sample();
         let thread = Thread {
             tid: 5,
             comm: "a".into(),
@@ -208,16 +225,21 @@ pub(in crate::sink) mod tests {
             syscall: Some("futex".into()),
             waits_for_lock: true,
             wchan: Some("futex_wait_queue".into()),
+            fd: Some(6),
+            socket: Some(7),
+            polled: Some(vec![6]),
         };
         vec![
             Observed::Queue(Box::new(ObservedQueue {
                 look: 3,
                 netns: 4,
-                snapshot,
+                snapshot: ListenerSnapshot::sample(),
                 owners: Arc::from([]),
                 owners_in_all: 2,
                 polls: vec![(5, true)],
                 accepted: Some(vec![5]),
+                holds: vec![hold()],
+                served: Some(served()),
                 half_open: Some(HalfOpen::default()),
             })),
             Observed::Process(Box::new(ObservedProcess {

@@ -66,9 +66,11 @@ pub struct PartInfo<'a> {
     pub recording: &'a str,
     /// From 1 on.
     pub part: u32,
+    /// Where it is.
     pub path: &'a Path,
     /// What this recorder has lost so far.
     pub lost_lines: u64,
+    /// Bytes of lines that were lost.
     pub lost_bytes: u64,
     /// Why the part before ended before its time, as a sentence.
     pub after: Option<&'a str>,
@@ -81,15 +83,19 @@ pub type Head = Box<dyn FnMut(&PartInfo<'_>) -> String + Send>;
 /// What became of the lines: all that were done are written, lost or still on their way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
+    /// The recording's id: 128 random bits in hexadecimal.
     pub recording: String,
     /// The part that is being written, or was last.
     pub path: PathBuf,
+    /// How many parts were begun.
     pub parts: u32,
+    /// How many old ones were deleted.
     pub deleted_parts: u64,
     /// In files, heads included and compressed.
     pub bytes_written: u64,
     /// Without those of heads.
     pub lines_written: u64,
+    /// Lines that could not be recorded.
     pub lost_lines: u64,
     /// Of text.
     pub lost_bytes: u64,
@@ -104,8 +110,11 @@ pub struct Status {
 /// Lines that are in no file, with what their batch was tagged with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lost<T> {
+    /// Lines.
     pub lines: u64,
+    /// Bytes.
     pub bytes: u64,
+    /// Whatever goes with it.
     pub tag: T,
 }
 
@@ -224,6 +233,7 @@ impl<T: Default + Send + 'static> Recorder<T> {
         self.shared.is_behind()
     }
 
+    /// How it goes.
     pub fn status(&self) -> Status {
         self.shared.status()
     }

@@ -16,8 +16,9 @@ use tokio::{
     time::sleep,
 };
 
+pub use self::not_run::NotRun;
 use self::running::{Running, State, command, how};
-pub(crate) use self::{not_run::NotRun, watched::While};
+pub(crate) use self::watched::While;
 use super::stop::is_ignored;
 use crate::model::Ended;
 

@@ -16,8 +16,11 @@ const TICK_NS: u64 = 1_000_000_000;
 /// What is wanted beside what was recorded.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted {
+    /// Whether stories of attempts are told.
     pub stories: bool,
+    /// How often figures of listeners are told; `None`: never.
     pub stats_every: Option<Duration>,
+    /// The share of a queue's room that is warned of, in percent; `None`: never.
     pub warn_percent: Option<u8>,
     /// What stages had told is left aside, and they run anew.
     pub again: bool,
@@ -26,6 +29,7 @@ pub struct Wanted {
 /// An item on its way.
 #[derive(Debug)]
 pub enum Passed {
+    /// As it was recorded.
     Recorded(Recorded),
     /// Made here, of what passes the filter.
     Made(Recorded),
@@ -49,6 +53,7 @@ pub struct Anew {
 }
 
 impl Anew {
+    /// Of what is wanted, for what passes the filter.
     pub fn new(wanted: Wanted, filter: Filter) -> Self {
         Self {
             wanted,
@@ -71,7 +76,7 @@ impl Anew {
         } else if self.wanted.stories && !asked.stories {
             notes.push("it was recorded without --stories, so it does not hold who connected in the end: what became of attempts is `unknown` (not-recorded), unless they were reset".into());
         } else if self.wanted.again && !is_wanted {
-            notes.push("it was recorded without --stories, so --again has nothing to make anew; add --stories".into());
+            notes.push("it was recorded without --stories, so --again has no stories to make anew; add --stories".into());
         }
         notes.extend(figures_lack(self.wanted.stats_every, asked));
         notes.extend(warnings_lack(self.wanted.warn_percent, asked));

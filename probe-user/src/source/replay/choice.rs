@@ -26,7 +26,9 @@ type Name = (u32, u64, SocketAddr);
 /// The first and the last instant that are told, as they were given.
 #[derive(Clone, Debug, Default)]
 pub struct Bounds {
+    /// The first instant, as it was given.
     pub since: Option<String>,
+    /// The last instant, as it was given.
     pub until: Option<String>,
 }
 
@@ -43,6 +45,7 @@ pub struct Choice {
 }
 
 impl Choice {
+    /// What passes the filter, between the bounds.
     pub fn new(filter: Filter, bounds: Bounds) -> Self {
         Self {
             filter,
@@ -90,6 +93,7 @@ impl Choice {
         span.end().sentences(&format!("from {since} to {until}"))
     }
 
+    /// Whether an instant (CLOCK_MONOTONIC, in nanoseconds) is between the bounds.
     pub fn is_in_time(&self, mono_ns: u64) -> bool {
         self.since_ns <= mono_ns && self.until_ns.is_none_or(|until| mono_ns <= until)
     }

@@ -13,7 +13,9 @@ use crate::model::{
 /// An item that was recorded.
 #[derive(Debug)]
 pub enum Recorded {
+    /// An event.
     Event(Box<Observation>),
+    /// Anything else.
     Other(Item),
 }
 
@@ -22,23 +24,37 @@ pub enum Recorded {
 pub struct Item {
     /// When it was told.
     pub mono_ns: u64,
+    /// What was told.
     pub what: What,
 }
 
+/// What was told; [`Line`] has the same.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum What {
+    /// [`Line::Start`]
     Start(Box<Start>),
+    /// [`Line::Tick`]
     Tick(Tick),
+    /// [`Line::Loss`]
     Loss(Loss),
+    /// [`Line::Residual`]
     Residual(Residual),
+    /// [`Line::Sampled`]
     Sampled(Sampled),
+    /// [`Line::Stats`]
     Stats(Box<ListenerStatsRow>),
+    /// [`Line::Story`]
     Story(Box<Story>),
+    /// [`Line::Heartbeat`]
     Heartbeat(Heartbeat),
+    /// [`Line::Summary`]
     Summary(Box<Summary>),
+    /// [`Line::Observed`]
     Observed(Observed),
+    /// [`Line::Clock`]
     Clock(Clock),
+    /// [`Line::Ended`]
     Ended,
 }
 
@@ -62,6 +78,7 @@ impl Recorded {
         }
     }
 
+    /// When that was, CLOCK_MONOTONIC in nanoseconds.
     pub fn mono_ns(&self) -> u64 {
         match self {
             Self::Event(seen) => seen.event.mono_ns,
@@ -69,6 +86,7 @@ impl Recorded {
         }
     }
 
+    /// As it is told.
     pub fn line(&self) -> Line<'_> {
         match self {
             Self::Event(seen) => Line::Event(seen),

@@ -14,7 +14,9 @@ use crate::{
 pub struct Closed<T> {
     /// What was made of its lines.
     pub heard: T,
+    /// How it began.
     pub start: Start,
+    /// What the watch ended with.
     pub summary: Summary,
     /// When the summary was told.
     pub ended_ns: u64,
@@ -22,6 +24,7 @@ pub struct Closed<T> {
 
 /// Whoever hears lines, each with its time.
 pub trait Hears {
+    /// Takes a line, and the time at which it was told.
     fn line(&mut self, mono_ns: u64, line: &Line<'_>);
 }
 
@@ -34,13 +37,16 @@ impl Hears for Heard {
 /// Why nothing can be made of what was named.
 #[derive(Debug, Error)]
 pub enum Unanswered {
+    /// It could not be read.
     #[error(transparent)]
     Unread(#[from] ReadError),
+    /// No recording begins in it.
     #[error("there is no start of a recording in it; was it made by `whydrop record`?")]
     NoStart,
     #[error(
         "cannot tell: the recording was not closed, so what the kernel counted is not in it; `whydrop replay` shows its lines"
     )]
+    /// None of them was closed.
     Open,
 }
 

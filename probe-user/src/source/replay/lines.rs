@@ -46,6 +46,7 @@ pub enum Step {
     Line,
     /// The part is read no further, for this reason.
     Problem(Problem),
+    /// There are no more.
     End,
 }
 
@@ -94,6 +95,7 @@ struct Frame {
 }
 
 impl<R: Read> Lines<R> {
+    /// Of a part, from its beginning on.
     pub fn new(input: R) -> Self {
         Self {
             input: Input::new(input),

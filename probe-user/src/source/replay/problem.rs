@@ -8,13 +8,16 @@ use std::{
 /// Why something named on the command line is not read at all.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
+    /// It cannot be opened or read.
     #[error("{path} cannot be read: {error}", path = path.display())]
     Io { path: PathBuf, error: io::Error },
     #[error(
         "{path} is {what}, and a recording is a file or a folder of them; `-` reads from a pipe",
         path = path.display()
     )]
+    /// It is no file.
     NoFile { path: PathBuf, what: &'static str },
+    /// The folder has no recording.
     #[error("there is no `*.whydrop` in {path}", path = path.display())]
     Nothing { path: PathBuf },
 }
@@ -37,6 +40,7 @@ pub enum ProblemKind {
 /// Why a part is read no further. What stands before was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
+    /// What is wrong.
     pub kind: ProblemKind,
     /// Byte in the file from which on nothing was used.
     pub offset: u64,
@@ -44,6 +48,7 @@ pub struct Problem {
     pub what: String,
     /// Where; unknown to whoever reads only the bytes.
     pub path: PathBuf,
+    /// The part that it is of.
     pub part: Option<u32>,
 }
 

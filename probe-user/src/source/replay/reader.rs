@@ -13,6 +13,7 @@ use super::{
 /// A part that is being read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
+    /// Where it is.
     pub path: PathBuf,
     /// What its first line said; not known of standard input.
     pub id: Option<PartId>,
@@ -25,8 +26,11 @@ pub struct Part {
 pub enum Read<'a> {
     /// A line without its end, and where in the part it is.
     Line {
+        /// The part that it is of.
         part: &'a Part,
+        /// Where it stands in the part, in bytes.
         offset: u64,
+        /// The line, without its newline.
         line: &'a [u8],
     },
     /// A part is read no further; the next one follows.

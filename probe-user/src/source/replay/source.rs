@@ -14,6 +14,7 @@ use crate::model::{Clock, Utc};
 /// What comes out.
 #[derive(Debug)]
 pub enum Told {
+    /// An item.
     Item(Recorded),
     /// A sentence about the recording.
     Note(String),
@@ -62,6 +63,10 @@ pub struct Source {
 }
 
 impl Source {
+    /// Finds the parts of what was named.
+    ///
+    /// # Errors
+    /// Something is not there, is no file, or cannot be read.
     pub fn open(paths: &[PathBuf]) -> Result<Self, ReadError> {
         Ok(Self {
             reader: Reader::open(paths, find::identify)?,

@@ -121,7 +121,19 @@ fn acceptor_that_uses_a_whole_cpu() -> Result<()> {
 fn acceptor_that_waits_for_something_else() -> Result<()> {
     let netns = Netns::new()?;
     let (to, _holder) = held(&netns, BACKLOG, Work::EpollElsewhere)?;
-    expect(&pressed(&netns, to)?, &["accept-paused-by-application"])
+    expect(&pressed(&netns, to)?, &["listener-unused"])
+}
+
+/// It has accepted some, and waits for no more.
+#[test]
+fn acceptor_that_takes_so_many() -> Result<()> {
+    for how in [Quits::Deletes, Quits::AsksForNothing, Quits::AsksNoMore] {
+        let netns = Netns::new()?;
+        let (to, _holder) = held(&netns, BACKLOG, Work::EpollUpTo { most: 3, how })?;
+        let answer = pressed(&netns, to)?;
+        expect(&answer, &["accept-paused-by-application"]).with_context(|| format!("{how:?}"))?;
+    }
+    Ok(())
 }
 
 #[test]

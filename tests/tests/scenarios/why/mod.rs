@@ -23,7 +23,7 @@ use whydrop_tests::answer::{ask, expect, verdicts};
 use whydrop_tests::client::{Client, connect_here};
 use whydrop_tests::deadline::soon;
 use whydrop_tests::every::Every;
-use whydrop_tests::holder::{Birth, Holder, Work};
+use whydrop_tests::holder::{Birth, Holder, Quits, Work};
 use whydrop_tests::listener::Listener;
 use whydrop_tests::netns::Netns;
 use whydrop_tests::skip::{is_before, is_hidden, skip};

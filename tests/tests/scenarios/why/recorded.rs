@@ -53,6 +53,15 @@ fn recorded_answer_in_the_same_words() -> Result<()> {
         again.contains("refused") || again.contains("overflow"),
         "{again}"
     );
+    let from = said(&why_of(&[&target, "--from", file, "--format", "json"])?)?;
+    let replayed = Command::new(binary()?)
+        .args(["replay", "--again", "--format", "json", file])
+        .output()?;
+    let replayed = said(&replayed)?;
+    ensure!(
+        replayed.lines().last() == from.lines().last(),
+        "{from}\nreplayed:\n{replayed}"
+    );
     let refused = why_of(&live)?;
     ensure!(refused.status.code() == Some(2), "{:?}", refused.status);
     Ok(())

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-pub(crate) use self::hurt::Hurt;
+pub use self::hurt::Hurt;
 use crate::{
     analyse::{
         beside::Beside,

@@ -133,3 +133,19 @@ pub(super) fn paused(stage: &Stage) -> io::Result<()> {
     })?;
     press(stage)
 }
+
+pub(super) fn unused(stage: &Stage) -> io::Result<()> {
+    let _server = server(&Work {
+        most: Some(0),
+        ..Work::default()
+    })?;
+    press(stage)
+}
+
+pub(super) fn collecting(stage: &Stage) -> io::Result<()> {
+    let _server = server(&Work {
+        collects: true,
+        ..Work::default()
+    })?;
+    press(stage)
+}

@@ -100,6 +100,22 @@ pub(super) const SCENES: &[Scene] = &[
         play: acceptor::paused,
     },
     Scene {
+        name: "listener-unused",
+        does: "a server waits for other files, and never for its listener",
+        truth: &["listener-unused"],
+        look_at: "look at who has a connection that came from it: nobody",
+        at: HERE,
+        play: acceptor::unused,
+    },
+    Scene {
+        name: "garbage-collection",
+        does: "a thread that collects garbage uses a CPU, and the other one of its server waits for it",
+        truth: &["garbage-collection"],
+        look_at: "look at which thread ran",
+        at: HERE,
+        play: acceptor::collecting,
+    },
+    Scene {
         name: "backlog-too-small",
         does: "24 clients at once come to a quick server with a queue of 8, every 250 ms",
         truth: &["backlog-too-small"],

@@ -1,0 +1,90 @@
+//! Who accepts, as far as signals tell.
+
+use std::net::SocketAddr;
+
+use super::{
+    Judged,
+    said::{OF_FDINFO, OF_QUEUE, evidence, pinned_with_everybody, refused},
+};
+use crate::model::{
+    hold::Standing,
+    signals::{Member, Process, Signals, Thread},
+    verdict::Confidence,
+};
+
+/// In eight of ten looks, of three or more.
+pub(super) const fn mostly(times: u32, thread: &Thread) -> bool {
+    thread.looks >= 3 && times * 10 >= thread.looks * 8
+}
+
+/// Whether it was found running, or about to, too often to have slept all the time.
+pub(super) const fn is_awake(thread: &Thread) -> bool {
+    thread.looks >= 3 && (thread.blocked + thread.waiting) * 10 < thread.looks * 8
+}
+
+/// A thread that slept all the time on a connection that came from the listener, and whose that is.
+pub(super) fn on_client(signals: &Signals) -> Option<(&Process, &Thread, SocketAddr)> {
+    let sleeps = |thread: &Thread| {
+        let asleep = thread.blocked.max(thread.elsewhere);
+        thread.on_client.filter(|_| mostly(asleep, thread))
+    };
+    let mut found = signals
+        .threads()
+        .filter_map(|(process, thread)| Some((process, thread, sleeps(thread)?)));
+    found.next()
+}
+
+/// Whether nobody who holds it has anything to do with it: none of them waits for it, none has a connection of it, all of
+/// them wait for something else.
+pub(super) fn is_unused(signals: &Signals, worst: &Member) -> bool {
+    let in_none = matches!(worst.standing, Some(Standing::Absent | Standing::NoEpoll));
+    let mut looked = signals
+        .threads()
+        .filter(|(_, thread)| thread.looks >= 3)
+        .peekable();
+    let is_somebody = looked.peek().is_some();
+    let is_idle = |thread: &Thread| {
+        mostly(thread.elsewhere, thread)
+            || mostly(thread.blocked, thread) && !mostly(thread.stuck, thread)
+    };
+    let mut waits = false;
+    let are_idle = looked.all(|(_, thread)| {
+        waits |= mostly(thread.elsewhere, thread);
+        is_idle(thread)
+    });
+    let took_nothing = worst.accepted == Some(0) && worst.served == Some(0);
+    in_none && !worst.was_armed && took_nothing && is_somebody && are_idle && waits
+}
+
+pub(super) fn unused(signals: &Signals) -> Judged {
+    let worst = match pinned_with_everybody(signals) {
+        Ok(worst) => worst,
+        Err(no) => return no,
+    };
+    let (Some(accepted), Some(served), Some(_)) = (worst.accepted, worst.served, worst.standing)
+    else {
+        return Judged::Abstains;
+    };
+    if accepted > 0 || served > 0 {
+        return Judged::No(format!(
+            "{accepted} were accepted, and {served} connections that came from it live"
+        ));
+    }
+    if !is_unused(signals, worst) {
+        return Judged::No("its owner may be who accepts from it".into());
+    }
+    Judged::Yes(
+        Confidence::Likely,
+        vec![
+            refused(signals),
+            evidence(
+                "nothing was accepted, and nobody holds a connection that came from this listener".into(),
+                OF_QUEUE,
+            ),
+            evidence(
+                "its owners wait for other things, and no epoll instance of theirs has the listener".into(),
+                OF_FDINFO,
+            ),
+        ],
+    )
+}
