@@ -14,6 +14,37 @@ const SLACK: Duration = Duration::from_millis(100);
 /// What is no refusal of a listener, and still nothing that a client wants.
 const OTHER_HARM: [Kind; 2] = [Kind::Refused, Kind::PacketDrop];
 
+/// What it takes to hold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bar {
+    /// Share of the accept queue's limit that has to stay free, between 0 and 1.
+    pub headroom: f64,
+    /// Fewer connections prove nothing.
+    pub at_least: u64,
+}
+
+impl Default for Bar {
+    fn default() -> Self {
+        Self {
+            headroom: 0.25,
+            at_least: 10,
+        }
+    }
+}
+
+/// Of so short a queue no share is a number of connections.
+const SHORT_LIMIT: u32 = 4;
+
+impl Bar {
+    /// The longest queue that still holds.
+    fn longest(self, limit: u32) -> u32 {
+        if limit <= SHORT_LIMIT {
+            return limit;
+        }
+        (f64::from(limit) * (1.0 - self.headroom)).floor() as u32
+    }
+}
+
 /// What was asked for, and where listeners of it were found.
 #[derive(Clone, Debug)]
 pub struct Asked {
@@ -21,6 +52,7 @@ pub struct Asked {
     pub listener: String,
     /// How long, at most.
     pub time: Duration,
+    pub bar: Bar,
     /// Namespaces in which somebody listens there, at the end or at the beginning; `None` where nobody looked.
     pub listening_in: Option<Vec<u32>>,
     /// Why some namespaces could not be asked who listens there.
@@ -67,7 +99,9 @@ fn verdict(
     namespaces: &[u32],
     established: u64,
 ) -> (Verdict, Vec<String>) {
-    let faults: Vec<String> = refusals(summary).chain(full(&summary.stats)).collect();
+    let faults: Vec<String> = refusals(summary)
+        .chain(full(&summary.stats, asked.bar))
+        .collect();
     if !faults.is_empty() {
         return (Verdict::NotHeld, faults);
     }
@@ -91,8 +125,14 @@ fn verdict(
     if !doubts.is_empty() {
         return (Verdict::CannotTell, doubts);
     }
-    if established == 0 {
-        let mut why = vec!["no connection came".to_owned()];
+    if established < asked.bar.at_least.max(1) {
+        let mut why = vec![match established {
+            0 => "no connection came".to_owned(),
+            n => format!(
+                "{n} connected, and fewer than {} prove nothing (--at-least)",
+                asked.bar.at_least
+            ),
+        }];
         if namespaces.is_empty() && asked.listening_in.is_some() {
             why.push(format!(
                 "nobody listens on {}; `ss -ltn` shows who listens where",
@@ -122,13 +162,20 @@ fn refusals(summary: &Summary) -> impl Iterator<Item = String> {
         })
 }
 
-/// Accept queues that were at their limit: one more, and the next client is refused.
-fn full(rows: &[ListenerStatsRow]) -> impl Iterator<Item = String> {
-    rows.iter().filter_map(|row| {
+/// Accept queues that had less room left than they should have.
+fn full(rows: &[ListenerStatsRow], bar: Bar) -> impl Iterator<Item = String> {
+    rows.iter().filter_map(move |row| {
         let (peak, limit) = row.accept_queue;
         let name = row.addr.map_or_else(|| "?".into(), |addr| addr.to_string());
-        (peak > 0 && peak >= limit)
-            .then(|| format!("the accept queue of {name} came to its limit: {peak}/{limit}"))
+        if peak == 0 || peak <= bar.longest(limit) {
+            return None;
+        }
+        Some(if peak >= limit {
+            format!("the accept queue of {name} came to its limit: {peak}/{limit}")
+        } else {
+            let percent = bar.headroom * 100.0;
+            format!("the accept queue of {name} had less than {percent:.0}% of its room left: {peak}/{limit} (--headroom)")
+        })
     })
 }
 
@@ -172,6 +219,10 @@ mod tests {
         Asked {
             listener: ":80".into(),
             time: Duration::from_secs(seconds),
+            bar: Bar {
+                at_least: 1,
+                ..Bar::default()
+            },
             listening_in: Some(vec![7]),
             unasked: Vec::new(),
             reads_all: true,
@@ -212,13 +263,41 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_at_its_limit_does_not_hold() {
-        let reason = "the accept queue of 127.0.0.1:80 came to its limit: 4/4";
-        check(
-            quiet(vec![row(9, (1, 4)), row(9, (4, 4))]),
-            Verdict::NotHeld,
-            reason,
+    fn a_queue_without_room_to_spare_does_not_hold() {
+        let name = "the accept queue of 127.0.0.1:80";
+        let full = |accept_queue| quiet(vec![row(9, (1, 4)), row(9, accept_queue)]);
+        let check_full = |accept_queue, reason: &str| {
+            check(
+                full(accept_queue),
+                Verdict::NotHeld,
+                &format!("{name} {reason}"),
+            );
+        };
+        check_full((8, 8), "came to its limit: 8/8");
+        check_full((5, 4), "came to its limit: 5/4");
+        check_full(
+            (7, 8),
+            "had less than 25% of its room left: 7/8 (--headroom)",
         );
+        for holds in [(6, 8), (4, 4), (0, 0)] {
+            check(
+                full(holds),
+                Verdict::Held,
+                "18 connected and nobody was refused",
+            );
+        }
+    }
+
+    #[test]
+    fn fewer_connections_than_asked_for_prove_nothing() {
+        let few = Asked {
+            bar: Bar::default(),
+            ..asked(2)
+        };
+        let verified = judge(few, quiet(vec![row(9, (1, 4))]));
+        assert_eq!(verified.verdict, Verdict::NotProved);
+        let reason = "9 connected, and fewer than 10 prove nothing (--at-least)";
+        assert_eq!(verified.reasons, [reason]);
     }
 
     #[test]

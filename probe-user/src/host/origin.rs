@@ -8,6 +8,7 @@ pub fn origin() -> Origin {
         host: host_name(),
         boot_id: boot_id(),
         kernel: kernel_release(),
+        command: std::env::args().collect(),
     }
 }
 

@@ -11,6 +11,8 @@ pub struct Origin {
     pub boot_id: Option<String>,
     /// Its release.
     pub kernel: String,
+    /// whydrop's own command line; empty where it is not known.
+    pub command: Vec<String>,
 }
 
 impl Origin {
@@ -20,6 +22,7 @@ impl Origin {
             host: start.host.clone(),
             boot_id: start.boot_id.clone(),
             kernel: start.kernel.clone(),
+            command: start.command.clone(),
         }
     }
 }

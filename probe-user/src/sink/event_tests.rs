@@ -341,6 +341,9 @@ pub(super) fn reporter(format: Format) -> Reporter {
         host: "a.example".into(),
         boot_id: Some("12345678-1234-4234-8234-123456789abc".into()),
         kernel: "6.18.0".into(),
+        command: ["whydrop", "run", "--", "sh", "-c", "a b"]
+            .map(str::to_owned)
+            .into(),
     };
     Reporter::new(format, Tier::Cgroup, OWN_NETNS, clock, origin)
 }

@@ -15,9 +15,11 @@ mod run;
 mod schema;
 mod sinks;
 mod text;
+mod ticket;
 mod verdict;
 mod verify;
 
+use self::ticket::Ticket;
 pub use self::{
     listing::listing,
     output::{Output, OutputError, create},
@@ -100,6 +102,17 @@ impl Reporter {
         }
     }
 
+    /// Where and when a report was made, and by what.
+    const fn ticket(&self, mono_ns: u64) -> Ticket<'_> {
+        Ticket {
+            origin: &self.origin,
+            clock: self.clock,
+            mono_ns,
+            tier: self.tier,
+            only: None,
+        }
+    }
+
     /// How far the wall clock is ahead.
     pub const fn clock(&self) -> Clock {
         self.clock
@@ -113,7 +126,7 @@ impl Reporter {
     /// Appends the report of a command that was watched.
     pub fn write_ran(&self, mono_ns: u64, ran: &Ran, to: &mut String) {
         match self.format {
-            Format::Text => run::write_text(self, ran, to),
+            Format::Text => run::write_text(self, mono_ns, ran, to),
             Format::Json => {
                 json::write(self, mono_ns, &Line::Summary(&ran.summary), to);
                 run::write_json(self, mono_ns, ran, to);
@@ -124,7 +137,7 @@ impl Reporter {
     /// Appends the verdict on a listener.
     pub fn write_verified(&self, mono_ns: u64, verified: &Verified, to: &mut String) {
         match self.format {
-            Format::Text => verify::write_text(verified, to),
+            Format::Text => verify::write_text(self, mono_ns, verified, to),
             Format::Json => {
                 json::write(self, mono_ns, &Line::Summary(&verified.summary), to);
                 verify::write_json(self, mono_ns, verified, to);

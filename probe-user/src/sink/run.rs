@@ -28,9 +28,14 @@ const OTHER_HARM: [Kind; 4] = [
     Kind::RequestExpired,
 ];
 
-pub(super) fn write_text(reporter: &Reporter, ran: &Ran, to: &mut String) {
+pub(super) fn write_text(reporter: &Reporter, mono_ns: u64, ran: &Ran, to: &mut String) {
     // Writing to a String cannot fail.
     let _ = write_all(reporter, ran, to);
+    // Who reads that nothing was dropped needs no more.
+    if ran.dropped != Dropped::Nothing {
+        to.push('\n');
+        let _ = reporter.ticket(mono_ns).write(to);
+    }
 }
 
 fn write_all(reporter: &Reporter, ran: &Ran, to: &mut String) -> fmt::Result {

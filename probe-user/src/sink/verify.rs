@@ -12,9 +12,11 @@ use super::{
 };
 use crate::model::{OF_REFUSALS, Row, Verdict, Verified};
 
-pub(super) fn write_text(verified: &Verified, to: &mut String) {
+pub(super) fn write_text(reporter: &Reporter, mono_ns: u64, verified: &Verified, to: &mut String) {
     // Writing to a String cannot fail.
     let _ = write_all(verified, to);
+    to.push('\n');
+    let _ = reporter.ticket(mono_ns).write(to);
 }
 
 fn write_all(verified: &Verified, to: &mut String) -> fmt::Result {

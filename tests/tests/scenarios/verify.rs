@@ -23,7 +23,8 @@ const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// One that watches a port of a namespace.
 fn start(netns: &Netns, port: u16, options: &[&str]) -> Result<Running> {
     let (port, here) = (port.to_string(), netns.pid().to_string());
-    let arguments = [&[port.as_str(), "--netns", &here], options].concat();
+    let few = ["--at-least", "1"];
+    let arguments = [&[port.as_str(), "--netns", &here], &few[..], options].concat();
     let mut running = Running::start(whydrop("verify", &arguments)?)?;
     let line = running.error_line()?;
     ensure!(
@@ -131,16 +132,16 @@ fn overflow_does_not_hold() -> Result<()> {
 #[test]
 fn queue_at_its_limit_does_not_hold() -> Result<()> {
     let wire = Wire::new()?;
-    let listener = Listener::new(wire.netns(), Family::V4.bind(), 2)?;
+    let listener = Listener::new(wire.netns(), Family::V4.bind(), 8)?;
     let running = start(wire.netns(), listener.port(), &JSON)?;
-    wire.fill(&listener)?;
-    listener.wait_queued(2)?;
+    (0..4).try_for_each(|_| wire.fill(&listener))?;
+    listener.wait_queued(8)?;
     let lines = judged(running, 1, "not-held")?;
     let line = line_of_type(&lines, "verify")?;
     ensure!(line["refusals"] == 0, "{line}");
     let reasons = line["reasons"].to_string();
     ensure!(
-        reasons.contains("came to its limit: 2/2"),
+        reasons.contains("came to its limit: 8/8"),
         "it says {reasons}"
     );
     Ok(())

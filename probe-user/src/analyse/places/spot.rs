@@ -61,13 +61,14 @@ impl Spot {
         let cause = seen.cause.as_ref().map(|cause| &*cause.id);
         let is_elsewhere = event.kind == Kind::Refused && cause == Some("listener-on-other-device");
         let on_the_way = Self::on_the_way(netns, end);
-        Some(if is_elsewhere {
-            Self {
-                whose: Whose::Nobody,
-                ..on_the_way
-            }
+        let whose = if is_elsewhere {
+            Whose::Nobody
         } else {
-            on_the_way
+            Whose::Way
+        };
+        Some(Self {
+            whose,
+            ..on_the_way
         })
     }
 }

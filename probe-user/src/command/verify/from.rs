@@ -61,6 +61,7 @@ pub(super) fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
         let asked = Asked {
             listener: name,
             time: told.asked,
+            bar: args.bar(),
             listening_in: Some(told.listening_in),
             unasked: told.unasked,
             reads_all: read.start.reads_all,
@@ -70,6 +71,7 @@ pub(super) fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
         let is_there = |netns, addr| filter.takes_netns(netns) && filter.takes_listener(addr);
         let asked = Asked {
             time: read.summary.duration,
+            bar: args.bar(),
             listening_in: None,
             unasked: heard.rest.doubts(&read.start, &read.summary, &name),
             reads_all: read.start.reads_all,

@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::{Failure, say, status};
 use crate::{
+    analyse::verify::Bar,
     filter::ListenerFilter,
     model::{Verdict, Verified, request::parse_duration, tier::Tier},
     sink::{Format, RecordArgs, Reporter},
@@ -27,6 +28,14 @@ pub struct VerifyArgs {
     /// Look only in this network namespace: a name of `ip netns`, a PID, a path, `self` or `all`
     #[arg(long, value_name = "NETNS", default_value = "all")]
     pub netns: String,
+
+    /// It holds while so much of the accept queue's limit stays free, such as 25% or 0.25; of a limit up to 4, none of it
+    #[arg(long, value_name = "SHARE", default_value = "25%", value_parser = parse_share)]
+    pub headroom: f64,
+
+    /// It holds only when so many connections came
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub at_least: u64,
 
     /// Force one way of watching: trampoline, kprobe or cgroup (see `whydrop check`)
     #[arg(long, value_name = "TIER")]
@@ -57,6 +66,24 @@ fn parse_listener(text: &str) -> Result<ListenerFilter, String> {
     })
 }
 
+fn parse_share(text: &str) -> Result<f64, String> {
+    let number = match text.strip_suffix('%') {
+        Some(percent) => percent.parse().map(|percent: f64| percent / 100.0),
+        None => text.parse(),
+    };
+    let share = number.ok().filter(|share| (0.0..1.0).contains(share));
+    share.ok_or_else(|| format!("`{text}` is no share; write 25% or 0.25, less than the whole"))
+}
+
+impl VerifyArgs {
+    const fn bar(&self) -> Bar {
+        Bar {
+            headroom: self.headroom,
+            at_least: self.at_least,
+        }
+    }
+}
+
 /// Status 0 if it held, else 1.
 pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
     let (verified, reporter, told_ns, recorded) = if args.from.is_empty() {
@@ -85,6 +112,17 @@ type Judged = (Verified, Reporter, u64, Result<(), Failure>);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_share_is_a_part() {
+        assert_eq!(parse_share("25%"), Ok(0.25));
+        assert_eq!(parse_share("0.5"), Ok(0.5));
+        assert_eq!(parse_share("0"), Ok(0.0));
+        for text in ["", "%", "100%", "1", "-1%", "NaN", "x"] {
+            let error = parse_share(text).expect_err(text);
+            assert!(error.contains("is no share; write 25%"), "{error}");
+        }
+    }
 
     #[test]
     fn a_port_alone_is_a_listener() {

@@ -68,6 +68,7 @@ pub(super) fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
     let asked = Asked {
         listener: args.listener.to_string(),
         time: args.duration,
+        bar: args.bar(),
         listening_in: Some(namespaces),
         unasked: unasked.into_sentences(),
         reads_all: args.netns != "all" || reads_every_netns(),

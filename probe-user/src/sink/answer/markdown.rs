@@ -11,12 +11,9 @@ use crate::{
 impl Answer {
     pub(super) fn write_markdown(&self, to: &mut String) -> fmt::Result {
         writeln!(to, "# Why {} refuses connections\n", Clean(&self.target))?;
-        writeln!(
-            to,
-            "whydrop {} on tier {}.\n",
-            env!("CARGO_PKG_VERSION"),
-            self.tier
-        )?;
+        writeln!(to, "```")?;
+        self.write_ticket(to)?;
+        writeln!(to, "```\n")?;
         if let Some(now) = &self.now {
             writeln!(to, "Before:\n\n```")?;
             now.write_to(to)?;

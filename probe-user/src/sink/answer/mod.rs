@@ -17,6 +17,7 @@ pub(super) use self::{
 use super::{
     incident::write_worst,
     text::{Clean, plural, whose, write_netns},
+    ticket::Ticket,
 };
 use crate::model::{
     Answer, HostFacts, ListenerAnswer, Listening, Now,
@@ -184,6 +185,20 @@ impl Answer {
         )
     }
 
+    /// Where and when it was given, and by what.
+    fn write_ticket(&self, to: &mut String) -> fmt::Result {
+        let only = self.now.as_ref().and_then(|now| now.only);
+        let name = |netns: &u32| self.netns_names.get(netns).map(|name| &**name);
+        Ticket {
+            origin: &self.origin,
+            clock: self.clock,
+            mono_ns: self.mono_ns,
+            tier: self.tier,
+            only: only.map(|netns| (netns, name(&netns))),
+        }
+        .write(to)
+    }
+
     /// What did not happen, and what to try next.
     fn without_verdict(&self) -> String {
         if self.is_recorded {
@@ -206,6 +221,8 @@ impl Answer {
     }
 
     fn write_text(&self, to: &mut String) -> fmt::Result {
+        to.push('\n');
+        self.write_ticket(to)?;
         writeln!(to, "\n{}", self.in_a_sentence())?;
         self.write_tried(to)?;
         for answer in &self.answers {

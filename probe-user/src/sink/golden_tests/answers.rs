@@ -222,6 +222,7 @@ fn full_answer() -> Answer {
             host: "a.example".into(),
             boot_id: None,
             kernel: "6.18.0".into(),
+            command: ["whydrop", "why", ":8080"].map(str::to_owned).into(),
         },
         mono_ns: TOLD_NS,
         clock: Clock::ahead(1_795_000_000_000_000_000),
