@@ -152,11 +152,12 @@ fn told_bits(reasons: &[(u32, String)]) -> [u32; 4] {
 }
 
 /// The values of the object's globals for one kernel.
-pub(super) struct Layout {
+#[allow(unreachable_pub, reason = "the fuzz target of BTF sees it")]
+pub struct Layout {
     pub globals: Vec<(&'static str, u32)>,
     /// The byte offset of each counter in `struct linux_mib`.
     pub counters: [u32; counter::SLOTS],
-    pub readings: Readings,
+    pub(super) readings: Readings,
     /// What this kernel does not have, in the words of [`BtfError`].
     pub absent: Vec<String>,
     pub reasons: Reasons,
@@ -175,7 +176,8 @@ fn named<T: From<String>>(constants: &[(u32, String)], prefix: &str) -> HashMap<
 
 impl Layout {
     /// Finds every row in `btf`.
-    pub(super) fn of(btf: &Btf) -> Result<Self, BtfError> {
+    #[allow(unreachable_pub, reason = "the fuzz target of BTF calls it")]
+    pub fn of(btf: &Btf) -> Result<Self, BtfError> {
         let drop_reasons = btf.constants("skb_drop_reason").unwrap_or_default();
         let reset_reasons = btf.constants("sk_rst_reason").unwrap_or_default();
         let mut this = Self {
