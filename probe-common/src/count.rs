@@ -17,6 +17,7 @@ use crate::{Record, flag};
 pub struct CountKey {
     /// Socket cookie, or the socket's kernel address where it has none yet.
     pub listener: u64,
+    /// Inode number of the network namespace.
     pub netns: u32,
     /// Bit n: counter slot n moved.
     pub moved: u16,
@@ -24,8 +25,11 @@ pub struct CountKey {
     pub flags: u16,
     /// Of a dropped packet: the kernel's reason.
     pub reason: u16,
+    /// [`crate::hook`].
     pub hook: u8,
+    /// [`crate::state`] of the socket, 0 without one.
     pub sock_state: u8,
+    /// Zeroes, so that no byte is undefined.
     pub reserved: u32,
 }
 
@@ -55,6 +59,7 @@ pub struct CountValue {
 )]
 #[repr(C)]
 pub struct ClientKey {
+    /// Which count.
     pub count: CountKey,
     /// As [`crate::Ends::remote_addr`].
     pub addr: [u8; 16],
@@ -70,6 +75,7 @@ pub struct ClientKey {
 pub struct WantedKey {
     /// As [`Record::bound_addr`]; all zeroes: the port alone, see [`wanted`].
     pub addr: [u8; 16],
+    /// In host byte order.
     pub port: u32,
 }
 
@@ -89,5 +95,6 @@ pub mod wanted {
 )]
 #[repr(C)]
 pub struct NetnsSums {
+    /// By how much, by slot of [`counter`].
     pub moved: [u64; counter::SLOTS],
 }

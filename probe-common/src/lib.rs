@@ -50,26 +50,39 @@ pub const SAME_ATTEMPT: u32 = 65_536;
 
 /// TCP flag bits as in byte 13 of the header.
 pub mod tcp_flag {
+    /// The sender has no more data.
     pub const FIN: u8 = 0x01;
+    /// Opens a connection.
     pub const SYN: u8 = 0x02;
+    /// Ends a connection at once, or refuses it.
     pub const RST: u8 = 0x04;
+    /// The acknowledgement number counts.
     pub const ACK: u8 = 0x10;
 }
 
 /// `sk->sk_state` values, fixed by the user-space ABI (`include/net/tcp_states.h`).
 pub mod state {
+    /// `TCP_ESTABLISHED`.
     pub const ESTABLISHED: u8 = 1;
+    /// `TCP_SYN_SENT`.
     pub const SYN_SENT: u8 = 2;
+    /// `TCP_SYN_RECV`.
     pub const SYN_RECV: u8 = 3;
+    /// `TCP_TIME_WAIT`.
     pub const TIME_WAIT: u8 = 6;
+    /// `TCP_CLOSE`.
     pub const CLOSE: u8 = 7;
+    /// `TCP_LISTEN`.
     pub const LISTEN: u8 = 10;
+    /// `TCP_NEW_SYN_RECV`: a request socket.
     pub const NEW_SYN_RECV: u8 = 12;
 }
 
 /// Address families, fixed by the user-space ABI.
 pub mod family {
+    /// `AF_INET`.
     pub const INET: u16 = 2;
+    /// `AF_INET6`.
     pub const INET6: u16 = 10;
 }
 

@@ -29,6 +29,7 @@ pub struct Record {
     pub cookie: u64,
     /// Inode number of the network namespace.
     pub netns: u32,
+    /// Which CPU the hook ran on.
     pub cpu: u32,
     /// `enum sk_rst_reason` of a reset or `enum skb_drop_reason` of a dropped
     /// packet, where the kernel passes one, else 0.
@@ -42,9 +43,11 @@ pub struct Record {
     pub max_syn_backlog: u32,
     /// The address that the listener is bound to.
     pub bound_addr: [u8; 16],
+    /// Its port, in host byte order.
     pub bound_port: u16,
     /// Of the socket: [`family`].
     pub sock_family: u16,
+    /// [`flag`].
     pub flags: u16,
     /// [`hook`]
     pub hook: u8,
@@ -54,7 +57,9 @@ pub struct Record {
     pub syncookies: u8,
     /// How far each counter moved, [`counter`].
     pub moved: [u8; counter::SLOTS],
+    /// Zeroes, so that no byte is undefined.
     pub reserved: u8,
+    /// What only this hook tells.
     pub tail: Tail,
 }
 
@@ -76,10 +81,13 @@ pub struct Tail(pub [u8; TAIL]);
 )]
 #[repr(C)]
 pub struct Ends {
+    /// The other host's address; IPv4 stands in the first four bytes.
     pub remote_addr: [u8; 16],
     /// This host's.
     pub local_addr: [u8; 16],
+    /// In host byte order.
     pub remote_port: u16,
+    /// In host byte order.
     pub local_port: u16,
     /// [`family`]
     pub family: u16,
@@ -93,12 +101,17 @@ pub struct Ends {
 )]
 #[repr(C)]
 pub struct Segment {
+    /// Whose they are.
     pub ends: Ends,
+    /// [`crate::tcp_flag`] of the packet.
     pub tcp_flags: u8,
     /// SYN-ACKs sent again for this request, or timeouts of this socket.
     pub retransmits: u8,
+    /// Sequence number, in host byte order.
     pub seq: u32,
+    /// What the packet acknowledges, in host byte order.
     pub ack_seq: u32,
+    /// Zeroes, so that no byte is undefined.
     pub reserved: [u8; 8],
 }
 
@@ -110,14 +123,18 @@ pub struct Segment {
 )]
 #[repr(C)]
 pub struct Closed {
+    /// Its name, with a 0 at the end (`TASK_COMM_LEN`).
     pub comm: [u8; 16],
+    /// Its process, in the initial PID namespace.
     pub pid: u32,
     /// Its `exit_code` and [`Closed::ENDING`] where it closed the listener by ending, else 0.
     pub ending: u32,
+    /// Zeroes, so that no byte is undefined.
     pub reserved: [u8; 32],
 }
 
 impl Closed {
+    /// The task was ending: `PF_EXITING` was set.
     pub const ENDING: u32 = 1 << 31;
 }
 
@@ -133,6 +150,7 @@ pub struct Pressure {
     pub lasted_ns: u64,
     /// The longest that it was since.
     pub peak: u32,
+    /// Zeroes, so that no byte is undefined.
     pub reserved: [u8; 44],
 }
 
@@ -144,7 +162,9 @@ pub struct Pressure {
 )]
 #[repr(C)]
 pub struct Connected {
+    /// Whose they are.
     pub ends: Ends,
+    /// Zeroes, so that no byte is undefined.
     pub reserved: [u8; 2],
     /// When it was refused first.
     pub first_ns: u64,
@@ -155,6 +175,7 @@ pub struct Connected {
 }
 
 impl Tail {
+    /// What a hook without a tail leaves.
     pub const ZERO: Self = Self([0; TAIL]);
 }
 

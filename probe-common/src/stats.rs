@@ -17,7 +17,9 @@ use crate::{CountKey, Record, flag};
 pub struct StatKey {
     /// As [`CountKey::listener`].
     pub listener: u64,
+    /// Inode number of the network namespace.
     pub netns: u32,
+    /// Zeroes, so that no byte is undefined.
     pub reserved: u32,
 }
 
@@ -44,8 +46,11 @@ pub struct ListenerStats {
     /// Of the first packet's CPU only, 0 of the others: kernel address of the listener, and as
     /// [`Record::bound_addr`], [`Record::bound_port`] and [`Record::sock_family`].
     pub sock: u64,
+    /// The address that it is bound to.
     pub bound_addr: [u8; 16],
+    /// In host byte order.
     pub bound_port: u16,
+    /// [`crate::family`].
     pub sock_family: u16,
     /// `tcp_sock.is_mptcp`.
     pub is_mptcp: u32,
@@ -61,6 +66,7 @@ pub struct ListenerStats {
 pub struct EpisodeKey {
     /// As [`CountKey::listener`].
     pub listener: u64,
+    /// Inode number of the network namespace.
     pub netns: u32,
     /// [`flag::SYN_QUEUE`], or 0 of the accept queue.
     pub queue: u32,
@@ -78,6 +84,7 @@ pub struct Episode {
     pub since_ns: u64,
     /// The longest that the queue was since.
     pub peak: u32,
+    /// `sk_max_ack_backlog` when it passed the share.
     pub limit: u32,
 }
 
@@ -89,5 +96,6 @@ pub struct Episode {
 )]
 #[repr(C)]
 pub struct Waits {
+    /// Connections, by step.
     pub steps: [u32; wait::STEPS],
 }
