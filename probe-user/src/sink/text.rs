@@ -18,7 +18,7 @@ use std::{
 
 use self::{event::write_event, group::write_groups};
 pub(super) use self::{
-    identity::{holders, place, whose, write_netns},
+    identity::{holders, name_netns, place, whose, write_netns},
     stats::write_table,
     story::write_totals,
     table::Table,

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::text::{Clean, write_netns};
+use super::text::{Clean, name_netns};
 use crate::model::{Clock, Origin, netns_name::NetnsName, tier::Tier};
 
 /// What is known of a report as a whole.
@@ -27,8 +27,8 @@ impl Ticket<'_> {
             self.tier
         )?;
         if let Some((netns, name)) = self.only {
-            to.push(',');
-            write_netns(netns, name, to);
+            to.push_str(", ");
+            name_netns(netns, name, to);
         }
         if !self.origin.command.is_empty() {
             let words = self.origin.command.iter().map(|word| quoted(word));

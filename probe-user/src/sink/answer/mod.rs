@@ -16,7 +16,7 @@ pub(super) use self::{
 };
 use super::{
     incident::write_worst,
-    text::{Clean, plural, whose, write_netns},
+    text::{Clean, name_netns, plural, whose, write_netns},
     ticket::Ticket,
 };
 use crate::model::{
@@ -56,10 +56,10 @@ impl Now {
         writeln!(to, "{}", in_a_line(self.sysctls))?;
         let differs = |host: &&HostFacts| host.sysctls != self.sysctls;
         for host in self.others.iter().filter(differs) {
-            write!(to, "in")?;
+            write!(to, "in ")?;
             let mut there = self.listeners.iter().filter(|one| one.netns == host.netns);
             let name = there.next().and_then(|one| one.netns_name.as_deref());
-            write_netns(host.netns, name, to);
+            name_netns(host.netns, name, to);
             writeln!(to, ": {}", in_a_line(host.sysctls))?;
         }
         for unread in &self.unread {

@@ -26,7 +26,13 @@ pub(super) fn write_whose(owners: &[Owner], cgroup: Option<&Cgroup>, to: &mut St
 }
 
 pub(crate) fn write_netns(netns: u32, name: Option<&NetnsName>, to: &mut String) {
-    to.push_str("  netns ");
+    to.push_str("  ");
+    name_netns(netns, name, to);
+}
+
+/// The same where it stands in a sentence.
+pub(crate) fn name_netns(netns: u32, name: Option<&NetnsName>, to: &mut String) {
+    to.push_str("netns ");
     match name {
         Some(NetnsName::Given(name)) => Clean(name).write(to),
         Some(NetnsName::Process { pid, comm }) => {
