@@ -30,10 +30,7 @@ impl Budget {
         let earned = time / ONE_IN;
         let paid = earned.min(self.owed);
         self.owed -= paid;
-        self.left = (self.left + earned)
-            .checked_sub(paid)
-            .unwrap()
-            .min(SAVED_AT_MOST);
+        self.left = (self.left + earned).saturating_sub(paid).min(SAVED_AT_MOST);
     }
 
     /// What costs this much may be begun. What costs more than is ever saved may be begun when nothing is owed.
@@ -44,7 +41,7 @@ impl Budget {
     pub(super) fn spent(&mut self, cost: Duration) {
         let paid = cost.min(self.left);
         self.left -= paid;
-        self.owed += cost.checked_sub(paid).unwrap();
+        self.owed += cost.saturating_sub(paid);
     }
 }
 

@@ -109,9 +109,9 @@ fn cost(arguments: &[&str]) -> Result<()> {
         "MEASURED {:.0} refusals/s, watch {}: process {:.2} µs, programs {:.2} µs each; {:.1} % of a CPU; peak {peak} KiB; lost {}",
         events / took.as_secs_f64(),
         arguments.join(" "),
-        each(after.0.checked_sub(before.0).unwrap()),
-        each(after.1.checked_sub(before.1).unwrap()),
-        100.0 * after.0.checked_sub(before.0).unwrap().as_secs_f64() / took.as_secs_f64(),
+        each(after.0.saturating_sub(before.0)),
+        each(after.1.saturating_sub(before.1)),
+        100.0 * after.0.saturating_sub(before.0).as_secs_f64() / took.as_secs_f64(),
         stopped.summary()?["lost"],
     );
     Ok(())

@@ -234,5 +234,5 @@ fn spin(time: Duration) {
         Duration::new(used.tv_sec as u64, used.tv_nsec as u32)
     };
     let begin = used();
-    while used().checked_sub(begin).unwrap() < time {}
+    while used().saturating_sub(begin) < time {}
 }

@@ -56,7 +56,7 @@ fn watched(wire: &Wire, to: &Listener, limit: Duration) -> Result<()> {
     process::forget_peak(whydrop.pid())?;
     let before = process::cpu(whydrop.pid())?;
     let sent = flood(wire, to, limit)?;
-    let cpu = process::cpu(whydrop.pid())?.checked_sub(before).unwrap();
+    let cpu = process::cpu(whydrop.pid())?.saturating_sub(before);
     let (_, peak) = process::memory_kib(whydrop.pid())?;
     let stopped = whydrop.stop()?;
     stopped.ended_well()?;

@@ -46,7 +46,7 @@ fn events(whydrop: Whydrop, wire: &Wire, syns: &[Vec<u8>]) -> Result<f64> {
         wire.write(syn)?;
         rest(APART)?;
     }
-    let took = process::cpu(whydrop.pid())?.checked_sub(before).unwrap();
+    let took = process::cpu(whydrop.pid())?.saturating_sub(before);
     let seen = whydrop.wait_events(EVENTS as usize, "refusals", |event| event.is("overflow"))?;
     let own = seen.iter().filter(|event| {
         let snapshot = &event.0["snapshot"];

@@ -46,8 +46,8 @@ fn lines(name: &str, format: &str, more: &[&str]) -> Result<()> {
         let took = ROUND.send(&wire, &syns)?;
         let after = programs::cpu(whydrop.0.id())?;
         rate.push(each / took.as_secs_f64());
-        process.push(after.0.checked_sub(before.0).unwrap().as_nanos() as f64 / each);
-        programs.push(after.1.checked_sub(before.1).unwrap().as_nanos() as f64 / each);
+        process.push(after.0.saturating_sub(before.0).as_nanos() as f64 / each);
+        programs.push(after.1.saturating_sub(before.1).as_nanos() as f64 / each);
     }
     process::signal(whydrop.0.id(), Signal::INT)?;
     whydrop.0.wait()?;

@@ -27,7 +27,7 @@ fn start_and_rest() -> Result<()> {
         if nth == STARTS {
             let before = process::cpu(whydrop.pid())?;
             rest(IDLE)?;
-            let took = process::cpu(whydrop.pid())?.checked_sub(before).unwrap();
+            let took = process::cpu(whydrop.pid())?.saturating_sub(before);
             say_figure(format_args!(
                 "idle {:.0}",
                 took.as_nanos() as f64 / IDLE.as_secs_f64()
