@@ -90,6 +90,8 @@ pub struct ListenerAnswer {
     pub place: Option<Place>,
     /// Who listens there, those that refused most first; empty where nobody does.
     pub members: Vec<Holding>,
+    /// Those that are not among them, since there were too many.
+    pub others: Others,
     /// Of this place alone.
     pub signals: Signals,
     pub diagnosis: Diagnosis,
@@ -102,6 +104,15 @@ pub struct ListenerAnswer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopClient {
     pub addr: IpAddr,
+    pub refusals: u64,
+}
+
+/// Listeners that are not named one by one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Others {
+    /// How many there were.
+    pub listeners: usize,
+    /// What they refused together.
     pub refusals: u64,
 }
 

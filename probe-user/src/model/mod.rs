@@ -53,7 +53,9 @@ pub mod verdict;
 mod verified;
 
 pub use self::{
-    answer::{Answer, Holding, ListenerAnswer, Listening, Now, OfClient, Seen, TopClient, Tried},
+    answer::{
+        Answer, Holding, ListenerAnswer, Listening, Now, OfClient, Others, Seen, TopClient, Tried,
+    },
     clock::{Clock, Stamp, Utc},
     found::Found,
     group::{Group, GroupMember},

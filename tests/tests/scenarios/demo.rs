@@ -11,7 +11,7 @@ use whydrop_tests::command::{Over, Running, whydrop};
 use whydrop_tests::deadline::{soon, wait_until};
 use whydrop_tests::netns::Netns;
 use whydrop_tests::nftables;
-use whydrop_tests::skip::{is_before, is_hidden};
+use whydrop_tests::skip::{is_before, is_hidden, skip};
 use whydrop_tests::verdict::say_verdict;
 use whydrop_tests::whydrop::run;
 
@@ -57,6 +57,8 @@ scenes! {
     acceptor_starved
     fd_exhausted
     accept_paused_by_application
+    listener_unused
+    garbage_collection
     backlog_too_small
     somaxconn_clamps_backlog
     backlog_zero
@@ -68,6 +70,8 @@ scenes! {
     legitimate_burst
     cookies_off
     listener_closed_with_queue
+    defer_accept_holds_requests
+    process_died
     no_listener
     listener_elsewhere
     listener_restarting
@@ -82,6 +86,7 @@ scenes! {
     conntrack_full
     rejected_by_firewall
     timestamps_rejected
+    dropped_by_kernel
 }
 
 fn plays(name: &str) -> Result<()> {
@@ -166,6 +171,14 @@ fn backlog_too_deep() -> Result<()> {
 #[test]
 fn path_loss() -> Result<()> {
     plays_if_told("path-loss")
+}
+
+#[test]
+fn dropped_by_kernel() -> Result<()> {
+    if is_before(6, 1)? {
+        return skip("this kernel gives no reasons for drops");
+    }
+    plays("dropped-by-kernel")
 }
 
 #[test]

@@ -75,7 +75,7 @@ impl Places {
             if is_wrong(&answer) {
                 answers.all.push(answer);
             } else if listens {
-                answers.quiet += answer.members.len().max(1);
+                answers.quiet += (answer.members.len() + answer.others.listeners).max(1);
             } else {
                 continue;
             }

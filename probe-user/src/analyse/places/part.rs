@@ -12,10 +12,13 @@ use crate::{
     },
     diagnose::diagnose,
     model::{
-        Holding, ListenerAnswer, ListenerStatsRow, ListenerTally, Listening, Summary,
+        Holding, ListenerAnswer, ListenerStatsRow, ListenerTally, Listening, Others, Summary,
         cgroup::Cgroup, incident::Place, owner::Owner,
     },
 };
+
+/// Listeners at one place that are named one by one.
+const MEMBERS_AT_MOST: usize = 32;
 
 /// What is known of one place.
 #[derive(Clone, Default)]
@@ -28,8 +31,9 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Who listens there, and whose each of them is: of a group all members, those that refused most first.
-    fn members(&self, looks: &Looks) -> Vec<Holding> {
+    /// Who listens there, and whose each of them is: of a group the members that refused most first, then those that still
+    /// have an owner. One that is opened and closed again and again is as many.
+    fn members(&self, looks: &Looks) -> (Vec<Holding>, Others) {
         let mut members: BTreeMap<u64, Holding> = BTreeMap::new();
         let mut add =
             |cookie: u64, owner: &Arc<[Owner]>, cgroup: Option<&Arc<Cgroup>>, refusals| {
@@ -60,8 +64,13 @@ impl Part {
             add(queue.last.cookie, &queue.holders, None, 0);
         }
         let mut members: Vec<Holding> = members.into_values().collect();
-        members.sort_by_key(|member| Reverse(member.refusals));
-        members
+        members.sort_by_key(|member| (Reverse(member.refusals), member.owner.is_empty()));
+        let left = members.split_off(members.len().min(MEMBERS_AT_MOST));
+        let others = Others {
+            listeners: left.len(),
+            refusals: left.iter().map(|member| member.refusals).sum(),
+        };
+        (members, others)
     }
 
     /// The answer of a place where somebody listens, or nobody, or of one that is not known.
@@ -75,7 +84,7 @@ impl Part {
         let netns = place.map(|place| place.netns);
         let looks = place.map(|place| beside.looks.of(place));
         let looks = looks.unwrap_or_default();
-        let members = self.members(&looks);
+        let (members, others) = self.members(&looks);
         let mut summary = narrow::part(summary, self.tallies, self.rows, self.told.others);
         summary
             .rows
@@ -92,6 +101,7 @@ impl Part {
         ListenerAnswer {
             place,
             members,
+            others,
             diagnosis: diagnose(&signals),
             signals,
             first_drop_ns,

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::{
     diagnose::explains_overflow,
     model::{
-        Causes, Clock, Holding, ListenerAnswer, NetnsNames,
+        Causes, Clock, Holding, ListenerAnswer, NetnsNames, Others,
         incident::{Incident, Told},
         netns_name::NetnsName,
         verdict::RuledOut,
@@ -80,7 +80,10 @@ impl ListenerAnswer {
                 title.push_str("  ");
                 title.push_str(&whose(&only.owner, only.cgroup.as_deref()));
             }
-            [..] => title.push_str(&format!("  {} listeners", self.members.len())),
+            [..] => {
+                let all = self.members.len() + self.others.listeners;
+                title.push_str(&format!("  {all} listeners"));
+            }
         }
         if place.netns != known.own_netns {
             write_netns(place.netns, known.name(place.netns), &mut title);
@@ -96,7 +99,19 @@ impl ListenerAnswer {
         self.members.iter().try_for_each(|member| {
             let owner = whose(&member.owner, member.cgroup.as_deref());
             writeln!(to, "refused {}: {owner}", member.refusals)
-        })
+        })?;
+        let Others {
+            listeners,
+            refusals,
+        } = self.others;
+        if listeners > 0 {
+            writeln!(
+                to,
+                "refused {refusals}: {listeners} other{}",
+                plural(listeners)
+            )?;
+        }
+        Ok(())
     }
 
     /// What happened there.
@@ -135,7 +150,8 @@ impl ListenerAnswer {
 
     pub fn write_incidents(&self, known: Known<'_>, to: &mut String) -> fmt::Result {
         let incidents = self.incidents(known.incidents);
-        let refusals = self.members.iter().map(|member| member.refusals).sum();
+        let named: u64 = self.members.iter().map(|member| member.refusals).sum();
+        let refusals = named + self.others.refusals;
         write_worst(&incidents, refusals, INCIDENTS_AT_MOST, known.clock, to)
     }
 
@@ -198,6 +214,7 @@ pub(crate) struct PlaceView<'a> {
     ip: Option<IpAddr>,
     port: Option<u16>,
     listeners: Vec<HoldingView<'a>>,
+    other_listeners: usize,
     refusals: u64,
     causes: BTreeMap<String, u64>,
     clients: usize,
@@ -254,6 +271,7 @@ impl<'a> PlaceView<'a> {
             ip: addr.map(|addr| addr.ip()),
             port: addr.map(|addr| addr.port()),
             listeners: answer.members.iter().map(HoldingView::of).collect(),
+            other_listeners: answer.others.listeners,
             refusals: signals.refusals,
             causes: named(&signals.causes),
             clients: signals.clients,

@@ -10,8 +10,8 @@ use crate::{
     listing,
     model::{
         self, Answer, Clock, Diagnosed, Dropped, Ended, Found, Holding, Hurt, ListenerAnswer,
-        Listening, Missing, Moments, Now, OfClient, Origin, Ran, Seen, ThreadState, TopClient,
-        Tried, Verified,
+        Listening, Missing, Moments, Now, OfClient, Origin, Others, Ran, Seen, ThreadState,
+        TopClient, Tried, Verified,
         cgroup::Cgroup,
         incident::{Depth, Gap, Incident, Place, Rates, Told},
         kind::Kind,
@@ -157,6 +157,7 @@ fn full_part() -> ListenerAnswer {
     ListenerAnswer {
         place: Some(place()),
         members: vec![holding(0x1f, 141)],
+        others: Others::default(),
         signals: Signals {
             watched: Duration::from_secs(30),
             causes: overflows(),
@@ -187,6 +188,10 @@ fn group() -> ListenerAnswer {
                 ..holding(0x21, 0)
             },
         ],
+        others: Others {
+            listeners: 3,
+            refusals: 0,
+        },
         ..full_part()
     }
 }
@@ -198,6 +203,7 @@ fn nobody() -> ListenerAnswer {
             netns: OWN_NETNS,
         }),
         members: Vec::new(),
+        others: Others::default(),
         signals: Signals {
             causes: [((Kind::Refused, "no-listener".into()), 2)].into(),
             clients: 1,
