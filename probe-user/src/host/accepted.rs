@@ -20,23 +20,22 @@ const TICK_NS: u64 = 10_000_000;
 const SLEPT_NS: u64 = 100_000_000;
 
 /// Whether the process holds a connection that it accepted itself: one that is younger than the process, so that it can
-/// have been inherited from nobody.
-pub fn has_accepted(pid: u32, connections: &[AcceptedSnapshot]) -> bool {
-    let Some(age) = age(pid) else {
-        return false;
-    };
+/// have been inherited from nobody. `None` where that cannot be read.
+pub fn has_accepted(pid: u32, connections: &[AcceptedSnapshot]) -> Option<bool> {
+    let age = age(pid)?;
     let own: HashSet<u32> = connections
         .iter()
         .filter(|connection| connection.age.is_some_and(|young| young + BIRTH < age))
         .map(|connection| connection.inode)
         .collect();
-    !own.is_empty() && holds_any(pid, &own)
+    if own.is_empty() {
+        return Some(false);
+    }
+    holds_any(pid, &own)
 }
 
-fn holds_any(pid: u32, inodes: &HashSet<u32>) -> bool {
-    let Ok(fds) = open_dir(CWD, format!("/proc/{pid}/fd")) else {
-        return false;
-    };
+fn holds_any(pid: u32, inodes: &HashSet<u32>) -> Option<bool> {
+    let fds = open_dir(CWD, format!("/proc/{pid}/fd")).ok()?;
     let mut holds = false;
     let looked = for_each_entry(&fds, |name, _, _| {
         let mut link = [MaybeUninit::uninit(); 64];
@@ -46,7 +45,7 @@ fn holds_any(pid: u32, inodes: &HashSet<u32>) -> bool {
         };
         holds |= inode.is_some_and(|inode: u32| inodes.contains(&inode));
     });
-    looked.is_ok() && holds
+    looked.ok().map(|()| holds)
 }
 
 /// How long ago a process was started. `None` where the host has slept since then: connections do not grow older
@@ -74,6 +73,14 @@ fn started_ticks(stat: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_process_that_cannot_be_read_nothing_is_known() {
+        // PIDs end at 2^22 (include/linux/threads.h:PID_MAX_LIMIT, 5.10 to 7.2).
+        assert_eq!(has_accepted(1 << 23, &[]), None);
+        assert_eq!(holds_any(1 << 23, &HashSet::new()), None);
+        assert_eq!(holds_any(std::process::id(), &HashSet::new()), Some(false));
+    }
 
     #[test]
     fn of_its_birth() {

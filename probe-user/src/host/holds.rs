@@ -3,7 +3,7 @@
 //! In: a pid, and the inode number of a socket. Out: a [`Hold`], `None` where the process may not be looked at or has ended.
 //! It remembers nothing.
 
-use std::{ffi::CStr, mem::MaybeUninit};
+use std::{ffi::CStr, io::ErrorKind, mem::MaybeUninit};
 
 use rustix::fs::{CWD, readlinkat_raw};
 
@@ -37,16 +37,22 @@ pub fn holds(pid: u32, inode: u32) -> Option<Hold> {
         let read = read_small(&infos, fd.to_string(), &mut text).ok();
         hold.nonblocking = read.and_then(|()| is_nonblocking(&text));
     }
+    let has_more = epolls.len() > EPOLLS_AT_MOST;
     for fd in epolls.into_iter().take(EPOLLS_AT_MOST) {
-        if read_small(&infos, fd.to_string(), &mut text).is_err() {
-            continue;
+        match read_small(&infos, fd.to_string(), &mut text) {
+            Ok(()) => {}
+            // It was closed meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            // It may stand in this one.
+            Err(_) => return None,
         }
         match events_of(&text, inode) {
             Some(events) => hold.epolls.push((fd, events)),
             None => hold.has_others = true,
         }
     }
-    Some(hold)
+    // It may stand in one that was not looked at: that it is in none is not said.
+    (!has_more || !hold.epolls.is_empty()).then_some(hold)
 }
 
 enum Kind {
@@ -90,11 +96,32 @@ fn events_of(fdinfo: &[u8], inode: u32) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::TcpListener, os::fd::AsRawFd};
+    use std::{
+        net::TcpListener,
+        os::fd::AsRawFd,
+        sync::{Mutex, PoisonError},
+    };
 
     use rustix::event::epoll;
 
     use super::*;
+
+    /// Each looks at all epoll instances of this process.
+    static ALONE: Mutex<()> = Mutex::new(());
+
+    #[test]
+    fn of_more_epoll_instances_than_are_looked_at_it_is_not_known_that_it_is_in_none() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a listener");
+        let link = std::fs::read_link(format!("/proc/self/fd/{}", listener.as_raw_fd()));
+        let link = link.expect("a link").to_string_lossy().into_owned();
+        let inode = bracketed(link.as_bytes(), b"socket").expect("a socket");
+        let one = || epoll::create(epoll::CreateFlags::CLOEXEC).expect("an epoll instance");
+        let all: Vec<_> = (0..=EPOLLS_AT_MOST).map(|_| one()).collect();
+        assert_eq!(holds(std::process::id(), inode).map(|hold| hold.fds), None);
+        drop(all);
+        assert!(holds(std::process::id(), inode).is_some());
+    }
 
     #[test]
     fn what_epoll_is_asked_for() {
@@ -118,6 +145,7 @@ mod tests {
 
     #[test]
     fn of_a_listener_here() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a listener");
         let second = listener.try_clone().expect("a second descriptor");
         let link = std::fs::read_link(format!("/proc/self/fd/{}", listener.as_raw_fd()));

@@ -171,8 +171,13 @@ impl Looker {
         };
         if is_unclear(queue) {
             let pids = queue.owners.iter().map(|owner| owner.pid);
-            let accepted = pids.filter(|pid| has_accepted(*pid, &connections));
-            queue.accepted = Some(accepted.collect());
+            let asked = pids.map(|pid| Some((pid, has_accepted(pid, &connections)?)));
+            // Of one that cannot be looked at it is not said that it has accepted nothing.
+            let asked: Option<Vec<(u32, bool)>> = asked.collect();
+            queue.accepted = asked.map(|all| {
+                let own = all.into_iter().filter(|(_, has)| *has);
+                own.map(|(pid, _)| pid).collect()
+            });
         }
         let owners = processes.iter().map(|process| &process.process);
         let owners = owners.filter(|process| queue.owners.iter().any(|own| own.pid == process.pid));
