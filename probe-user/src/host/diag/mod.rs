@@ -136,7 +136,7 @@ impl Diag {
         let (mut found, mut in_all) = (Vec::new(), 0);
         for family in [wire::AF_INET, wire::AF_INET6] {
             let ended = self.channel.ask(
-                |sequence| wire::requests_request(family, port, sequence),
+                |sequence| wire::half_open_request(family, port, sequence),
                 &mut |payload, _| {
                     if let Some(request) = snapshot::request(payload)? {
                         in_all += 1;

@@ -30,42 +30,36 @@ pub enum WireError {
 /// A LISTEN dump. The kernel compares family, state and port before it writes anything, so this costs the same with
 /// a hundred thousand connections.
 pub(super) fn listen_request(family: u8, port: Option<u16>, sequence: u32) -> Vec<u8> {
-    let mut socket_id = if family == AF_INET6 {
-        SocketId::new_v6()
-    } else {
-        SocketId::new_v4()
-    };
-    socket_id.source_port = port.unwrap_or(0);
-    let request = InetRequest {
+    let wanted = ExtensionFlags::SKMEMINFO;
+    of_port(
         family,
-        protocol: IPPROTO_TCP,
-        extensions: ExtensionFlags::SKMEMINFO,
-        states: StateFlags::LISTEN,
-        socket_id,
-    };
-    serialized(request, NLM_F_DUMP, sequence)
+        port.unwrap_or(0),
+        StateFlags::LISTEN,
+        wanted,
+        sequence,
+    )
 }
 
 /// A dump of the connections of a port, with what the kernel tells of each in `tcp_info`.
 pub(super) fn connections_request(family: u8, port: u16, sequence: u32) -> Vec<u8> {
-    let mut socket_id = if family == AF_INET6 {
-        SocketId::new_v6()
-    } else {
-        SocketId::new_v4()
-    };
-    socket_id.source_port = port;
-    let request = InetRequest {
-        family,
-        protocol: IPPROTO_TCP,
-        extensions: ExtensionFlags::INFO,
-        states: StateFlags::ESTABLISHED | StateFlags::CLOSE_WAIT,
-        socket_id,
-    };
-    serialized(request, NLM_F_DUMP, sequence)
+    let states = StateFlags::ESTABLISHED | StateFlags::CLOSE_WAIT;
+    of_port(family, port, states, ExtensionFlags::INFO, sequence)
 }
 
 /// A dump of the half-open requests of a port. The kernel walks all connections for it.
-pub(super) fn requests_request(family: u8, port: u16, sequence: u32) -> Vec<u8> {
+pub(super) fn half_open_request(family: u8, port: u16, sequence: u32) -> Vec<u8> {
+    let wanted = ExtensionFlags::empty();
+    of_port(family, port, StateFlags::SYN_RECV, wanted, sequence)
+}
+
+/// A dump of the sockets of a port that are in these states; port 0 is every one.
+fn of_port(
+    family: u8,
+    port: u16,
+    states: StateFlags,
+    extensions: ExtensionFlags,
+    sequence: u32,
+) -> Vec<u8> {
     let mut socket_id = if family == AF_INET6 {
         SocketId::new_v6()
     } else {
@@ -75,8 +69,8 @@ pub(super) fn requests_request(family: u8, port: u16, sequence: u32) -> Vec<u8> 
     let request = InetRequest {
         family,
         protocol: IPPROTO_TCP,
-        extensions: ExtensionFlags::empty(),
-        states: StateFlags::SYN_RECV,
+        extensions,
+        states,
         socket_id,
     };
     serialized(request, NLM_F_DUMP, sequence)
