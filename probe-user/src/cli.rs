@@ -137,11 +137,11 @@ What is refused is that of the whole host while the command runs, unless --liste
 SIGTERM and SIGHUP are passed on to the command. It is not started when whydrop cannot watch.
 
 Exit status: the command's own, 128 and its number when a signal ended it; 127 when it is not found, 126 when \
-it cannot be started. With --fail-on-drop 1 when the command succeeded and something was refused, or when that \
-cannot be told. Before the command is started: 2 wrong arguments, 3 this kernel cannot, 4 a capability is missing.";
+it cannot be started. With --fail-on-drop 1 when the command succeeded and something was refused or dropped \
+before its listener, or when that cannot be told. Before the command is started: 2 wrong arguments, 3 this kernel cannot, 4 a capability is missing.";
 
 const VERIFY: &str = "\
-It holds when connections came, none was refused, and the accept queue never was as long as its limit. \
+It holds when connections came, none was refused or dropped before the listener, and the accept queue never was as long as its limit. \
 When nobody came, nothing is proved. A signal ends it early, and what was seen until then is judged.
 
 Exit status: 0 it held; 1 it did not, nothing was proved, or it cannot be told; 2 wrong arguments, 3 this kernel \

@@ -1,6 +1,9 @@
 //! The verdict on a listener: did it take everybody who came?
 
-use std::fmt::{self, Write as _};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -8,6 +11,7 @@ use serde::Serialize;
 use super::{
     Reporter,
     json::Head,
+    run::dropped_before,
     text::{Clean, write_rows, write_table},
 };
 use crate::model::{OF_REFUSALS, Row, Verdict, Verified};
@@ -82,6 +86,8 @@ pub(super) struct VerifiedView<'a> {
     asked_s: f64,
     tier: &'a str,
     refusals: u64,
+    /// By drop reason; `null` where it cannot be seen.
+    dropped_before: Option<BTreeMap<&'a str, u64>>,
     established: u64,
     accepted: Option<u64>,
 }
@@ -99,6 +105,7 @@ pub(super) fn write_json(reporter: &Reporter, mono_ns: u64, verified: &Verified,
         asked_s: verified.asked.as_secs_f64(),
         tier: verified.summary.tier.name(),
         refusals: verified.summary.refusals(),
+        dropped_before: dropped_before(&verified.summary),
         established: verified.established,
         accepted: verified.accepted,
     };

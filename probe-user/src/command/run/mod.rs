@@ -25,7 +25,8 @@ use crate::{
 
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
-    /// End with status 1 when the command succeeded and a listener refused anything, or when that cannot be told
+    /// End with status 1 when the command succeeded and a listener refused anything or something was dropped before
+    /// one, or when that cannot be told
     #[arg(long)]
     pub fail_on_drop: bool,
 
