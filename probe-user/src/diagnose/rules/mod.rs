@@ -1,6 +1,7 @@
 //! Rules: what each needs and says stands in [`table`], how it judges in the rooms beside it.
 
 mod acceptor;
+mod around;
 mod backlog;
 mod drops;
 mod lost;

@@ -88,7 +88,7 @@ fn a_listener_behind_a_firewall_does_not_hold() -> Result<()> {
     let over = verify(&|peer| dropped_once(&wire, peer))?;
     over.ensure_status(1)?;
     let says = String::from_utf8_lossy(&over.stdout).into_owned();
-    let expected = "not held: 1 SYN was dropped before the listener: netfilter-drop 1";
+    let expected = "did not hold: 1 SYN was dropped before the listener: netfilter-drop 1";
     ensure!(says.contains(expected), "it says: {says}");
     let over = verify(&|peer| {
         peer.stray(0)?;
