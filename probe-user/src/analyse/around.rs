@@ -75,12 +75,14 @@ impl Surroundings {
         let mut notes = Vec::new();
         let reset = (Kind::ResetReceived, "reset-by-client".to_owned());
         let half_open = summary.causes.get(&reset).copied().unwrap_or(0);
-        if half_open > 0 {
+        // Beside refusals it may be anybody who gave up.
+        if half_open > 0 && summary.refusals() == 0 {
             notes.push(format!(
-                "{half_open} half-open request{} reset by the client after the listener had answered: health checks or scanners that never mean to connect do so, and nothing was lost by it",
+                "{half_open} attempt{} reset by the client after the listener had answered, before anybody accepted them: health checks and scanners that never mean to connect do so, and nothing was lost by it",
                 if half_open == 1 { " was" } else { "s were" }
             ));
         }
+        notes.extend(refused_by_another(summary));
         let Some((first, last)) = &self.0 else {
             return notes;
         };
@@ -112,6 +114,23 @@ impl Surroundings {
         }
         notes
     }
+}
+
+/// Clients of this host that were refused, where nobody here has refused them.
+fn refused_by_another(summary: &Summary) -> Option<String> {
+    let name = (Kind::ResetReceived, "refused-by-peer".to_owned());
+    let refused = summary.causes.get(&name).copied().filter(|n| *n > 0)?;
+    let is_harm = |kind: Kind| {
+        let is_other = matches!(kind, Kind::Refused | Kind::PacketDrop | Kind::ResetSent);
+        kind.is_refusal() || is_other
+    };
+    let mut harm = summary.causes.iter();
+    if harm.any(|((kind, _), n)| *n > 0 && is_harm(*kind)) {
+        return None;
+    }
+    Some(format!(
+        "{refused} connections of this host's own were answered with a reset that nobody who was asked about has sent: another host has, or the port is translated (DNAT) to one where nobody listens"
+    ))
 }
 
 /// Who has closed what was accepted.

@@ -39,8 +39,6 @@ pub struct Redirect {
     pub connections: u64,
     /// Of these, whose SYN had no answer for a second.
     pub unanswered: u64,
-    /// Of these, who were answered with a reset.
-    pub reset: u64,
     /// Who takes what is sent there.
     pub listeners: Vec<Taker>,
 }
@@ -184,7 +182,7 @@ impl Redirect {
     /// Whether anybody was refused there, as far as is known.
     pub fn is_refused(&self) -> bool {
         let refuses = |taker: &Taker| taker.refused.is_some_and(|n| n > 0);
-        self.reset > 0 || self.listeners.iter().any(refuses)
+        self.listeners.iter().any(refuses)
     }
 
     /// Whether anything is wrong with it.

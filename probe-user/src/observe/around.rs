@@ -121,7 +121,6 @@ impl Looking<'_> {
                         to,
                         connections: counted.connections,
                         unanswered: counted.unanswered,
-                        reset: counted.reset,
                         listeners: Vec::new(),
                     });
                 }
@@ -190,7 +189,8 @@ impl Looking<'_> {
                 _ => {}
             }
             let is_half_open = matches!(end.state, "SYN_RECV" | "NEW_SYN_RECV");
-            let is_live = is_half_open || end.state == "ESTABLISHED";
+            // Whose client has gone is still in the queue of whoever takes it.
+            let is_live = is_half_open || matches!(end.state, "ESTABLISHED" | "CLOSE_WAIT");
             let is_known = known.iter().any(|one| one.takes(end.local));
             let has_room = strangers.len() < AT_MOST || strangers.contains_key(&end.local);
             if is_live && !is_known && has_room {
@@ -330,7 +330,6 @@ impl Looking<'_> {
             to,
             connections: *connections,
             unanswered: 0,
-            reset: 0,
             listeners: takers.clone(),
         };
         strangers.iter().map(redirect).collect()

@@ -67,13 +67,12 @@ fn way(redirect: &Redirect) -> Evidence {
         to,
         connections,
         unanswered,
-        reset,
         ..
     } = redirect;
     match redirect.how {
         How::Translated => evidence(
             format!(
-                "{from} is translated to {to} (DNAT): {connections} connections, of which {unanswered} had no answer and {reset} were reset"
+                "{from} is translated to {to} (DNAT): {connections} connections, of which {unanswered} had no answer"
             ),
             OF_TABLE,
         ),

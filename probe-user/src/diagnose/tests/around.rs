@@ -23,7 +23,6 @@ fn published() -> Redirect {
         to: addr("172.30.0.2:80"),
         connections: 9,
         unanswered: 0,
-        reset: 0,
         listeners: vec![Taker {
             netns: 8,
             netns_name: Some(Arc::new(NetnsName::Given("web".into()))),
@@ -57,7 +56,6 @@ fn a_published_port_leads_to_the_listener_that_refused() {
     const CERTAIN: &[(&str, Confidence)] = &[("redirected-elsewhere", Confidence::Certain)];
     check(|_| {}, &[]);
     check(|one| one.unanswered = 3, LIKELY);
-    check(|one| one.reset = 3, CERTAIN);
     check(|one| one.listeners[0].accept_queue_len = 5, LIKELY);
     let says = check(|one| one.listeners[0].refused = Some(3), CERTAIN);
     assert!(

@@ -220,7 +220,6 @@ pub(in crate::sink) mod tests {
                 to: ([127, 0, 0, 1], 81).into(),
                 connections: 3,
                 unanswered: 2,
-                reset: 1,
                 listeners: Vec::new(),
             }]),
             ends: vec![Ends {
