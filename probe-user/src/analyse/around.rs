@@ -139,20 +139,135 @@ fn closings(before: &Ends, ends: &Ends, accepted: u64, apart: Duration) -> Optio
     let closed = ends.closed_here.saturating_sub(before.closed_here);
     let aborted = ends.aborted.zip(before.aborted);
     let aborted = aborted.map(|(now, then)| now.saturating_sub(then));
-    if closed == 0 && aborted.unwrap_or(0) == 0 {
-        return None;
+    let mut did = Vec::new();
+    if closed > 0 {
+        did.push(format!(
+            "closed {closed} connections or more before their clients did"
+        ));
     }
-    let seconds = apart.as_secs_f64();
-    let mut says = format!(
-        "{accepted} accepted; within {seconds:.1} s the application closed {closed} connections or more itself, before their clients did; {} are open now",
-        ends.open
-    );
     match aborted {
         Some(0) => {}
-        Some(n) => says.push_str(&format!(
-            "; {n} connections of the namespace were closed with data that nobody had read, and so reset (TCPAbortOnClose)"
+        Some(n) => did.push(format!(
+            "reset {n} of its namespace, by closing them with data that nobody had read (TCPAbortOnClose)"
         )),
-        None => says.push_str("; how many were reset since nobody had read their data is not known"),
+        None if closed > 0 => did.push(
+            "how many it reset, by closing them with data that nobody had read, is not known".into(),
+        ),
+        None => {}
     }
-    Some(says)
+    if did.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "{accepted} accepted; in {:.1} s, between two readings, the application itself {}; {} are open now",
+        apart.as_secs_f64(),
+        did.join(", and "),
+        ends.open
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        analyse::judge::tests::summary,
+        model::{Accepted, ListenerStatsRow, around::Wait, tier::Tier},
+    };
+
+    const NETNS: u32 = 7;
+    const PEER: std::net::SocketAddr =
+        std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9000);
+
+    fn reading(mono_ns: u64, closed_here: u64, aborted: Option<u64>) -> Around {
+        Around {
+            mono_ns,
+            port: 80,
+            redirects: Some(Vec::new()),
+            ends: vec![Ends {
+                netns: NETNS,
+                closed_here,
+                aborted,
+                ..Ends::default()
+            }],
+            unread: Vec::new(),
+        }
+    }
+
+    fn notes(first: &Around, last: &Around, causes: &[(Kind, &str, u64)]) -> String {
+        let mut seen = summary(Tier::Cgroup, Some(0), Some(0));
+        seen.stats.push(ListenerStatsRow {
+            netns: NETNS,
+            accepted: Accepted::Counted(20),
+            ..ListenerStatsRow::default()
+        });
+        for (kind, cause, n) in causes {
+            seen.causes.insert((*kind, (*cause).to_owned()), *n);
+        }
+        let mut surroundings = Surroundings::default();
+        surroundings.take(first);
+        surroundings.take(last);
+        surroundings.notes(&seen).join("\n")
+    }
+
+    #[test]
+    fn who_closes_what_was_accepted_is_said() {
+        let first = reading(0, 5, Some(3));
+        let check = |last: &Around, expect: &str| assert_eq!(notes(&first, last, &[]), expect);
+        check(&reading(2_000_000_000, 5, Some(3)), "");
+        check(
+            &reading(2_000_000_000, 15, Some(3)),
+            "20 accepted; in 2.0 s, between two readings, the application itself closed 10 connections or more before their clients did; 0 are open now",
+        );
+        check(
+            &reading(2_000_000_000, 4, Some(9)),
+            "20 accepted; in 2.0 s, between two readings, the application itself reset 6 of its namespace, by closing them with data that nobody had read (TCPAbortOnClose); 0 are open now",
+        );
+        let unknown = notes(&first, &reading(2_000_000_000, 15, None), &[]);
+        assert!(unknown.contains("is not known"), "{unknown}");
+    }
+
+    #[test]
+    fn whom_the_owner_waits_for_and_what_was_not_read_is_said() {
+        let first = reading(0, 0, Some(0));
+        let mut last = first.clone();
+        last.ends[0].waits.push(Wait {
+            comm: "haproxy".into(),
+            pid: 5,
+            to: PEER,
+            connections: 3,
+            resent: 2,
+        });
+        last.unread.push("no table".into());
+        let says = notes(&first, &last, &[]);
+        assert!(
+            says.contains("haproxy[5], which listens there, waits"),
+            "{says}"
+        );
+        assert!(says.contains("whydrop why 127.0.0.1:9000"), "{says}");
+        assert!(says.contains("not read: no table"), "{says}");
+    }
+
+    #[test]
+    fn a_reset_that_nobody_here_has_sent_came_from_elsewhere() {
+        let reading = reading(0, 0, Some(0));
+        let by_peer = (Kind::ResetReceived, "refused-by-peer", 4);
+        let says = notes(&reading, &reading, &[by_peer]);
+        assert!(
+            says.starts_with("4 connections of this host's own"),
+            "{says}"
+        );
+        let by_nobody = (Kind::Refused, "no-listener", 4);
+        assert_eq!(notes(&reading, &reading, &[by_peer, by_nobody]), "");
+    }
+
+    #[test]
+    fn a_half_open_check_is_no_loss_and_beside_refusals_nobody_s_matter() {
+        let reading = reading(0, 0, Some(0));
+        let reset = (Kind::ResetReceived, "reset-by-client", 4);
+        let says = notes(&reading, &reading, &[reset]);
+        assert!(
+            says.starts_with("4 attempts were reset by the client"),
+            "{says}"
+        );
+    }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{answer::Listening, incident::Place, netns_name::NetnsName, owner::Owner};
+use super::{incident::Place, netns_name::NetnsName, owner::Owner};
 
 /// One reading, before a watch or after it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -142,22 +142,6 @@ pub struct Wait {
 }
 
 impl Taker {
-    /// What is known of a listener.
-    pub fn of(listening: Listening) -> Self {
-        let snapshot = listening.snapshot;
-        Self {
-            netns: listening.netns,
-            netns_name: listening.netns_name,
-            owner: listening.owner,
-            cookie: snapshot.cookie,
-            addr: snapshot.addr,
-            accept_queue_len: snapshot.accept_queue_len,
-            accept_queue_limit: snapshot.accept_queue_limit,
-            drops: snapshot.drops,
-            refused: None,
-        }
-    }
-
     pub const fn is_over_its_limit(&self) -> bool {
         self.accept_queue_len > self.accept_queue_limit
     }

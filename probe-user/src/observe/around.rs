@@ -11,7 +11,7 @@ use crate::{
     filter::ListenerFilter,
     host::{Host, clock::mono_ns, netns, netstat, route, sysctl, translated},
     model::{
-        Listening, Now,
+        Now,
         around::{Around, Ends, How, Redirect, Sources, Taker, Wait},
         socket::{EndSnapshot, ListenerSnapshot},
     },
@@ -157,14 +157,18 @@ impl Looking<'_> {
     }
 
     fn taker(&self, netns: u32, snapshot: ListenerSnapshot) -> Taker {
-        let (owner, cgroup) = self.host.identity(&snapshot);
-        Taker::of(Listening {
+        let (owner, _) = self.host.identity(&snapshot);
+        Taker {
             netns,
             netns_name: self.host.netns_name(netns),
             owner,
-            cgroup,
-            snapshot,
-        })
+            cookie: snapshot.cookie,
+            addr: snapshot.addr,
+            accept_queue_len: snapshot.accept_queue_len,
+            accept_queue_limit: snapshot.accept_queue_limit,
+            drops: snapshot.drops,
+            refused: None,
+        }
     }
 
     /// Connections of the port, and those that none of its listeners takes.

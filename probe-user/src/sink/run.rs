@@ -16,7 +16,7 @@ use super::{
     answer::{Known, indent},
     json::{AtOrNull, Cookie, Head, NetnsView, TotalsView, Whose, by_cause, by_kind},
     text::{Clean, plural, whose, write_netns, write_rows, write_totals},
-    verify::counted,
+    verify::{counted, dropped_before},
 };
 use crate::model::{
     Diagnosed, Dropped, Ended, Hurt, ListenerAnswer, NetnsNames, Ran, Summary, counts_in_words,
@@ -235,12 +235,6 @@ impl Hurt {
             addr: self.tally.addr?,
         })
     }
-}
-
-/// What was dropped before a listener, by reason; `None` where that cannot be seen.
-pub(super) fn dropped_before(summary: &Summary) -> Option<BTreeMap<&str, u64>> {
-    let is_seen = !summary.unseen.contains(&Kind::PacketDrop);
-    is_seen.then(|| summary.dropped_before().collect())
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -11,10 +11,9 @@ use serde::Serialize;
 use super::{
     Reporter,
     json::Head,
-    run::dropped_before,
     text::{Clean, write_rows, write_table},
 };
-use crate::model::{OF_REFUSALS, Row, Verdict, Verified};
+use crate::model::{OF_REFUSALS, Row, Summary, Verdict, Verified, kind::Kind};
 
 pub(super) fn write_text(reporter: &Reporter, mono_ns: u64, verified: &Verified, to: &mut String) {
     // Writing to a String cannot fail.
@@ -68,6 +67,12 @@ pub(super) fn counted<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> String
         )
     });
     counters.join(", ")
+}
+
+/// What was dropped before a listener, by reason; `None` where that cannot be seen.
+pub(super) fn dropped_before(summary: &Summary) -> Option<BTreeMap<&str, u64>> {
+    let is_seen = !summary.unseen.contains(&Kind::PacketDrop);
+    is_seen.then(|| summary.dropped_before().collect())
 }
 
 #[derive(Serialize, JsonSchema)]

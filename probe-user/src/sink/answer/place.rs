@@ -15,6 +15,7 @@ use crate::{
     model::{
         Causes, Clock, Holding, ListenerAnswer, NetnsNames, Others,
         incident::{Incident, Told},
+        kind::Kind,
         netns_name::NetnsName,
         verdict::RuledOut,
     },
@@ -75,6 +76,8 @@ impl ListenerAnswer {
         };
         let mut title = place.addr.to_string();
         match self.members.as_slice() {
+            // A packet is told of as dropped only where somebody listens, whoever that is.
+            [] if self.signals.of_kind(Kind::PacketDrop) > 0 => {}
             [] => title.push_str("  nobody listens there"),
             [only] => {
                 title.push_str("  ");
