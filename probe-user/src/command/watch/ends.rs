@@ -13,7 +13,7 @@ pub(super) fn check(args: &WatchArgs) -> Result<(), Failure> {
     args.only.check(args.request.tier).map_err(Failure::usage)?;
     if args.request.tier == Some(Tier::Counters) && args.request.needs_hooks() {
         return Err(Failure::usage(
-            "--stats, --warn and --stories need hooks in the kernel, which the counters tier does without; leave --tier out",
+            "--stats, --warn and --stories need hooks in the kernel, which the counters tier does not have; leave out --tier",
         ));
     }
     Ok(())
