@@ -120,7 +120,8 @@ fn write_start(start: &Start, to: &mut String) -> fmt::Result {
     )
 }
 
-pub(super) const fn plural(n: usize) -> &'static str {
+/// The end of a noun of which there are so many.
+pub const fn plural(n: usize) -> &'static str {
     if n == 1 { "" } else { "s" }
 }
 

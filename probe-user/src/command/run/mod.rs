@@ -53,12 +53,12 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE|DIR", num_args = 1, conflicts_with_all = ["tier", "path", "listeners", "netns", "command"])]
     pub from: Vec<PathBuf>,
 
-    #[command(flatten)]
-    pub record: RecordArgs,
-
     /// The command and its arguments
     #[arg(last = true, required_unless_present = "from", value_name = "COMMAND")]
     pub command: Vec<OsString>,
+
+    #[command(flatten)]
+    pub record: RecordArgs,
 }
 
 /// Runs the command; its own status comes out, or 1 for what was dropped.

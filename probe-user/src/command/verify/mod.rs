@@ -45,12 +45,12 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "FILE|DIR", num_args = 1, conflicts_with_all = ["duration", "tier", "path"])]
     pub from: Vec<PathBuf>,
 
-    #[command(flatten)]
-    pub record: RecordArgs,
-
     /// Format of the verdict: `text` for people, `json` for machines
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
+
+    #[command(flatten)]
+    pub record: RecordArgs,
 }
 
 /// As `--listener` takes it, and a port alone.
@@ -100,7 +100,7 @@ pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
         (Verdict::Held, Ok(())) => recorded,
         (Verdict::Held, said) => said,
         // A reader that went away may still ask for the status.
-        (_, Err(failure)) if failure.status != status::OK => Err(failure),
+        (_, Err(failure)) if !failure.is_reader_gone() => Err(failure),
         _ => Err(Failure::new(
             status::FAILED,
             recorded.map_or_else(|failure| failure.message, |()| String::new()),

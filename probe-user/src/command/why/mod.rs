@@ -43,9 +43,6 @@ pub struct WhyArgs {
     #[arg(long, value_name = "FILE|DIR", num_args = 1, conflicts_with_all = ["duration", "probe", "tier", "path"])]
     pub from: Vec<PathBuf>,
 
-    #[command(flatten)]
-    pub record: RecordArgs,
-
     /// Format of the answer: `text`, `json` (one object) or `markdown` (a report for a ticket)
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: AnswerFormat,
@@ -53,6 +50,9 @@ pub struct WhyArgs {
     /// Force one way of watching: trampoline, kprobe or cgroup (see `whydrop check`)
     #[arg(long, value_name = "TIER")]
     pub tier: Option<Tier>,
+
+    #[command(flatten)]
+    pub record: RecordArgs,
 }
 
 pub fn run(args: &WhyArgs) -> Result<(), Failure> {

@@ -88,7 +88,10 @@ pub(super) fn throttled(signals: &Signals) -> Judged {
         return Judged::Abstains;
     };
     if share < MUCH {
-        return Judged::No(format!("throttled {:.0} % of the time", share * 100.0));
+        return Judged::No(format!(
+            "its cgroup was throttled {:.0} % of the time",
+            share * 100.0
+        ));
     }
     Judged::Yes(
         Confidence::Likely,
@@ -121,7 +124,7 @@ pub(super) fn memory_stalled(signals: &Signals) -> Judged {
     };
     if share < MUCH {
         return Judged::No(format!(
-            "waited for memory {:.0} % of the time",
+            "its cgroup waited for memory {:.0} % of the time",
             share * 100.0
         ));
     }

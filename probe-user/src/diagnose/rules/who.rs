@@ -67,7 +67,7 @@ pub(super) fn unused(signals: &Signals) -> Judged {
     };
     if accepted > 0 || served > 0 {
         return Judged::No(format!(
-            "{accepted} were accepted, and {served} connections that came from it are open"
+            "{accepted} were accepted; open connections that came from it: {served}"
         ));
     }
     if !is_unused(signals, worst) {
