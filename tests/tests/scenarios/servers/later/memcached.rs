@@ -1,0 +1,28 @@
+//! memcached at its limit of connections, told not to send those beyond it away.
+
+use super::*;
+
+#[test]
+#[ignore = "needs memcached; `cargo xtask lab` runs it"]
+fn memcached_at_its_limit() -> Result<()> {
+    let netns = Netns::new()?;
+    let Some(program) = installed("memcached", "usr/bin/memcached")? else {
+        return Ok(());
+    };
+    let directory = Directory::new("memcached")?;
+    let (ip, port) = (TO.ip().to_string(), TO.port().to_string());
+    let arguments = [
+        ["-u", "nobody"],
+        ["-l", &ip],
+        ["-p", &port],
+        ["-c", "12"],
+        ["-t", "1"],
+        ["-b", "16"],
+        ["-o", "no_maxconns_fast"],
+    ];
+    let _memcached = Server::start(&netns, TO, directory, &program, arguments.as_flattened())?;
+    expect(
+        &pressed(&netns, CLIENTS)?,
+        &["accept-paused-by-application"],
+    )
+}
