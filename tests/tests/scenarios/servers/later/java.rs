@@ -50,9 +50,9 @@ fn java_selector_that_is_not_asked_any_more() -> Result<()> {
 const FULL_HEAP: &str = "import java.net.*; import java.util.*;
 class Main {
   static volatile Object junk;
+  static ArrayList<byte[]> kept = new ArrayList<>();
   public static void main(String[] arguments) throws Exception {
     var server = new ServerSocket(8080, 8);
-    var kept = new ArrayList<byte[]>();
     var runtime = Runtime.getRuntime();
     var acceptor = new Thread(() -> {
       try { while (true) server.accept().close(); } catch (Exception gone) { System.exit(1); }
