@@ -50,7 +50,8 @@ fn java_selector_that_is_not_asked_any_more() -> Result<()> {
 const FULL_HEAP: &str = "import java.net.*; import java.util.*;
 class Main {
   static volatile Object junk;
-  static ArrayList<byte[]> kept = new ArrayList<>();
+  record Node(Node next) {}
+  static Node kept;
   public static void main(String[] arguments) throws Exception {
     var server = new ServerSocket(8080, 8);
     var runtime = Runtime.getRuntime();
@@ -58,7 +59,8 @@ class Main {
       try { while (true) server.accept().close(); } catch (Exception gone) { System.exit(1); }
     });
     acceptor.start();
-    while (runtime.totalMemory() - runtime.freeMemory() < runtime.maxMemory() * 94 / 100) kept.add(new byte[24]);
+    while (runtime.totalMemory() - runtime.freeMemory() < runtime.maxMemory() * 94 / 100)
+      for (int n = 0; n < 1000; n++) kept = new Node(kept);
     new java.io.File(\"full\").createNewFile();
     while (true) junk = new byte[64];
   }
@@ -69,7 +71,7 @@ class Main {
 #[ignore = "needs openjdk-17-jdk-headless; `cargo xtask lab` runs it"]
 fn java_whose_heap_is_nearly_full() -> Result<()> {
     let netns = Netns::new()?;
-    let options = ["-Xms256m", "-Xmx256m", "-XX:+UseSerialGC"];
+    let options = ["-Xms512m", "-Xmx512m", "-XX:+UseSerialGC"];
     let Some(java) = java(&netns, "java-heap", &options, FULL_HEAP)? else {
         return Ok(());
     };

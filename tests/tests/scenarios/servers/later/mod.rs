@@ -55,5 +55,5 @@ fn wait_for_beginnings(streams: &[TcpStream]) -> Result<()> {
 /// A file that the server makes when it has come so far.
 fn wait_for_file(server: &Server, name: &str) -> Result<()> {
     let path = server.directory().path().join(name);
-    wait_until(name, soon() * 3, || Ok(path.exists()))
+    wait_until(name, soon() * 6, || Ok(path.exists()))
 }
