@@ -23,14 +23,6 @@ use crate::model::{
     incident::Place, kind::Kind, name_of, tier::Tier,
 };
 
-/// What is no refusal of a listener, and still nothing that a client wants.
-const OTHER_HARM: [Kind; 4] = [
-    Kind::Refused,
-    Kind::PacketDrop,
-    Kind::ListenerClosed,
-    Kind::RequestExpired,
-];
-
 pub(super) fn write_text(reporter: &Reporter, mono_ns: u64, ran: &Ran, to: &mut String) {
     // Writing to a String cannot fail.
     let _ = write_all(reporter, ran, to);
@@ -159,7 +151,7 @@ fn write_headline(ran: &Ran, to: &mut String) -> fmt::Result {
     let is_judged = ran.summary.dropped_before().next().is_some();
     harm.retain(|(kind, _), n| {
         let is_judged = is_judged && *kind == Kind::PacketDrop;
-        *n > 0 && OTHER_HARM.contains(kind) && !is_judged
+        *n > 0 && kind.is_other_harm() && !is_judged
     });
     if !harm.is_empty() {
         write!(to, "; not judged: {}", counts_in_words(&harm))?;
@@ -189,7 +181,7 @@ fn write_hurt(reporter: &Reporter, ran: &Ran, hurt: &Hurt, to: &mut String) -> f
         Clean(&causes.join(", "))
     )?;
     let Some(moments) = &hurt.moments else {
-        return writeln!(to, "  no line told when, and to whom");
+        return writeln!(to, "  no line says when, and to whom");
     };
     let at_least = |exact| if exact { "" } else { "at least " };
     let (len, limit) = moments.accept_queue;

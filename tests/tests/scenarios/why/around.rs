@@ -134,7 +134,7 @@ fn accepted_and_closed_by_the_application() -> Result<()> {
     })?;
     expect(&answer, &[])?;
     let says = notes(&answer);
-    ensure!(says.contains("the application closed"), "{answer:#}");
+    ensure!(says.contains("the application itself closed"), "{answer:#}");
     Ok(())
 }
 
