@@ -139,8 +139,8 @@ fn the_signal_tells_them_apart() {
     }
 }
 
-/// Of which there is no recording of a real one, so that only constructed signals show it.
-const NOT_RECORDED: [&str; 0] = [];
+/// Of which there is no recording of a real one: what these tests show they show by constructed signals alone.
+const NOT_RECORDED: &[&str] = &[];
 
 /// Recordings of both sides are answered again elsewhere (`command/why/from`): here, that there are any.
 #[test]
