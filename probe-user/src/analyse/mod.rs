@@ -2,6 +2,7 @@
 //! It knows nothing of how anything is shown.
 
 pub mod beside;
+pub mod clients;
 pub mod correlate;
 pub mod facts;
 mod gone;
@@ -22,6 +23,7 @@ pub mod reconcile;
 pub mod sampled;
 pub mod signals;
 pub mod span;
+pub mod steady;
 pub mod stories;
 pub mod tally;
 mod tries;

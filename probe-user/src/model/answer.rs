@@ -74,6 +74,15 @@ impl Tried {
     pub const NO_ANSWER: &str = "no answer";
 }
 
+/// An answer that came before the time was over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Early {
+    /// For how long it was to be watched.
+    pub of: Duration,
+    /// How long the answer had been the same.
+    pub same_for: Duration,
+}
+
 /// Of whom alone the answer is.
 #[derive(Clone, Debug)]
 pub struct OfClient {
@@ -101,10 +110,17 @@ pub struct ListenerAnswer {
 }
 
 /// How often one client was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopClient {
     pub addr: IpAddr,
     pub refusals: u64,
+}
+
+impl TopClient {
+    /// Its share, between 0 and 1, of all that was refused. Of what had no line, nobody knows whose it was.
+    pub fn share_of(&self, all: u64) -> f64 {
+        self.refusals as f64 / all.max(self.refusals) as f64
+    }
 }
 
 /// Listeners that are not named one by one.
@@ -167,6 +183,8 @@ pub struct Answer {
     pub incidents: Told,
     pub first_drop: Option<Duration>,
     pub tried: Option<Tried>,
+    /// Why the watch ended before its time, where it did.
+    pub early: Option<Early>,
     pub tier: Tier,
     pub lost: u64,
     /// What the namespaces of its incidents are called.
@@ -186,14 +204,14 @@ impl ListenerAnswer {
         let others = [Kind::Refused, Kind::PacketDrop].map(|kind| signals.of_kind(kind));
         signals.refusals + others.iter().sum::<u64>()
     }
-
-    /// The share of one client, between 0 and 1. Of what had no line, nobody knows whose it was.
-    pub fn share(&self, client: &TopClient) -> f64 {
-        client.refusals as f64 / self.harm().max(client.refusals) as f64
-    }
 }
 
 impl Answer {
+    /// Whether nothing is missing that is known to be.
+    pub fn is_sound(&self) -> bool {
+        self.lost == 0 && self.doubts.is_empty() && self.seen.adds_up
+    }
+
     /// Of all places, those of the worst first.
     pub fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
         self.answers.iter().flat_map(|one| &one.diagnosis.verdicts)

@@ -54,7 +54,8 @@ mod verified;
 
 pub use self::{
     answer::{
-        Answer, Holding, ListenerAnswer, Listening, Now, OfClient, Others, Seen, TopClient, Tried,
+        Answer, Early, Holding, ListenerAnswer, Listening, Now, OfClient, Others, Seen, TopClient,
+        Tried,
     },
     clock::{Clock, Stamp, Utc},
     found::Found,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    answer::{Answer, ListenerAnswer, Now, Tried},
+    answer::{Answer, Early, ListenerAnswer, Now, Tried},
     clock::Clock,
     hold::{Hold, Served},
     host_facts::HostFacts,
@@ -144,6 +144,9 @@ pub struct Answered {
     #[serde(default)]
     pub answers: Vec<ToldAnswer>,
     pub doubts: Vec<String>,
+    /// Why the watch ended before its time, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early: Option<Early>,
 }
 
 /// What was answered of one listener.
@@ -176,6 +179,7 @@ impl Answered {
             abstained: names(&answer.abstained),
             answers: answer.answers.iter().map(ToldAnswer::of).collect(),
             doubts: answer.doubts.clone(),
+            early: answer.early,
         }
     }
 }

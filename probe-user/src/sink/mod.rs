@@ -4,6 +4,7 @@
 
 pub mod answer;
 mod append;
+mod clients;
 mod incident;
 mod json;
 mod listing;

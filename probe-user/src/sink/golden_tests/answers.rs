@@ -9,9 +9,9 @@ use super::{
 use crate::{
     listing,
     model::{
-        self, Answer, Clock, Diagnosed, Dropped, Ended, Found, Holding, Hurt, ListenerAnswer,
-        Listening, Missing, Moments, Now, OfClient, Origin, Others, Ran, Seen, ThreadState,
-        TopClient, Tried, Verified,
+        self, Answer, Clock, Diagnosed, Dropped, Early, Ended, Found, Holding, Hurt,
+        ListenerAnswer, Listening, Missing, Moments, Now, OfClient, Origin, Others, Ran, Seen,
+        ThreadState, TopClient, Tried, Verified,
         cgroup::Cgroup,
         incident::{Depth, Gap, Incident, Place, Rates, Told},
         kind::Kind,
@@ -270,6 +270,10 @@ fn full_answer() -> Answer {
             took: Duration::from_millis(3),
             outcome: "connected".into(),
         }),
+        early: Some(Early {
+            of: Duration::from_secs(60),
+            same_for: Duration::from_millis(3_020),
+        }),
         tier: Tier::Cgroup,
         lost: 1,
         netns_names: full().netns_names,
@@ -298,6 +302,7 @@ fn empty_answer() -> Answer {
         },
         first_drop: None,
         tried: None,
+        early: None,
         lost: 0,
         doubts: Vec::new(),
         missing: Vec::new(),

@@ -302,6 +302,7 @@ pub(in crate::sink) mod tests {
                     abstained: Vec::new(),
                 }],
                 doubts: Vec::new(),
+                early: None,
             })),
             Observed::Verified(Box::new(ToldVerified {
                 mono_ns: 12,
