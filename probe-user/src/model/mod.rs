@@ -1,6 +1,8 @@
 //! The nouns of the stream: what is told, counted and answered. No I/O, no clock, and no way of showing anything.
 
+mod against;
 mod answer;
+mod awaits;
 pub mod cause;
 pub mod cgroup;
 mod clock;
@@ -53,10 +55,12 @@ pub mod verdict;
 mod verified;
 
 pub use self::{
+    against::{Against, Figures, Late, Pair, Port, Watched},
     answer::{
         Answer, Early, Holding, ListenerAnswer, Listening, Now, OfClient, Others, Seen, TopClient,
         Tried,
     },
+    awaits::Awaits,
     clock::{Clock, Stamp, Utc},
     found::Found,
     group::{Group, GroupMember},

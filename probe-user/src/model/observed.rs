@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     answer::{Answer, Early, ListenerAnswer, Now, Tried},
+    awaits::Awaits,
     clock::Clock,
     hold::{Hold, Served},
     host_facts::HostFacts,
@@ -97,6 +98,9 @@ pub struct ObservedProcess {
     pub look: u32,
     pub process: Process,
     pub cgroup: Option<ObservedCgroup>,
+    /// What threads of it wait for, as far as it is known; `None` where that was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaits: Option<Vec<(u32, Awaits)>>,
 }
 
 /// The cgroup of a process.
@@ -230,6 +234,11 @@ pub struct ToldVerified {
     pub unasked: Vec<String>,
     pub verdict: String,
     pub reasons: Vec<String>,
+    /// What it was judged by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headroom: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<u64>,
 }
 
 /// The command of `run`, and how it ended.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, time::Duration};
 
-use crate::model::{hold::Standing, kind::Kind, socket::HalfOpen, sysctls::Sysctls};
+use crate::model::{Awaits, hold::Standing, kind::Kind, socket::HalfOpen, sysctls::Sysctls};
 
 /// Longer than a sound server leaves its queue full: two looks.
 const STRETCH: Duration = Duration::from_millis(100);
@@ -256,6 +256,8 @@ pub struct Thread {
     pub stuck: u32,
     /// Whose connection of this listener it slept on, at each look that asked.
     pub on_client: Option<SocketAddr>,
+    /// What it waited for, beyond the name of its system call.
+    pub awaits: Option<Awaits>,
     /// Shares of the time: on a CPU, and runnable without one.
     pub cpu: Option<f64>,
     /// Runnable without a processor: a share of the time.

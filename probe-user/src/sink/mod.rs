@@ -2,6 +2,7 @@
 //! JSON go out. It never decides what an event means, and it is the only room
 //! that writes to standard output.
 
+mod against;
 pub mod answer;
 mod append;
 mod clients;

@@ -22,6 +22,7 @@ pub(super) use self::{
     stats::write_table,
     story::write_totals,
     table::Table,
+    time::time,
 };
 use super::{Reporter, clients::top_clients};
 use crate::model::{

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{
     Reporter,
+    against::AgainstView,
     json::Head,
     text::{Clean, write_rows, write_table},
 };
@@ -15,6 +16,9 @@ use crate::model::{OF_REFUSALS, Row, Verdict, Verified};
 pub(super) fn write_text(reporter: &Reporter, mono_ns: u64, verified: &Verified, to: &mut String) {
     // Writing to a String cannot fail.
     let _ = write_all(verified, to);
+    if let Some(against) = &verified.against {
+        let _ = against.write(to);
+    }
     to.push('\n');
     let _ = reporter.ticket(mono_ns).write(to);
 }
@@ -84,6 +88,8 @@ pub(super) struct VerifiedView<'a> {
     refusals: u64,
     established: u64,
     accepted: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    against: Option<AgainstView<'a>>,
 }
 
 pub(super) fn write_json(reporter: &Reporter, mono_ns: u64, verified: &Verified, to: &mut String) {
@@ -101,6 +107,7 @@ pub(super) fn write_json(reporter: &Reporter, mono_ns: u64, verified: &Verified,
         refusals: verified.summary.refusals(),
         established: verified.established,
         accepted: verified.accepted,
+        against: verified.against.as_ref().map(AgainstView::of),
     };
     // Strings and numbers only: nothing in it can fail.
     if let Ok(text) = serde_json::to_string(&view) {

@@ -96,6 +96,7 @@ impl Heard {
             candidates: self.ledger.candidates(),
             diagnosed,
             summary,
+            against: None,
         }
     }
 }

@@ -228,6 +228,7 @@ pub(in crate::sink) mod tests {
             fd: Some(6),
             socket: Some(7),
             polled: Some(vec![6]),
+            futex: Some(9),
         };
         vec![
             Observed::Queue(Box::new(ObservedQueue {
@@ -256,6 +257,7 @@ pub(in crate::sink) mod tests {
                     path: "/a".into(),
                     stall: Stall::default(),
                 }),
+                awaits: Some(vec![(5, crate::model::Awaits::File("/a".into()))]),
             })),
             Observed::Host(Box::new(HostFacts {
                 mono_ns: 8,
@@ -314,6 +316,8 @@ pub(in crate::sink) mod tests {
                 unasked: Vec::new(),
                 verdict: "held".into(),
                 reasons: vec!["why".into()],
+                headroom: Some(0.5),
+                at_least: None,
             })),
             Observed::Ran(Box::new(ToldRan {
                 mono_ns: 13,

@@ -3,6 +3,7 @@
 mod acceptor;
 mod backlog;
 mod client;
+mod early;
 mod group;
 mod listeners;
 mod path;
