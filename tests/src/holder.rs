@@ -50,7 +50,7 @@ pub enum Work {
     Locked { spin: bool },
     /// Waits for a lock on this file, by flock(2), before anything else.
     FileLocked { path: &'static CStr },
-    /// Waits in poll(2) for an answer of a name server of this host, who is not there.
+    /// Accepts once, keeps that, and waits in poll(2) for an answer of a name server of this host, who is not there.
     Resolve,
 }
 
@@ -203,7 +203,7 @@ fn live(files: [i32; 3], birth: Birth) -> ! {
                 let file = libc::open(path.as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
                 while libc::flock(file, libc::LOCK_EX) < 0 {}
             }
-            Work::Resolve => resolve(HELD),
+            Work::Resolve => resolve(SOCKET, HELD),
         }
         while libc::read(HELD, (&raw mut nothing).cast(), 1) < 0 {}
         libc::_exit(0)
@@ -295,7 +295,7 @@ unsafe fn epoll_up_to(socket: i32, held: i32, most: u32, how: Quits) {
 
 /// # Safety
 /// As in [`live`].
-unsafe fn resolve(held: i32) {
+unsafe fn resolve(socket: i32, held: i32) {
     const PAUSE_MS: i32 = 200;
     let mut server = libc::sockaddr_in {
         sin_family: libc::AF_INET as u16,
@@ -307,12 +307,13 @@ unsafe fn resolve(held: i32) {
     };
     // SAFETY: system calls, with a name and an array that outlive them.
     unsafe {
-        let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
+        libc::accept4(socket, std::ptr::null_mut(), std::ptr::null_mut(), 0);
+        let question = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
         let length = size_of_val(&server) as u32;
-        libc::connect(socket, (&raw mut server).cast(), length);
+        libc::connect(question, (&raw mut server).cast(), length);
         while !is_released(held, 0) {
             let mut poll = libc::pollfd {
-                fd: socket,
+                fd: question,
                 events: libc::POLLIN,
                 revents: 0,
             };

@@ -18,6 +18,8 @@ mod socket;
 mod stage;
 mod strangers;
 
+use std::path::PathBuf;
+
 use clap::{
     Args, Subcommand,
     builder::{PossibleValue, PossibleValuesParser},
@@ -34,7 +36,7 @@ use crate::{
 
 #[derive(Args, Clone, Debug)]
 pub struct DemoArgs {
-    /// The scene, most of them called by the verdict that is right; without one, a listener that stops accepting, event by event
+    /// The scene, in most cases named after the right verdict; without one, a listener that stops accepting, event by event
     #[arg(value_name = "NAME", value_parser = names(), hide_possible_values = true)]
     pub name: Option<String>,
 
@@ -42,9 +44,13 @@ pub struct DemoArgs {
     #[arg(long, conflicts_with = "name")]
     pub list: bool,
 
-    /// How lines look
+    /// Format of the lines: `text` for people, `json` for machines
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
+
+    /// Record the scene into this new file, or into a new file in this folder; `whydrop why PORT --from` answers from it
+    #[arg(long, value_name = "FILE|DIR", requires = "name")]
+    pub record: Option<PathBuf>,
 
     /// Force one way of watching (see `whydrop check`)
     #[arg(long, value_name = "TIER")]

@@ -9,7 +9,7 @@ fn a_share_is_a_part() {
     assert_eq!(parse_share("0"), Ok(0.0));
     for text in ["", "%", "100%", "1", "-1%", "NaN", "x"] {
         let error = parse_share(text).expect_err(text);
-        assert!(error.contains("is no share; write 25%"), "{error}");
+        assert!(error.contains("is not a share; write 25%"), "{error}");
     }
 }
 
@@ -28,6 +28,6 @@ fn a_port_alone_is_a_listener() {
     check("[fd00::1]:8080", "[fd00::1]:8080");
     for text in ["", "0", "99999", "localhost:80", "10.0.0.1", "+80", "80 "] {
         let error = parse_listener(text).expect_err(text);
-        assert!(error.contains("is no listener; write 8080"), "{error}");
+        assert!(error.contains("is not a listener; write 8080"), "{error}");
     }
 }

@@ -67,11 +67,11 @@ pub(super) fn unused(signals: &Signals) -> Judged {
     };
     if accepted > 0 || served > 0 {
         return Judged::No(format!(
-            "{accepted} were accepted, and {served} connections that came from it live"
+            "{accepted} were accepted; open connections that came from it: {served}"
         ));
     }
     if !is_unused(signals, worst) {
-        return Judged::No("its owner may be who accepts from it".into());
+        return Judged::No("its owner may accept from it".into());
     }
     Judged::Yes(
         Confidence::Likely,
