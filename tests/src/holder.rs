@@ -296,7 +296,7 @@ unsafe fn epoll_up_to(socket: i32, held: i32, most: u32, how: Quits) {
 /// # Safety
 /// As in [`live`].
 unsafe fn resolve(socket: i32, held: i32) {
-    const PAUSE_MS: i32 = 200;
+    const PAUSE_MS: i32 = 3000;
     let mut server = libc::sockaddr_in {
         sin_family: libc::AF_INET as u16,
         sin_port: 53_u16.to_be(),

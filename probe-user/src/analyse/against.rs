@@ -36,7 +36,7 @@ pub fn against(
     only: &[ListenerFilter],
     has_stories: bool,
 ) -> Against {
-    let mut ports: BTreeSet<u16> = only.iter().map(|one| one.port()).collect();
+    let mut ports: BTreeSet<u16> = only.iter().map(ListenerFilter::port).collect();
     if only.is_empty() {
         ports.extend(then.ports().chain(now.ports()));
     }
@@ -86,7 +86,7 @@ fn differences(then: Watch<'_>, now: Watch<'_>) -> Vec<String> {
     notes
 }
 
-impl<'a> Watch<'a> {
+impl Watch<'_> {
     fn told(self) -> Watched {
         let start = self.start;
         Watched {
@@ -183,7 +183,9 @@ impl<'a> Watch<'a> {
         let has_all = summary.health.stats_full == 0;
         let accepted: Option<u64> = rows.iter().map(|row| row.accepted.number()).sum();
         let mut waits = Histogram::default();
-        rows.iter().for_each(|row| waits.join(&row.waits));
+        for row in &rows {
+            waits.join(&row.waits);
+        }
         Figures {
             refusals: is_placed.then_some(refusals),
             established: has_all.then(|| rows.iter().map(|row| row.established).sum()),

@@ -42,7 +42,7 @@ impl Clients {
     }
 
     /// How many there were.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.refused.len()
     }
 

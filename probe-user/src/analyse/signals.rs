@@ -306,7 +306,7 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
         refusals,
         causes,
         everybody,
-        clients: heard.clients.len(),
+        clients: heard.clients.count(),
         tries: heard.tries.told(),
         resent: heard.resent,
         probe: heard.probe,

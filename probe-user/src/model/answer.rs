@@ -1,15 +1,11 @@
 //! What `whydrop why` answers.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::host_facts::HostFacts;
-use super::{clock::Clock, origin::Origin, summary::NetnsNames, tally::Causes};
+use super::{client::TopClient, clock::Clock, origin::Origin, summary::NetnsNames, tally::Causes};
 use crate::model::{
     cgroup::Cgroup,
     incident::{Place, Told},
@@ -107,20 +103,6 @@ pub struct ListenerAnswer {
     pub first_drop_ns: Option<u64>,
     /// Those who were refused most, of what had a line.
     pub top_clients: Vec<TopClient>,
-}
-
-/// How often one client was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TopClient {
-    pub addr: IpAddr,
-    pub refusals: u64,
-}
-
-impl TopClient {
-    /// Its share, between 0 and 1, of all that was refused. Of what had no line, nobody knows whose it was.
-    pub fn share_of(&self, all: u64) -> f64 {
-        self.refusals as f64 / all.max(self.refusals) as f64
-    }
 }
 
 /// Listeners that are not named one by one.

@@ -5,6 +5,7 @@ mod answer;
 mod awaits;
 pub mod cause;
 pub mod cgroup;
+mod client;
 mod clock;
 pub mod counted;
 pub mod event;
@@ -57,10 +58,10 @@ mod verified;
 pub use self::{
     against::{Against, Figures, Late, Pair, Port, Watched},
     answer::{
-        Answer, Early, Holding, ListenerAnswer, Listening, Now, OfClient, Others, Seen, TopClient,
-        Tried,
+        Answer, Early, Holding, ListenerAnswer, Listening, Now, OfClient, Others, Seen, Tried,
     },
     awaits::Awaits,
+    client::TopClient,
     clock::{Clock, Stamp, Utc},
     found::Found,
     group::{Group, GroupMember},

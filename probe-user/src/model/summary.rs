@@ -10,7 +10,7 @@ use std::{
 use probe_common::Health;
 
 use super::{
-    answer::TopClient,
+    client::TopClient,
     group::Group,
     loss::Loss,
     rows::Row,

@@ -10,6 +10,7 @@ pub mod child;
 pub mod coalesce;
 mod conduct;
 pub mod counters;
+pub mod early;
 mod ending;
 mod episodes;
 pub mod hooks;

@@ -1,6 +1,5 @@
 //! `whydrop why`: looks at a port, watches it, and answers why it refuses connections.
 
-mod early;
 mod from;
 mod watched;
 

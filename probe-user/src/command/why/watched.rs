@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use super::{WhyArgs, early::Ending, say_now};
+use super::{WhyArgs, say_now};
 use crate::command::{
     Failure, say,
     watch::{self, WatchArgs},
@@ -17,7 +17,7 @@ use crate::{
     model::{Answer, Answered, Line, Now, Observed, Summary, Tried, request::Request, tier::Tier},
     observe::{self, STATS, probe},
     sink::{Recording, answer::AnswerFormat},
-    source::{Conduct, Enough},
+    source::{Conduct, Enough, early::Ending},
 };
 
 /// The answer, and whether it was recorded where that is wanted.

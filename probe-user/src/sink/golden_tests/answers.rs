@@ -3,15 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    TOLD_NS, check,
+    TOLD_NS,
+    against::against,
+    check,
     lines::{empty, full, tally},
 };
 use crate::{
     listing,
     model::{
-        self, Against, Answer, Clock, Diagnosed, Dropped, Early, Ended, Figures, Found, Holding,
-        Hurt, Late, ListenerAnswer, Listening, Missing, Moments, Now, OfClient, Origin, Others,
-        Pair, Port, Ran, Seen, ThreadState, TopClient, Tried, Verified, Watched,
+        self, Answer, Clock, Diagnosed, Dropped, Early, Ended, Found, Holding, Hurt,
+        ListenerAnswer, Listening, Missing, Moments, Now, OfClient, Origin, Others, Ran, Seen,
+        ThreadState, TopClient, Tried, Verified,
         cgroup::Cgroup,
         incident::{Depth, Gap, Incident, Place, Rates, Told},
         kind::Kind,
@@ -271,7 +273,7 @@ fn full_answer() -> Answer {
             outcome: "connected".into(),
         }),
         early: Some(Early {
-            of: Duration::from_secs(60),
+            of: Duration::from_mins(1),
             same_for: Duration::from_millis(3_020),
         }),
         tier: Tier::Cgroup,
@@ -330,61 +332,6 @@ fn an_answer_looks_as_it_did() {
     let mut text = String::new();
     full_answer().write_scene("acceptor-frozen", &["acceptor-stopped"], &mut text);
     check("scene.jsonl", &text);
-}
-
-fn against() -> Against {
-    let ms = Duration::from_millis;
-    let watched = Watched {
-        began: Clock::ahead(1_795_000_000_000_000_000).at(AT_NS),
-        lasted: Duration::from_secs(10),
-        host: "b.example".into(),
-        tier: Tier::Trampoline,
-        command: ["whydrop", "verify", "8080"].map(str::to_owned).into(),
-    };
-    let then = Figures {
-        refusals: Some(111),
-        established: Some(90),
-        accepted: Some(88),
-        accept_queue: Some((6, 5)),
-        syn_queue: Some((2, 5)),
-        sees_waits: true,
-        waits: Some([ms(1), ms(20), ms(1_500)]),
-    };
-    let now = Figures {
-        established: Some(0),
-        sees_waits: true,
-        ..Figures::default()
-    };
-    let port = |port, figures| Port { port, figures };
-    let late = Late {
-        is_known: true,
-        delays: Some([ms(1_020), ms(3_050), ms(3_100)]),
-    };
-    let unknown = Figures::default();
-    Against {
-        now: Watched {
-            host: "a.example".into(),
-            lasted: Duration::from_secs(60),
-            ..watched.clone()
-        },
-        then: watched,
-        ports: vec![
-            port(8080, Pair { then, now }),
-            port(
-                8081,
-                Pair {
-                    then: unknown,
-                    now: then,
-                },
-            ),
-        ],
-        more: 2,
-        delays: Some(Pair {
-            then: Late::default(),
-            now: late,
-        }),
-        notes: vec!["then namespace 7 was watched, now everything".into()],
-    }
 }
 
 fn full_ran() -> Ran {

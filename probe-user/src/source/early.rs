@@ -1,4 +1,4 @@
-//! Ends the watch of `why` when its answer has stopped changing.
+//! Ends a watch when the answer that is made of it has stopped changing.
 
 use std::{
     cell::{Cell, RefCell},
@@ -6,19 +6,19 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::Enough;
 use crate::{
     analyse::{inquiry::Inquiry, steady::Steady},
     host::{Host, pace::Pace},
     model::{Answer, Early, Observed, Summary, Tried},
     observe,
-    source::Enough,
 };
 
 /// Between two answers, at most: they take the longer, the more there was.
 const SELDOM: Duration = Duration::from_secs(5);
 
 /// Asks the inquiry for its answer by now.
-pub(super) struct Ending<'a> {
+pub struct Ending<'a> {
     inquiry: &'a RefCell<Option<Inquiry>>,
     host: &'a Host,
     /// The own attempt, where one is made: nothing ends before it.
@@ -32,7 +32,7 @@ pub(super) struct Ending<'a> {
 
 impl<'a> Ending<'a> {
     /// `ended` tells of it at the end.
-    pub(super) fn new(
+    pub fn new(
         inquiry: &'a RefCell<Option<Inquiry>>,
         host: &'a Host,
         tried: Option<&'a OnceLock<Option<Tried>>>,
