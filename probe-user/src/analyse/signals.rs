@@ -56,6 +56,8 @@ pub struct Heard {
     resent: u64,
     probe: Option<Probe>,
     blind: Vec<&'static str>,
+    /// When the watch began, where that was told.
+    began_ns: Option<u64>,
     /// What was accepted was told too seldom, or never.
     is_coarse: bool,
     /// Accepted until then, by namespace and cookie.
@@ -105,6 +107,7 @@ impl Heard {
         match line {
             Line::Start(start) => {
                 self.blind.clone_from(&start.blind);
+                self.began_ns = Some(mono_ns);
                 self.is_coarse = start.asked.stats_every.is_none_or(|every| every > OFTEN);
             }
             Line::Event(seen) => self.event(seen),
@@ -252,6 +255,12 @@ impl Heard {
         in_spans.sum()
     }
 
+    /// The time that was watched: looks begin before the hooks are there, and go on for a while after.
+    fn watched(&self, lasted: Duration) -> (u64, u64) {
+        let ends = |began_ns: u64| (began_ns, began_ns.saturating_add(lasted.as_nanos() as u64));
+        self.began_ns.map_or((0, u64::MAX), ends)
+    }
+
     fn turned_over(&self, queue: &Queue) -> Option<bool> {
         let known = self.accepted.get(&(queue.netns, queue.last.cookie));
         turned_over(queue, &known.filter(|_| !self.is_coarse)?.all)
@@ -303,8 +312,9 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
         .values()
         .map(|queue| {
             let key = (queue.netns, queue.last.cookie);
+            let watched = heard.watched(summary.duration);
             member(
-                queue,
+                (queue, queue.longest_full(watched)),
                 looks.acceptors(queue),
                 rows.get(&key).copied(),
                 refusals_at(key.0, key.1),
@@ -406,7 +416,7 @@ fn wait(row: &ListenerStatsRow) -> Option<(Duration, Duration)> {
 }
 
 fn member(
-    queue: &Queue,
+    (queue, longest_full): (&Queue, Duration),
     acceptors: (Vec<u32>, usize),
     row: Option<&ListenerStatsRow>,
     refusals: u64,
@@ -414,8 +424,6 @@ fn member(
     turned_over: Option<bool>,
 ) -> Member {
     let (acceptors, owners) = acceptors;
-    let longest = queue.spans.iter().map(|(from, to)| *to - *from).max();
-    let longest = Duration::from_nanos(longest.unwrap_or(0));
     let peak = row.map_or(0, |row| row.accept_queue.0).max(queue.peak);
     Member {
         cookie: queue.last.cookie,
@@ -434,7 +442,7 @@ fn member(
         seen: queue.seen,
         full_looks: queue.full,
         drained_looks: queue.drained,
-        longest_full: longest,
+        longest_full,
         // Lines come only of listeners to which something came.
         accepted_while_full: accepted_while_full.or(row.is_none().then_some(0)),
         turned_over,

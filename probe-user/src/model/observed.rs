@@ -242,4 +242,16 @@ pub struct ToldRan {
     pub lasted: Duration,
     pub dropped: String,
     pub doubts: Vec<String>,
+    /// What was asked for, and nobody was found to listen there, at the beginning or at the end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without_listener: Vec<WithoutListener>,
+}
+
+/// Where nobody was found to listen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WithoutListener {
+    /// As it was asked for.
+    pub listener: String,
+    /// Why that may be wrong: namespaces that could not be asked.
+    pub unasked: Vec<String>,
 }

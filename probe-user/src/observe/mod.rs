@@ -5,6 +5,7 @@ mod budget;
 mod host;
 mod host_news;
 mod hurt;
+mod listens;
 mod looking;
 mod pressed;
 pub mod probe;
@@ -25,6 +26,7 @@ use self::pressed::Pressed;
 pub use self::{
     host::host_facts,
     hurt::listening_at,
+    listens::{Wanted, listening_in},
     looking::Looker,
     survey::Survey,
     target::Target,

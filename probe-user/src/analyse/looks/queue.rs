@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::Arc,
+    time::Duration,
 };
 
 use crate::model::{
@@ -179,6 +180,15 @@ impl Queue {
         (acceptors, n)
     }
 
+    /// The longest that it was over its limit at a stretch, within these times.
+    pub fn longest_full(&self, (began_ns, ended_ns): (u64, u64)) -> Duration {
+        let within = |(from, to): &(u64, u64)| {
+            let to = *to.min(&ended_ns);
+            to.saturating_sub(*from.max(&began_ns))
+        };
+        Duration::from_nanos(self.spans.iter().map(within).max().unwrap_or(0))
+    }
+
     /// Takes a look.
     pub fn saw(&mut self, seen: &ObservedQueue) {
         let listener = &seen.snapshot;
@@ -303,5 +313,15 @@ mod tests {
         }
         let spans = [(50_000_000, 100_000_000), (351_000_000, 401_000_000)];
         assert_eq!((queue.spans.as_slice(), queue.full), (&spans[..], 4));
+        let longest_ms = |began_ms: u64, ended_ms: u64| {
+            let within = (began_ms * 1_000_000, ended_ms * 1_000_000);
+            queue.longest_full(within).as_millis()
+        };
+        assert_eq!(longest_ms(0, 1000), 50);
+        // Looks of before the watch and after it tell of no longer time than was watched.
+        assert_eq!(longest_ms(80, 1000), 50);
+        assert_eq!(longest_ms(80, 371), 20);
+        assert_eq!(longest_ms(390, 1000), 11);
+        assert_eq!(longest_ms(500, 1000), 0);
     }
 }

@@ -38,6 +38,8 @@ pub struct Known<'a> {
     pub own_netns: u32,
     /// The one that was asked about, if only one was.
     pub only: Option<u32>,
+    /// The clients that were asked about, if not all were.
+    pub client: Option<&'a str>,
     pub clock: Clock,
 }
 
@@ -46,15 +48,17 @@ impl Known<'_> {
         self.names.get(&netns).map(|name| &**name)
     }
 
-    /// So that `--netns` finds it again: by its name, or by a process in it.
-    fn argument(&self, netns: u32) -> String {
-        if netns == self.own_netns && self.only != Some(netns) {
-            return String::new();
+    /// So that `--netns` finds it again: by its name, or by a process in it. Where there are others, without it every
+    /// listener of that port would be meant. `None` where nothing finds it.
+    fn argument(&self, netns: u32) -> Option<String> {
+        if netns == self.own_netns {
+            let has_others = self.names.keys().any(|known| *known != netns);
+            let is_meant = has_others || self.only == Some(netns);
+            return Some(if is_meant { " --netns self" } else { "" }.to_owned());
         }
-        match self.name(netns) {
-            Some(NetnsName::Given(name)) => format!(" --netns {}", Clean(name)),
-            Some(NetnsName::Process { pid, .. }) => format!(" --netns {pid}"),
-            None => String::new(),
+        match self.name(netns)? {
+            NetnsName::Given(name) => Some(format!(" --netns {}", Clean(name))),
+            NetnsName::Process { pid, .. } => Some(format!(" --netns {pid}")),
         }
     }
 }
@@ -176,8 +180,12 @@ impl ListenerAnswer {
             let abstained = self.diagnosis.abstained.join(", ");
             writeln!(to, "not judged for want of signals: {abstained}")?;
         }
-        match self.verify(known) {
-            Some(verify) => writeln!(to, "after the change: {verify}"),
+        let Some(verify) = self.verify(known) else {
+            return Ok(());
+        };
+        writeln!(to, "after the change: {verify}")?;
+        match self.why_again(known) {
+            Some((client, why)) => writeln!(to, "the same of {} alone: {why}", Clean(client)),
             None => Ok(()),
         }
     }
@@ -192,8 +200,17 @@ impl ListenerAnswer {
     /// The command that shows whether a change has helped.
     fn verify(&self, known: Known<'_>) -> Option<String> {
         let place = self.place?;
-        let netns = known.argument(place.netns);
+        let netns = known.argument(place.netns)?;
         Some(format!("whydrop verify {}{netns} --for 60s", place.addr))
+    }
+
+    /// What `verify` judges is everybody's: the clients that were asked about, and the command that asks about them.
+    fn why_again<'a>(&self, known: Known<'a>) -> Option<(&'a str, String)> {
+        let (place, client) = (self.place?, known.client?);
+        let netns = known.argument(place.netns)?;
+        let (addr, client_argument) = (place.addr, Clean(client));
+        let command = format!("whydrop why {addr}{netns} --client {client_argument} --for 60s");
+        Some((client, command))
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod answers;
 mod lines;
+mod sentences;
 
 use std::{env, fs, path::Path};
 

@@ -184,7 +184,7 @@ pub(in crate::sink) mod tests {
     use crate::{
         model::{
             Answered, Clock, CountersMoved, Ended, HostFacts, LogLine, Now, ObservedCgroup,
-            ObservedProcess, ObservedQueue, Origin, ToldRan, ToldVerified, Tried,
+            ObservedProcess, ObservedQueue, Origin, ToldRan, ToldVerified, Tried, WithoutListener,
             hold::{Hold, Served},
             process::{Process, Thread},
             socket::{HalfOpen, ListenerSnapshot},
@@ -324,6 +324,10 @@ pub(in crate::sink) mod tests {
                 lasted: Duration::from_millis(3),
                 dropped: "nothing-dropped".into(),
                 doubts: Vec::new(),
+                without_listener: vec![WithoutListener {
+                    listener: ":9".into(),
+                    unasked: Vec::new(),
+                }],
             })),
         ]
     }
