@@ -11,6 +11,7 @@ use super::{
     gone::Gone,
     holder::of_process,
     looks::{Looks, ProcessLooks, Queue},
+    missing::missing,
     tries::Tries,
     turnover::turned_over,
     who,
@@ -21,7 +22,7 @@ use crate::{
         Line, ListenerStatsRow, ListenerTally, Summary, TopClient, Tried,
         kind::Kind,
         observation::Observation,
-        signals::{Causes, Member, Probe, Signals},
+        signals::{Causes, Member, Missing, Probe, Signals},
     },
 };
 
@@ -73,6 +74,17 @@ struct Rows {
     all: Vec<(u64, u64)>,
     /// Whether there were earlier ones.
     are_cut: bool,
+}
+
+impl Rows {
+    /// Accepted until then; `None` where that was forgotten.
+    fn until(&self, when: u64) -> Option<u64> {
+        let until = self.all.partition_point(|(then, _)| *then <= when);
+        match until.checked_sub(1) {
+            Some(last) => Some(self.all[last].1),
+            None => (!self.are_cut).then_some(0),
+        }
+    }
 }
 
 /// What lines told of the clients that were asked about.
@@ -238,13 +250,7 @@ impl Heard {
             return accepted.filter(|accepted| *accepted == 0);
         }
         let known = self.accepted.get(&(queue.netns, queue.last.cookie))?;
-        let at = |when: u64| {
-            let until = known.all.partition_point(|(then, _)| *then <= when);
-            match until.checked_sub(1) {
-                Some(last) => Some(known.all[last].1),
-                None => (!known.are_cut).then_some(0),
-            }
-        };
+        let at = |when| known.until(when);
         let mut spans = queue
             .spans
             .iter()
@@ -253,6 +259,18 @@ impl Heard {
         spans.peek()?;
         let in_spans = spans.map(|(from, to)| Some(at(*to)?.saturating_sub(at(*from + LATE_NS)?)));
         in_spans.sum()
+    }
+
+    /// Accepted until then, and told a little later; `None` where that is not known.
+    fn accepted_until(&self, queue: &Queue, when: u64) -> Option<u64> {
+        if self.is_coarse {
+            return None;
+        }
+        match self.accepted.get(&(queue.netns, queue.last.cookie)) {
+            Some(known) => known.until(when.saturating_add(LATE_NS)),
+            // Nothing came.
+            None => Some(0),
+        }
     }
 
     /// The time that was watched: looks begin before the hooks are there, and go on for a while after.
@@ -320,6 +338,7 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
                 refusals_at(key.0, key.1),
                 heard.accepted_in(queue, rows.get(&key).copied()),
                 heard.turned_over(queue),
+                missing(queue, |when| heard.accepted_until(queue, when)),
             )
         })
         .collect();
@@ -422,6 +441,7 @@ fn member(
     refusals: u64,
     accepted_while_full: Option<u64>,
     turned_over: Option<bool>,
+    missing: Option<Missing>,
 ) -> Member {
     let (acceptors, owners) = acceptors;
     let peak = row.map_or(0, |row| row.accept_queue.0).max(queue.peak);
@@ -446,6 +466,7 @@ fn member(
         // Lines come only of listeners to which something came.
         accepted_while_full: accepted_while_full.or(row.is_none().then_some(0)),
         turned_over,
+        missing,
         owners,
         polled: queue.is_polled(&acceptors),
         ..who::standing(queue, &acceptors)

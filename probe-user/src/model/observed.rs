@@ -14,7 +14,7 @@ use super::{
 };
 use crate::model::{
     netns_name::NetnsName,
-    owner::Owner,
+    owner::{Owner, Parent},
     process::Process,
     socket::{HalfOpen, ListenerSnapshot},
     stall::Stall,
@@ -83,6 +83,9 @@ pub struct ObservedQueue {
     /// Its half-open requests; `None` where that was not asked, or could not be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub half_open: Option<HalfOpen>,
+    /// Who has started those who hold it, of a listener that was not there before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<Parent>,
 }
 
 impl ObservedQueue {

@@ -10,7 +10,10 @@ use std::{
 };
 
 use crate::{
-    host::{Host, accepted::has_accepted, cgroup::stall, holds::holds, sample::sample, task},
+    host::{
+        Host, accepted::has_accepted, cgroup::stall, holds::holds, parent::parent, sample::sample,
+        task,
+    },
     model::{
         Observed, ObservedCgroup, ObservedProcess, ObservedQueue,
         hold::{Hold, Served},
@@ -40,6 +43,8 @@ pub struct Looker {
     full: HashMap<(u32, u64), u32>,
     /// When half-open requests of a listener are to be asked for next.
     half_open: HashMap<(u32, u64), Instant>,
+    /// Listeners of whose owners the parents were told.
+    parents: BTreeSet<(u32, u64)>,
     /// Namespaces where somebody was found.
     places: BTreeSet<u32>,
 }
@@ -53,6 +58,7 @@ impl Looker {
             look: 0,
             full: HashMap::new(),
             half_open: HashMap::new(),
+            parents: BTreeSet::new(),
             places: BTreeSet::new(),
         }
     }
@@ -77,6 +83,7 @@ impl Looker {
             self.places.insert(netns);
             let mut queue = self.queue(look, netns, listener);
             self.ask_half_open(&mut queue);
+            self.ask_parents(&mut queue);
             if queue.is_over_its_limit() {
                 pids.extend(queue.owners.iter().map(|owner| owner.pid));
             }
@@ -128,6 +135,7 @@ impl Looker {
             holds: Vec::new(),
             served: None,
             half_open: None,
+            parents: Vec::new(),
         }
     }
 
@@ -150,6 +158,20 @@ impl Looker {
         }
         let pause = EVERY.max((ended - began) * SHARE);
         self.half_open.insert(key, ended + pause);
+    }
+
+    /// Who started its owners, once of each listener: of one that comes back that tells who has started it again.
+    fn ask_parents(&mut self, queue: &mut ObservedQueue) {
+        let key = (queue.netns, queue.snapshot.cookie);
+        if queue.owners.is_empty() || self.parents.contains(&key) {
+            return;
+        }
+        if self.parents.len() >= LISTENERS_AT_MOST {
+            self.parents.clear();
+        }
+        self.parents.insert(key);
+        let owners = queue.owners.iter();
+        queue.parents = owners.filter_map(|owner| parent(owner.pid)).collect();
     }
 
     /// How its owners hold it. The connections that came from it are not asked for in every look, since that costs the
@@ -248,6 +270,7 @@ mod tests {
             holds: Vec::new(),
             served: None,
             half_open: None,
+            parents: Vec::new(),
         };
         assert!(is_unclear(&queue(&[])));
         assert!(!is_unclear(&queue(&[(MASTER, false), (WORKER, true)])));

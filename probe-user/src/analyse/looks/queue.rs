@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use super::holders::Holders;
 use crate::model::{
     ObservedQueue,
     hold::{Hold, Served, Standing},
@@ -67,6 +68,8 @@ pub struct Queue {
     pub half_open: Option<HalfOpen>,
     /// How many looks found any.
     pub half_open_looks: u32,
+    /// Everybody who was found to hold it.
+    pub holders_seen: Holders,
     is_full: bool,
 }
 
@@ -118,6 +121,7 @@ impl Queue {
             served: ServedLooks::default(),
             half_open: None,
             half_open_looks: 0,
+            holders_seen: Holders::default(),
             is_full: false,
         }
     }
@@ -140,6 +144,11 @@ impl Queue {
         for (pid, waits) in polls {
             *self.pollers.entry(*pid).or_default() += u32::from(*waits);
         }
+    }
+
+    /// Whether an epoll instance of this process has waited for it.
+    pub fn has_polled(&self, pid: u32) -> bool {
+        self.pollers.get(&pid).is_some_and(|looks| *looks > 0)
     }
 
     /// Whether an epoll instance of the owners waits for it, mostly; `None` where those that are to accept have none.
@@ -204,6 +213,7 @@ impl Queue {
         self.limit_before = self.limit_before.max(limit);
         self.owners_in_all = seen.owners_in_all;
         self.holders = Arc::clone(&seen.owners);
+        self.holders_seen.saw(seen);
         self.owners = seen.owners.iter().map(|owner| owner.pid).collect();
         let more = |one: &HalfOpen| self.half_open.is_none_or(|known| known.aged <= one.aged);
         self.half_open = seen.half_open.filter(more).or(self.half_open);
@@ -305,6 +315,7 @@ mod tests {
             holds: Vec::new(),
             served: None,
             half_open: None,
+            parents: Vec::new(),
         };
         for (look, at_ms) in [(1, 50), (2, 100), (3, 351), (4, 401)] {
             seen.look = look;

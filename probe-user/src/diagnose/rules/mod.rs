@@ -4,6 +4,7 @@ mod acceptor;
 mod backlog;
 mod drops;
 mod lost;
+mod missing;
 mod path;
 mod place;
 mod runtime;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::hold::Standing;
+use crate::model::{hold::Standing, signals::Missing};
 
 /// Somebody pressed it all the time, and it accepted nothing.
 fn standing(standing: Standing, blocking: bool) -> Signals {
@@ -256,6 +256,103 @@ fn unused() {
     let mut not_asked = of(with(standing(Absent, false), epoll_elsewhere));
     not_asked.members[0].served = None;
     check("accept-paused-by-application", &not_asked);
+}
+
+/// A master whose workers have left: 9 were accepted before.
+fn left_by(does: fn(&mut Thread)) -> Signals {
+    let mut signals = with(standing(Standing::NoEpoll, false), does);
+    let member = &mut signals.members[0];
+    member.served = Some(0);
+    member.accepted = Some(9);
+    member.missing = Some(Missing {
+        gone: vec!["worker[8]".into()],
+        in_all: 1,
+        stayed_long: true,
+        since: Duration::from_secs(3),
+        accepted_before: Some(9),
+        accepted_since: Some(0),
+        ..Missing::default()
+    });
+    signals
+}
+
+#[test]
+fn missing() {
+    let missing = "acceptor-missing";
+    check(missing, &left_by(polls_several));
+    check(missing, &left_by(epoll_elsewhere));
+    let sigsuspend = |thread: &mut Thread| {
+        thread.blocked = 20;
+        thread.blocked_in = Some("rt_sigsuspend (sigsuspend)".into());
+    };
+    check(missing, &left_by(sigsuspend));
+    // Workers that crash again and again: the newest computes, and has accepted nothing.
+    let mut loops = with(left_by(polls_several), |_| {});
+    let worker = Process {
+        pid: 30,
+        threads: vec![Thread {
+            tid: 30,
+            looks: 5,
+            cpu: Some(1.0),
+            ..Thread::default()
+        }],
+        is_whole: true,
+        ..loops.processes[0].clone()
+    };
+    loops.processes[0].threads.truncate(1);
+    loops.processes.push(worker);
+    loops.members[0].owners = 2;
+    loops.members[0].accepted = Some(0);
+    let of = |signals: &mut Signals, change: fn(&mut Missing)| {
+        let known = signals.members[0].missing.as_mut();
+        change(known.expect("somebody left"));
+    };
+    of(&mut loops, |m| {
+        (m.newcomers, m.in_all, m.accepted_before) = (vec![30], 3, Some(0));
+    });
+    check(missing, &loops);
+    // The same who has been there all the time, or waits for connections, is who accepts.
+    let mut stayed = loops.clone();
+    of(&mut stayed, |m| m.newcomers.clear());
+    check("acceptor-saturated", &stayed);
+    loops.processes[1].threads[0].here = 1;
+    check("acceptor-saturated", &loops);
+}
+
+/// Each looks the same, but for one signal.
+#[test]
+fn not_missing() {
+    let but = |does, change: fn(&mut Signals)| {
+        let mut signals = left_by(does);
+        change(&mut signals);
+        let said = diagnose(&signals);
+        assert!(!found(&signals).contains(&"acceptor-missing"), "{said:?}");
+    };
+    fn known(signals: &mut Signals) -> &mut Missing {
+        signals.members[0].missing.as_mut().expect("somebody left")
+    }
+    // Who stayed may be who accepts: it sleeps in a call, in a lock, for a child, or runs.
+    for does in [reads, idles, polls_one_lock, computes] {
+        but(does, |_| {});
+    }
+    but(polls_several, |s| known(s).accepted_since = Some(1));
+    but(polls_several, |s| known(s).accepted_since = None);
+    but(polls_several, |s| s.members[0].served = Some(1));
+    but(polls_several, |s| s.members[0].served = None);
+    but(polls_several, |s| known(s).stayed_long = false);
+    but(polls_several, |s| known(s).accepted_before = Some(0));
+    but(polls_several, |s| known(s).since = Duration::from_secs(1));
+    but(polls_several, |s| s.members[0].missing = None);
+    but(polls_several, |s| {
+        known(s).is_left_to_one_that_waited = true;
+    });
+    but(polls_several, |s| s.members[0].owners = 2);
+    but(polls_several, |s| s.members[0].unsampled = 3);
+}
+
+fn polls_one_lock(thread: &mut Thread) {
+    (thread.blocked, thread.locked, thread.stuck) = (20, 20, 20);
+    thread.blocked_in = Some("wait4 (do_wait)".into());
 }
 
 #[test]

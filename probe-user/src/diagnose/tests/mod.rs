@@ -3,6 +3,7 @@
 mod acceptors;
 mod network;
 mod properties;
+mod would_tell;
 
 use super::*;
 use crate::model::{

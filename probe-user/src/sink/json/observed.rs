@@ -241,6 +241,7 @@ pub(in crate::sink) mod tests {
                 holds: vec![hold()],
                 served: Some(served()),
                 half_open: Some(HalfOpen::default()),
+                parents: Vec::new(),
             })),
             Observed::Process(Box::new(ObservedProcess {
                 look: 3,

@@ -1,0 +1,35 @@
+//! Whether those who accepted from a listener are gone: who held it when, and what was accepted until when, come in. Reads
+//! no clock.
+
+use std::time::Duration;
+
+use super::looks::Queue;
+use crate::model::signals::Missing;
+
+/// Processes that are named.
+const NAMED_AT_MOST: usize = 4;
+
+/// Shorter is a child between fork(2) and execve(2), which holds what its parent holds.
+const PASSING_NS: u64 = 1_000_000_000;
+
+/// What is known of those who left; `accepted` is how many had been accepted until then. `None` where nobody left.
+pub(super) fn missing(queue: &Queue, accepted: impl Fn(u64) -> Option<u64>) -> Option<Missing> {
+    let gone = || queue.holders_seen.gone();
+    let since_ns = gone().map(|(_, held)| held.last_ns).max()?;
+    let (_, until_ns) = *queue.spans.last()?;
+    let before = accepted(since_ns);
+    let named = gone().map(|(pid, held)| format!("{}[{pid}]", held.comm));
+    let newcomers = queue.holders_seen.newcomers();
+    Some(Missing {
+        gone: named.take(NAMED_AT_MOST).collect(),
+        in_all: gone().count(),
+        stayed_long: gone().any(|(_, held)| held.last_ns - held.first_ns >= PASSING_NS),
+        since: Duration::from_nanos(until_ns.saturating_sub(since_ns)),
+        accepted_before: before,
+        accepted_since: before
+            .zip(accepted(until_ns))
+            .map(|(before, until)| until.saturating_sub(before)),
+        newcomers: newcomers.map(|(pid, _)| pid).collect(),
+        is_left_to_one_that_waited: queue.owners.iter().any(|pid| queue.has_polled(*pid)),
+    })
+}
