@@ -10,7 +10,7 @@ use crate::model::signals::Missing;
 const NAMED_AT_MOST: usize = 4;
 
 /// Shorter is a child between fork(2) and execve(2), which holds what its parent holds.
-const PASSING_NS: u64 = 1_000_000_000;
+const PASSING_NS: u64 = 500_000_000;
 
 /// What is known of those who left; `accepted` is how many had been accepted until then. `None` where nobody left.
 pub(super) fn missing(queue: &Queue, accepted: impl Fn(u64) -> Option<u64>) -> Option<Missing> {

@@ -8,12 +8,12 @@ use super::{
     who::mostly,
 };
 use crate::model::{
-    signals::{Missing, Process, Signals, Thread},
+    signals::{Member, Missing, Process, Signals, Thread},
     verdict::{Confidence, Evidence},
 };
 
 /// Connections that live are asked for once a second.
-const LONG: Duration = Duration::from_secs(2);
+const LONG: Duration = Duration::from_millis(1500);
 
 /// System calls of who has nothing to do until a signal comes.
 const OF_SIGNALS: [&str; 3] = ["pause", "rt_sigsuspend", "rt_sigtimedwait"];
@@ -58,10 +58,14 @@ pub(super) fn acceptors(signals: &Signals) -> Judged {
     if let Err(no) = nobody_else_may(signals, missing) {
         return no;
     }
-    Judged::Yes(
-        Confidence::Likely,
-        told(signals, missing, before),
-    )
+    Judged::Yes(Confidence::Likely, told(signals, missing, before))
+}
+
+/// Whether those who left may be the ones that accepted, where nobody has a connection that came from the listener: then who
+/// stayed has not stopped anything.
+pub(super) fn may_be_missing(worst: &Member) -> bool {
+    let accepted = |missing: &Missing| missing.stayed_long && missing.accepted_before != Some(0);
+    worst.served == Some(0) && worst.missing.as_ref().is_some_and(accepted)
 }
 
 /// Whether all who stay wait for other files, or for signals; who has come since then may be starting.
@@ -104,7 +108,9 @@ fn told(signals: &Signals, missing: &Missing, before: u64) -> Vec<Evidence> {
             "/proc/PID/fd",
         ),
         evidence(
-            format!("{before} were accepted until then, none since, and nobody holds a connection that came from it"),
+            format!(
+                "{before} were accepted until then, none since, and nobody holds a connection that came from it"
+            ),
             OF_HOOKS,
         ),
     ];
@@ -121,7 +127,8 @@ fn told(signals: &Signals, missing: &Missing, before: u64) -> Vec<Evidence> {
     }));
     if signals.processes.len() > missing.newcomers.len() {
         found.push(evidence(
-            "those who stayed wait for other files or for signals, and never for the listener".into(),
+            "those who stayed wait for other files or for signals, and never for the listener"
+                .into(),
             OF_FDINFO,
         ));
     }

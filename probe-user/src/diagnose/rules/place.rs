@@ -70,7 +70,10 @@ pub(super) fn died(signals: &Signals) -> Judged {
                     format!("after {} ms {by} listened there again", after.as_millis())
                 }
                 (Some(after), None) => {
-                    format!("somebody listened there again after {} ms", after.as_millis())
+                    format!(
+                        "somebody listened there again after {} ms",
+                        after.as_millis()
+                    )
                 }
                 (None, _) => "nobody was seen to listen there again".into(),
             };

@@ -342,6 +342,12 @@ fn not_missing() {
     but(polls_several, |s| known(s).stayed_long = false);
     but(polls_several, |s| known(s).accepted_before = Some(0));
     but(polls_several, |s| known(s).since = Duration::from_secs(1));
+    // Nor has who stayed stopped to accept.
+    let mut soon = left_by(epoll_elsewhere);
+    known(&mut soon).since = Duration::from_secs(1);
+    check("undetermined", &soon);
+    soon.members[0].served = Some(4);
+    check("accept-paused-by-application", &soon);
     but(polls_several, |s| s.members[0].missing = None);
     but(polls_several, |s| {
         known(s).is_left_to_one_that_waited = true;

@@ -17,9 +17,15 @@ fn cases() -> Vec<Case> {
         ("--stats 100ms", pinned(), |s| {
             s.members[0].accepted_while_full = None;
         }),
-        ("no look found the listener", pinned(), |s| s.members.clear()),
-        ("in 1 of 20 looks", burst(), |s| s.members[0].drained_looks = 5),
-        ("net.core.somaxconn", burst(), |s| s.sysctls.somaxconn = None),
+        ("no look found the listener", pinned(), |s| {
+            s.members.clear()
+        }),
+        ("in 1 of 20 looks", burst(), |s| {
+            s.members[0].drained_looks = 5
+        }),
+        ("net.core.somaxconn", burst(), |s| {
+            s.sysctls.somaxconn = None
+        }),
         ("/proc/7/task/7/syscall", pinned(), |s| {
             thread(s).cpu = None;
             thread(s).delayed = None;
@@ -29,18 +35,24 @@ fn cases() -> Vec<Case> {
             s.members[0].polled = Some(true);
         }),
         ("fewer than three times", pinned(), |s| thread(s).looks = 2),
-        ("which thread accepts: server[7], which ran, or worker[8], which slept in futex", pinned(), |s| {
-            s.processes[0].threads.push(Thread {
-                tid: 8,
-                comm: "worker".into(),
-                looks: 20,
-                blocked: 20,
-                blocked_in: Some("futex".into()),
-                ..Thread::default()
-            });
-        }),
+        (
+            "which thread accepts: server[7], which ran, or worker[8], which slept in futex",
+            pinned(),
+            |s| {
+                s.processes[0].threads.push(Thread {
+                    tid: 8,
+                    comm: "worker".into(),
+                    looks: 20,
+                    blocked: 20,
+                    blocked_in: Some("futex".into()),
+                    ..Thread::default()
+                });
+            },
+        ),
         ("perf top -p 7", pinned(), |s| thread(s).cpu = Some(0.4)),
-        ("`whydrop check` says which", pinned(), |s| s.adds_up = false),
+        ("`whydrop check` says which", pinned(), |s| {
+            s.adds_up = false
+        }),
         ("these were 30 s", pinned(), |s| {
             s.causes.clear();
             s.causes.insert((Kind::ListenDrop, "not-unicast".into()), 3);

@@ -51,10 +51,10 @@ impl Known<'_> {
     /// So that `--netns` finds it again: by its name, or by a process in it. Where there are others, without it every
     /// listener of that port would be meant. `None` where nothing finds it.
     fn argument(&self, netns: u32) -> Option<String> {
-        if netns == self.own_netns {
+        // The one that was asked about needs no mention either, and need not be whydrop's.
+        if netns == self.own_netns && self.only != Some(netns) {
             let has_others = self.names.keys().any(|known| *known != netns);
-            let is_meant = has_others || self.only == Some(netns);
-            return Some(if is_meant { " --netns self" } else { "" }.to_owned());
+            return Some(if has_others { " --netns self" } else { "" }.to_owned());
         }
         match self.name(netns)? {
             NetnsName::Given(name) => Some(format!(" --netns {}", Clean(name))),

@@ -1,7 +1,7 @@
 //! What an answer says last: what to try next, and how to see whether a change has helped.
 
 use crate::{
-    model::{Answer, OfClient, Seen, Tried, netns_name::NetnsName},
+    model::{Answer, Now, OfClient, Seen, Tried, netns_name::NetnsName},
     sink::{
         answer::AnswerFormat,
         event_tests::{OWN_NETNS, addr},
@@ -113,6 +113,15 @@ fn the_line_that_verifies_keeps_whom_it_is_about() {
         comm: "sh".into(),
     };
     answer.netns_names.insert(4_026_532_999, name.into());
+    let text = said(&answer);
+    assert!(text.contains("verify 0.0.0.0:8080 --netns 77 "), "{text}");
+    // The one that was asked about needs no mention in lines, and is not whydrop's own.
+    answer.own_netns = 4_026_532_999;
+    answer.answers.truncate(1);
+    answer.now = Some(Now {
+        only: Some(4_026_532_999),
+        ..Now::default()
+    });
     let text = said(&answer);
     assert!(text.contains("verify 0.0.0.0:8080 --netns 77 "), "{text}");
 }
