@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use crate::command::{Over, Running, whydrop};
 use crate::deadline::{ready, soon, wait_until};
 use crate::netns::Netns;
 use crate::verdict::say_verdict;
@@ -111,6 +112,32 @@ fn ask_and_keep(
     );
     kept.keep(&answer)?;
     Ok(answer)
+}
+
+/// Has this scene of `whydrop demo` played and answered, if it can be. Its recording has to give the same answer.
+pub fn of_scene(name: &str) -> Result<(Over, Option<Value>)> {
+    let kept = Kept::new();
+    let file = kept.0.to_str().context("a path that is no text")?;
+    let arguments = [name, "--format", "json", "--record", file];
+    let over = Running::start(whydrop("demo", &arguments)?)?.finish()?;
+    if over.stdout.is_empty() {
+        return Ok((over, None));
+    }
+    let answer: Value = serde_json::from_slice(&over.stdout)
+        .with_context(|| format!("no answer, {:?}: {}", over.status, over.stderr))?;
+    let target = answer["target"].as_str().context("no target")?;
+    let mut live = answer.clone();
+    let members = live.as_object_mut().context("an answer is an object")?;
+    for of_scene in ["scene", "truth"] {
+        ensure!(members.remove(of_scene).is_some(), "no {of_scene}");
+    }
+    let again = again(&[target], &kept.0)?;
+    ensure!(
+        again == live,
+        "live: {live:#}\nfrom its recording: {again:#}"
+    );
+    kept.keep(&answer)?;
+    Ok((over, Some(answer)))
 }
 
 /// The answer from a recording, to whom is asked about what live arguments name.

@@ -285,33 +285,39 @@ impl Enricher {
         let found = self
             .on_port(event.netns, local.port(), event.mono_ns)
             .map(|here| here.iter().find(|l| l.takes(local)).cloned());
-        seen.snapshot = match found {
-            // A router drops what is only passing, too.
-            Ok(Some(listener))
-                if listener.addr.ip().is_unspecified() && !self.is_own(event.netns, local) =>
-            {
-                return false;
-            }
-            Ok(Some(listener)) => Ok(Snapshot::Listener(listener)),
+        // A router drops what is only passing, too. A listener at this very address says enough.
+        let is_own = match &found {
             Ok(None) => return false,
-            Err(_) if !self.is_own(event.netns, local) => return false,
-            Err(why) => Err(why.into()),
+            Ok(Some(listener)) if !listener.addr.ip().is_unspecified() => Ok(true),
+            Ok(Some(_)) | Err(_) => self.is_own(event.netns, local),
+        };
+        seen.snapshot = match (found, is_own) {
+            (_, Ok(false)) | (Ok(None), _) => return false,
+            (Ok(Some(listener)), Ok(true)) => Ok(Snapshot::Listener(listener)),
+            (Err(why), _) => Err(why.into()),
+            (Ok(Some(_)), Err(why)) => Err(why.into()),
         };
         seen.shared = true;
         true
     }
 
-    /// Whether the address is one of the namespace's own. What the kernel does not answer is taken to be.
-    fn is_own(&mut self, netns: u32, local: SocketAddr) -> bool {
+    /// Whether the address is one of the namespace's own; or why the kernel does not say.
+    fn is_own(&mut self, netns: u32, local: SocketAddr) -> Result<bool, String> {
         let key = (netns, local.ip());
         if let Some(own) = self.own.get(&key) {
-            return *own;
+            return Ok(*own);
         }
-        let own = route::is_local(&mut self.host.namespaces(), netns, local.ip()).unwrap_or(true);
+        let own =
+            route::is_local(&mut self.host.namespaces(), netns, local.ip()).map_err(|error| {
+                format!(
+                    "whether {} is an address of this namespace is not known: {error}",
+                    local.ip()
+                )
+            })?;
         if self.own.len() < OWN_AT_MOST {
             self.own.insert(key, own);
         }
-        own
+        Ok(own)
     }
 
     fn diag(&mut self, netns: u32) -> Result<&mut Diag, String> {

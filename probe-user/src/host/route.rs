@@ -11,6 +11,7 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use super::netns::{NetnsError, Registry, inside};
 
+const NLMSG_ERROR: u16 = 2;
 const RTM_NEWROUTE: u16 = 24;
 const RTM_GETROUTE: u16 = 26;
 const NLM_F_REQUEST: u16 = 1;
@@ -20,6 +21,16 @@ const HEADER: usize = 16;
 const RTMSG: usize = 12;
 /// Of `rtm_type` in `struct rtmsg`.
 const TYPE_AT: usize = HEADER + 7;
+
+/// What says that no route leads there, or that one refuses (net/ipv4/fib_semantics.c:fib_props), or that there is no IPv6.
+const NO_ROUTE: [i32; 6] = [
+    libc::ENETUNREACH,
+    libc::EHOSTUNREACH,
+    libc::EINVAL,
+    libc::EACCES,
+    libc::EOPNOTSUPP,
+    libc::EAFNOSUPPORT,
+];
 
 /// Whether `address` belongs to namespace `netns`.
 pub fn is_local(registry: &mut Registry, netns: u32, address: IpAddr) -> Result<bool, NetnsError> {
@@ -36,7 +47,7 @@ fn ask(address: IpAddr) -> io::Result<bool> {
     // The kernel answers within the call that asks: nothing to wait for.
     let mut answer = Vec::with_capacity(4096);
     socket.recv(&mut answer, libc::MSG_DONTWAIT)?;
-    Ok(says_local(&answer))
+    says_local(&answer)
 }
 
 fn request(address: IpAddr) -> Vec<u8> {
@@ -58,10 +69,24 @@ fn request(address: IpAddr) -> Vec<u8> {
     message
 }
 
-/// An error (no route) says no, and so does anything that is no route.
-fn says_local(answer: &[u8]) -> bool {
+/// No route, and one that refuses, say no. Anything else that is no route is no answer.
+fn says_local(answer: &[u8]) -> io::Result<bool> {
     let kind = answer.get(4..6).map(|b| u16::from_ne_bytes([b[0], b[1]]));
-    kind == Some(RTM_NEWROUTE) && answer.get(TYPE_AT) == Some(&RTN_LOCAL)
+    match kind {
+        Some(RTM_NEWROUTE) => Ok(answer.get(TYPE_AT) == Some(&RTN_LOCAL)),
+        Some(NLMSG_ERROR) => match answer.get(HEADER..HEADER + 4) {
+            Some(&[a, b, c, d]) => {
+                let errno = i32::from_ne_bytes([a, b, c, d]).saturating_neg();
+                if NO_ROUTE.contains(&errno) {
+                    Ok(false)
+                } else {
+                    Err(io::Error::from_raw_os_error(errno))
+                }
+            }
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        },
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
 }
 
 #[cfg(test)]
@@ -81,8 +106,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_route_says_no() {
-        assert!(!says_local(&[]));
-        assert!(!says_local(&[0; 64]));
+    fn only_no_route_says_no() {
+        let error = |errno: i32| {
+            let mut answer = vec![0; HEADER + 4];
+            answer[4..6].copy_from_slice(&NLMSG_ERROR.to_ne_bytes());
+            answer[HEADER..].copy_from_slice(&(-errno).to_ne_bytes());
+            says_local(&answer).map_err(|error| error.raw_os_error())
+        };
+        assert_eq!(error(libc::ENETUNREACH), Ok(false));
+        assert_eq!(error(libc::EHOSTUNREACH), Ok(false));
+        assert_eq!(error(libc::ENOBUFS), Err(Some(libc::ENOBUFS)));
+        assert!(says_local(&[]).is_err());
+        assert!(says_local(&[0; 64]).is_err());
+        let cut = &error_head()[..HEADER];
+        assert!(says_local(cut).is_err());
+    }
+
+    fn error_head() -> Vec<u8> {
+        let mut answer = vec![0; HEADER + 4];
+        answer[4..6].copy_from_slice(&NLMSG_ERROR.to_ne_bytes());
+        answer
     }
 }

@@ -125,7 +125,8 @@ impl Output {
         }
     }
 
-    fn start(name: String, mut to: Box<dyn Write + Send>) -> Result<Self, OutputError> {
+    /// A thread that writes to this.
+    pub(super) fn start(name: String, mut to: Box<dyn Write + Send>) -> Result<Self, OutputError> {
         let (sender, batches) = sync_channel::<Vec<u8>>(BATCHES);
         let (finished, done) = sync_channel(1);
         let broken = Arc::new(AtomicBool::new(false));
@@ -156,11 +157,11 @@ impl Output {
         })
     }
 
-    /// Hands a batch of lines over, and empties it; `false` when it was not taken.
-    pub fn send(&mut self, batch: &mut String) -> bool {
+    /// Hands a batch of lines over, and empties it; or says what was not taken.
+    pub fn send(&mut self, batch: &mut String) -> Result<(), Vec<u8>> {
         let Some(sender) = &self.sender else {
             batch.clear();
-            return true;
+            return Ok(());
         };
         // What the thread was given before comes first.
         let is_idle = self.written.load(Ordering::Acquire) == self.sent;
@@ -168,15 +169,17 @@ impl Output {
         let taken = pipe.map_or(0, |pipe| pipe.write(batch));
         if taken == batch.len() {
             batch.clear();
-            return true;
+            return Ok(());
         }
         // The next one is about as long.
         let next = String::with_capacity(batch.capacity());
         let mut rest = std::mem::replace(batch, next).into_bytes();
         rest.drain(..taken);
-        let is_taken = sender.try_send(rest).is_ok();
-        self.sent += u64::from(is_taken);
-        is_taken
+        sender.try_send(rest).map_err(|refused| match refused {
+            TrySendError::Full(rest) | TrySendError::Disconnected(rest) => rest,
+        })?;
+        self.sent += 1;
+        Ok(())
     }
 
     /// Whether writing has failed.
@@ -284,7 +287,7 @@ mod tests {
         let mut output =
             Output::start("a gate".into(), Box::new(Gate(closed, Vec::new()))).expect("a thread");
         let taken = (0..BATCHES * 2)
-            .filter(|_| output.send(&mut "line\n".into()))
+            .filter(|_| output.send(&mut "line\n".into()).is_ok())
             .count();
         assert!((BATCHES..=BATCHES + 1).contains(&taken), "{taken}");
         let stuck = output.finish(String::new(), Duration::from_millis(20));
@@ -320,7 +323,7 @@ mod tests {
             }
         }
         let mut output = Output::start("a pipe".into(), Box::new(Closed)).expect("a thread");
-        assert!(output.send(&mut "line\n".into()));
+        assert!(output.send(&mut "line\n".into()).is_ok());
         let finished = output.finish("end\n".into(), Duration::from_secs(5));
         assert!(matches!(finished, Ok(false)));
     }
@@ -329,7 +332,7 @@ mod tests {
     fn a_full_disk_is_said() {
         let full = Path::new("/dev/full");
         let mut output = Output::open(Some(full)).expect("opens");
-        output.send(&mut "line\n".into());
+        assert!(output.send(&mut "line\n".into()).is_ok());
         let finished = output.finish(String::new(), Duration::from_secs(5));
         let error = finished.expect_err("no room").to_string();
         assert!(error.starts_with("writing to /dev/full failed"), "{error}");
@@ -344,7 +347,7 @@ mod tests {
         let mut output = Output { pipe, ..started };
         let lines = |nth: usize| format!("{nth} → {}\n", "x".repeat(10_000));
         let all: String = (0..32).map(lines).collect();
-        assert!((0..32).all(|nth| output.send(&mut lines(nth))));
+        assert!((0..32).all(|nth| output.send(&mut lines(nth)).is_ok()));
         // Some of it was not taken yet: a pipe has less room.
         assert_ne!(output.written.load(Ordering::Acquire), output.sent);
         let read = thread::spawn(move || {

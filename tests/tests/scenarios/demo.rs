@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
-use whydrop_tests::answer::verdicts;
+use whydrop_tests::answer::{of_scene, verdicts};
 use whydrop_tests::cgroup::Cgroup;
 use whydrop_tests::command::{Over, Running, whydrop};
 use whydrop_tests::deadline::{soon, wait_until};
@@ -97,9 +97,8 @@ fn plays(name: &str) -> Result<()> {
 fn played(name: &str) -> Result<(Over, Value)> {
     // A VM has not mounted the tree, which some scenes need.
     let _tree = Cgroup::root()?;
-    let over = Running::start(whydrop("demo", &[name, "--format", "json"])?)?.finish()?;
-    let answer: Value = serde_json::from_slice(&over.stdout)
-        .with_context(|| format!("no answer, {:?}: {}", over.status, over.stderr))?;
+    let (over, answer) = of_scene(name)?;
+    let answer = answer.with_context(|| format!("{:?}: {}", over.status, over.stderr))?;
     ensure!(answer["scene"] == name, "another scene: {answer:#}");
     ensure!(answer["adds_up"] == true, "it does not add up: {answer:#}");
     Ok((over, answer))

@@ -46,6 +46,12 @@ pub(super) const PATHS: [Path; 4] = [
 /// What a line may take of user space.
 pub(super) const LINE_NS: f64 = 2000.0;
 
+/// What its recording may take beside it.
+pub(super) const RECORDED_NS: f64 = 3000.0;
+
+/// Bytes of an event in a recording, where many come at once.
+pub(super) const RECORDED_BYTES: f64 = 32.0;
+
 /// An event in one format.
 pub(super) struct Line {
     pub format: &'static str,

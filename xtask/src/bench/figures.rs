@@ -104,7 +104,7 @@ mod tests {
         assert!(line(
             "test bench::x ... BENCH hook taken listener_ingres 1.00 243 43"
         ));
-        assert!(line("BENCH line json 10000 1900 1600"));
+        assert!(line("BENCH line json 10000 1900 1600 0.0"));
         assert!(!line("running 1 test"));
         assert!(figures.line("BENCH taken 1").is_err());
         assert!(figures.line("BENCH idle x").is_err());

@@ -18,6 +18,8 @@ mod socket;
 mod stage;
 mod strangers;
 
+use std::path::PathBuf;
+
 use clap::{
     Args, Subcommand,
     builder::{PossibleValue, PossibleValuesParser},
@@ -45,6 +47,10 @@ pub struct DemoArgs {
     /// How lines look
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
+
+    /// Record the scene into this new file, or into a new file in this folder; `whydrop why PORT --from` answers from it
+    #[arg(long, value_name = "FILE|DIR", requires = "name")]
+    pub record: Option<PathBuf>,
 
     /// Force one way of watching (see `whydrop check`)
     #[arg(long, value_name = "TIER")]

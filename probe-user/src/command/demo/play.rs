@@ -49,7 +49,10 @@ pub(super) fn play(scene: &Scene, args: &DemoArgs) -> Result<(), Failure> {
         format,
         tier: args.tier,
         from: Vec::new(),
-        record: RecordArgs::default(),
+        record: RecordArgs {
+            path: args.record.clone(),
+            ..RecordArgs::default()
+        },
     };
     let (is_set, set) = mpsc::channel();
     let (go, watch) = mpsc::channel();

@@ -403,7 +403,7 @@ pub(super) fn full() -> Summary {
 }
 
 /// One of a watch in which nothing happened.
-pub(super) fn empty() -> Summary {
+pub(in crate::sink) fn empty() -> Summary {
     Summary {
         duration: Duration::from_secs(1),
         tier: Tier::Trampoline,

@@ -2,7 +2,7 @@
 //! `WHYDROP_GOLDEN=write` in the environment the files are written anew; what has changed then shows in the difference.
 
 mod answers;
-mod lines;
+pub(super) mod lines;
 mod sentences;
 
 use std::{env, fs, path::Path};

@@ -1,6 +1,7 @@
 //! What an event pays in user space: refusals at a steady rate, each of them a line that somebody reads.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -22,8 +23,8 @@ const ROUND: Steady = Steady {
     seconds: 1,
 };
 
-/// Lines in this format; `name` is that of the figure.
-fn lines(name: &str, format: &str, more: &[&str]) -> Result<()> {
+/// Lines in this format, and into this recording; `name` is that of the figure.
+fn lines(name: &str, format: &str, recording: Option<&Path>) -> Result<()> {
     let _counting = programs::count()?;
     let wire = Wire::new()?;
     let listener = wire.full_listener()?;
@@ -31,7 +32,8 @@ fn lines(name: &str, format: &str, more: &[&str]) -> Result<()> {
     let tier = forced_tier().map(|tier| format!("--tier={tier}"));
     let child = Command::new(binary()?)
         .args(["watch", "--detail=all", "--format", format])
-        .args(more)
+        .args(recording.map(|_| "--record"))
+        .args(recording)
         .args(tier)
         .stdout(Stdio::piped())
         .spawn()?;
@@ -59,22 +61,25 @@ fn lines(name: &str, format: &str, more: &[&str]) -> Result<()> {
         "{read} bytes are not a line of each"
     );
     let [rate, process, programs] = [rate, process, programs].map(middle);
+    let bytes = match recording {
+        Some(file) => std::fs::metadata(file)?.len() as f64 / (each * f64::from(ROUNDS)),
+        None => 0.0,
+    };
     say_figure(format_args!(
-        "line {name} {rate:.0} {process:.0} {programs:.0}"
+        "line {name} {rate:.0} {process:.0} {programs:.0} {bytes:.1}"
     ))
 }
 
 #[test]
 #[ignore = "prints figures"]
 fn lines_for_people_and_machines() -> Result<()> {
-    lines("text", "text", &[])?;
-    lines("json", "json", &[])
+    lines("text", "text", None)?;
+    lines("json", "json", None)
 }
 
 #[test]
 #[ignore = "prints figures"]
 fn lines_that_are_recorded_too() -> Result<()> {
     let file = Scratch::new("bench.whydrop");
-    let target = file.0.to_str().context("a path that is no text")?;
-    lines("recorded", "json", &["--record", target])
+    lines("recorded", "json", Some(&file.0))
 }
