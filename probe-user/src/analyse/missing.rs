@@ -12,10 +12,21 @@ const NAMED_AT_MOST: usize = 4;
 /// Shorter is a child between fork(2) and execve(2), which holds what its parent holds.
 const PASSING_NS: u64 = 500_000_000;
 
-/// What is known of those who left; `accepted` is how many had been accepted until then. `None` where nobody left.
-pub(super) fn missing(queue: &Queue, accepted: impl Fn(u64) -> Option<u64>) -> Option<Missing> {
-    let gone = || queue.holders_seen.gone();
-    let since_ns = gone().map(|(_, held)| held.last_ns).max()?;
+/// What is known of those who left since the watch began; `accepted` is how many had been accepted until then. `None` where nobody left.
+pub(super) fn missing(
+    queue: &Queue,
+    (began_ns, _): (u64, u64),
+    accepted: impl Fn(u64) -> Option<u64>,
+) -> Option<Missing> {
+    // What those accepted who had left before is not known.
+    let gone = || {
+        queue
+            .holders_seen
+            .gone()
+            .filter(|(_, held)| held.last_ns >= began_ns)
+    };
+    let left = || gone().map(|(_, held)| held.last_ns);
+    let (first_ns, since_ns) = (left().min()?, left().max()?);
     let (_, until_ns) = *queue.spans.last()?;
     let before = accepted(since_ns);
     let named = gone().map(|(pid, held)| format!("{}[{pid}]", held.comm));
@@ -25,6 +36,8 @@ pub(super) fn missing(queue: &Queue, accepted: impl Fn(u64) -> Option<u64>) -> O
         in_all: gone().count(),
         stayed_long: gone().any(|(_, held)| held.last_ns - held.first_ns >= PASSING_NS),
         since: Duration::from_nanos(until_ns.saturating_sub(since_ns)),
+        since_first: Duration::from_nanos(until_ns.saturating_sub(first_ns)),
+        came: queue.holders_seen.came(),
         accepted_before: before,
         accepted_since: before
             .zip(accepted(until_ns))

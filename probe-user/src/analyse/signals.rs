@@ -338,7 +338,7 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
                 refusals_at(key.0, key.1),
                 heard.accepted_in(queue, rows.get(&key).copied()),
                 heard.turned_over(queue),
-                missing(queue, |when| heard.accepted_until(queue, when)),
+                missing(queue, watched, |when| heard.accepted_until(queue, when)),
             )
         })
         .collect();

@@ -209,7 +209,11 @@ pub struct Missing {
     pub stayed_long: bool,
     /// How long before the last look that found its queue full the last of them left.
     pub since: Duration,
-    /// Connections accepted during the watch until then.
+    /// The same of the first of them.
+    pub since_first: Duration,
+    /// How many came to hold it after it was found first, those who left again too.
+    pub came: usize,
+    /// Connections accepted during the watch until the last of them left.
     pub accepted_before: Option<u64>,
     /// And since then.
     pub accepted_since: Option<u64>,

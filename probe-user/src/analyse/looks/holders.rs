@@ -70,6 +70,14 @@ impl Holders {
         self.all().filter(move |(_, held)| came(held))
     }
 
+    /// How many came to hold it after it was found first.
+    pub fn came(&self) -> usize {
+        let (first_ns, _) = self.times.unwrap_or_default();
+        self.all()
+            .filter(|(_, held)| held.first_ns > first_ns)
+            .count()
+    }
+
     /// Who of them started the others, and whose child that is.
     pub fn eldest(&self) -> Option<String> {
         let (_, last_ns) = self.times?;
@@ -137,6 +145,7 @@ mod tests {
         holders.saw(&look(30, &[5, 9], &[]));
         assert_eq!(pids(holders.gone()), [6, 7]);
         assert_eq!(pids(holders.newcomers()), [9]);
+        assert_eq!(holders.came(), 1);
         // Of many some are looked at: who is missing may be one of the others.
         let some = ObservedQueue {
             owners_in_all: 9,

@@ -253,6 +253,9 @@ fn unused() {
         "acceptor-blocked",
         &of(with(with(standing(Level, false), idles), epoll_elsewhere)),
     );
+    // Where accept(2) waits, one that sleeps in a lock may have accepted before.
+    let locked = with(with(standing(Absent, true), epoll_elsewhere), idles);
+    check("undetermined", &of(locked));
     let mut not_asked = of(with(standing(Absent, false), epoll_elsewhere));
     not_asked.members[0].served = None;
     check("accept-paused-by-application", &not_asked);
@@ -308,9 +311,18 @@ fn missing() {
         change(known.expect("somebody left"));
     };
     of(&mut loops, |m| {
-        (m.newcomers, m.in_all, m.accepted_before) = (vec![30], 3, Some(0));
+        (m.newcomers, m.in_all, m.came, m.accepted_before) = (vec![30], 3, 3, Some(0));
+        m.since_first = Duration::from_secs(5);
+        // The last one has only just ended.
+        m.since = Duration::ZERO;
     });
     check(missing, &loops);
+    // Its master waits for the next of them to end.
+    let mut waits = loops.clone();
+    waits_for_child(&mut waits.processes[0].threads[0]);
+    check(missing, &waits);
+    of(&mut waits, |m| (m.in_all, m.came) = (1, 1));
+    check("acceptor-saturated", &waits);
     // The same who has been there all the time, or waits for connections, is who accepts.
     let mut stayed = loops.clone();
     of(&mut stayed, |m| m.newcomers.clear());
@@ -332,7 +344,7 @@ fn not_missing() {
         signals.members[0].missing.as_mut().expect("somebody left")
     }
     // Who stayed may be who accepts: it sleeps in a call, in a lock, for a child, or runs.
-    for does in [reads, idles, polls_one_lock, computes] {
+    for does in [reads, idles, waits_for_child, computes] {
         but(does, |_| {});
     }
     but(polls_several, |s| known(s).accepted_since = Some(1));
@@ -356,8 +368,9 @@ fn not_missing() {
     but(polls_several, |s| s.members[0].unsampled = 3);
 }
 
-fn polls_one_lock(thread: &mut Thread) {
-    (thread.blocked, thread.locked, thread.stuck) = (20, 20, 20);
+fn waits_for_child(thread: &mut Thread) {
+    (thread.blocked, thread.stuck) = (20, 20);
+    (thread.waiting, thread.elsewhere, thread.several) = (0, 0, 0);
     thread.blocked_in = Some("wait4 (do_wait)".into());
 }
 
