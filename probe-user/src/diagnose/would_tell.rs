@@ -143,7 +143,9 @@ fn which_accepts(all: &[(&Process, &Thread)]) -> Option<String> {
     let is_awake = |thread: &Thread| (thread.blocked + thread.waiting) * 10 < thread.looks * 8;
     let looked = || all.iter().filter(|(_, thread)| thread.looks >= 3);
     let awake = looked().find(|(_, thread)| is_awake(thread));
-    let asleep = looked().find(|(_, thread)| !is_awake(thread));
+    // Who waits for files is likely to wait for the right ones.
+    let asleep = looked().filter(|(_, thread)| !is_awake(thread));
+    let asleep = asleep.max_by_key(|(_, thread)| thread.blocked);
     match (awake, asleep) {
         (Some((process, runs)), Some((_, sleeps))) => Some(format!(
             "which thread accepts: {}, which ran, or {}, which slept in {}; `strace -f -e trace=accept,accept4 -p {}` shows it when the queue moves again, and so does what the program calls its threads",

@@ -334,15 +334,15 @@ fn missing() {
 /// Each looks the same, but for one signal.
 #[test]
 fn not_missing() {
+    fn known(signals: &mut Signals) -> &mut Missing {
+        signals.members[0].missing.as_mut().expect("somebody left")
+    }
     let but = |does, change: fn(&mut Signals)| {
         let mut signals = left_by(does);
         change(&mut signals);
         let said = diagnose(&signals);
         assert!(!found(&signals).contains(&"acceptor-missing"), "{said:?}");
     };
-    fn known(signals: &mut Signals) -> &mut Missing {
-        signals.members[0].missing.as_mut().expect("somebody left")
-    }
     // Who stayed may be who accepts: it sleeps in a call, in a lock, for a child, or runs.
     for does in [reads, idles, waits_for_child, computes] {
         but(does, |_| {});

@@ -18,13 +18,13 @@ fn cases() -> Vec<Case> {
             s.members[0].accepted_while_full = None;
         }),
         ("no look found the listener", pinned(), |s| {
-            s.members.clear()
+            s.members.clear();
         }),
         ("in 1 of 20 looks", burst(), |s| {
-            s.members[0].drained_looks = 5
+            s.members[0].drained_looks = 5;
         }),
         ("net.core.somaxconn", burst(), |s| {
-            s.sysctls.somaxconn = None
+            s.sysctls.somaxconn = None;
         }),
         ("/proc/7/task/7/syscall", pinned(), |s| {
             thread(s).cpu = None;
@@ -51,7 +51,7 @@ fn cases() -> Vec<Case> {
         ),
         ("perf top -p 7", pinned(), |s| thread(s).cpu = Some(0.4)),
         ("`whydrop check` says which", pinned(), |s| {
-            s.adds_up = false
+            s.adds_up = false;
         }),
         ("these were 30 s", pinned(), |s| {
             s.causes.clear();
