@@ -35,17 +35,17 @@ pub struct Cli {
 pub enum Command {
     /// Print each refused connection as it happens (the default)
     Watch(Box<WatchArgs>),
-    /// Start a command, and tell what was refused while it ran
+    /// Start a command, and say what was refused while it ran
     #[command(after_help = RUN)]
     Run(RunArgs),
-    /// Watch one listener for a time, and say whether it took everybody who came
+    /// Watch one listener for a while, and say whether it took everybody who came
     #[command(after_help = VERIFY)]
     Verify(VerifyArgs),
     /// Say which hooks this kernel allows, by trying each
     Check(CheckArgs),
     /// Say why a port refuses connections: looks, watches, and answers with evidence and advice
     Why(WhyArgs),
-    /// Show it: a listener that stops accepting, or any other cause by name, in a private namespace
+    /// Create a cause in a private namespace and show it: a listener that stops accepting, or another by name
     #[command(after_help = DEMO)]
     Demo(demo::DemoArgs),
     #[command(hide = true, subcommand)]
@@ -56,26 +56,26 @@ pub enum Command {
     ///
     /// Shows what `ss -ltn` shows, in every network namespace, and what it does not:
     /// where the limit comes from, the SO_REUSEPORT group, the unit or container, and
-    /// what may go wrong, the worst first. No hook is needed and nothing is watched:
-    /// it is how things are at this moment.
+    /// what may go wrong, the worst first. It needs no hook and watches nothing: it
+    /// shows how things are at this moment.
     #[command(after_long_help = LIST)]
     List(ListArgs),
     /// Keep everything in a file instead of showing it, alone or while a command runs
     #[command(mut_arg("format", |arg| arg.hide(true)), mut_arg("path", |arg| arg.hide(true)), mut_arg("output", |arg| arg.value_name("FILE|DIR").help("Record into this new file, or into a new file in this folder")), after_help = RECORD)]
     Record(Box<RecordCommand>),
-    /// Tell again what a recording holds: as it was told live, or a part of it
+    /// Print a recording again: as it was printed live, or a part of it
     #[command(after_help = REPLAY)]
     Replay(ReplayArgs),
     /// Print a JSON Schema of every line and object that whydrop writes
     ///
-    /// Draft 2020-12. docs/output.md says what the members mean. What a later
-    /// version adds is no fault; what it changes raises `schema`.
+    /// Draft 2020-12. docs/output.md says what the members mean. Later versions may
+    /// add members; a change of meaning raises `schema`.
     Schema,
     /// Explain the name of a cause, an event or a verdict
     ///
     /// Prints what docs/causes.md and docs/verdicts.md, which are part of this
     /// binary, say about a name: what happened, what the client saw, which counters
-    /// moved, and what it is not. Without a name, all of them with one line each.
+    /// moved, and what it is not. Without a name, it lists all of them, one a line.
     Explain(ExplainArgs),
 }
 
@@ -87,14 +87,18 @@ Events:
   overflow           refused: the accept queue was full (ListenOverflows)
   request-drop       refused: the SYN queue was full (TCPReqQFullDrop)
   listen-drop        refused at the listener for another reason (ListenDrops)
-  refused            a reset, since nobody listens there: not at all, on another
-                     address, in another namespace, or no longer
+  refused            answered by a reset because nobody listens there: not at all,
+                     only on another address or in another namespace, or no longer
   packet-drop        dropped before its listener decided, with the kernel's reason
-  listener-closed    with connections in its queue that nobody accepted: they are reset
+  listener-closed    closed with connections in its queue that nobody accepted: they
+                     are reset
   request-expired    the client never acknowledged the SYN-ACK
   cookie-sent        SYN queue full, answered by a SYN cookie: not refused
-  fast-open-full     too many fast-open requests, an ordinary handshake goes on
+  fast-open-full     too many fast-open requests: an ordinary handshake goes on
   deferred-accept    TCP_DEFER_ACCEPT waits for data (with --events all)
+  near-limit, eased  a queue passed a share of its room, or is well below it again
+                     (with --warn)
+  connected          an attempt that had been refused has connected (with --stories)
   synack-retransmit  the client has not answered the SYN-ACK yet
   retransmit         this host sent again: a SYN was not answered (or, with --events
                      all, anything else)
@@ -105,11 +109,11 @@ handshake), cookie-ack (the last of a SYN-cookie handshake: the client believes 
 it is connected), icmp (an error about a half-open request).
 
 Filters choose lines: several of one kind are \"or\", different kinds are \"and\". \
-What they leave out is counted all the same. The rows of listeners and the counts of refusals at the \
-end follow --listener, --netns, --pid, --comm, --cgroup, --container and --cause; \
-they are those of all clients. What the kernel counted is compared with all that \
-was seen, shown or not. An event whose owner is not known (yet) is not shown with \
---pid or --comm; neither is one without a cgroup with --cgroup or --container.
+What they leave out is counted all the same. At the end, the rows of listeners and the counts of refusals \
+follow --listener, --netns, --pid, --comm, --cgroup, --container and --cause, but not --client: \
+they are those of all clients. The kernel's counters are compared with all that \
+was seen, shown or not. --pid and --comm leave out events whose owner is not known (yet), \
+--cgroup and --container those without a cgroup.
 
 A queue of 129/128 is full: a limit of 128 holds 129.
 
@@ -120,7 +124,7 @@ Examples:
                                        what one service refused to one network
   whydrop --format json --output f     for machines; docs/output.md has the fields
   whydrop why :8080 --for 1m           why one port refuses, with evidence and advice
-  whydrop demo backlog-too-small       a cause made for real, and what whydrop says of it
+  whydrop demo backlog-too-small       a cause made for real, and what whydrop says about it
   whydrop --tier counters              without privileges: which listener, but not who
   whydrop run --fail-on-drop -- make load-test
                                        a test that fails when anything was refused
@@ -128,29 +132,29 @@ Examples:
   whydrop list                         every listener as it is now, the worst first
   whydrop explain ghost-connection     what a name means
 
-Exit status: 0 done, 1 something failed (or was refused: `run`, `verify`), 2 wrong arguments, 3 this kernel cannot, \
+Exit status: 0 done, 1 something failed (or was refused: `run --fail-on-drop`, `verify`), 2 wrong arguments, 3 this kernel cannot, \
 4 a capability is missing.";
 
 const RUN: &str = "\
 The command keeps standard input, output and error; the report goes to standard error, or to a file. \
-What is refused is that of the whole host while the command runs, unless --listener or --netns choose. \
-SIGTERM and SIGHUP are passed on to the command. It is not started when whydrop cannot watch.
+The report covers every listener of the host while the command runs, unless --listener or --netns choose. \
+SIGTERM and SIGHUP are passed on to the command. The command is not started if whydrop cannot watch.
 
-Exit status: the command's own, 128 and its number when a signal ended it; 127 when it is not found, 126 when \
-it cannot be started. With --fail-on-drop 1 when the command succeeded and something was refused, or when that \
-cannot be told. Before the command is started: 2 wrong arguments, 3 this kernel cannot, 4 a capability is missing.";
+Exit status: the command's own; 128 plus the number of the signal that ended it; 127 when it is not found, 126 when \
+it cannot be started. With --fail-on-drop 1 when the command succeeded and something was refused, or when whydrop \
+cannot tell. Before the command is started: 2 wrong arguments, 3 this kernel cannot, 4 a capability is missing.";
 
 const VERIFY: &str = "\
-It holds when connections came, none was refused, and the accept queue never was as long as its limit. \
-When nobody came, nothing is proved. A signal ends it early, and what was seen until then is judged.
+The listener holds when at least --at-least connections came, none was refused, and the accept queue always had --headroom. \
+When fewer came, nothing is proved. SIGINT or SIGTERM ends it early, and what was seen until then is judged.
 
-Exit status: 0 it held; 1 it did not, nothing was proved, or it cannot be told; 2 wrong arguments, 3 this kernel \
+Exit status: 0 it held; 1 it did not, nothing was proved, or whydrop cannot tell; 2 wrong arguments, 3 this kernel \
 cannot, 4 a capability is missing.";
 
 const RECORD: &str = "\
 A recording is `watch --format json`, with more in each line, in zstd frames: `zstd -dc FILE | jq` reads it too. \
-A file that exists is refused; in a folder each start makes a new file. A full disk ends nothing: what could \
-not be written is counted and told, and recording goes on in a new part when there is room.
+A file that exists is refused; in a folder each start makes a new file. A full disk does not end it: what could \
+not be written is counted and reported, and recording goes on in a new part when there is room.
 
 Exit status: that of the command, where one was given; otherwise as `watch`.
 
@@ -158,25 +162,25 @@ Examples:
   whydrop record                       into a file in this folder, until Ctrl-C
   whydrop record -o /var/lib/whydrop/ --rotate 64M --keep 1G --keep-for 7d
   whydrop record -o test.whydrop -- make load-test
-  whydrop replay test.whydrop          what was there to be seen";
+  whydrop replay test.whydrop          print what was recorded";
 
 const REPLAY: &str = "\
-Without filters it prints, byte for byte, what was printed live in the same format. What a recording lacks \
-(it was not closed, parts are gone, a disk was full) is said on standard error; so is what it lacks for --stories, \
---stats or --warn where the watch was not asked for them. Filters choose lines; the summary is that of everything.
+Without filters it prints, byte for byte, what was printed live in the same format. It says on standard error what \
+the recording lacks (it was not closed, parts are gone, a disk was full), and what it lacks for --stories, \
+--stats or --warn if the watch was not asked for them. Filters choose lines; the summary is that of everything.
 
 Examples:
   whydrop replay test.whydrop
   whydrop replay test.whydrop --stories --client 10.0.0.0/8
   whydrop replay test.whydrop --redact clients -o report.whydrop
-                                       the same of other clients, for a bug report
+                                       a copy with other client addresses, for a bug report
   whydrop replay /var/lib/whydrop/ --since 03:00 --until 03:10 --listener :8080
   whydrop replay test.whydrop --format json | jq .";
 
 const DEMO: &str = "\
-With a name it makes that cause, with processes and a network namespace of its own, has \
-`whydrop why` watch, and says whether its answer is what was made. It takes some four seconds, \
-and nothing of it stays.
+With a name, it creates that cause with processes and a network namespace of its own, has \
+`whydrop why` watch it, and says whether the answer is right. It takes some four seconds \
+and leaves nothing behind.
 
 Exit status: 0 the answer is right, or `undetermined`; 1 it is wrong, or something failed; \
 2 wrong arguments, 3 this kernel or host cannot, 4 a capability is missing.
@@ -193,12 +197,12 @@ Columns:
               argument of listen(2) would not help. listen(): it is less, so it was
               the argument (or somaxconn, if that was raised since). old somaxconn:
               it is more, so somaxconn was lowered since
-  DROPS       sk_drops since the socket was made: no count of refusals, some of
-              which count twice, and other packets count too
+  DROPS       sk_drops since the socket was made. It is not a count of refusals: some
+              count twice, and other packets count too
   GROUP       its number among those that share its address with SO_REUSEPORT
   OWNER       a process that holds it, and how many others do
   UNIT        container or systemd unit
-Notes, which are the order of the rows: queue full, no process holds it, queue NN% \
+Notes, which sort the rows: queue full, no process holds it, queue NN% \
 full (from 50%), has dropped, limit 0, limit N is small (up to 16), somaxconn \
 lowered, abort-on-overflow on, syncookies off; loopback only is no risk. Among \
 equals the fuller queue comes first.
@@ -208,7 +212,7 @@ says what is not known.
 
 Examples:
   whydrop list                         every listener of this host
-  whydrop list :8080 10.0.0.1:9090     those that take these connections
+  whydrop list :8080 10.0.0.1:9090     listeners that take these connections
   whydrop list --netns self --comm nginx
   whydrop list --format json           docs/output.md has the fields";
 

@@ -69,15 +69,9 @@ mod tests {
         ListenerSnapshot {
             cookie,
             addr: addr.parse().expect("an address"),
-            v6only: None,
-            ifindex: 0,
-            inode: 1,
-            uid: 0,
             accept_queue_len: cookie as u32,
             accept_queue_limit: 100,
-            drops: None,
-            cgroup_id: None,
-            taken_mono_ns: 0,
+            ..ListenerSnapshot::sample()
         }
     }
 

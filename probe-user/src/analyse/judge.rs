@@ -41,7 +41,7 @@ pub fn doubts(summary: &Summary, scope: Scope<'_>) -> Vec<String> {
         // Their listener is not known, so it may be this one.
         add(
             health.late,
-            "decisions were found late, and whose they are is not known",
+            "decisions were found late, so their listener is not known",
         );
     }
     if !scope.reads_all {

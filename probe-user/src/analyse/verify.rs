@@ -11,9 +11,6 @@ use crate::{
 /// A watch may end this much before the time that was asked for.
 const SLACK: Duration = Duration::from_millis(100);
 
-/// What is no refusal of a listener, and still nothing that a client wants.
-const OTHER_HARM: [Kind; 2] = [Kind::Refused, Kind::PacketDrop];
-
 /// What it takes to hold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bar {
@@ -189,14 +186,16 @@ fn notes(asked: &Asked, summary: &Summary) -> Vec<String> {
         ));
     }
     let mut harm = summary.counts.clone();
-    harm.retain(|(kind, _), n| *n > 0 && OTHER_HARM.contains(kind));
+    // A listener that closed is told below, by the connections that it reset.
+    let is_told = |kind: Kind| kind.is_other_harm() && kind != Kind::ListenerClosed;
+    harm.retain(|(kind, _), n| *n > 0 && is_told(*kind));
     if !harm.is_empty() {
         notes.push(format!("not judged: {}", counts_in_words(&harm)));
     }
     let reset: u64 = summary.stats.iter().map(|row| row.reset).sum();
     if reset > 0 {
         notes.push(format!(
-            "not judged: {reset} in a queue when its listener was closed, and so reset"
+            "not judged: {reset} in a queue were reset when its listener was closed"
         ));
     }
     notes
@@ -362,14 +361,16 @@ mod tests {
             ..row(9, (1, 4))
         }]);
         short.counts.insert((Kind::Refused, Some(Stage::Syn)), 3);
+        short.counts.insert((Kind::ListenerClosed, None), 1);
+        short.counts.insert((Kind::RequestExpired, None), 4);
         let verified = judge(asked(60), short);
         assert_eq!(verified.verdict, Verdict::Held);
         assert_eq!(
             verified.notes,
             [
                 "ended early: 2.0 s of 60.0 s are judged",
-                "not judged: 3 refused (3 syn)",
-                "not judged: 2 in a queue when its listener was closed, and so reset"
+                "not judged: 3 refused (3 syn), 4 request-expired",
+                "not judged: 2 in a queue were reset when its listener was closed"
             ]
         );
     }

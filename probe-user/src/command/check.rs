@@ -47,7 +47,7 @@ pub fn run(_: &CheckArgs) -> Result<(), Failure> {
         "cgroup2 root",
         match cgroup::root() {
             Ok(root) if root.whole => "can be attached to".into(),
-            Ok(_) => "only a part of the host is in reach from this cgroup namespace".into(),
+            Ok(_) => "this cgroup namespace reaches only a part of the host".into(),
             Err(error) => format!("no: {error}"),
         },
     )?;

@@ -7,7 +7,7 @@ use crate::explain;
 
 #[derive(Args, Clone, Debug)]
 pub struct ExplainArgs {
-    /// A cause, a kind of event or a verdict, as `cause` and `kind` of an event name it; all names where it is left out
+    /// A cause, a kind of event or a verdict, as the output names it; without it, all names are listed
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
 }

@@ -33,6 +33,16 @@ impl Failure {
         }
     }
 
+    /// The reader of the output went away: it has seen what it wanted, and nobody is there to be told more. Status 0.
+    pub fn reader_gone() -> Self {
+        Self::new(status::OK, "")
+    }
+
+    /// Whether the reader of the output went away.
+    pub fn is_reader_gone(&self) -> bool {
+        self.status == status::OK
+    }
+
     /// Something is wrong with the arguments: status 2.
     pub fn usage(message: impl fmt::Display) -> Self {
         Self::new(status::USAGE, message)

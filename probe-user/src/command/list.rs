@@ -13,11 +13,11 @@ use crate::{
 
 #[derive(Args, Clone, Debug)]
 pub struct ListArgs {
-    /// List only what takes connections to this, as ADDR:PORT or :PORT (several are "or")
+    /// List only listeners that take connections to this, as ADDR:PORT or :PORT (several are "or")
     #[arg(value_name = "ADDR:PORT")]
     pub listeners: Vec<ListenerFilter>,
 
-    /// How lines look: `text` for people, `json` for machines (one object a line)
+    /// Format of the lines: `text` for people, `json` for machines (one object a line)
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 

@@ -22,8 +22,7 @@ use std::{fmt, io::Write};
 pub use self::failure::Failure;
 pub use crate::model::status;
 
-/// Writes a line to standard output. A reader that went away ends the command,
-/// and is no failure: its status is 0 and it has nothing to say.
+/// Writes a line to standard output. A reader that went away ends the command.
 pub fn say(line: impl fmt::Display) -> Result<(), Failure> {
     write(&format!("{line}\n"))
 }
@@ -34,7 +33,7 @@ pub fn write(lines: &str) -> Result<(), Failure> {
     let written = stdout.write_all(lines.as_bytes());
     let flushed = written.and_then(|()| stdout.flush());
     flushed.map_err(|error| match error.kind() {
-        std::io::ErrorKind::BrokenPipe => Failure::new(status::OK, ""),
+        std::io::ErrorKind::BrokenPipe => Failure::reader_gone(),
         _ => Failure::failed(format!("writing to standard output failed: {error}")),
     })
 }

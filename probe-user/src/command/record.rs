@@ -11,19 +11,19 @@ use super::{
 use crate::{
     host::{clock, origin::origin},
     model::{Line, Start, Summary},
-    sink::{Format, RecordArgs, Reporter},
+    sink::{Format, RecordArgs, Reporter, plural},
     source::{Conduct, child::While},
 };
 
 #[derive(Args, Clone, Debug)]
 pub struct RecordCommand {
-    /// What is watched; `--output` is where the recording goes
-    #[command(flatten)]
-    pub watch: WatchArgs,
-
     /// Record until this command ends; its streams and its exit status stay its own
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+
+    /// What is watched; `--output` is where the recording goes
+    #[command(flatten)]
+    pub watch: WatchArgs,
 }
 
 /// Records; the command's own status comes out where there is one.
@@ -82,8 +82,12 @@ fn while_it_runs(watch_args: &WatchArgs, command: &[OsString]) -> Result<(), Fai
 
 fn say_ready(start: &Start) {
     eprintln!(
-        "whydrop: watching {} listeners in {} namespaces, tier {}",
-        start.listeners, start.namespaces, start.tier
+        "whydrop: watching {} listener{} in {} namespace{}, tier {}",
+        start.listeners,
+        plural(start.listeners),
+        start.namespaces,
+        plural(start.namespaces),
+        start.tier
     );
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn netns_of(spec: &str) -> Result<Option<u32>, Failure> {
         "all" => Ok(None),
         spec => spec.parse().map(Some).map_err(|_| {
             Failure::usage(format!(
-                "`{spec}` is no number; with --from, --netns takes the number that lines show"
+                "`{spec}` is not a number; with --from, --netns takes the number that the lines show"
             ))
         }),
     }

@@ -124,15 +124,7 @@ mod tests {
         ListenerSnapshot {
             cookie: 1,
             addr: addr.parse().expect("an address"),
-            v6only: None,
-            ifindex: 0,
-            inode: 1,
-            uid: 0,
-            accept_queue_len: 0,
-            accept_queue_limit: 0,
-            drops: None,
-            cgroup_id: None,
-            taken_mono_ns: 0,
+            ..ListenerSnapshot::sample()
         }
     }
 

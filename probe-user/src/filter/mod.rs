@@ -29,7 +29,7 @@ impl FromStr for ListenerFilter {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong =
-            || format!("`{text}` is no listener; write :8080, 10.0.0.1:8080 or [fd00::1]:8080");
+            || format!("`{text}` is not a listener; write :8080, 10.0.0.1:8080 or [fd00::1]:8080");
         if let Some(port) = text.strip_prefix(':') {
             let port = port
                 .parse()
@@ -192,7 +192,7 @@ mod tests {
             "localhost:80",
         ] {
             let error = text.parse::<ListenerFilter>().expect_err(text);
-            assert!(error.contains("is no listener"), "{error}");
+            assert!(error.contains("is not a listener"), "{error}");
         }
     }
 }

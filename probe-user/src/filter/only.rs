@@ -28,12 +28,12 @@ pub struct Only {
     #[command(flatten)]
     pub whose: Whose,
 
-    /// Only what has, or may have, this cause, such as ghost-connection; docs/causes.md lists them
+    /// Only events that have, or may have, this cause, such as ghost-connection; `whydrop explain` lists them
     #[arg(long = "cause", value_name = "CAUSE")]
     pub causes: Vec<String>,
 
-    /// Only these clients: an address or a network such as 10.0.0.0/8. What was left out for want of detail
-    /// (see --detail) and the counts at the end are those of all clients
+    /// Only these clients: an address or a network such as 10.0.0.0/8. Lines about what --detail left out, and the
+    /// counts at the end, are of all clients
     #[arg(long = "client", value_name = "ADDR[/BITS]")]
     pub clients: Vec<ClientFilter>,
 }
@@ -47,14 +47,14 @@ impl Only {
             .find(|id| !cause::is_known(id) && !is_drop_reason_here(id))
         {
             return Err(format!(
-                "`{unknown}` is no cause; docs/causes.md lists them all, such as accept-queue-full"
+                "`{unknown}` is not a cause, such as accept-queue-full is; `whydrop explain` lists them all"
             ));
         }
         self.whose.check()?;
         let needs_hooks = !self.causes.is_empty() || !self.clients.is_empty();
         if needs_hooks && tier == Some(Tier::Counters) {
             return Err(
-                "--cause and --client show nothing on the counters tier, which knows neither; leave them or --tier out"
+                "--cause and --client show nothing on the counters tier, which knows neither; leave out these, or --tier"
                     .into(),
             );
         }

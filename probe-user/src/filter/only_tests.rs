@@ -79,7 +79,7 @@ fn what_makes_no_sense_is_refused_in_a_sentence() {
         let error = only(text).check(tier).expect_err(text);
         assert!(error.contains(names), "{error}");
     };
-    let unknown = "`frobnication` is no cause; docs/causes.md";
+    let unknown = "`frobnication` is not a cause, such as";
     check("--cause no-route --cause frobnication", None, unknown);
     check("--cause no-route", Some(Tier::Counters), "counters tier");
     // include/linux/threads.h:PID_MAX_LIMIT.

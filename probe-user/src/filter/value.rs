@@ -18,7 +18,7 @@ impl FromStr for PidFilter {
     fn from_str(text: &str) -> Result<Self, String> {
         let number = text.parse().ok().filter(|pid| *pid != 0);
         number.map(Self).ok_or_else(|| {
-            format!("`{text}` is no process number; write a PID as `ss -ltnp` shows it")
+            format!("`{text}` is not a process number; write a PID as `ss -ltnp` shows it")
         })
     }
 }
@@ -50,7 +50,7 @@ impl FromStr for CommFilter {
             return Ok(Self(text.to_owned()));
         }
         Err(format!(
-            "`{text}` is no process name, which has 1 to {COMM_BYTES} bytes; write it as `ps -o comm` shows it"
+            "`{text}` is not a process name, which has 1 to {COMM_BYTES} bytes; write it as `ps -o comm` shows it"
         ))
     }
 }
@@ -79,7 +79,7 @@ impl FromStr for CgroupFilter {
             return Ok(Self(text.trim_end_matches('/').to_owned()));
         }
         Err(format!(
-            "`{text}` is no path of a cgroup; write it without its mount point, such as /system.slice/nginx.service"
+            "`{text}` is not the path of a cgroup; write it without its mount point, such as /system.slice/nginx.service"
         ))
     }
 }
@@ -117,7 +117,7 @@ impl FromStr for ContainerFilter {
             return Ok(Self(text.to_ascii_lowercase()));
         }
         Err(format!(
-            "`{text}` is no container; write the first 6 to 64 hexadecimal digits of its id, as `docker ps` or `crictl ps` shows it"
+            "`{text}` is not a container; write the first 6 to 64 hexadecimal digits of its id, as `docker ps` or `crictl ps` shows it"
         ))
     }
 }
@@ -146,8 +146,9 @@ impl FromStr for ClientFilter {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        parse_network(text)
-            .ok_or_else(|| format!("`{text}` is no client; write 10.0.0.1, 10.0.0.0/8 or fd00::/8"))
+        parse_network(text).ok_or_else(|| {
+            format!("`{text}` is not a client; write 10.0.0.1, 10.0.0.0/8 or fd00::/8")
+        })
     }
 }
 
@@ -268,7 +269,7 @@ mod tests {
     fn refused<T: FromStr<Err = String> + fmt::Debug>(texts: &[&str]) {
         for text in texts {
             let error = text.parse::<T>().expect_err(text);
-            assert!(error.contains(&format!("`{text}` is no ")), "{error}");
+            assert!(error.contains(&format!("`{text}` is not ")), "{error}");
             assert!(error.contains("; write "), "{error}");
         }
     }

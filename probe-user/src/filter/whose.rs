@@ -25,7 +25,7 @@ pub struct Whose {
     #[arg(long = "cgroup", value_name = "PATH")]
     pub cgroups: Vec<CgroupFilter>,
 
-    /// Only sockets of this container: how its id begins, at least 6 digits
+    /// Only sockets of this container: the first digits of its id, at least 6
     #[arg(long = "container", value_name = "ID")]
     pub containers: Vec<ContainerFilter>,
 }

@@ -2,14 +2,36 @@
 
 use super::{
     LoadError,
-    layout::Layout,
+    layout::Arguments,
     names::{KPROBE, TRAMPOLINE},
-    programs::Attacher,
 };
 use crate::model::{
     hook::{HookReport, Trial},
     tier::Tier,
 };
+
+/// Attaches programs, each with the kernel's answer as a sentence: those of the object, or in tests none.
+pub(super) trait Attach {
+    /// fentry and fexit around a function.
+    fn trampoline(&mut self, function: &'static str) -> Result<(), String>;
+    /// kprobe and kretprobe at a function.
+    fn kprobe(&mut self, function: &'static str) -> Result<(), String>;
+    /// `cgroup_skb/ingress` at the cgroup2 root and the two tracepoints where packets end.
+    /// `Ok(Some(…))` names what part of the host is out of sight.
+    fn ingress(&mut self) -> Result<Option<String>, String>;
+    fn raw(&mut self, name: &str, tracepoint: &'static str) -> Result<(), String>;
+    fn typed(&mut self, name: &str, tracepoint: &'static str) -> Result<(), String>;
+    fn fentry(&mut self, function: &'static str) -> Result<(), String>;
+    fn fexit(&mut self, function: &'static str) -> Result<(), String>;
+    /// kprobe at the entry of a function.
+    fn kprobe_entry(&mut self, function: &'static str) -> Result<(), String>;
+    /// Takes back what was attached around these functions.
+    fn detach(&mut self, functions: &[&'static str]);
+    /// Has a program loaded that will be asked for next if all goes well.
+    fn preload_next(&mut self, kind: &str, hook: &str, target: &'static str);
+    /// Has a program loaded that will probably be asked for later, and its second copy, where that will be.
+    fn preload(&mut self, kind: &str, hook: &str, target: &'static str);
+}
 
 /// The functions in which a listener decides, and whether a tier can do without.
 const FUNCTIONS: [(&str, bool); 4] = [
@@ -91,7 +113,7 @@ impl HookReport {
 }
 
 fn function(
-    attacher: &mut Attacher<'_, '_>,
+    attacher: &mut impl Attach,
     name: &'static str,
     decides: bool,
     wanted: &[Tier],
@@ -110,7 +132,7 @@ fn function(
     report
 }
 
-fn cgroup_tier(attacher: &mut Attacher<'_, '_>) -> HookReport {
+fn cgroup_tier(attacher: &mut impl Attach) -> HookReport {
     let mut report = HookReport::of("listener ingress", true);
     let answer = attacher.ingress().map(|unseen| report.unseen = unseen);
     note(
@@ -124,7 +146,7 @@ fn cgroup_tier(attacher: &mut Attacher<'_, '_>) -> HookReport {
 
 /// A tracepoint: typed where that loads, raw otherwise.
 fn tracepoint(
-    attacher: &mut Attacher<'_, '_>,
+    attacher: &mut impl Attach,
     hook: &'static str,
     program: &str,
     tracepoint: &'static str,
@@ -139,7 +161,7 @@ fn tracepoint(
 }
 
 /// The entry of a function, by what is left of trampolines and kprobes.
-fn entry(attacher: &mut Attacher<'_, '_>, name: &'static str, wanted: &[Tier]) -> HookReport {
+fn entry(attacher: &mut impl Attach, name: &'static str, wanted: &[Tier]) -> HookReport {
     let mut report = HookReport::of(name, false);
     for tier in wanted {
         let (via, answer) = match tier {
@@ -154,7 +176,7 @@ fn entry(attacher: &mut Attacher<'_, '_>, name: &'static str, wanted: &[Tier]) -
 }
 
 /// What tells of a connection that leaves the accept queue.
-fn accept(attacher: &mut Attacher<'_, '_>, wanted: &[Tier]) -> HookReport {
+fn accept(attacher: &mut impl Attach, wanted: &[Tier]) -> HookReport {
     let mut report = HookReport::of(ACCEPT, false);
     for tier in wanted {
         let (via, answer) = match tier {
@@ -170,18 +192,18 @@ fn accept(attacher: &mut Attacher<'_, '_>, wanted: &[Tier]) -> HookReport {
 }
 
 /// The typed tracepoints are tried on every tier.
-fn preload_tracepoints(attacher: &mut Attacher<'_, '_>, layout: &Layout) {
+fn preload_tracepoints(attacher: &mut impl Attach, arguments: Arguments) {
     for name in TRACEPOINTS {
         attacher.preload("typed", name, name);
     }
-    if layout.kfree_skb_args >= 3 {
+    if arguments.kfree_skb >= 3 {
         attacher.preload("typed", "skb_drop", "kfree_skb");
     }
 }
 
 /// What is let in at the first function is probably let in at the others. Where nothing is, what is tried at those that are
 /// not needed is loaded nevertheless, for a kprobe is refused when it is attached.
-fn preload_functions(attacher: &mut Attacher<'_, '_>, tier: Option<Tier>, layout: &Layout) {
+fn preload_functions(attacher: &mut impl Attach, tier: Option<Tier>, arguments: Arguments) {
     let (halves, entry, accept) = match tier {
         Some(Tier::Trampoline) => (TRAMPOLINE, "fentry", ("fexit", ACCEPT)),
         _ => (KPROBE, "kprobe", ("kprobe", GRAFT)),
@@ -194,7 +216,7 @@ fn preload_functions(attacher: &mut Attacher<'_, '_>, tier: Option<Tier>, layout
         attacher.preload(half, REQUEST_TIMER, REQUEST_TIMER);
     }
     attacher.preload(accept.0, accept.1, accept.1);
-    if layout.send_reset_args < 3 {
+    if arguments.send_reset < 3 {
         for function in SEND_RESET {
             attacher.preload(entry, function, function);
         }
@@ -220,15 +242,15 @@ fn ways(wanted: Option<Tier>) -> &'static [Tier] {
 
 /// The hooks of what no counter decides; none of them is needed for the rest.
 pub(super) fn notices(
-    attacher: &mut Attacher<'_, '_>,
+    attacher: &mut impl Attach,
     wanted: Option<Tier>,
-    layout: &Layout,
+    arguments: Arguments,
 ) -> Vec<HookReport> {
     let mut reports: Vec<HookReport> = TRACEPOINTS
         .into_iter()
         .map(|name| tracepoint(attacher, name, name, name))
         .collect();
-    let has_reasons = layout.kfree_skb_args >= 3;
+    let has_reasons = arguments.kfree_skb >= 3;
     if has_reasons {
         reports.push(tracepoint(attacher, DROPS, "skb_drop", "kfree_skb"));
     }
@@ -236,7 +258,7 @@ pub(super) fn notices(
         reports.push(function(attacher, REQUEST_TIMER, false, ways(wanted)));
         reports.push(accept(attacher, ways(wanted)));
     }
-    if layout.send_reset_args < 3 {
+    if arguments.send_reset < 3 {
         let of_functions: Vec<HookReport> = SEND_RESET
             .into_iter()
             .filter(|_| !ways(wanted).is_empty())
@@ -246,7 +268,7 @@ pub(super) fn notices(
         reports.extend(of_functions);
         // One or the other: a reset that both tell of would be two.
         if !is_complete && has_reasons {
-            attacher.detach(SEND_RESET);
+            attacher.detach(&SEND_RESET);
             reports.retain(|report| !SEND_RESET.contains(&report.hook));
             reports.push(tracepoint(attacher, NO_SOCKET, "no_socket", "kfree_skb"));
         }
@@ -270,13 +292,13 @@ pub(super) fn sees_mptcp_accept(reports: &[HookReport]) -> bool {
 }
 
 /// Kinds, causes and figures that these hooks cannot see.
-pub(super) fn blind(reports: &[HookReport], layout: &Layout) -> Vec<&'static str> {
+pub(super) fn blind(reports: &[HookReport], arguments: Arguments) -> Vec<&'static str> {
     let has = |hook: &str| {
         reports
             .iter()
             .any(|report| report.hook == hook && report.tier.is_some())
     };
-    let sees_refused = layout.send_reset_args >= 3 && has("tcp_send_reset")
+    let sees_refused = arguments.send_reset >= 3 && has("tcp_send_reset")
         || SEND_RESET.iter().all(|name| has(name))
         || has(NO_SOCKET);
     let hidden = [
@@ -293,7 +315,7 @@ pub(super) fn blind(reports: &[HookReport], layout: &Layout) -> Vec<&'static str
 }
 
 /// The hooks of one tier, whether or not they can be had.
-pub(super) fn try_tier(attacher: &mut Attacher<'_, '_>, tier: Tier) -> Vec<HookReport> {
+pub(super) fn try_tier(attacher: &mut impl Attach, tier: Tier) -> Vec<HookReport> {
     match tier {
         Tier::Cgroup => vec![cgroup_tier(attacher)],
         _ => FUNCTIONS
@@ -327,22 +349,22 @@ fn why(reports: &[HookReport]) -> Option<String> {
 
 /// Attaches the hooks of the wanted tier, or the best for each function.
 pub(super) fn all(
-    attacher: &mut Attacher<'_, '_>,
+    attacher: &mut impl Attach,
     wanted: Option<Tier>,
-    layout: &Layout,
+    arguments: Arguments,
 ) -> Result<Vec<HookReport>, LoadError> {
     let unsupported = |tier: &str, why: String| LoadError::Unsupported {
         tier: tier.into(),
         why,
     };
     let mut reports = Vec::new();
-    preload_tracepoints(attacher, layout);
+    preload_tracepoints(attacher, arguments);
     if wanted != Some(Tier::Cgroup) {
         for (name, required) in FUNCTIONS {
             let report = function(attacher, name, true, ways(wanted));
             let tier = report.tier;
             if reports.is_empty() && (tier.is_some() || wanted.is_none()) {
-                preload_functions(attacher, tier, layout);
+                preload_functions(attacher, tier, arguments);
             }
             reports.push(report);
             if tier.is_none() && required {
@@ -358,7 +380,7 @@ pub(super) fn all(
             for report in &mut reports {
                 report.tier = None;
             }
-            attacher.detach(FUNCTIONS.map(|(name, _)| name));
+            attacher.detach(&FUNCTIONS.map(|(name, _)| name));
         }
     }
     if reports.iter().all(|report| report.tier.is_none()) {
@@ -371,6 +393,10 @@ pub(super) fn all(
             return Err(unsupported(tried, why));
         }
     }
-    reports.extend(notices(attacher, wanted, layout));
+    reports.extend(notices(attacher, wanted, arguments));
     Ok(reports)
 }
+
+#[cfg(test)]
+#[path = "attach_tests.rs"]
+mod tests;

@@ -1,7 +1,11 @@
 //! Loads from any address, where this kernel lets programs do that: the kernel side's calls of `bpf_rdonly_cast` are
 //! given the function's number, which aya 0.14 cannot. Whether the kernel agrees is found out by trying.
 
-use std::{io, ptr};
+use std::{
+    io,
+    os::fd::{FromRawFd, OwnedFd},
+    ptr,
+};
 
 use probe_common::CAST_CALL;
 
@@ -106,7 +110,7 @@ fn may_load_anywhere(kind: u32, function: u32) -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: a new descriptor that nobody else knows of.
-    unsafe { libc::close(program as libc::c_int) };
+    drop(unsafe { OwnedFd::from_raw_fd(program as libc::c_int) });
     Ok(())
 }
 

@@ -151,6 +151,13 @@ fn told_bits(reasons: &[(u32, String)]) -> [u32; 4] {
     bits
 }
 
+/// How many arguments two tracepoints have, which tells what they say.
+#[derive(Clone, Copy)]
+pub(super) struct Arguments {
+    pub send_reset: usize,
+    pub kfree_skb: usize,
+}
+
 /// The values of the object's globals for one kernel.
 #[allow(unreachable_pub, reason = "the fuzz target of BTF sees it")]
 pub struct Layout {
@@ -161,9 +168,7 @@ pub struct Layout {
     /// What this kernel does not have, in the words of [`BtfError`].
     pub absent: Vec<String>,
     pub reasons: Reasons,
-    /// How many arguments the tracepoints `tcp_send_reset` and `kfree_skb` have.
-    pub send_reset_args: usize,
-    pub kfree_skb_args: usize,
+    pub(super) arguments: Arguments,
 }
 
 /// Constants in the field's spelling.
@@ -189,8 +194,10 @@ impl Layout {
                 reset: named(&reset_reasons, RESET_PREFIX),
                 drop: named(&drop_reasons, DROP_PREFIX),
             },
-            send_reset_args: btf.tracepoint_args("tcp_send_reset").unwrap_or(2),
-            kfree_skb_args: btf.tracepoint_args("kfree_skb").unwrap_or(2),
+            arguments: Arguments {
+                send_reset: btf.tracepoint_args("tcp_send_reset").unwrap_or(2),
+                kfree_skb: btf.tracepoint_args("kfree_skb").unwrap_or(2),
+            },
         };
         for (global, name, path) in OFFSETS {
             this.add(global, btf.offset(name, path))?;
@@ -210,8 +217,8 @@ impl Layout {
         this.add("PASSIVE_OPENS", opens)?;
         this.add("SOCK_DEAD_BIT", btf.constant("SOCK_DEAD"))?;
         let args = [
-            ("SEND_RESET_ARGS", this.send_reset_args as u32),
-            ("KFREE_SKB_ARGS", this.kfree_skb_args as u32),
+            ("SEND_RESET_ARGS", this.arguments.send_reset as u32),
+            ("KFREE_SKB_ARGS", this.arguments.kfree_skb as u32),
             (
                 "CHECK_REQ_ARGS",
                 btf.function_args("tcp_check_req").unwrap_or(0) as u32,

@@ -75,7 +75,7 @@ pub enum LoadError {
     #[error(transparent)]
     Btf(#[from] BtfError),
     /// This kernel does not allow that tier.
-    #[error("this kernel does not let the {tier} tier in: {why}")]
+    #[error("this kernel does not allow the {tier} tier: {why}")]
     Unsupported { tier: String, why: String },
     /// The object is not as it should be.
     #[error("the eBPF object does not fit this kernel: {0}")]
@@ -87,10 +87,10 @@ pub enum LoadError {
     /// The kernel permits no BPF.
     NotPermitted(String),
     /// A map could not be read.
-    #[error("{0}; nothing is watched, for what is counted could not be told")]
+    #[error("{0}; nothing is watched, because the counts could not be read")]
     Unread(#[from] ReadError),
     #[error(
-        "the kernel side was not loaded for want of open files ({0}); let whydrop open more (`ulimit -n 1024`)"
+        "the kernel side was not loaded: too many open files ({0}); let whydrop open more (`ulimit -n 1024`)"
     )]
     /// A limit of this process is in the way.
     Limit(String),
@@ -264,14 +264,14 @@ impl Probe {
         #[cfg(feature = "log")]
         let debug_lines = debug::begin(&mut ebpf).map_err(LoadError::Object)?;
         let hooks = with_attacher(&mut ebpf, &btf, |attacher| {
-            attach::all(attacher, request.tier, &layout)
+            attach::all(attacher, request.tier, layout.arguments)
         })
         .map_err(LoadError::or_limit)?;
         // Which is no answer of the kernel's about a hook.
         if let Some(refused) = attach::limit_met(&hooks) {
             return Err(LoadError::Limit(refused.into()));
         }
-        let blind = attach::blind(&hooks, &layout);
+        let blind = attach::blind(&hooks, layout.arguments);
         let mut absent = layout.absent;
         absent.extend(hooks.iter().filter_map(|hook| hook.unseen.clone()));
         // Every program is loaded by now; a map taken earlier would break a later load.
@@ -319,7 +319,7 @@ impl Probe {
             with_attacher(&mut ebpf, &btf, |attacher| {
                 reports.extend(attach::try_tier(attacher, tier));
                 if tier == Tier::Cgroup {
-                    reports.extend(attach::notices(attacher, None, &layout));
+                    reports.extend(attach::notices(attacher, None, layout.arguments));
                 }
             });
         }

@@ -16,6 +16,7 @@ use aya::{
 
 use super::{
     answer::{in_short, short},
+    attach::Attach,
     names::{COPY, KPROBE, TRAMPOLINE},
     preload::{Preload, unload},
     skips,
@@ -62,9 +63,8 @@ pub(super) fn with_attacher<T>(
     })
 }
 
-impl Attacher<'_, '_> {
-    /// fentry and fexit around a function.
-    pub(super) fn trampoline(&mut self, function: &'static str) -> Result<(), String> {
+impl Attach for Attacher<'_, '_> {
+    fn trampoline(&mut self, function: &'static str) -> Result<(), String> {
         let [exit, entry] = TRAMPOLINE.map(|half| format!("{half}_{function}"));
         let exit_link = short(self.load::<FExit>(&exit, function)?.attach())?;
         let attached = self
@@ -77,8 +77,7 @@ impl Attacher<'_, '_> {
         Ok(())
     }
 
-    /// kprobe and kretprobe at a function.
-    pub(super) fn kprobe(&mut self, function: &'static str) -> Result<(), String> {
+    fn kprobe(&mut self, function: &'static str) -> Result<(), String> {
         let [exit, entry] = KPROBE.map(|half| format!("{half}_{function}"));
         let exit_link = short(self.load::<KProbe>(&exit, function)?.attach(function, 0))?;
         let attached = self
@@ -91,9 +90,7 @@ impl Attacher<'_, '_> {
         Ok(())
     }
 
-    /// `cgroup_skb/ingress` at the cgroup2 root and the two tracepoints where packets end.
-    /// `Ok(Some(…))` names what part of the host is out of sight.
-    pub(super) fn ingress(&mut self) -> Result<Option<String>, String> {
+    fn ingress(&mut self) -> Result<Option<String>, String> {
         let tracepoints = ["consume_skb", "kfree_skb"];
         for tracepoint in tracepoints {
             self.preload_next("raw", tracepoint, tracepoint);
@@ -115,42 +112,38 @@ impl Attacher<'_, '_> {
         }))
     }
 
-    pub(super) fn raw(&mut self, name: &str, tracepoint: &'static str) -> Result<(), String> {
+    fn raw(&mut self, name: &str, tracepoint: &'static str) -> Result<(), String> {
         self.with_copy(&format!("raw_{name}"), |this, name| {
             let raw: &mut RawTracePoint = this.load(name, tracepoint)?;
             short(raw.attach(tracepoint)).map(drop)
         })
     }
 
-    pub(super) fn typed(&mut self, name: &str, tracepoint: &'static str) -> Result<(), String> {
+    fn typed(&mut self, name: &str, tracepoint: &'static str) -> Result<(), String> {
         self.with_copy(&format!("typed_{name}"), |this, name| {
             let typed: &mut BtfTracePoint = this.load(name, tracepoint)?;
             short(typed.attach()).map(drop)
         })
     }
 
-    /// fentry at a function.
-    pub(super) fn fentry(&mut self, function: &'static str) -> Result<(), String> {
+    fn fentry(&mut self, function: &'static str) -> Result<(), String> {
         let entry: &mut FEntry = self.load(&format!("fentry_{function}"), function)?;
         short(entry.attach()).map(drop)
     }
 
-    /// fexit of a function.
-    pub(super) fn fexit(&mut self, function: &'static str) -> Result<(), String> {
+    fn fexit(&mut self, function: &'static str) -> Result<(), String> {
         self.with_copy(&format!("fexit_{function}"), |this, name| {
             let exit: &mut FExit = this.load(name, function)?;
             short(exit.attach()).map(drop)
         })
     }
 
-    /// kprobe at a function.
-    pub(super) fn kprobe_entry(&mut self, function: &'static str) -> Result<(), String> {
+    fn kprobe_entry(&mut self, function: &'static str) -> Result<(), String> {
         let entry: &mut KProbe = self.load(&format!("kprobe_{function}"), function)?;
         short(entry.attach(function, 0)).map(drop)
     }
 
-    /// Takes back what was attached around these functions.
-    pub(super) fn detach(&mut self, functions: impl IntoIterator<Item = &'static str>) {
+    fn detach(&mut self, functions: &[&'static str]) {
         for function in functions {
             for half in TRAMPOLINE.iter().chain(&KPROBE) {
                 let name = format!("{half}_{function}");
@@ -162,14 +155,12 @@ impl Attacher<'_, '_> {
         }
     }
 
-    /// Has a program loaded that will be asked for next if all goes well.
-    pub(super) fn preload_next(&mut self, kind: &str, hook: &str, target: &'static str) {
+    fn preload_next(&mut self, kind: &str, hook: &str, target: &'static str) {
         self.preload
             .preload(&format!("{kind}_{hook}"), target, true);
     }
 
-    /// Has a program loaded that will probably be asked for later, and its second copy, where that will be.
-    pub(super) fn preload(&mut self, kind: &str, hook: &str, target: &'static str) {
+    fn preload(&mut self, kind: &str, hook: &str, target: &'static str) {
         let name = format!("{kind}_{hook}");
         self.preload.preload(&name, target, false);
         let copy = name + COPY;
@@ -181,7 +172,9 @@ impl Attacher<'_, '_> {
             }
         }
     }
+}
 
+impl Attacher<'_, '_> {
     fn load<P>(&mut self, name: &str, target: &'static str) -> Result<&mut P, String>
     where
         for<'p> &'p mut P: TryFrom<&'p mut Program, Error = ProgramError>,

@@ -91,7 +91,7 @@ fn misses_in(fdinfo: &str) -> io::Result<u64> {
     let Some(count) = lines.find_map(|line| line.strip_prefix("recursion_misses:")) else {
         return Ok(0);
     };
-    let wrong = |_| io::Error::other(format!("`{}` is no count", count.trim()));
+    let wrong = |_| io::Error::other(format!("`{}` is not a count", count.trim()));
     count.trim().parse().map_err(wrong)
 }
 

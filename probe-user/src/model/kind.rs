@@ -29,7 +29,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// Refused since the accept queue was full (ListenOverflows).
+    /// Refused because the accept queue was full (ListenOverflows).
     Overflow = "overflow",
     /// Refused since the SYN queue was full (TCPReqQFullDrop).
     RequestDrop = "request-drop",
@@ -86,6 +86,14 @@ impl Kind {
     /// Whether a listener refused a connection attempt.
     pub const fn is_refusal(self) -> bool {
         matches!(self, Self::Overflow | Self::RequestDrop | Self::ListenDrop)
+    }
+
+    /// Whether it is no refusal of a listener, and still nothing that a client wants.
+    pub const fn is_other_harm(self) -> bool {
+        matches!(
+            self,
+            Self::Refused | Self::PacketDrop | Self::ListenerClosed | Self::RequestExpired
+        )
     }
 
     /// Whether the kernel's own counters say it: all are counted by listener, exactly.

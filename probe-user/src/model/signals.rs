@@ -1,14 +1,12 @@
 //! What is known about one port over a stretch of time. A signal that could not be read is `None`, never 0.
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr, time::Duration};
 
-use crate::model::{hold::Standing, kind::Kind, socket::HalfOpen, sysctls::Sysctls};
+pub use super::tally::Causes;
+use super::{hold::Standing, kind::Kind, socket::HalfOpen, sysctls::Sysctls};
 
 /// Longer than a sound server leaves its queue full: two looks.
 const STRETCH: Duration = Duration::from_millis(100);
-
-/// How often what happened for which cause.
-pub type Causes = BTreeMap<(Kind, String), u64>;
 
 /// Everything that rules judge by.
 #[derive(Clone, Debug, Default)]

@@ -105,7 +105,8 @@ impl Survey {
         let status = fs::read("/proc/self/status").unwrap_or_default();
         let blind_spot = if unreadable > 0 {
             Some(format!(
-                "sockets and namespaces of processes that may not be looked at, of which there are {unreadable}: run as root or with CAP_SYS_PTRACE"
+                "sockets and namespaces of {unreadable} process{} that may not be looked at: run as root or with CAP_SYS_PTRACE; a security module may still forbid it",
+                if unreadable == 1 { "" } else { "es" }
             ))
         } else {
             owner::blind_spot(&status).map(str::to_owned)

@@ -27,6 +27,7 @@ pub use self::{
     recording::{Kept, RecordArgs, Recording},
     schema::schema,
     sinks::{Closed, Sinks},
+    text::plural,
 };
 use crate::model::{Clock, Line, Origin, Ran, Start, Verified, tier::Tier};
 

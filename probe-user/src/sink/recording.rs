@@ -44,15 +44,15 @@ pub struct RecordArgs {
 #[derive(Args, Clone, Copy, Debug, Default)]
 #[command(next_help_heading = "Recording")]
 pub struct Kept {
-    /// Begin another part of the recording when one is this large, such as 64M
+    /// Begin a new part of the recording when one is this large, such as 64M
     #[arg(long, value_name = "SIZE")]
     pub rotate: Option<Size>,
 
-    /// Keep no more than this, such as 1G: the oldest parts go
+    /// Keep no more than this, such as 1G: the oldest parts are deleted
     #[arg(long, value_name = "SIZE")]
     pub keep: Option<Size>,
 
-    /// Keep parts no longer than this, such as 7d
+    /// Delete parts that ended longer ago than this, such as 7d
     #[arg(long = "keep-for", value_name = "AGE")]
     pub keep_for: Option<Age>,
 }

@@ -20,14 +20,6 @@ use crate::model::{
     name_of, tier::Tier,
 };
 
-/// What is no refusal of a listener, and still nothing that a client wants.
-const OTHER_HARM: [Kind; 4] = [
-    Kind::Refused,
-    Kind::PacketDrop,
-    Kind::ListenerClosed,
-    Kind::RequestExpired,
-];
-
 pub(super) fn write_text(reporter: &Reporter, mono_ns: u64, ran: &Ran, to: &mut String) {
     // Writing to a String cannot fail.
     let _ = write_all(reporter, ran, to);
@@ -118,7 +110,7 @@ fn write_headline(ran: &Ran, to: &mut String) -> fmt::Result {
         to.push_str("; the kernel's counters agree");
     }
     let mut harm = ran.summary.counts.clone();
-    harm.retain(|(kind, _), n| *n > 0 && OTHER_HARM.contains(kind));
+    harm.retain(|(kind, _), n| *n > 0 && kind.is_other_harm());
     if !harm.is_empty() {
         write!(to, "; not judged: {}", counts_in_words(&harm))?;
     }
@@ -147,7 +139,7 @@ fn write_hurt(reporter: &Reporter, ran: &Ran, hurt: &Hurt, to: &mut String) -> f
         Clean(&causes.join(", "))
     )?;
     let Some(moments) = &hurt.moments else {
-        return writeln!(to, "  no line told when, and to whom");
+        return writeln!(to, "  no line says when, and to whom");
     };
     let at_least = |exact| if exact { "" } else { "at least " };
     let (len, limit) = moments.accept_queue;

@@ -120,7 +120,8 @@ fn write_start(start: &Start, to: &mut String) -> fmt::Result {
     )
 }
 
-pub(super) const fn plural(n: usize) -> &'static str {
+/// The end of a noun of which there are so many.
+pub const fn plural(n: usize) -> &'static str {
     if n == 1 { "" } else { "s" }
 }
 
@@ -310,7 +311,7 @@ fn write_summary(summary: &Summary, to: &mut String) -> fmt::Result {
 /// What happened, where that is known.
 fn happened(summary: &Summary) -> String {
     if summary.counts.values().all(|n| *n == 0) && !summary.unread.is_empty() {
-        "what happened is not known, for not all could be read".into()
+        "what happened is not known: not everything could be read".into()
     } else {
         counts_in_words(&summary.counts)
     }

@@ -37,6 +37,31 @@ fn start(options: &[&str], words: &[&str]) -> Result<Running> {
     Ok(running)
 }
 
+/// One that waits as [`WAITS`] does, where there is no shell: this program once more.
+fn start_waiting(options: &[&str]) -> Result<Running> {
+    let program = std::env::current_exe()?;
+    let program = program.to_str().context("no UTF-8")?;
+    let words = ["--", program, "--ignored", "--exact", "--nocapture", WAITER];
+    let mut running = Running::start(whydrop("run", &[options, &words].concat())?)?;
+    // libtest speaks first.
+    let mut line = String::new();
+    while line != "started" {
+        line = running.line()?;
+    }
+    Ok(running)
+}
+
+const WAITER: &str = "run::waits_for_the_end_of_its_input";
+
+/// Proves nothing by itself.
+#[test]
+#[ignore = "it is the command of others"]
+fn waits_for_the_end_of_its_input() -> Result<()> {
+    println!("\nstarted");
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+    Ok(())
+}
+
 /// To the end of one whose input is empty.
 fn run(options: &[&str], words: &[&str]) -> Result<Over> {
     Running::start(whydrop("run", &[options, &["--"], words].concat())?)?.finish()
@@ -101,7 +126,7 @@ fn overflow_during_the_command() -> Result<()> {
     let wire = Wire::new()?;
     let here = wire.netns().pid().to_string();
     let options = ["--netns", &here, "--format", "json", "--report", path];
-    let running = start(&options, &WAITS)?;
+    let running = start_waiting(&options)?;
     let truth = Truth::begin(wire.netns())?;
     let expected = paths::syn_overflow(&wire, Family::V4)?;
     let over = running.finish()?;
@@ -215,7 +240,7 @@ fn other_listeners_are_not_judged() -> Result<()> {
     let listener = Listener::new(wire.netns(), Ipv4Addr::LOCALHOST.into(), 8)?;
     let ours = format!(":{}", listener.port());
     let options = ["--netns", &here, "--fail-on-drop", "--listener", &ours];
-    let running = start(&options, &WAITS)?;
+    let running = start_waiting(&options)?;
     let _other = paths::syn_overflow(&wire, Family::V4)?;
     let over = running.finish()?;
     over.ensure_status(0)?;
@@ -480,7 +505,7 @@ fn without_privilege_nothing_is_started() -> Result<()> {
 fn nothing_stays_attached() -> Result<()> {
     let netns = Netns::new()?;
     let here = netns.pid().to_string();
-    let running = start(&["--netns", &here], &WAITS)?;
+    let running = start_waiting(&["--netns", &here])?;
     let programs = bpf::programs_of(running.pid())?;
     ensure!(!programs.is_empty(), "whydrop runs without a BPF program");
     running.finish()?.ensure_status(0)?;

@@ -14,6 +14,11 @@ const RIGHT_AT_LEAST: u32 = 95;
 pub(super) struct Matrix {
     rows: BTreeMap<Ids, Row>,
     all: Row,
+    /// Of scenarios that are older than the rules, or were written with them, and of others.
+    older: Row,
+    later: Row,
+    /// Each of the latter: scenario and truth.
+    one_by_one: BTreeMap<(String, Ids), Row>,
 }
 
 #[derive(Debug, Default)]
@@ -35,8 +40,35 @@ impl Matrix {
                 .or_default()
                 .count(verdict);
             matrix.all.count(verdict);
+            if !verdict.is_later() {
+                matrix.older.count(verdict);
+                continue;
+            }
+            matrix.later.count(verdict);
+            let scenario = (verdict.test.clone(), verdict.truth.clone());
+            matrix
+                .one_by_one
+                .entry(scenario)
+                .or_default()
+                .count(verdict);
         }
         matrix
+    }
+
+    /// The scenarios that are younger than the rules, each in a row; nothing where there are none.
+    pub(super) fn of_later(&self) -> String {
+        if self.one_by_one.is_empty() {
+            return String::new();
+        }
+        let rows = self.one_by_one.iter().map(|((test, truth), row)| {
+            let name = test.rsplit("::").next().unwrap_or(test).replace('_', " ");
+            format!("| {name} | {} | {row} |\n", joined(truth))
+        });
+        let rows: String = rows.collect();
+        format!(
+            "| scenario | truth | runs | right | undetermined | wrong | answers |\n\
+             |---|---|---:|---:|---:|---:|---|\n{rows}"
+        )
     }
 
     /// Fails where an answer was wrong, or too few were right.
@@ -75,6 +107,25 @@ impl Row {
     }
 }
 
+/// Counts, and what was answered how often.
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let given = self.given.iter();
+        let given: Vec<String> = given
+            .map(|(ids, n)| format!("{} × {n}", joined(ids)))
+            .collect();
+        let Self {
+            runs,
+            right,
+            undetermined,
+            wrong,
+            ..
+        } = self;
+        let given = given.join(", ");
+        write!(f, "{runs} | {right} | {undetermined} | {wrong} | {given}")
+    }
+}
+
 impl fmt::Display for Matrix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
@@ -83,32 +134,23 @@ impl fmt::Display for Matrix {
         )?;
         writeln!(f, "|---|---:|---:|---:|---:|---|")?;
         for (truth, row) in &self.rows {
-            let given: Vec<String> = row
-                .given
-                .iter()
-                .map(|(ids, n)| format!("{} × {n}", joined(ids)))
-                .collect();
-            let (truth, given) = (joined(truth), given.join(", "));
-            let Row {
-                runs,
-                right,
-                undetermined,
-                wrong,
-                ..
-            } = row;
+            writeln!(f, "| {} | {row} |", joined(truth))?;
+        }
+        let sums = [
+            ("all", &self.all),
+            ("written before the rules, or with them", &self.older),
+            ("written after the rules", &self.later),
+        ];
+        for (name, sum) in sums.iter().filter(|(_, sum)| sum.runs > 0) {
+            let [right, undetermined, wrong] = [sum.right, sum.undetermined, sum.wrong]
+                .map(|part| format!("{part} ({})", sum.percent(part)));
             writeln!(
                 f,
-                "| {truth} | {runs} | {right} | {undetermined} | {wrong} | {given} |"
+                "| {name} | {} | {right} | {undetermined} | {wrong} | |",
+                sum.runs
             )?;
         }
-        let all = &self.all;
-        let [right, undetermined, wrong] = [all.right, all.undetermined, all.wrong]
-            .map(|part| format!("{part} ({})", all.percent(part)));
-        writeln!(
-            f,
-            "| all | {} | {right} | {undetermined} | {wrong} | |",
-            all.runs
-        )
+        Ok(())
     }
 }
 
@@ -144,8 +186,23 @@ mod tests {
              | none | 2 | 2 | 0 | 0 | none × 2 |\n\
              | a | 2 | 1 | 1 | 0 | a × 1, undetermined × 1 |\n\
              | b + c | 1 | 0 | 0 | 1 | b × 1 |\n\
-             | all | 5 | 3 (60.0 %) | 1 (20.0 %) | 1 (20.0 %) | |\n"
+             | all | 5 | 3 (60.0 %) | 1 (20.0 %) | 1 (20.0 %) | |\n\
+             | written before the rules, or with them | 5 | 3 (60.0 %) | 1 (20.0 %) | 1 (20.0 %) | |\n"
         );
+    }
+
+    #[test]
+    fn scenarios_that_are_younger_than_the_rules_are_counted_apart() {
+        let mut all = verdicts(&[("a", "a"), ("a", "b")]);
+        all[1].test = "servers::later::java::heap_that_is_full".into();
+        let matrix = Matrix::of(&all);
+        assert!(matrix.to_string().ends_with(
+            "| written before the rules, or with them | 1 | 1 (100.0 %) | 0 (0.0 %) | 0 (0.0 %) | |\n\
+             | written after the rules | 1 | 0 (0.0 %) | 0 (0.0 %) | 1 (100.0 %) | |\n"
+        ));
+        let later = matrix.of_later();
+        assert!(later.ends_with("| heap that is full | a | 1 | 0 | 0 | 1 | b × 1 |\n"));
+        assert_eq!(Matrix::of(&all[..1]).of_later(), "");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod matrix;
 mod said;
 mod servers;
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -118,12 +119,15 @@ fn read(mut command: Command, log: &mut Log) -> Result<()> {
 
 fn conclude(args: &Args, log: &Log) -> Result<()> {
     let matrix = Matrix::of(log.verdicts());
-    println!("\n{matrix}");
+    println!("\n{matrix}\n{}", matrix.of_later());
+    for (test, package) in log.absent() {
+        println!("{test} was not played: this machine lacks {package}");
+    }
     for verdict in log.verdicts().iter().filter(|verdict| !verdict.is_right()) {
         println!("{verdict}");
     }
     if args.filter.is_none() {
-        let text = document(&matrix, args.runs)?;
+        let text = document(&matrix, log, args.runs)?;
         std::fs::write(Path::new(proc::root()).join(DOCUMENT), text)
             .with_context(|| format!("cannot write {DOCUMENT}"))?;
         println!("\n{DOCUMENT} is written");
@@ -138,11 +142,11 @@ fn conclude(args: &Args, log: &Log) -> Result<()> {
     matrix.ensure_good()
 }
 
-fn document(matrix: &Matrix, runs: u32) -> Result<String> {
+fn document(matrix: &Matrix, log: &Log, runs: u32) -> Result<String> {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")
         .context("cannot read the release of this kernel")?;
     let date = proc::capture(proc::command("date", ["--utc", "+%F"]))?;
-    Ok(format!(
+    let mut text = format!(
         "# Laboratory\n\n\
          What was made on a real kernel with real processes, and what `whydrop why` answered. `cargo xtask lab` writes \
          this file, nobody\ntypes it. A verdict is right when it names what was made and nothing else; `none` is a sound \
@@ -150,5 +154,20 @@ fn document(matrix: &Matrix, runs: u32) -> Result<String> {
          Linux {}, {}, {runs} runs.\n\n{matrix}",
         release.trim(),
         date.trim()
-    ))
+    );
+    let later = matrix.of_later();
+    if !later.is_empty() {
+        text += "\n# Written after the rules\n\n\
+             Servers of Debian in situations that no rule was made for (tests/tests/scenarios/servers/later); they are counted above \
+             too.\n\n";
+        text += &later;
+    }
+    if !log.absent().is_empty() {
+        text += "\nNot played, and not counted, since the machine lacked a package: ";
+        let absent = log.absent().iter().map(|(_, package)| package.as_str());
+        let absent: BTreeSet<&str> = absent.collect();
+        text += &absent.into_iter().collect::<Vec<_>>().join(", ");
+        text += ".\n";
+    }
+    Ok(text)
 }

@@ -1,5 +1,7 @@
-//! What the scenarios of one or more runs said: libtest's lines, and between them `VERDICT <truth> <given>`.
+//! What the scenarios of one or more runs said: libtest's lines, and between them `VERDICT <truth> <given>`, or of one that
+//! could not be played `ABSENT <package>`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -18,6 +20,11 @@ pub(super) struct Verdict {
 impl Verdict {
     pub(super) fn is_right(&self) -> bool {
         self.truth == self.given
+    }
+
+    /// Whether the scenario was written after the rules that judge it: those have a room of their own.
+    pub(super) fn is_later(&self) -> bool {
+        self.test.contains("::later::")
     }
 
     /// Where there is something to say, that it is not known.
@@ -45,6 +52,8 @@ pub(super) fn joined(ids: &Ids) -> String {
 pub(super) struct Log {
     verdicts: Vec<Verdict>,
     unexplained: Vec<String>,
+    /// Packages that the machine lacks, each with a test that was not played.
+    absent: BTreeSet<(String, String)>,
     /// The test that runs, and the verdicts there were before it.
     test: Option<(String, usize)>,
     ended: bool,
@@ -60,6 +69,11 @@ impl Log {
         &self.verdicts
     }
 
+    /// What was not played, and which package it lacks.
+    pub(super) const fn absent(&self) -> &BTreeSet<(String, String)> {
+        &self.absent
+    }
+
     /// Tests that failed although all they said was right.
     pub(super) fn unexplained(&self) -> &[String] {
         &self.unexplained
@@ -73,6 +87,9 @@ impl Log {
         if let Some((_, words)) = line.split_once("VERDICT ") {
             let verdict = self.verdict(words).with_context(|| format!("`{line}`"))?;
             self.verdicts.push(verdict);
+        }
+        if let Some((_, package)) = line.split_once("ABSENT ") {
+            self.absent.insert((self.running(), package.to_owned()));
         }
         if line == "FAILED" || line.ends_with("... FAILED") {
             self.failed();
@@ -91,12 +108,16 @@ impl Log {
         let [truth, given] = words[..] else {
             bail!("a line of verdicts is `VERDICT <truth> <given>`");
         };
-        let test = self.test.as_ref().map(|(name, _)| name.clone());
         Ok(Verdict {
-            test: test.unwrap_or_default(),
+            test: self.running(),
             truth: ids(truth),
             given: ids(given),
         })
+    }
+
+    fn running(&self) -> String {
+        let test = self.test.as_ref().map(|(name, _)| name.clone());
+        test.unwrap_or_default()
     }
 
     fn failed(&mut self) {
@@ -178,6 +199,16 @@ mod tests {
         );
         assert_eq!(log.unexplained(), ["b", "c"]);
         assert!(log.ensure_ended().is_err());
+    }
+
+    #[test]
+    fn what_the_machine_lacks_is_no_verdict() {
+        let log = log("test servers::later::a ... ABSENT memcached\nok\n\
+             test servers::later::b ... VERDICT x x\nok\ntest servers::c ... VERDICT x x\nok\n");
+        let absent = ("servers::later::a".to_owned(), "memcached".to_owned());
+        assert!(log.absent().iter().eq([&absent]));
+        let later: Vec<bool> = log.verdicts().iter().map(Verdict::is_later).collect();
+        assert_eq!(later, [true, false]);
     }
 
     #[test]

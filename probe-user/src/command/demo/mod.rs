@@ -36,7 +36,7 @@ use crate::{
 
 #[derive(Args, Clone, Debug)]
 pub struct DemoArgs {
-    /// The scene, most of them called by the verdict that is right; without one, a listener that stops accepting, event by event
+    /// The scene, in most cases named after the right verdict; without one, a listener that stops accepting, event by event
     #[arg(value_name = "NAME", value_parser = names(), hide_possible_values = true)]
     pub name: Option<String>,
 
@@ -44,7 +44,7 @@ pub struct DemoArgs {
     #[arg(long, conflicts_with = "name")]
     pub list: bool,
 
-    /// How lines look
+    /// Format of the lines: `text` for people, `json` for machines
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 

@@ -24,7 +24,7 @@ pub struct ReplayArgs {
     #[arg(value_name = "FILE|DIR", required = true)]
     pub files: Vec<PathBuf>,
 
-    /// How lines look: `text` for people, `json` for machines (one object a line)
+    /// Format of the lines: `text` for people, `json` for machines (one object a line)
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 
@@ -36,7 +36,7 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
 
-    /// Let time pass as it did, so many times as fast
+    /// Replay this many times as fast as it happened, such as 1 or 10; otherwise as fast as it can
     #[arg(long, value_name = "N", value_parser = parse_speed)]
     pub speed: Option<f64>,
 
@@ -48,24 +48,24 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "NUMBER")]
     pub netns: Option<u32>,
 
-    /// Tell stories of attempts, also where nobody had asked for them
+    /// Print stories of attempts, even if the watch was not asked for them
     #[arg(long)]
     pub stories: bool,
 
-    /// Tell figures of busy listeners no more often than this, such as 10s
+    /// Print figures of busy listeners no more often than this, such as 10s
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub stats: Option<Duration>,
 
-    /// Say so if warnings of queues that pass this share of their room, such as 80%, were not recorded
+    /// Say so if the recording has no warnings of queues that passed this share of their room, such as 80%
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     pub warn: Option<u8>,
 
-    /// Leave aside the stories and the answer that were told, and make them anew with the rules of this version
+    /// Ignore the recorded stories and answer, and make them anew with the rules of this version
     #[arg(long)]
     pub again: bool,
 
-    /// Print nothing, and make a new recording in which clients have other addresses, whose key is thrown away: for a
-    /// bug report. What filters and times leave out is not in it
+    /// Print nothing, and make a new recording with other client addresses, for a bug report. The key that maps them is
+    /// thrown away. What filters and times leave out is not in it
     #[arg(long, value_name = "WHO", requires = "output", conflicts_with_all = ["speed", "format", "stories", "stats", "warn", "again"])]
     pub redact: Option<Redact>,
 
@@ -81,7 +81,7 @@ fn parse_speed(text: &str) -> Result<f64, String> {
     let speed = text.parse().ok();
     speed
         .filter(|speed: &f64| speed.is_finite() && *speed > 0.0)
-        .ok_or_else(|| format!("`{text}` is no speed; write 1, 10 or 0.5"))
+        .ok_or_else(|| format!("`{text}` is not a speed; write 1, 10 or 0.5"))
 }
 
 pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
@@ -91,7 +91,7 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
         only: args.only.clone(),
     };
     for id in args.only.unknown_causes() {
-        eprintln!("whydrop: this version knows no cause `{id}`; docs/causes.md lists them");
+        eprintln!("whydrop: this version knows no cause `{id}`; `whydrop explain` lists them");
     }
     let is_filtered = !filter.in_words().is_empty();
     let bounds = Bounds {

@@ -6,7 +6,10 @@ use super::ReplayArgs;
 use crate::{
     command::Failure,
     model::Line,
-    sink::record::{Copy, Target},
+    sink::{
+        plural,
+        record::{Copy, Target},
+    },
     source::replay::{Choice, Read, Reader, Redaction, Source, Told, identify},
 };
 
@@ -26,7 +29,7 @@ pub(super) fn run(args: &ReplayArgs, mut choice: Choice, to: &Path) -> Result<()
     let mut redaction = learn(args)?;
     let mut source = Source::open(&args.files).map_err(Failure::usage)?;
     let mut copy = None;
-    let mut lines = 0_u64;
+    let mut lines = 0_usize;
     while let Some(told) = source.next() {
         let mut recorded = match told {
             Told::Note(note) => {
@@ -61,7 +64,8 @@ pub(super) fn run(args: &ReplayArgs, mut choice: Choice, to: &Path) -> Result<()
     };
     let path = copy.finish().map_err(Failure::failed)?;
     eprintln!(
-        "whydrop: {lines} lines are in {}, with {} addresses replaced",
+        "whydrop: {lines} line{} in {}; addresses replaced: {}",
+        plural(lines),
         path.display(),
         redaction.replaced()
     );

@@ -25,7 +25,7 @@ use crate::{
 
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
-    /// End with status 1 when the command succeeded and a listener refused anything, or when that cannot be told
+    /// End with status 1 if the command succeeded and a listener refused anything, or if whydrop cannot tell
     #[arg(long)]
     pub fail_on_drop: bool,
 
@@ -33,7 +33,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 
-    /// How the report looks: `text` for people, `json` for machines
+    /// Format of the report: `text` for people, `json` for machines
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 
@@ -49,16 +49,16 @@ pub struct RunArgs {
     #[arg(long, value_name = "TIER")]
     pub tier: Option<Tier>,
 
-    /// Report on this recording of `run` instead: nothing is run and nothing is watched (can be given again)
+    /// Report on this recording of `run`; run nothing and watch nothing (can be given again)
     #[arg(long, value_name = "FILE|DIR", num_args = 1, conflicts_with_all = ["tier", "path", "listeners", "netns", "command"])]
     pub from: Vec<PathBuf>,
-
-    #[command(flatten)]
-    pub record: RecordArgs,
 
     /// The command and its arguments
     #[arg(last = true, required_unless_present = "from", value_name = "COMMAND")]
     pub command: Vec<OsString>,
+
+    #[command(flatten)]
+    pub record: RecordArgs,
 }
 
 /// Runs the command; its own status comes out, or 1 for what was dropped.

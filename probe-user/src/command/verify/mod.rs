@@ -21,7 +21,7 @@ pub struct VerifyArgs {
     #[arg(value_name = "[ADDR:]PORT", value_parser = parse_listener)]
     pub listener: ListenerFilter,
 
-    /// Watch for so long, such as 30s, 5m or 1h
+    /// Watch for this long, such as 30s, 5m or 1h
     #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
     pub duration: Duration,
 
@@ -29,11 +29,11 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "NETNS", default_value = "all")]
     pub netns: String,
 
-    /// It holds while so much of the accept queue's limit stays free, such as 25% or 0.25; of a limit up to 4, none of it
+    /// Share of the accept queue's limit that has to stay free, such as 25% or 0.25; a limit of up to 4 may be used up
     #[arg(long, value_name = "SHARE", default_value = "25%", value_parser = parse_share)]
     pub headroom: f64,
 
-    /// It holds only when so many connections came
+    /// Number of connections that have to come; fewer prove nothing
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub at_least: u64,
 
@@ -41,16 +41,16 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "TIER")]
     pub tier: Option<Tier>,
 
-    /// Judge this recording instead, of `verify`, `watch` or `record`: nothing is watched (can be given again)
+    /// Judge this recording of `verify`, `watch` or `record`, and watch nothing (can be given again)
     #[arg(long, value_name = "FILE|DIR", num_args = 1, conflicts_with_all = ["duration", "tier", "path"])]
     pub from: Vec<PathBuf>,
 
-    #[command(flatten)]
-    pub record: RecordArgs,
-
-    /// How the verdict looks: `text` for people, `json` for machines
+    /// Format of the verdict: `text` for people, `json` for machines
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
+
+    #[command(flatten)]
+    pub record: RecordArgs,
 }
 
 /// As `--listener` takes it, and a port alone.
@@ -62,7 +62,7 @@ fn parse_listener(text: &str) -> Result<ListenerFilter, String> {
         text.parse()
     };
     parsed.map_err(|_: String| {
-        format!("`{text}` is no listener; write 8080, 10.0.0.1:8080 or [fd00::1]:8080")
+        format!("`{text}` is not a listener; write 8080, 10.0.0.1:8080 or [fd00::1]:8080")
     })
 }
 
@@ -72,7 +72,9 @@ fn parse_share(text: &str) -> Result<f64, String> {
         None => text.parse(),
     };
     let share = number.ok().filter(|share| (0.0..1.0).contains(share));
-    share.ok_or_else(|| format!("`{text}` is no share; write 25% or 0.25, less than the whole"))
+    share.ok_or_else(|| {
+        format!("`{text}` is not a share; write 25% or 0.25, and less than the whole")
+    })
 }
 
 impl VerifyArgs {
@@ -98,7 +100,7 @@ pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
         (Verdict::Held, Ok(())) => recorded,
         (Verdict::Held, said) => said,
         // A reader that went away may still ask for the status.
-        (_, Err(failure)) if failure.status != status::OK => Err(failure),
+        (_, Err(failure)) if !failure.is_reader_gone() => Err(failure),
         _ => Err(Failure::new(
             status::FAILED,
             recorded.map_or_else(|failure| failure.message, |()| String::new()),
@@ -120,7 +122,7 @@ mod tests {
         assert_eq!(parse_share("0"), Ok(0.0));
         for text in ["", "%", "100%", "1", "-1%", "NaN", "x"] {
             let error = parse_share(text).expect_err(text);
-            assert!(error.contains("is no share; write 25%"), "{error}");
+            assert!(error.contains("is not a share; write 25%"), "{error}");
         }
     }
 
@@ -139,7 +141,7 @@ mod tests {
         check("[fd00::1]:8080", "[fd00::1]:8080");
         for text in ["", "0", "99999", "localhost:80", "10.0.0.1", "+80", "80 "] {
             let error = parse_listener(text).expect_err(text);
-            assert!(error.contains("is no listener; write 8080"), "{error}");
+            assert!(error.contains("is not a listener; write 8080"), "{error}");
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::{
 pub(super) fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
     if args.tier == Some(Tier::Counters) {
         return Err(Failure::usage(
-            "verify needs hooks in the kernel, which the counters tier does without; leave --tier out",
+            "`verify` needs hooks in the kernel, which the counters tier does not have; leave out --tier",
         ));
     }
     let watch_args = WatchArgs {

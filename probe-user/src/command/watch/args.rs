@@ -12,11 +12,11 @@ use crate::{
 
 #[derive(Args, Clone, Debug)]
 pub struct WatchArgs {
-    /// How lines look: `text` for people, `json` for machines (one object a line)
+    /// Format of the lines: `text` for people, `json` for machines (one object a line)
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 
-    /// End by itself after this long, such as 30s, 5m or 1h
+    /// Stop after this long, such as 30s, 5m or 1h
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<Duration>,
 

@@ -13,7 +13,7 @@ pub(super) fn check(args: &WatchArgs) -> Result<(), Failure> {
     args.only.check(args.request.tier).map_err(Failure::usage)?;
     if args.request.tier == Some(Tier::Counters) && args.request.needs_hooks() {
         return Err(Failure::usage(
-            "--stats, --warn and --stories need hooks in the kernel, which the counters tier does without; leave --tier out",
+            "--stats, --warn and --stories need hooks in the kernel, which the counters tier does not have; leave out --tier",
         ));
     }
     Ok(())
@@ -44,8 +44,7 @@ pub(super) fn prime(enricher: &mut Enricher, has_hooks: bool) -> Result<usize, F
 pub(super) fn closed(closed: Closed) -> Result<(), Failure> {
     match closed.printed {
         None | Some(Ok(true)) => closed.recorded.map_err(Failure::failed),
-        // A reader that went away has seen what it wanted: no failure, and nobody to tell more.
-        Some(Ok(false)) => Err(Failure::new(status::OK, "")),
+        Some(Ok(false)) => Err(Failure::reader_gone()),
         Some(Err(error @ (OutputError::Create { .. } | OutputError::Unread(_)))) => {
             Err(Failure::usage(error))
         }

@@ -22,7 +22,7 @@ pub struct WhyArgs {
     #[arg(value_name = "[ADDR:]PORT")]
     pub target: Target,
 
-    /// Watch for so long, such as 10s or 5m
+    /// Watch for this long, such as 10s or 5m
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration, default_value = "30s")]
     pub duration: Duration,
 
@@ -31,7 +31,7 @@ pub struct WhyArgs {
     pub netns: String,
 
     /// Why it refuses these clients: an address or a network such as 10.0.0.0/8. Only what is known to have happened
-    /// to them is judged; the queues and processes are everybody's
+    /// to them is judged; queues and processes are judged by what they did for everybody
     #[arg(long, value_name = "ADDR[/BITS]")]
     pub client: Option<ClientFilter>,
 
@@ -39,20 +39,20 @@ pub struct WhyArgs {
     #[arg(long)]
     pub probe: bool,
 
-    /// Answer from this recording instead, of `why`, `watch` or `record`: nothing is watched (can be given again)
+    /// Answer from this recording of `why`, `watch` or `record`, and watch nothing (can be given again)
     #[arg(long, value_name = "FILE|DIR", num_args = 1, conflicts_with_all = ["duration", "probe", "tier", "path"])]
     pub from: Vec<PathBuf>,
 
-    #[command(flatten)]
-    pub record: RecordArgs,
-
-    /// How the answer looks: `text`, `json` (one object) or `markdown` (a report for a ticket)
+    /// Format of the answer: `text`, `json` (one object) or `markdown` (a report for a ticket)
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: AnswerFormat,
 
     /// Force one way of watching: trampoline, kprobe or cgroup (see `whydrop check`)
     #[arg(long, value_name = "TIER")]
     pub tier: Option<Tier>,
+
+    #[command(flatten)]
+    pub record: RecordArgs,
 }
 
 pub fn run(args: &WhyArgs) -> Result<(), Failure> {

@@ -23,7 +23,7 @@ pub(super) fn watched(
 ) -> Result<(Answer, Result<(), Failure>), Failure> {
     if args.tier == Some(Tier::Counters) {
         return Err(Failure::usage(
-            "`why` needs hooks in the kernel, which the counters tier does without; leave --tier out",
+            "`why` needs hooks in the kernel, which the counters tier does not have; leave out --tier",
         ));
     }
     let mut host = Host::new();

@@ -88,7 +88,10 @@ pub(super) fn throttled(signals: &Signals) -> Judged {
         return Judged::Abstains;
     };
     if share < MUCH {
-        return Judged::No(format!("throttled {:.0} % of the time", share * 100.0));
+        return Judged::No(format!(
+            "its cgroup was throttled {:.0} % of the time",
+            share * 100.0
+        ));
     }
     Judged::Yes(
         Confidence::Likely,
@@ -121,7 +124,7 @@ pub(super) fn memory_stalled(signals: &Signals) -> Judged {
     };
     if share < MUCH {
         return Judged::No(format!(
-            "waited for memory {:.0} % of the time",
+            "its cgroup waited for memory {:.0} % of the time",
             share * 100.0
         ));
     }
@@ -138,7 +141,7 @@ pub(super) fn memory_stalled(signals: &Signals) -> Judged {
     ];
     if let Some(times) = cgroup.memory_high.filter(|times| *times > 0) {
         found.push(evidence(
-            format!("above memory.high {times} times"),
+            format!("the cgroup went above memory.high {times} times"),
             "memory.events",
         ));
     }
@@ -163,7 +166,9 @@ pub(super) fn fd_exhausted(signals: &Signals) -> Judged {
         && worst.accepted_while_full == Some(0)
         && (worst.limit == 0 || worst.limit_before > worst.limit)
     {
-        return Judged::No("the limit of the queue was set lower by who stopped accepting".into());
+        return Judged::No(
+            "the application lowered the limit of the queue and stopped accepting".into(),
+        );
     }
     match known.find(|(_, (open, limit))| open >= limit) {
         Some((process, (open, limit))) => Judged::Yes(
@@ -172,7 +177,7 @@ pub(super) fn fd_exhausted(signals: &Signals) -> Judged {
                 refused(signals),
                 evidence(
                     format!(
-                        "{}[{}] has {open} descriptors open and may have {limit}",
+                        "{}[{}] has {open} of {limit} descriptors open",
                         process.comm, process.pid
                     ),
                     "/proc/PID/fd, limits",
@@ -183,16 +188,23 @@ pub(super) fn fd_exhausted(signals: &Signals) -> Judged {
     }
 }
 
+/// The thread with the largest share, of those that may accept.
+fn most(
+    signals: &Signals,
+    share: impl Fn(&Thread) -> Option<f64>,
+) -> Option<(f64, &Process, &Thread)> {
+    signals
+        .threads()
+        .filter(|(_, thread)| !runtime::is_part_of(&thread.comm))
+        .filter_map(|(process, thread)| Some((share(thread)?, process, thread)))
+        .max_by(|(a, ..), (b, ..)| a.total_cmp(b))
+}
+
 pub(super) fn saturated(signals: &Signals) -> Judged {
     if let Err(no) = pinned(signals) {
         return no;
     }
-    let busiest = signals
-        .threads()
-        .filter(|(_, thread)| !runtime::is_part_of(&thread.comm))
-        .filter_map(|(process, thread)| Some((thread.cpu?, process, thread)))
-        .max_by(|(a, ..), (b, ..)| a.total_cmp(b));
-    let Some((share, process, thread)) = busiest else {
+    let Some((share, process, thread)) = most(signals, |thread| thread.cpu) else {
         return Judged::Abstains;
     };
     // On a busy host a thread that never rests also waits for its turn.
@@ -234,12 +246,7 @@ pub(super) fn starved(signals: &Signals) -> Judged {
         }
         Ok(_) => {}
     }
-    let most = signals
-        .threads()
-        .filter(|(_, thread)| !runtime::is_part_of(&thread.comm))
-        .filter_map(|(process, thread)| Some((thread.delayed?, process, thread)))
-        .max_by(|(a, ..), (b, ..)| a.total_cmp(b));
-    let Some((share, process, thread)) = most else {
+    let Some((share, process, thread)) = most(signals, |thread| thread.delayed) else {
         return Judged::Abstains;
     };
     if share < HALF {
@@ -298,7 +305,7 @@ fn beside_nobody_stuck(
     {
         None => Ok(()),
         Some(other) => Err(Judged::No(format!(
-            "that of thread {}[{}] it may not be: thread {}[{}] slept in {} in {} of {} looks, and which of them accepts is not told",
+            "thread {}[{}] may not be the one that accepts: thread {}[{}] slept in {} in {} of {} looks, and may be",
             thread.comm,
             thread.tid,
             other.comm,
@@ -343,7 +350,7 @@ pub(super) fn collecting(signals: &Signals) -> Judged {
                 refused(signals),
                 evidence(
                     format!(
-                        "{} threads of {}[{}] that collect garbage ({} and others) used or waited for {:.0} % of a CPU while the queue was full; all others together {:.0} %, and slept",
+                        "{} threads of {}[{}] that collect garbage ({} and others) used or waited for {:.0} % of a CPU while the queue was full; all others slept, and used or waited for {:.0} % together",
                         collectors.len(),
                         process.comm,
                         process.pid,

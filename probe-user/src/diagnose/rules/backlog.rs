@@ -48,7 +48,7 @@ pub(super) fn zero(signals: &Signals) -> Judged {
                 format!("the limit of the accept queue is 0{looks}"),
                 OF_QUEUE,
             ),
-            evidence(format!("{happened} refusals and cookies"), OF_KERNEL),
+            evidence(format!("{happened} refusals and SYN cookies"), OF_KERNEL),
         ],
     )
 }
@@ -80,7 +80,7 @@ pub(super) fn imbalance(signals: &Signals) -> Judged {
     let stands_still = worst.is_pinned() && worst.accepted_while_full == Some(0);
     if stands_still || worst.accepted == Some(0) {
         return Judged::No(
-            "nothing was accepted from the full one: who accepts from it stands still".into(),
+            "nothing was accepted from the full one: its acceptor stands still".into(),
         );
     }
     let others_full = others

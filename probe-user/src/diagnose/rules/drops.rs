@@ -30,7 +30,7 @@ const STRAYS: &[&str] = &["tcp-flags", "tcp-reset", "tcp-close", "tcp-old-ack"];
 
 const ANY: Meaning = Meaning {
     reasons: &[],
-    is: "a reason of this kernel's",
+    is: "a reason of this kernel that whydrop does not know",
     advice: &[
         "look the reason up: include/net/dropreason-core.h of this kernel, and whydrop explain REASON",
     ],
@@ -86,7 +86,7 @@ const MEANINGS: &[Meaning] = &[
         is: "a wrong checksum",
         advice: &[
             "look for a device or tunnel that computes checksums wrongly: ethtool -K DEVICE rx off tx off tells",
-            "a capture of outgoing packets of this host shows wrong ones that are none: the device fills them in later",
+            "ignore wrong checksums in a capture of this host's outgoing packets: the device fills them in later",
         ],
     },
     Meaning {
@@ -99,12 +99,12 @@ const MEANINGS: &[Meaning] = &[
     Meaning {
         reasons: &["tc-*"],
         is: "traffic control on ingress: a filter or a BPF program",
-        advice: &["find it: tc -s filter show dev DEVICE ingress, bpftool net"],
+        advice: &["find it: tc -s filter show dev DEVICE ingress; bpftool net"],
     },
     Meaning {
         reasons: &["xdp"],
         is: "an XDP program",
-        advice: &["find it: ip link show dev DEVICE, bpftool net"],
+        advice: &["find it: ip link show dev DEVICE; bpftool net"],
     },
     Meaning {
         reasons: &["socket-filter"],

@@ -115,7 +115,7 @@ pub(super) fn signs(signals: &Signals) -> Vec<Evidence> {
     if tries.repeated >= 3 && tries.repeated * 4 >= tries.attempts {
         found.push(evidence(
             format!(
-                "{} of {} attempts sent the same SYN again though the listener had answered: who floods does not, and they heard nothing",
+                "{} of {} attempts sent the same SYN again although the listener had answered: they heard nothing, and a flood does not do that",
                 tries.repeated, tries.attempts
             ),
             OF_LINES,
@@ -152,7 +152,7 @@ pub(super) fn path_loss(signals: &Signals) -> Judged {
     let expired = signals.of(Kind::RequestExpired, "no-ack");
     if expired > 0 {
         found.push(evidence(
-            format!("{expired} requests ended since their SYN-ACKs were not acknowledged"),
+            format!("{expired} requests expired: their SYN-ACKs were not acknowledged"),
             OF_KERNEL,
         ));
     }
@@ -178,7 +178,7 @@ pub(super) fn path_loss(signals: &Signals) -> Judged {
         return nothing(signals, resent, connected);
     }
     if !has_signs && signals.refusals > 0 {
-        return Judged::No("the listener refused some itself".into());
+        return Judged::No("the listener itself refused some".into());
     }
     if signals.refusals == 0 {
         found.push(evidence("the listener refused nothing".into(), OF_KERNEL));

@@ -18,7 +18,7 @@ pub(super) fn conntrack_full(signals: &Signals) -> Judged {
         None => used >= room,
     };
     let untracked = signals.untracked.map_or("?".into(), |n| n.to_string());
-    let untracked = format!("{untracked} packets dropped since they could not be tracked");
+    let untracked = format!("{untracked} packets dropped because they could not be tracked");
     if dropped == 0 || !is_full {
         let why = format!("{count} of {most} entries, {dropped} SYNs dropped; {untracked}");
         return none_of(signals, Kind::PacketDrop, why);

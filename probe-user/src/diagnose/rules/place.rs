@@ -59,7 +59,8 @@ pub(super) fn died(signals: &Signals) -> Judged {
     let missed = missed(signals);
     let reset = signals.of(Kind::ListenerClosed, "queued-connections-reset");
     if missed + reset == 0 {
-        return none_of(signals, Kind::ListenerClosed, "nobody came too late".into());
+        let why = "nobody came while nobody listened, or waited in a queue that was closed".into();
+        return none_of(signals, Kind::ListenerClosed, why);
     }
     let deaths = signals.deaths.iter();
     let mut found: Vec<Evidence> = deaths
@@ -134,7 +135,7 @@ pub(super) fn no_listener(signals: &Signals) -> Judged {
     let missed =
         signals.of(Kind::Refused, "no-listener") + signals.of(Kind::Refused, "listener-closed");
     if missed == 0 {
-        let why = "nobody was refused for want of a listener".into();
+        let why = "nobody was refused because nobody listened".into();
         return none_of(signals, Kind::Refused, why);
     }
     if signals.is_gap && !signals.members.is_empty() {

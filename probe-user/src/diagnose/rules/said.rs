@@ -30,7 +30,7 @@ pub(super) fn refused(signals: &Signals) -> Evidence {
     };
     evidence(
         format!(
-            "{} refusals since the accept queue was full, of {from}",
+            "{} refusals because the accept queue was full, of {from}",
             signals.overflows()
         ),
         OF_KERNEL,

@@ -166,15 +166,15 @@ fn stands_paused(signals: &Signals, worst: &Member) -> Result<Vec<Evidence>, Jud
             no("connections were accepted while the queue was full")
         }
         Some(Standing::Edge) if signals.threads().any(|(_, t)| mostly(t.here, t)) => of_fdinfo(
-            "its epoll instance tells of each connection once (EPOLLET): a thread waits there for the next one, and those that are queued are not accepted",
+            "its epoll instance reports each connection once (EPOLLET): a thread waits there for the next one, and does not accept those that are queued",
         ),
         Some(Standing::Edge) => no("no thread waits in the epoll instance that holds the listener"),
         Some(Standing::Disarmed) => of_fdinfo(
-            "the listener stands in an epoll instance that is not asked for its connections: no interest, or EPOLLONESHOT went off and was not set again",
+            "the listener stands in an epoll instance that does not ask for its connections: no interest, or EPOLLONESHOT went off and was not set again",
         ),
-        Some(Standing::Absent | Standing::NoEpoll) if worst.was_armed => {
-            of_fdinfo("an epoll instance of the owner waited for the listener, and has it no more")
-        }
+        Some(Standing::Absent | Standing::NoEpoll) if worst.was_armed => of_fdinfo(
+            "an epoll instance of the owner waited for the listener, and no longer holds it",
+        ),
         Some(Standing::Absent | Standing::NoEpoll) => by_idleness(signals, worst),
     }
 }
@@ -199,7 +199,7 @@ fn by_idleness(signals: &Signals, worst: &Member) -> Result<Vec<Evidence>, Judge
             thread.comm, thread.tid, process.comm, process.pid
         )));
     }
-    let says = "the owner waits for other files, and the listener is in no epoll instance of its";
+    let says = "the owner waits for other files, and none of its epoll instances has the listener";
     Ok(vec![evidence(says.into(), OF_FDINFO)])
 }
 
@@ -298,7 +298,7 @@ fn everybody_else_sleeps<'a>(
     }
     if worst.accepted_while_full == Some(0) && worst.standing == Some(Standing::Disarmed) {
         return no(
-            "the listener stands in an epoll instance that is not asked for its connections",
+            "the listener stands in an epoll instance that does not ask for its connections",
         );
     }
     if is_unused(signals, worst) {

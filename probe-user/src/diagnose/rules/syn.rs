@@ -78,7 +78,7 @@ pub(super) fn flood(signals: &Signals) -> Judged {
         return Judged::No(format!("the SYN queue had no room for {beyond} SYNs"));
     }
     if established * 10 > beyond {
-        return Judged::No(format!("{established} were established"));
+        return Judged::No(format!("{established} connections were established"));
     }
     if let Some(sign) = lost::signs(signals).into_iter().next() {
         return Judged::No(sign.says);
@@ -97,7 +97,7 @@ pub(super) fn burst(signals: &Signals) -> Judged {
     };
     if established < beyond {
         return Judged::No(format!(
-            "{established} were established, of {beyond} SYNs and more"
+            "only {established} connections were established, and {beyond} SYNs found no room"
         ));
     }
     yes(signals, beyond, established)
@@ -107,7 +107,7 @@ pub(super) fn cookies_off(signals: &Signals) -> Judged {
     let dropped =
         signals.of_kind(Kind::RequestDrop) + signals.of(Kind::ListenDrop, "max-syn-backlog");
     if dropped == 0 {
-        return Judged::No("no SYN was dropped for want of room in the SYN queue".into());
+        return Judged::No("no SYN was dropped because the SYN queue was full".into());
     }
     if signals.anybody_overflowed() {
         return Judged::No(BEHIND.into());
@@ -118,7 +118,7 @@ pub(super) fn cookies_off(signals: &Signals) -> Judged {
             Confidence::Certain,
             vec![
                 evidence(
-                    format!("{dropped} SYNs dropped for want of room in the SYN queue"),
+                    format!("{dropped} SYNs were dropped: the SYN queue had no room for them"),
                     OF_KERNEL,
                 ),
                 evidence("net.ipv4.tcp_syncookies is 0".into(), OF_SYSCTL),

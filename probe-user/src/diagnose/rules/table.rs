@@ -157,7 +157,7 @@ pub(crate) const RULES: &[Rule] = &[
         says: "the process was runnable and got no CPU",
         advice: &[
             "give it CPU: fewer neighbours, a higher cpu.weight or a lower nice value",
-            "look who runs instead: pidstat -u 1",
+            "see what runs instead: pidstat -u 1",
         ],
         overflow: true,
         explains: &[
@@ -170,7 +170,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         id: "reuseport-orphan",
-        says: "one member of the SO_REUSEPORT group has nobody who accepts from it",
+        says: "nobody accepts from one member of the SO_REUSEPORT group",
         advice: &[
             "close the socket: an old worker, or a child that inherited it, still holds it",
             "net.ipv4.tcp_migrate_req=1 moves what is in a queue when its listener closes (5.14 and later)",
@@ -188,10 +188,10 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         id: "listener-unused",
-        says: "nobody accepts from this listener: those who hold it wait for other things, and nobody has a connection that came from it",
+        says: "nobody accepts from this listener: its owners wait for other things, and nobody has a connection that came from it",
         advice: &[
-            "find who was to accept from it: a descriptor that was inherited, a service that has not begun, a part of it that has ended",
-            "close it where nobody needs it, so that clients are refused at once",
+            "find out who was to accept from it: a descriptor that was inherited, a service that has not begun, a part of it that has ended",
+            "close it if nobody needs it, so that clients are refused at once",
         ],
         overflow: true,
         explains: &[
@@ -205,7 +205,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         id: "accept-paused-by-application",
-        says: "the application has stopped accepting: the listener is not among what it waits for",
+        says: "the application has stopped accepting: a limit of its own, or a part of it that holds back or has ended",
         advice: &[
             "look for its limit of connections (maxconn, worker_connections, max_conn) and raise it if the host can carry more",
         ],
@@ -220,10 +220,10 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         id: "acceptor-blocked",
-        says: "every thread of the process slept in something that is not accept(2) while its queue was full",
+        says: "the thread that accepts slept in something other than accept(2) while its queue was full",
         advice: &[
             "find what it waits for: the system call above, its stack in /proc/PID/stack, a lock, a slow disk or backend",
-            "move what blocks to another thread than the one that accepts",
+            "move what blocks out of the thread that accepts",
         ],
         overflow: true,
         explains: &[
@@ -245,7 +245,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         id: "somaxconn-clamps-backlog",
-        says: "bursts were longer than the queue, whose limit is that of net.core.somaxconn",
+        says: "bursts were longer than the queue, and its limit is that of net.core.somaxconn",
         advice: &[
             "raise net.core.somaxconn in the namespace of the listener (a container has its own)",
             "check that the application asks for more than that, and restart it: listen(2) takes the limit once",
@@ -267,7 +267,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         id: "backlog-too-deep",
-        says: "nothing was refused, and connections waited so long that their clients may be gone",
+        says: "nothing was refused, but connections waited so long that their clients may be gone",
         advice: &[
             "lower the backlog, so that what cannot be served soon is refused at once",
             "accept faster",
@@ -289,10 +289,10 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         id: "abort-on-overflow",
-        says: "clients were reset since net.ipv4.tcp_abort_on_overflow is set",
+        says: "clients were reset because net.ipv4.tcp_abort_on_overflow is set",
         advice: &[
             "set net.ipv4.tcp_abort_on_overflow to 0, so that clients try again",
-            "then mend what keeps the queue full",
+            "then fix what keeps the queue full",
         ],
         overflow: false,
         explains: &[],
@@ -301,18 +301,18 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         id: "cookies-with-full-queue",
         says: "clients that came with a SYN cookie believe they are connected, and the server knows nothing of them",
-        advice: &["mend what keeps the accept queue full; the SYN queue is not the cause"],
+        advice: &["fix what keeps the accept queue full; the SYN queue is not the cause"],
         overflow: false,
         explains: &[],
         judge: |signals| certain_of(signals, Kind::Overflow, &["ghost-connection"]),
     },
     Rule {
         id: "defer-accept-holds-requests",
-        says: "the SYN queue is full of clients that are connected and silent: TCP_DEFER_ACCEPT holds them there until they say something",
+        says: "the SYN queue is full of clients that are connected and silent: TCP_DEFER_ACCEPT holds them there until they send something",
         advice: &[
-            "take TCP_DEFER_ACCEPT off the listener: Apache `AcceptFilter http none`, nginx `listen` without `deferred`, HAProxy `bind` without `defer-accept`",
-            "or keep clients off that only connect: preconnects, health checks that send nothing",
-            "a longer backlog holds more of them, and no more of others",
+            "remove TCP_DEFER_ACCEPT from the listener: Apache `AcceptFilter http none`, nginx `listen` without `deferred`, HAProxy `bind` without `defer-accept`",
+            "or keep away clients that only connect: preconnects, health checks that send nothing",
+            "a longer backlog only holds more of these silent clients",
         ],
         overflow: false,
         explains: &["syn-flood", "legitimate-burst", "cookies-off", "path-loss"],
@@ -339,7 +339,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         id: "cookies-off",
-        says: "SYNs beyond the SYN queue were dropped since SYN cookies are off",
+        says: "SYNs were dropped because the SYN queue had no room and SYN cookies are off",
         advice: &[
             "set net.ipv4.tcp_syncookies to 1",
             "or raise the backlog and net.ipv4.tcp_max_syn_backlog",
@@ -352,7 +352,7 @@ pub(crate) const RULES: &[Rule] = &[
         id: "process-died",
         says: "the process that listened died, and clients came while nobody listened",
         advice: &[
-            "find out why it died: its log, journalctl -u UNIT, coredumpctl info; of SIGKILL, whether memory ran out: journalctl -k --grep 'Killed process'",
+            "find out why it died: its log, journalctl -u UNIT, coredumpctl info; after SIGKILL, whether memory ran out: journalctl -k --grep 'Killed process'",
             "draining or handing the socket over does not help against a death; with socket activation (a .socket unit) clients wait instead of being refused",
         ],
         overflow: false,
@@ -408,7 +408,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         id: "timestamps-rejected",
-        says: "segments of a handshake were thrown away since their timestamps were too old",
+        says: "segments of a handshake were thrown away because their timestamps were too old",
         advice: &[
             "look for clients behind one address with different clocks (NAT), and for net.ipv4.tcp_tw_reuse",
         ],
@@ -445,7 +445,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         id: "path-loss",
-        says: "the listener answered, and its answers or their ACKs were lost: on the way, or by clients that never meant to connect",
+        says: "the listener answered, and its answers or their ACKs were lost: on the way, or because clients never meant to connect",
         advice: &[
             "find where the SYN-ACK or its ACK is lost: tcpdump -ni any 'tcp port PORT' on both ends",
             "on this host: OUTPUT and POSTROUTING rules, tc filters on egress, the route back (ip route get CLIENT)",

@@ -79,11 +79,11 @@ pub(super) fn unused(signals: &Signals) -> Judged {
     };
     if accepted > 0 || served > 0 {
         return Judged::No(format!(
-            "{accepted} were accepted, and {served} connections that came from it live"
+            "{accepted} were accepted; open connections that came from it: {served}"
         ));
     }
     if !is_unused(signals, worst) {
-        return Judged::No("its owner may be who accepts from it".into());
+        return Judged::No("its owner may accept from it".into());
     }
     if let Some((process, thread)) = may_be_on_its_way(signals, worst) {
         return Judged::No(format!(

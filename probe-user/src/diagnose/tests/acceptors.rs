@@ -6,7 +6,7 @@ use super::*;
 use crate::model::{hold::Standing, signals::Missing};
 
 /// Somebody pressed it all the time, and it accepted nothing.
-fn standing(standing: Standing, blocking: bool) -> Signals {
+pub(super) fn standing(standing: Standing, blocking: bool) -> Signals {
     let mut signals = pinned();
     signals.processes[0].threads.clear();
     let member = &mut signals.members[0];
@@ -19,7 +19,7 @@ fn standing(standing: Standing, blocking: bool) -> Signals {
 }
 
 /// A thread that did the same in all looks; the first is that of the process.
-fn with(mut signals: Signals, does: fn(&mut Thread)) -> Signals {
+pub(super) fn with(mut signals: Signals, does: fn(&mut Thread)) -> Signals {
     let process = &mut signals.processes[0];
     let mut thread = Thread {
         tid: 7 + process.threads.len() as u32,
@@ -34,7 +34,7 @@ fn with(mut signals: Signals, does: fn(&mut Thread)) -> Signals {
     signals
 }
 
-fn epoll_elsewhere(thread: &mut Thread) {
+pub(super) fn epoll_elsewhere(thread: &mut Thread) {
     (thread.waiting, thread.elsewhere, thread.other_epoll) = (20, 20, 20);
 }
 
@@ -50,22 +50,22 @@ fn epoll_here(thread: &mut Thread) {
     (thread.waiting, thread.here) = (20, 20);
 }
 
-fn reads(thread: &mut Thread) {
+pub(super) fn reads(thread: &mut Thread) {
     (thread.blocked, thread.stuck) = (20, 20);
     thread.blocked_in = Some("recvfrom".into());
 }
 
-fn reads_from_client(thread: &mut Thread) {
+pub(super) fn reads_from_client(thread: &mut Thread) {
     reads(thread);
     thread.on_client = Some(([10, 0, 0, 9], 999).into());
 }
 
-fn idles(thread: &mut Thread) {
+pub(super) fn idles(thread: &mut Thread) {
     thread.blocked = 20;
     thread.blocked_in = Some("futex".into());
 }
 
-fn computes(thread: &mut Thread) {
+pub(super) fn computes(thread: &mut Thread) {
     thread.cpu = Some(0.95);
 }
 
@@ -262,7 +262,7 @@ fn unused() {
 }
 
 /// A master whose workers have left: 9 were accepted before.
-fn left_by(does: fn(&mut Thread)) -> Signals {
+pub(super) fn left_by(does: fn(&mut Thread)) -> Signals {
     let mut signals = with(standing(Standing::NoEpoll, false), does);
     let member = &mut signals.members[0];
     member.served = Some(0);

@@ -1,6 +1,7 @@
 //! A table of signals and of the verdicts they lead to.
 
 mod acceptors;
+mod alike;
 mod network;
 mod properties;
 mod would_tell;

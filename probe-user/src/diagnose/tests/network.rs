@@ -6,7 +6,7 @@ use crate::model::{
     socket::HalfOpen,
 };
 
-fn of(causes: &[(Kind, &str, u64)]) -> Signals {
+pub(super) fn of(causes: &[(Kind, &str, u64)]) -> Signals {
     let causes = causes.iter();
     Signals {
         causes: causes
@@ -140,7 +140,7 @@ fn another_namespace_is_no_answer_where_somebody_listened_here() {
 
 /// A SYN queue without room for `beyond` SYNs, of a listener at which `established` connections were made, and a look at its
 /// half-open requests: in all, aged, and sent again.
-fn crowded(beyond: u64, established: u64, requests: (u32, u32, u32)) -> Signals {
+pub(super) fn crowded(beyond: u64, established: u64, requests: (u32, u32, u32)) -> Signals {
     let mut signals = of(&[(Kind::CookieSent, "syn-queue-full", beyond)]);
     let (in_all, aged, resent) = requests;
     signals.members.push(Member {
@@ -163,7 +163,7 @@ fn crowded(beyond: u64, established: u64, requests: (u32, u32, u32)) -> Signals 
     signals
 }
 
-fn put_off(mut signals: Signals, acks: u64) -> Signals {
+pub(super) fn put_off(mut signals: Signals, acks: u64) -> Signals {
     signals.put_off = Some((acks, acks));
     signals
 }

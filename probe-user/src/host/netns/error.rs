@@ -40,7 +40,7 @@ pub enum NetnsError {
     /// The process cannot be asked for its namespace.
     Process { pid: u32, source: io::Error },
     /// The path is there, and is no network namespace.
-    #[error("{} is no network namespace; give a file as `ip netns add` makes it, or /proc/<pid>/ns/net", path.display())]
+    #[error("{} is not a network namespace; give a file as `ip netns add` makes it, or /proc/<pid>/ns/net", path.display())]
     NotANetns { path: PathBuf },
     /// The path cannot be opened.
     #[error("{} could not be looked at: {source}", path.display())]

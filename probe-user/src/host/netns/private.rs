@@ -64,7 +64,7 @@ impl Private {
         if !path.starts_with("net/") || path.split('/').any(|part| part == "..") {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                format!("{path} is no sysctl of a network namespace"),
+                format!("{path} is not a sysctl of a network namespace"),
             ));
         }
         let file = format!("/proc/sys/{path}");

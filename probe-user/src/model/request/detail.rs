@@ -23,7 +23,7 @@ impl FromStr for Detail {
                 .and_then(|number| number.parse().ok())
                 .map(|number| Self(Some(number)))
                 .ok_or_else(|| {
-                    format!("`{text}` is no amount of detail; write all, auto or 100/s")
+                    format!("`{text}` is not an amount of detail; write all, auto or 100/s")
                 }),
         }
     }

@@ -28,25 +28,26 @@ pub struct Request {
     #[arg(long, value_name = "WHICH", default_value = "attempts")]
     pub events: Events,
 
-    /// Lines of one listener and cause: `all`, so many a second such as `100/s`, or `auto` (1000/s). What is
-    /// beyond, except for the first of each client, is counted and told of in one line
+    /// Lines of one listener and cause: `all`, a number a second such as `100/s`, or `auto` (1000/s). The others,
+    /// except the first of each client, are counted and summed up in one line
     #[arg(long, value_name = "HOW MUCH", default_value = "auto")]
     pub detail: Detail,
 
-    /// Tell when an accept or SYN queue passes this share of its room, such as 80%, and when it is below half of it again
+    /// Print a line when an accept or SYN queue passes this share of its room, such as 80%, and when it is below half
+    /// of that again
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     pub warn: Option<u8>,
 
-    /// Every so often, such as 1s, a line for each listener that was busy: connections established, how full its
-    /// queues got, how long connections waited for accept(2)
+    /// Print a line for each busy listener every TIME, such as 1s: connections established, how full its queues got,
+    /// how long connections waited for accept(2)
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub stats: Option<Duration>,
 
-    /// Join what happens to one attempt into its story, and tell how it ends: connected late, given up, reset, …
+    /// Join the events of each refused attempt into a story, and print how it ends: connected late, given up, reset, …
     #[arg(long)]
     pub stories: bool,
 
-    /// Do not say each minute that there was nothing to say; with `--format text` nothing is said anyway
+    /// Leave out the heartbeat of each minute in which nothing else was printed; `--format text` has none anyway
     #[arg(long)]
     pub no_heartbeat: bool,
 

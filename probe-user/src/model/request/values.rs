@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// `500ms`, `30s`, `5m` or `1h`.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no length of time; write 500ms, 30s, 5m or 1h");
+    let wrong = || format!("`{text}` is not a length of time; write 500ms, 30s, 5m or 1h");
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: u64 = digits.parse().map_err(|_| wrong())?;
     let unit_ms = match &text[digits.len()..] {
@@ -29,7 +29,7 @@ pub fn parse_share(text: &str) -> Result<u8, String> {
         .ok()
         .filter(|share| (1..=100).contains(share));
     share.ok_or_else(|| {
-        format!("`{text}` is no share of a queue; write 80%, or any from 1% to 100%")
+        format!("`{text}` is not a share of a queue; write 80%, or any from 1% to 100%")
     })
 }
 
@@ -38,7 +38,7 @@ pub(super) fn parse_ring(text: &str) -> Result<u32, String> {
     text.parse()
         .ok()
         .filter(|bytes: &u32| bytes.is_power_of_two() && (4096..=1 << 30).contains(bytes))
-        .ok_or_else(|| format!("`{text}` is no power of two between 4096 and 1073741824"))
+        .ok_or_else(|| format!("`{text}` is not a power of two between 4096 and 1073741824"))
 }
 
 #[cfg(test)]

@@ -161,7 +161,7 @@ impl Answer {
         match &self.client {
             Some(client) if client.untold > 0 => writeln!(
                 to,
-                "\n{} event{} without a client or a line of {} own: some may be of {} too",
+                "\n{} event{} had no client or no line of {} own: some may be of {} too",
                 client.untold,
                 plural(client.untold as usize),
                 if client.untold == 1 { "its" } else { "their" },
@@ -332,7 +332,11 @@ impl Answer {
         self.write_quiet(to)?;
         if !self.missing.is_empty() {
             let missing = self.missing.join("; ");
-            writeln!(to, "\nnot recorded, and not judged by: {}", Clean(&missing))?;
+            writeln!(
+                to,
+                "\nnot recorded, so no rule could use it: {}",
+                Clean(&missing)
+            )?;
         }
         self.write_untold(to)?;
         self.write_doubts(to)?;

@@ -178,7 +178,10 @@ impl ListenerAnswer {
         }
         if !self.diagnosis.abstained.is_empty() {
             let abstained = self.diagnosis.abstained.join(", ");
-            writeln!(to, "not judged for want of signals: {abstained}")?;
+            writeln!(
+                to,
+                "not judged, because their signals are missing: {abstained}"
+            )?;
         }
         let Some(verify) = self.verify(known) else {
             return Ok(());

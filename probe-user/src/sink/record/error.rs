@@ -6,7 +6,7 @@ use std::{io, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     #[error(
-        "{path} exists, and a recording neither writes over a file nor appends to one; name \
+        "{path} exists, and a recording neither overwrites a file nor appends to one; name \
          another file, or a folder, in which each start makes a file of its own",
         path = path.display()
     )]

@@ -18,7 +18,7 @@ impl FromStr for Size {
         ];
         let bytes = number_with_unit(&text.to_ascii_lowercase(), &units, Some(1));
         bytes.map(Self).ok_or_else(|| {
-            format!("`{text}` is no size; write `512k`, `64M` or `1G`, in powers of 1024")
+            format!("`{text}` is not a size; write `512k`, `64M` or `1G`, in powers of 1024")
         })
     }
 }
@@ -34,7 +34,7 @@ impl FromStr for Age {
         let units = [("s", 1), ("m", 60), ("h", 60 * 60), ("d", 24 * 60 * 60)];
         let seconds = number_with_unit(text, &units, None);
         let age = seconds.map(|seconds| Self(Duration::from_secs(seconds)));
-        age.ok_or_else(|| format!("`{text}` is no age; write `30m`, `12h` or `7d`"))
+        age.ok_or_else(|| format!("`{text}` is not an age; write `30m`, `12h` or `7d`"))
     }
 }
 

@@ -67,7 +67,7 @@ pub(crate) fn write_totals(totals: &Totals, to: &mut String) -> fmt::Result {
     if totals.let_go > 0 {
         writeln!(
             to,
-            "{} unfinished stories were let go for want of room",
+            "unfinished stories that were let go, because there was no room: {}",
             totals.let_go
         )?;
     }

@@ -236,7 +236,7 @@ pub fn when(text: &str, clock: Clock, began_ns: u64) -> Result<u64, String> {
     };
     let wrong = || {
         format!(
-            "`{text}` is no time; write 2026-11-27T03:00:00Z, or 03:00:00 for the day the recording began (UTC)"
+            "`{text}` is not a time; write 2026-11-27T03:00:00Z, or 03:00:00 for the day the recording began (UTC)"
         )
     };
     let time = humantime::parse_rfc3339_weak(&whole).map_err(|_| wrong())?;

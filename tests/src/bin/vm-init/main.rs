@@ -4,6 +4,7 @@
 //! `vm-init: `. It goes on after any failure that the tests can live with, and whatever happens it says so on the
 //! console and switches the VM off: a silent PID 1 would only be found by its deadline.
 
+mod answers;
 mod keep;
 mod stall;
 
@@ -23,7 +24,8 @@ use whydrop_tests::interface;
 
 /// What a VM leaves out unless it is asked for by name: an emulated processor takes some ten seconds to verify the programs of
 /// one start. `together` does path by path what the first ones do one by one, and the others are about this program's own
-/// outputs, arguments and threads, which a kernel makes little difference to: they run where the build runs.
+/// outputs, arguments and threads, which a kernel makes little difference to: they run where the build runs. Some of those that
+/// ask for answers have a turn of their own ([`answers`]).
 const LEFT_OUT: [&str; 47] = [
     "filters::md5",
     "filters::segments",
@@ -150,11 +152,13 @@ fn run() -> Result<()> {
     for (index, tier) in tiers.skip(done.unwrap_or(0)) {
         println!("vm-init: begin {tier}");
         let mut scenarios = command("/bin/scenarios");
-        scenarios
-            // The figures of `measure` are for a person at a quiet machine.
-            .args(["--test-threads=1", "--skip", "measure::"])
-            .args(&asked);
-        if asked.is_empty() {
+        // The figures of `measure` are for a person at a quiet machine.
+        scenarios.args(["--test-threads=1", "--skip", "measure::"]);
+        if tier == answers::TURN {
+            scenarios.arg("--exact").args(answers::SCENARIOS);
+        } else if !asked.is_empty() {
+            scenarios.args(&asked);
+        } else {
             scenarios.args(LEFT_OUT.map(|name| format!("--skip={name}")));
             if index > 0 {
                 scenarios.args(ONE_TIER.map(|name| format!("--skip={name}")));
@@ -163,9 +167,12 @@ fn run() -> Result<()> {
         if is_kept {
             scenarios.env("WHYDROP_KEEP", keep::FOLDER);
         }
-        if tier != "default" {
-            scenarios.env("WHYDROP_TIER", tier);
-        }
+        let forced = match tier {
+            "default" => None,
+            answers::TURN => Some(answers::TIER),
+            tier => Some(tier),
+        };
+        scenarios.envs(forced.map(|tier| ("WHYDROP_TIER", tier)));
         let (code, seconds) = run_to_end(&mut scenarios)?;
         println!("vm-init: tier {tier} exit {code} {seconds:.1}");
     }

@@ -17,7 +17,7 @@ use whydrop_tests::netns::Netns;
 use whydrop_tests::truth::Truth;
 use whydrop_tests::whydrop::binary;
 
-use super::{Report, WAITS, ensure_incidents, start};
+use super::{Report, ensure_incidents, start_waiting};
 use crate::lifecycle::Scratch;
 
 /// A server that accepts, but for the time that it is stopped: clients that find its queue full come again.
@@ -44,7 +44,7 @@ fn pause_of_the_application() -> Result<()> {
     let kept = recording.0.to_str().context("no UTF-8")?;
     let mut options = vec!["--netns", &here, "--format", "json", "--report", path];
     options.extend(["--record", kept]);
-    let running = start(&options, &WAITS)?;
+    let running = start_waiting(&options)?;
     let truth = Truth::begin(&netns)?;
     Client::connect(&netns, to)?.into_stream()?;
 

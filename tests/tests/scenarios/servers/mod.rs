@@ -5,6 +5,7 @@ mod firewall;
 mod go;
 mod haproxy;
 mod java;
+mod later;
 mod load;
 mod nginx;
 mod node;

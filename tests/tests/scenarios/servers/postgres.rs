@@ -18,7 +18,7 @@ const AS_NOBODY: [&str; 5] = [
     "KILL",
 ];
 
-fn postgres(netns: &Netns, name: &str) -> Result<Server> {
+pub(super) fn postgres(netns: &Netns, name: &str) -> Result<Server> {
     let directory = Directory::new(name)?;
     let (at, port) = (
         directory.path().display().to_string(),

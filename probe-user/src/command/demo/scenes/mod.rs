@@ -173,7 +173,7 @@ pub(super) const SCENES: &[Scene] = &[
     },
     Scene {
         name: "abort-on-overflow",
-        does: "a server is stopped, and its clients are reset since tcp_abort_on_overflow is 1",
+        does: "a server is stopped, and its clients are reset because tcp_abort_on_overflow is 1",
         truth: &["acceptor-stopped", "abort-on-overflow"],
         look_at: "look at the two verdicts: why the queue was full, and why that was a reset",
         at: HERE,
