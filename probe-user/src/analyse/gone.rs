@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::looks::Looks;
+use super::looks::{Looks, Queue};
 use crate::model::{
     event::Task,
     kind::Kind,
@@ -91,11 +91,12 @@ impl Gone {
         let closed = self.closed.iter();
         closed
             .filter_map(|((netns, at_ns), (addr, task))| {
-                let back = back(looks, *netns, *addr, *at_ns);
+                let next = next(looks, *netns, *addr, *at_ns);
                 Some(Death {
                     who: name(task),
                     ending: ending(task)?,
-                    back,
+                    back: next.map(|queue| Duration::from_nanos(queue.first_ns - at_ns)),
+                    by: next.and_then(|queue| queue.holders_seen.eldest()),
                 })
             })
             .collect()
@@ -124,11 +125,10 @@ fn ending(task: &Task) -> Option<Ending> {
     of_signal.or(task.exit_status.map(Ending::Status))
 }
 
-/// How long after `at_ns` somebody was seen to listen there again.
-fn back(looks: &Looks, netns: u32, addr: SocketAddr, at_ns: u64) -> Option<Duration> {
+/// The first one that was seen to listen there after `at_ns`.
+fn next(looks: &Looks, netns: u32, addr: SocketAddr, at_ns: u64) -> Option<&Queue> {
     let queues = looks.queues.values();
     let again = queues
         .filter(|queue| queue.netns == netns && queue.last.addr == addr && queue.first_ns > at_ns);
-    let first = again.map(|queue| queue.first_ns).min()?;
-    Some(Duration::from_nanos(first - at_ns))
+    again.min_by_key(|queue| queue.first_ns)
 }

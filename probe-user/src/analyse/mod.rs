@@ -16,6 +16,7 @@ pub mod inquiry;
 pub mod judge;
 pub mod ledger;
 pub mod looks;
+mod missing;
 pub mod moved;
 pub mod narrow;
 pub mod places;

@@ -11,6 +11,7 @@ use super::{
     gone::Gone,
     holder::of_process,
     looks::{Looks, ProcessLooks, Queue},
+    missing::missing,
     tries::Tries,
     turnover::turned_over,
     who,
@@ -21,7 +22,7 @@ use crate::{
         Line, ListenerStatsRow, ListenerTally, Summary, TopClient, Tried,
         kind::Kind,
         observation::Observation,
-        signals::{Causes, Member, Probe, Signals},
+        signals::{Causes, Member, Missing, Probe, Signals},
     },
 };
 
@@ -49,6 +50,8 @@ pub struct Heard {
     resent: u64,
     probe: Option<Probe>,
     blind: Vec<&'static str>,
+    /// When the watch began, where that was told.
+    began_ns: Option<u64>,
     /// What was accepted was told too seldom, or never.
     is_coarse: bool,
     /// Accepted until then, by namespace and cookie.
@@ -64,6 +67,17 @@ struct Rows {
     all: Vec<(u64, u64)>,
     /// Whether there were earlier ones.
     are_cut: bool,
+}
+
+impl Rows {
+    /// Accepted until then; `None` where that was forgotten.
+    fn until(&self, when: u64) -> Option<u64> {
+        let until = self.all.partition_point(|(then, _)| *then <= when);
+        match until.checked_sub(1) {
+            Some(last) => Some(self.all[last].1),
+            None => (!self.are_cut).then_some(0),
+        }
+    }
 }
 
 /// What lines told of the clients that were asked about.
@@ -98,6 +112,7 @@ impl Heard {
         match line {
             Line::Start(start) => {
                 self.blind.clone_from(&start.blind);
+                self.began_ns = Some(mono_ns);
                 self.is_coarse = start.asked.stats_every.is_none_or(|every| every > OFTEN);
             }
             Line::Event(seen) => self.event(seen),
@@ -211,13 +226,7 @@ impl Heard {
             return accepted.filter(|accepted| *accepted == 0);
         }
         let known = self.accepted.get(&(queue.netns, queue.last.cookie))?;
-        let at = |when: u64| {
-            let until = known.all.partition_point(|(then, _)| *then <= when);
-            match until.checked_sub(1) {
-                Some(last) => Some(known.all[last].1),
-                None => (!known.are_cut).then_some(0),
-            }
-        };
+        let at = |when| known.until(when);
         let mut spans = queue
             .spans
             .iter()
@@ -226,6 +235,24 @@ impl Heard {
         spans.peek()?;
         let in_spans = spans.map(|(from, to)| Some(at(*to)?.saturating_sub(at(*from + LATE_NS)?)));
         in_spans.sum()
+    }
+
+    /// Accepted until then, and told a little later; `None` where that is not known.
+    fn accepted_until(&self, queue: &Queue, when: u64) -> Option<u64> {
+        if self.is_coarse {
+            return None;
+        }
+        match self.accepted.get(&(queue.netns, queue.last.cookie)) {
+            Some(known) => known.until(when.saturating_add(LATE_NS)),
+            // Nothing came.
+            None => Some(0),
+        }
+    }
+
+    /// The time that was watched: looks begin before the hooks are there, and go on for a while after.
+    fn watched(&self, lasted: Duration) -> (u64, u64) {
+        let ends = |began_ns: u64| (began_ns, began_ns.saturating_add(lasted.as_nanos() as u64));
+        self.began_ns.map_or((0, u64::MAX), ends)
     }
 
     fn turned_over(&self, queue: &Queue) -> Option<bool> {
@@ -279,13 +306,15 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
         .values()
         .map(|queue| {
             let key = (queue.netns, queue.last.cookie);
+            let watched = heard.watched(summary.duration);
             member(
-                queue,
+                (queue, queue.longest_full(watched)),
                 looks.acceptors(queue),
                 rows.get(&key).copied(),
                 refusals_at(key.0, key.1),
                 heard.accepted_in(queue, rows.get(&key).copied()),
                 heard.turned_over(queue),
+                missing(queue, watched, |when| heard.accepted_until(queue, when)),
             )
         })
         .collect();
@@ -382,16 +411,15 @@ fn wait(row: &ListenerStatsRow) -> Option<(Duration, Duration)> {
 }
 
 fn member(
-    queue: &Queue,
+    (queue, longest_full): (&Queue, Duration),
     acceptors: (Vec<u32>, usize),
     row: Option<&ListenerStatsRow>,
     refusals: u64,
     accepted_while_full: Option<u64>,
     turned_over: Option<bool>,
+    missing: Option<Missing>,
 ) -> Member {
     let (acceptors, owners) = acceptors;
-    let longest = queue.spans.iter().map(|(from, to)| *to - *from).max();
-    let longest = Duration::from_nanos(longest.unwrap_or(0));
     let peak = row.map_or(0, |row| row.accept_queue.0).max(queue.peak);
     Member {
         cookie: queue.last.cookie,
@@ -410,10 +438,11 @@ fn member(
         seen: queue.seen,
         full_looks: queue.full,
         drained_looks: queue.drained,
-        longest_full: longest,
+        longest_full,
         // Lines come only of listeners to which something came.
         accepted_while_full: accepted_while_full.or(row.is_none().then_some(0)),
         turned_over,
+        missing,
         owners,
         polled: queue.is_polled(&acceptors),
         ..who::standing(queue, &acceptors)

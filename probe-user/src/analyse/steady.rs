@@ -105,7 +105,7 @@ mod tests {
             confidence: *confidence,
             says: "",
             evidence: Vec::new(),
-            advice: &[],
+            advice: Vec::new(),
         };
         ListenerAnswer {
             place: addr.parse().ok().map(|addr| Place { netns: 7, addr }),

@@ -5,9 +5,13 @@
 //! docs/verdicts.md describes each verdict; the names are stable.
 
 mod rules;
+mod would_tell;
 
 pub use self::rules::explains_overflow;
-use self::rules::{Judged, RULES};
+use self::{
+    rules::{Judged, RULES},
+    would_tell::would_tell,
+};
 use crate::model::{
     signals::Signals,
     verdict::{Confidence, Diagnosis, Evidence, RuledOut, Verdict},
@@ -48,7 +52,7 @@ pub fn diagnose(signals: &Signals) -> Diagnosis {
             confidence,
             says: rule.says,
             evidence,
-            advice,
+            advice: advice.iter().map(|one| (*one).into()).collect(),
         });
     }
     let overflow_explained = diagnosis
@@ -74,12 +78,9 @@ fn undetermined(signals: &Signals) -> Verdict {
     Verdict {
         id: UNDETERMINED,
         confidence: Confidence::Certain,
-        says: "something was refused, and the signals do not tell why",
+        says: "something was refused, and the signals do not tell why; here is what would",
         evidence: happened.collect(),
-        advice: &[
-            "watch for longer, while it happens",
-            "look at the listener's process and its log",
-        ],
+        advice: would_tell(signals).into_iter().map(Into::into).collect(),
     }
 }
 

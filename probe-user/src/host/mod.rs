@@ -26,6 +26,7 @@ pub mod open_files;
 pub mod origin;
 pub mod owner;
 pub mod pace;
+pub mod parent;
 mod procfs;
 pub mod route;
 pub mod sample;

@@ -73,7 +73,7 @@ pub use self::{
     missing::Missing,
     observed::{
         Answered, CountersMoved, LogLine, Observed, ObservedCgroup, ObservedProcess, ObservedQueue,
-        ToldAnswer, ToldRan, ToldVerdict, ToldVerified,
+        ToldAnswer, ToldRan, ToldVerdict, ToldVerified, WithoutListener,
     },
     origin::Origin,
     ran::{Diagnosed, Dropped, Ended, Hurt, Moments, Ran},

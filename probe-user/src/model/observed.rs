@@ -16,7 +16,7 @@ use super::{
 };
 use crate::model::{
     netns_name::NetnsName,
-    owner::Owner,
+    owner::{Owner, Parent},
     process::Process,
     socket::{HalfOpen, ListenerSnapshot},
     stall::Stall,
@@ -88,6 +88,9 @@ pub struct ObservedQueue {
     /// Its half-open requests; `None` where that was not asked, or could not be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub half_open: Option<HalfOpen>,
+    /// Who has started those who hold it, of a listener that was not there before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<Parent>,
 }
 
 impl ObservedQueue {
@@ -259,4 +262,16 @@ pub struct ToldRan {
     pub lasted: Duration,
     pub dropped: String,
     pub doubts: Vec<String>,
+    /// What was asked for, and nobody was found to listen there, at the beginning or at the end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without_listener: Vec<WithoutListener>,
+}
+
+/// Where nobody was found to listen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WithoutListener {
+    /// As it was asked for.
+    pub listener: String,
+    /// Why that may be wrong: namespaces that could not be asked.
+    pub unasked: Vec<String>,
 }

@@ -15,3 +15,14 @@ pub struct Owner {
     /// the kernel's own threads, and where it may not be looked at.
     pub exe: Option<Arc<str>>,
 }
+
+/// Who has started a process, or has taken it over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// The process whose parent it is.
+    pub of: u32,
+    /// The parent, by its number in whydrop's PID namespace.
+    pub pid: u32,
+    /// Its name: `task->comm`, 15 bytes at most.
+    pub comm: String,
+}

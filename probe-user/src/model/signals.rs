@@ -101,6 +101,8 @@ pub struct Death {
     pub ending: Ending,
     /// How long it took until somebody was seen to listen there again.
     pub back: Option<Duration>,
+    /// Who that was, where it is known.
+    pub by: Option<String>,
 }
 
 /// How a process ended.
@@ -203,6 +205,33 @@ pub struct Member {
     pub unsampled: usize,
     /// Connections that were accepted from it and live.
     pub served: Option<usize>,
+    /// Those who held it and hold it no more; `None` where there are none, or where that is not known.
+    pub missing: Option<Missing>,
+}
+
+/// Processes that have left a listener which others hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Missing {
+    /// Some of them, by name and PID.
+    pub gone: Vec<String>,
+    /// How many they are.
+    pub in_all: usize,
+    /// One of them held it for a while.
+    pub stayed_long: bool,
+    /// How long before the last look that found its queue full the last of them left.
+    pub since: Duration,
+    /// The same of the first of them.
+    pub since_first: Duration,
+    /// How many came to hold it after it was found first, those who left again too.
+    pub came: usize,
+    /// Connections accepted during the watch until the last of them left.
+    pub accepted_before: Option<u64>,
+    /// And since then.
+    pub accepted_since: Option<u64>,
+    /// Processes that hold it and did not when it was found first.
+    pub newcomers: Vec<u32>,
+    /// An epoll instance of one that still holds it has waited for it.
+    pub is_left_to_one_that_waited: bool,
 }
 
 impl Member {

@@ -1,5 +1,7 @@
 //! Verdicts with their evidence and advice.
 
+use std::borrow::Cow;
+
 /// How far a verdict can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Confidence {
@@ -40,7 +42,7 @@ pub struct Verdict {
     /// What it rests on.
     pub evidence: Vec<Evidence>,
     /// In the order to do it.
-    pub advice: &'static [&'static str],
+    pub advice: Vec<Cow<'static, str>>,
 }
 
 /// A rule that had its signals and did not hold.

@@ -17,6 +17,7 @@ use crate::{
         cgroup::stall,
         holds::holds,
         pace::Pace,
+        parent::parent,
         sample::sample,
         task,
     },
@@ -54,6 +55,8 @@ pub struct Looker {
     half_open: HashMap<(u32, u64), Instant>,
     /// When it is to be asked what threads wait for.
     awaits: Pace,
+    /// Listeners of whose owners the parents were told.
+    parents: BTreeSet<(u32, u64)>,
     /// Namespaces where somebody was found.
     places: BTreeSet<u32>,
 }
@@ -68,6 +71,7 @@ impl Looker {
             full: HashMap::new(),
             half_open: HashMap::new(),
             awaits: Pace::new(ASK_AWAITS_EVERY, Duration::from_secs(10), 0),
+            parents: BTreeSet::new(),
             places: BTreeSet::new(),
         }
     }
@@ -92,6 +96,7 @@ impl Looker {
             self.places.insert(netns);
             let mut queue = self.queue(look, netns, listener);
             self.ask_half_open(&mut queue);
+            self.ask_parents(&mut queue);
             if queue.is_over_its_limit() {
                 pids.extend(queue.owners.iter().map(|owner| owner.pid));
             }
@@ -144,6 +149,7 @@ impl Looker {
             holds: Vec::new(),
             served: None,
             half_open: None,
+            parents: Vec::new(),
         }
     }
 
@@ -179,6 +185,20 @@ impl Looker {
             process.awaits = Some(awaits(&process.process, &mut tables));
         }
         self.awaits.ran(began, Instant::now());
+    }
+
+    /// Who started its owners, once of each listener: of one that comes back that tells who has started it again.
+    fn ask_parents(&mut self, queue: &mut ObservedQueue) {
+        let key = (queue.netns, queue.snapshot.cookie);
+        if queue.owners.is_empty() || self.parents.contains(&key) {
+            return;
+        }
+        if self.parents.len() >= LISTENERS_AT_MOST {
+            self.parents.clear();
+        }
+        self.parents.insert(key);
+        let owners = queue.owners.iter();
+        queue.parents = owners.filter_map(|owner| parent(owner.pid)).collect();
     }
 
     /// How its owners hold it. The connections that came from it are not asked for in every look, since that costs the
@@ -278,6 +298,7 @@ mod tests {
             holds: Vec::new(),
             served: None,
             half_open: None,
+            parents: Vec::new(),
         };
         assert!(is_unclear(&queue(&[])));
         assert!(!is_unclear(&queue(&[(MASTER, false), (WORKER, true)])));

@@ -6,6 +6,7 @@ mod budget;
 mod host;
 mod host_news;
 mod hurt;
+mod listens;
 mod looking;
 mod pressed;
 pub mod probe;
@@ -27,6 +28,7 @@ pub use self::{
     around::around,
     host::host_facts,
     hurt::listening_at,
+    listens::{Wanted, listening_in},
     looking::Looker,
     survey::Survey,
     target::Target,

@@ -123,6 +123,7 @@ fn known<'a>(reporter: &Reporter, ran: &'a Ran, diagnosed: &'a Diagnosed) -> Kno
         names: &ran.summary.netns_names,
         own_netns: reporter.own_netns,
         only: None,
+        client: None,
         clock: reporter.clock,
     }
 }

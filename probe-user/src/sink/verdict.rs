@@ -1,6 +1,9 @@
 //! One verdict, as text and as JSON.
 
-use std::fmt::{self, Write as _};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write as _},
+};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -20,7 +23,7 @@ pub(super) fn write_verdict(verdict: &Verdict, to: &mut String) -> fmt::Result {
         writeln!(to, "  - {}  [{}]", Clean(&evidence.says), evidence.from)?;
     }
     for (n, advice) in verdict.advice.iter().enumerate() {
-        writeln!(to, "  {}. {advice}", n + 1)?;
+        writeln!(to, "  {}. {}", n + 1, Clean(advice))?;
     }
     Ok(())
 }
@@ -31,7 +34,7 @@ pub(super) struct VerdictView<'a> {
     confidence: &'static str,
     says: &'static str,
     evidence: Vec<EvidenceView<'a>>,
-    advice: &'a [&'static str],
+    advice: &'a [Cow<'static, str>],
     verify: Option<String>,
 }
 
@@ -55,7 +58,7 @@ impl<'a> VerdictView<'a> {
                     from: evidence.from,
                 })
                 .collect(),
-            advice: verdict.advice,
+            advice: &verdict.advice,
             verify,
         }
     }

@@ -1,6 +1,7 @@
 //! `whydrop run`: the command notices nothing of it, its status comes out, and the report is what the kernel counted.
 
 mod before;
+mod nobody;
 mod pause;
 
 use std::collections::BTreeSet;
@@ -267,7 +268,9 @@ fn what_cannot_be_told_fails_when_asked() -> Result<()> {
     whydrop.stop()?.ended_well()?;
     let wire = Wire::new()?;
     let here = wire.netns().pid().to_string();
-    let options = ["--netns", &here, "--fail-on-drop", "--listener", ":1"];
+    let sound = Listener::new(wire.netns(), Ipv4Addr::LOCALHOST.into(), 8)?;
+    let ours = format!(":{}", sound.port());
+    let options = ["--netns", &here, "--fail-on-drop", "--listener", &ours];
     let running = start(&options, &WAITS)?;
     let _listener = paths::unreachable_client(&wire, Family::V4)?;
     let over = running.finish()?;

@@ -64,6 +64,7 @@ pub(super) fn incidents(
                 at_least: false,
             };
             incident.gap = gap.map(|longest| longest.unwrap_or(no_gap));
+            incident.gap = incident.gap.map(|gap| within(gap, watched));
             let pauses = hurt.iter().map(|m| m.longest_pause(start_ns, end_ns));
             incident.precision_ns = pauses.max().unwrap_or(0).max(resolution_ns);
             incident
@@ -191,6 +192,17 @@ fn rates(
         before: rate(start_ns.saturating_sub(CLOSE_NS).max(began_ns), start_ns),
         during: rate(start_ns, end_ns),
         after: rate(end_ns, end_ns.saturating_add(CLOSE_NS).min(ended_ns)),
+    }
+}
+
+/// As far as it was watched: looks begin before the hooks are there, and lines are still taken after the end.
+fn within(gap: Gap, (began_ns, ended_ns): (u64, u64)) -> Gap {
+    let from_ns = gap.from_ns.clamp(began_ns, ended_ns.max(began_ns));
+    let to_ns = gap.to_ns.clamp(from_ns, ended_ns.max(from_ns));
+    Gap {
+        from_ns,
+        to_ns,
+        at_least: gap.at_least || (from_ns, to_ns) != (gap.from_ns, gap.to_ns),
     }
 }
 

@@ -242,6 +242,25 @@ fn a_pause_that_does_not_end_was_at_least_so_long() {
     assert_eq!(only(&told).accepted.after.map(|n| n as u64), Some(0));
 }
 
+/// The hooks are attached after the first looks, and what waits at the end is taken after it.
+#[test]
+fn a_pause_is_no_longer_than_the_watch() {
+    let told = |began_ms: u64, lasted_ms: u64| {
+        let mut incidents = Incidents::default();
+        incidents.begin(10 * S + began_ms * MS, Some(EVERY_NS));
+        for at_ms in (0..4600).step_by(50) {
+            incidents.take(fact(at_ms, 5, look(LIMIT + 1)));
+        }
+        incidents.take(fact(2000, 5, drop_of(1)));
+        let told = incidents.told(lasted_ms * MS);
+        let gap = only(&told).stalled().expect("a pause");
+        (gap.from_ns / MS, gap.ns() / MS, gap.at_least)
+    };
+    assert_eq!(told(300, 4000), (10_300, 4000, true));
+    assert_eq!(told(0, 4000), (10_000, 4000, true));
+    assert_eq!(told(0, 9000), (10_000, 4550, true));
+}
+
 #[test]
 fn who_has_nothing_to_accept_does_not_pause() {
     // Nobody comes for two seconds, then more than the queue takes, at once.

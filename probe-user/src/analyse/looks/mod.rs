@@ -2,6 +2,7 @@
 //! out. Reads no clock.
 
 mod doing;
+mod holders;
 mod process;
 mod queue;
 

@@ -4,8 +4,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::Arc,
+    time::Duration,
 };
 
+use super::holders::Holders;
 use crate::model::{
     ObservedQueue,
     hold::{Hold, Served, Standing},
@@ -66,6 +68,8 @@ pub struct Queue {
     pub half_open: Option<HalfOpen>,
     /// How many looks found any.
     pub half_open_looks: u32,
+    /// Everybody who was found to hold it.
+    pub holders_seen: Holders,
     is_full: bool,
 }
 
@@ -117,6 +121,7 @@ impl Queue {
             served: ServedLooks::default(),
             half_open: None,
             half_open_looks: 0,
+            holders_seen: Holders::default(),
             is_full: false,
         }
     }
@@ -139,6 +144,11 @@ impl Queue {
         for (pid, waits) in polls {
             *self.pollers.entry(*pid).or_default() += u32::from(*waits);
         }
+    }
+
+    /// Whether an epoll instance of this process has waited for it.
+    pub fn has_polled(&self, pid: u32) -> bool {
+        self.pollers.get(&pid).is_some_and(|looks| *looks > 0)
     }
 
     /// Whether an epoll instance of the owners waits for it, mostly; `None` where those that are to accept have none.
@@ -179,6 +189,15 @@ impl Queue {
         (acceptors, n)
     }
 
+    /// The longest that it was over its limit at a stretch, within these times.
+    pub fn longest_full(&self, (began_ns, ended_ns): (u64, u64)) -> Duration {
+        let within = |(from, to): &(u64, u64)| {
+            let to = *to.min(&ended_ns);
+            to.saturating_sub(*from.max(&began_ns))
+        };
+        Duration::from_nanos(self.spans.iter().map(within).max().unwrap_or(0))
+    }
+
     /// Takes a look.
     pub fn saw(&mut self, seen: &ObservedQueue) {
         let listener = &seen.snapshot;
@@ -194,6 +213,7 @@ impl Queue {
         self.limit_before = self.limit_before.max(limit);
         self.owners_in_all = seen.owners_in_all;
         self.holders = Arc::clone(&seen.owners);
+        self.holders_seen.saw(seen);
         self.owners = seen.owners.iter().map(|owner| owner.pid).collect();
         let more = |one: &HalfOpen| self.half_open.is_none_or(|known| known.aged <= one.aged);
         self.half_open = seen.half_open.filter(more).or(self.half_open);
@@ -295,6 +315,7 @@ mod tests {
             holds: Vec::new(),
             served: None,
             half_open: None,
+            parents: Vec::new(),
         };
         for (look, at_ms) in [(1, 50), (2, 100), (3, 351), (4, 401)] {
             seen.look = look;
@@ -303,5 +324,15 @@ mod tests {
         }
         let spans = [(50_000_000, 100_000_000), (351_000_000, 401_000_000)];
         assert_eq!((queue.spans.as_slice(), queue.full), (&spans[..], 4));
+        let longest_ms = |began_ms: u64, ended_ms: u64| {
+            let within = (began_ms * 1_000_000, ended_ms * 1_000_000);
+            queue.longest_full(within).as_millis()
+        };
+        assert_eq!(longest_ms(0, 1000), 50);
+        // Looks of before the watch and after it tell of no longer time than was watched.
+        assert_eq!(longest_ms(80, 1000), 50);
+        assert_eq!(longest_ms(80, 371), 20);
+        assert_eq!(longest_ms(390, 1000), 11);
+        assert_eq!(longest_ms(500, 1000), 0);
     }
 }

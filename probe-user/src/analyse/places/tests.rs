@@ -111,6 +111,7 @@ fn look(netns: u32, cookie: u64, bound: &str, queue: (u32, u32)) -> Observed {
         holds: Vec::new(),
         served: None,
         half_open: None,
+        parents: Vec::new(),
     }))
 }
 

@@ -84,7 +84,7 @@ impl Heard {
                 .any(|words| words.starts_with("listener ")),
             reads_all: start.reads_all,
         };
-        let (dropped, doubts) = judge(&summary, scope);
+        let (dropped, doubts) = judge(&summary, scope, &told.without_listener);
         let hurt = |tally: &ListenerTally| Hurt {
             moments: self.ledger.moments(tally),
             tally: tally.clone(),

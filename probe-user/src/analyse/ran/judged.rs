@@ -2,12 +2,22 @@
 
 use crate::{
     analyse::judge::{self, Scope},
-    model::{Dropped, Ended, Summary, status, tier::Tier},
+    filter::ListenerFilter,
+    model::{Dropped, Ended, Summary, WithoutListener, status, tier::Tier},
 };
 
-/// Whether anything was dropped, and why that may not be all.
-pub(crate) fn judge(summary: &Summary, scope: Scope<'_>) -> (Dropped, Vec<String>) {
-    let doubts = judge::doubts(summary, scope);
+/// Whether anything was dropped, and why that may not be all. Where nobody listens nothing can be: that says nothing of
+/// the listener that was meant.
+pub(crate) fn judge(
+    summary: &Summary,
+    scope: Scope<'_>,
+    without_listener: &[WithoutListener],
+) -> (Dropped, Vec<String>) {
+    let mut doubts = judge::doubts(summary, scope);
+    let silent = without_listener
+        .iter()
+        .filter(|asked| !was_heard_of(summary, &asked.listener));
+    doubts.extend(silent.flat_map(in_sentences));
     let is_dropped_before = summary.dropped_before().next().is_some();
     let dropped = match summary.refusals() {
         // No client cares who threw its SYN away.
@@ -19,6 +29,29 @@ pub(crate) fn judge(summary: &Summary, scope: Scope<'_>) -> (Dropped, Vec<String
         _ => Dropped::Something,
     };
     (dropped, doubts)
+}
+
+/// Whether somebody listened there meanwhile, and something came.
+fn was_heard_of(summary: &Summary, listener: &str) -> bool {
+    let rows = summary.stats.iter().filter_map(|row| row.addr);
+    let tallies = summary.listeners.iter().filter_map(|tally| tally.addr);
+    let asked: Result<ListenerFilter, _> = listener.parse();
+    asked.is_ok_and(|asked| {
+        let mut heard = rows.chain(tallies);
+        heard.any(|addr| asked.takes_listener(addr))
+    })
+}
+
+fn in_sentences(asked: &WithoutListener) -> Vec<String> {
+    let listener = &asked.listener;
+    if asked.unasked.is_empty() {
+        return vec![format!(
+            "nobody listens on {listener}, and no connection came there; `whydrop list` shows who listens where"
+        )];
+    }
+    let why = asked.unasked.iter();
+    why.map(|why| format!("whether anybody listens on {listener} is not known: {why}"))
+        .collect()
 }
 
 /// What whydrop ends with.
@@ -34,7 +67,10 @@ mod tests {
     use super::*;
     use crate::{
         analyse::judge::tests::summary,
-        model::kind::{Kind, Stage},
+        model::{
+            ListenerStatsRow,
+            kind::{Kind, Stage},
+        },
     };
 
     fn check(summary: &Summary, picks_listeners: bool, expect: Dropped) {
@@ -43,7 +79,7 @@ mod tests {
             picks_listeners,
             reads_all: true,
         };
-        assert_eq!(judge(summary, scope).0, expect);
+        assert_eq!(judge(summary, scope, &[]).0, expect);
     }
 
     #[test]
@@ -70,6 +106,33 @@ mod tests {
         };
         drop("tcp-flags", Dropped::Nothing);
         drop("netfilter-drop", Dropped::Something);
+    }
+
+    #[test]
+    fn where_nobody_listens_it_cannot_be_told() {
+        let scope = Scope {
+            namespaces: None,
+            picks_listeners: true,
+            reads_all: true,
+        };
+        let mut quiet = summary(Tier::Cgroup, Some(0), Some(0));
+        let without = |unasked: &[&str]| WithoutListener {
+            listener: ":80".into(),
+            unasked: unasked.iter().map(|why| (*why).to_owned()).collect(),
+        };
+        let (dropped, doubts) = judge(&quiet, scope, &[without(&[])]);
+        assert_eq!(dropped, Dropped::CannotTell);
+        assert!(doubts[0].starts_with("nobody listens on :80"), "{doubts:?}");
+        let (dropped, doubts) = judge(&quiet, scope, &[without(&["netns 7: denied"])]);
+        assert_eq!(dropped, Dropped::CannotTell);
+        assert!(doubts[0].contains("is not known: netns 7"), "{doubts:?}");
+        // One that the command has started and ended again.
+        quiet.stats.push(ListenerStatsRow {
+            addr: Some(([10, 0, 0, 1], 80).into()),
+            ..ListenerStatsRow::default()
+        });
+        let (dropped, doubts) = judge(&quiet, scope, &[without(&[])]);
+        assert_eq!((dropped, doubts), (Dropped::Nothing, Vec::new()));
     }
 
     #[test]

@@ -18,9 +18,10 @@ use crate::{
         netns,
     },
     model::{
-        Ended, Line, Observed, Origin, Ran, Start, Summary, ToldRan, request::Request, tier::Tier,
+        Ended, Line, Observed, Origin, Ran, Start, Summary, ToldRan, WithoutListener,
+        request::Request, tier::Tier,
     },
-    observe::{self, STATS},
+    observe::{self, STATS, Wanted},
     sink::{Recording, Reporter},
     source::{Conduct, child::While},
 };
@@ -64,10 +65,18 @@ pub(crate) fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
     let host = Host::new();
     let running = While::new(&args.command);
     let began = RefCell::new(None);
+    let wanted = RefCell::new(Wanted::of(&args.listeners));
+    let look_for = || {
+        let only = watch::netns_of(&args.netns, &host).map_err(|failure| failure.message);
+        wanted.borrow_mut().look(only, &host);
+    };
     let hurt = Arc::new(Hurt::default());
     let mut heard = Heard::new(Arc::clone(&hurt));
     let watch = |looks| {
-        let ready = |start: &Start| *began.borrow_mut() = Some(start.clone());
+        let ready = |start: &Start| {
+            *began.borrow_mut() = Some(start.clone());
+            look_for();
+        };
         let conduct = Conduct {
             looks: has_hooks.then_some(looks),
             ..running.conduct(ready, |mono_ns, line| heard.line(mono_ns, line))
@@ -86,10 +95,13 @@ pub(crate) fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
         _ => failure,
     })?;
     let outcome = outcome?;
+    look_for();
+    let without = wanted.into_inner().without();
     let Some(start) = began.into_inner() else {
         return Err(Failure::failed("the watch ended before it began"));
     };
-    report(args, &host, heard, (summary, recording), &start, outcome)
+    let report_of = (summary, recording, without);
+    report(args, &host, heard, report_of, &start, outcome)
 }
 
 /// After the end: what namespaces say by now is heard, too, and all of it is recorded where that is wanted.
@@ -97,7 +109,7 @@ fn report(
     args: &RunArgs,
     host: &Host,
     mut heard: Heard,
-    (summary, mut recording): (Summary, Option<Recording>),
+    (summary, mut recording, without_listener): (Summary, Option<Recording>, Vec<WithoutListener>),
     start: &Start,
     (ended, lasted): (Ended, Duration),
 ) -> Result<Report, Failure> {
@@ -122,6 +134,7 @@ fn report(
         lasted,
         dropped: String::new(),
         doubts: Vec::new(),
+        without_listener,
     };
     let ran = heard.ran(told.clone(), start, summary, args.fail_on_drop);
     ran.dropped.name().clone_into(&mut told.dropped);

@@ -18,6 +18,7 @@ use crate::{
     },
     loader::reads_every_netns,
     model::{Line, Observed, ToldVerified, Verified, request::Request, tier::Tier},
+    observe,
     sink::{Recording, Reporter},
     source::Conduct,
 };
@@ -120,21 +121,9 @@ fn keep(mut recording: Recording, told: ToldVerified) -> Result<(), Failure> {
 /// Namespaces in which somebody listens there now; which ones could not be asked is noted.
 fn listening_in(args: &VerifyArgs, host: &Host, unasked: &mut Unread) -> Vec<u32> {
     let mut host = host.another();
-    unasked.registry(&host.namespaces());
     let only = watch::netns_of(&args.netns, &host);
-    let Some(only) = unasked.note(only.map_err(|failure| failure.message)) else {
-        return Vec::new();
-    };
-    let mut namespaces: Vec<u32> = host.namespaces().iter().collect();
-    namespaces.retain(|netns| {
-        only.is_none_or(|only| only == *netns)
-            && unasked
-                .note(host.listeners_if_there(*netns, args.listener.port()))
-                .is_some_and(|found| {
-                    found
-                        .iter()
-                        .any(|listener| args.listener.takes_listener(listener.addr))
-                })
-    });
-    namespaces
+    let only = unasked.note(only.map_err(|failure| failure.message));
+    only.map_or_else(Vec::new, |only| {
+        observe::listening_in(args.listener, only, &mut host, unasked)
+    })
 }

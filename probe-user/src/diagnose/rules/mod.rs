@@ -5,6 +5,7 @@ mod around;
 mod backlog;
 mod drops;
 mod lost;
+mod missing;
 mod path;
 mod place;
 mod runtime;

@@ -66,9 +66,17 @@ pub(super) fn died(signals: &Signals) -> Judged {
     let mut found: Vec<Evidence> = deaths
         .filter(|death| !death.ending.is_asked_for())
         .map(|death| {
-            let again = match death.back {
-                Some(after) => format!("listened there again after {} ms", after.as_millis()),
-                None => "nobody was seen to listen there again".into(),
+            let again = match (death.back, &death.by) {
+                (Some(after), Some(by)) => {
+                    format!("after {} ms {by} listened there again", after.as_millis())
+                }
+                (Some(after), None) => {
+                    format!(
+                        "somebody listened there again after {} ms",
+                        after.as_millis()
+                    )
+                }
+                (None, _) => "nobody was seen to listen there again".into(),
             };
             evidence(
                 format!("{} {}; {again}", death.who, death.ending),

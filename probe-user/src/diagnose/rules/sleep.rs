@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{
     Judged,
+    missing::may_be_missing,
     said::{
         OF_FDINFO, OF_HOOKS, OF_QUEUE, OF_SLEEP, evidence, pinned, pinned_with_everybody, refused,
     },
@@ -121,6 +122,9 @@ pub(super) fn paused(signals: &Signals) -> Judged {
     }
     if is_unused(signals, worst) {
         return Judged::No("nobody holds a connection that came from this listener".into());
+    }
+    if may_be_missing(worst) {
+        return Judged::No("those who accepted from it may be gone".into());
     }
     let says = match stands_paused(signals, worst) {
         Ok(says) => says,

@@ -1,7 +1,8 @@
 //! The one table of rules, causes before the symptoms that they explain.
 
 use super::{
-    Rule, acceptor, around, backlog, drops, lost, path, place, said::certain_of, sleep, syn, who,
+    Rule, acceptor, around, backlog, drops, lost, missing, path, place, said::certain_of, sleep,
+    syn, who,
 };
 use crate::model::kind::Kind;
 
@@ -48,6 +49,7 @@ pub(crate) const RULES: &[Rule] = &[
         ],
         overflow: true,
         explains: &[
+            "acceptor-missing",
             "acceptor-saturated",
             "acceptor-starved",
             "acceptor-blocked",
@@ -63,6 +65,7 @@ pub(crate) const RULES: &[Rule] = &[
         advice: &["raise memory.high or memory.max of the cgroup, or make the process use less"],
         overflow: true,
         explains: &[
+            "acceptor-missing",
             "acceptor-blocked",
             "acceptor-starved",
             "somaxconn-clamps-backlog",
@@ -81,6 +84,7 @@ pub(crate) const RULES: &[Rule] = &[
         ],
         overflow: true,
         explains: &[
+            "acceptor-missing",
             "acceptor-saturated",
             "acceptor-blocked",
             "accept-paused-by-application",
@@ -110,6 +114,27 @@ pub(crate) const RULES: &[Rule] = &[
             "reuseport-imbalance",
         ],
         judge: acceptor::collecting,
+    },
+    Rule {
+        id: "acceptor-missing",
+        says: "those who accepted from this listener are gone, or still starting: who holds it waits for other things",
+        advice: &[
+            "find out why they end, or what keeps them from starting: the log of the server, journalctl -k --grep 'Killed process|segfault'",
+            "where they are to start again, look at whoever starts them: the evidence says who stayed",
+        ],
+        overflow: true,
+        explains: &[
+            "acceptor-saturated",
+            "acceptor-starved",
+            "reuseport-orphan",
+            "listener-unused",
+            "accept-paused-by-application",
+            "acceptor-blocked",
+            "somaxconn-clamps-backlog",
+            "backlog-too-small",
+            "reuseport-imbalance",
+        ],
+        judge: missing::acceptors,
     },
     Rule {
         id: "acceptor-saturated",

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{
-    Judged,
+    Judged, runtime,
     said::{OF_FDINFO, OF_QUEUE, evidence, pinned_with_everybody, refused},
 };
 use crate::model::{
@@ -56,6 +56,18 @@ pub(super) fn is_unused(signals: &Signals, worst: &Member) -> bool {
     in_none && !worst.was_armed && took_nothing && is_somebody && are_idle && waits
 }
 
+/// Where accept(2) waits, who accepts needs no poll and no epoll: a thread that sleeps in anything else, in a lock say, may
+/// have come from there.
+fn may_be_on_its_way<'a>(
+    signals: &'a Signals,
+    worst: &Member,
+) -> Option<(&'a Process, &'a Thread)> {
+    let mut asleep = signals
+        .threads()
+        .filter(|(_, thread)| mostly(thread.blocked, thread) && !runtime::is_part_of(&thread.comm));
+    asleep.next().filter(|_| worst.blocking == Some(true))
+}
+
 pub(super) fn unused(signals: &Signals) -> Judged {
     let worst = match pinned_with_everybody(signals) {
         Ok(worst) => worst,
@@ -72,6 +84,16 @@ pub(super) fn unused(signals: &Signals) -> Judged {
     }
     if !is_unused(signals, worst) {
         return Judged::No("its owner may accept from it".into());
+    }
+    if let Some((process, thread)) = may_be_on_its_way(signals, worst) {
+        return Judged::No(format!(
+            "thread {}[{}] of {}[{}] may be the one that accepts, and slept in {}",
+            thread.comm,
+            thread.tid,
+            process.comm,
+            process.pid,
+            thread.blocked_in.as_deref().unwrap_or("the kernel")
+        ));
     }
     Judged::Yes(
         Confidence::Likely,

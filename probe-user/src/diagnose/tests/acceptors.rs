@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::hold::Standing;
+use crate::model::{hold::Standing, signals::Missing};
 
 /// Somebody pressed it all the time, and it accepted nothing.
 pub(super) fn standing(standing: Standing, blocking: bool) -> Signals {
@@ -253,9 +253,125 @@ fn unused() {
         "acceptor-blocked",
         &of(with(with(standing(Level, false), idles), epoll_elsewhere)),
     );
+    // Where accept(2) waits, one that sleeps in a lock may have accepted before.
+    let locked = with(with(standing(Absent, true), epoll_elsewhere), idles);
+    check("undetermined", &of(locked));
     let mut not_asked = of(with(standing(Absent, false), epoll_elsewhere));
     not_asked.members[0].served = None;
     check("accept-paused-by-application", &not_asked);
+}
+
+/// A master whose workers have left: 9 were accepted before.
+pub(super) fn left_by(does: fn(&mut Thread)) -> Signals {
+    let mut signals = with(standing(Standing::NoEpoll, false), does);
+    let member = &mut signals.members[0];
+    member.served = Some(0);
+    member.accepted = Some(9);
+    member.missing = Some(Missing {
+        gone: vec!["worker[8]".into()],
+        in_all: 1,
+        stayed_long: true,
+        since: Duration::from_secs(3),
+        accepted_before: Some(9),
+        accepted_since: Some(0),
+        ..Missing::default()
+    });
+    signals
+}
+
+#[test]
+fn missing() {
+    let missing = "acceptor-missing";
+    check(missing, &left_by(polls_several));
+    check(missing, &left_by(epoll_elsewhere));
+    let sigsuspend = |thread: &mut Thread| {
+        thread.blocked = 20;
+        thread.blocked_in = Some("rt_sigsuspend (sigsuspend)".into());
+    };
+    check(missing, &left_by(sigsuspend));
+    // Workers that crash again and again: the newest computes, and has accepted nothing.
+    let mut loops = with(left_by(polls_several), |_| {});
+    let worker = Process {
+        pid: 30,
+        threads: vec![Thread {
+            tid: 30,
+            looks: 5,
+            cpu: Some(1.0),
+            ..Thread::default()
+        }],
+        is_whole: true,
+        ..loops.processes[0].clone()
+    };
+    loops.processes[0].threads.truncate(1);
+    loops.processes.push(worker);
+    loops.members[0].owners = 2;
+    loops.members[0].accepted = Some(0);
+    let of = |signals: &mut Signals, change: fn(&mut Missing)| {
+        let known = signals.members[0].missing.as_mut();
+        change(known.expect("somebody left"));
+    };
+    of(&mut loops, |m| {
+        (m.newcomers, m.in_all, m.came, m.accepted_before) = (vec![30], 3, 3, Some(0));
+        m.since_first = Duration::from_secs(5);
+        // The last one has only just ended.
+        m.since = Duration::ZERO;
+    });
+    check(missing, &loops);
+    // Its master waits for the next of them to end.
+    let mut waits = loops.clone();
+    waits_for_child(&mut waits.processes[0].threads[0]);
+    check(missing, &waits);
+    of(&mut waits, |m| (m.in_all, m.came) = (1, 1));
+    check("acceptor-saturated", &waits);
+    // The same who has been there all the time, or waits for connections, is who accepts.
+    let mut stayed = loops.clone();
+    of(&mut stayed, |m| m.newcomers.clear());
+    check("acceptor-saturated", &stayed);
+    loops.processes[1].threads[0].here = 1;
+    check("acceptor-saturated", &loops);
+}
+
+/// Each looks the same, but for one signal.
+#[test]
+fn not_missing() {
+    fn known(signals: &mut Signals) -> &mut Missing {
+        signals.members[0].missing.as_mut().expect("somebody left")
+    }
+    let but = |does, change: fn(&mut Signals)| {
+        let mut signals = left_by(does);
+        change(&mut signals);
+        let said = diagnose(&signals);
+        assert!(!found(&signals).contains(&"acceptor-missing"), "{said:?}");
+    };
+    // Who stayed may be who accepts: it sleeps in a call, in a lock, for a child, or runs.
+    for does in [reads, idles, waits_for_child, computes] {
+        but(does, |_| {});
+    }
+    but(polls_several, |s| known(s).accepted_since = Some(1));
+    but(polls_several, |s| known(s).accepted_since = None);
+    but(polls_several, |s| s.members[0].served = Some(1));
+    but(polls_several, |s| s.members[0].served = None);
+    but(polls_several, |s| known(s).stayed_long = false);
+    but(polls_several, |s| known(s).accepted_before = Some(0));
+    but(polls_several, |s| known(s).since = Duration::from_secs(1));
+    // Nor has who stayed stopped to accept.
+    let mut soon = left_by(epoll_elsewhere);
+    known(&mut soon).since = Duration::from_secs(1);
+    check("undetermined", &soon);
+    soon.members[0].served = Some(4);
+    check("accept-paused-by-application", &soon);
+    but(polls_several, |s| s.members[0].missing = None);
+    but(polls_several, |s| {
+        known(s).is_left_to_one_that_waited = true;
+    });
+    but(polls_several, |s| s.members[0].owners = 2);
+    but(polls_several, |s| s.members[0].unsampled = 3);
+}
+
+fn waits_for_child(thread: &mut Thread) {
+    (thread.blocked, thread.stuck) = (20, 20);
+    (thread.waiting, thread.elsewhere, thread.several) = (0, 0, 0);
+    thread.blocked_in = Some("wait4 (do_wait)".into());
 }
 
 #[test]

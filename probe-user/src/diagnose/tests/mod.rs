@@ -5,6 +5,7 @@ mod alike;
 mod around;
 mod network;
 mod properties;
+mod would_tell;
 
 use super::*;
 use crate::model::{

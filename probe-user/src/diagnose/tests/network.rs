@@ -69,6 +69,7 @@ fn gone(ending: Option<Ending>, is_back: bool) -> Signals {
             who: "server[7]".into(),
             ending,
             back: is_back.then(|| std::time::Duration::from_secs(1)),
+            by: Some("server[9], a child of systemd[1],".into()),
         })
         .into_iter()
         .collect();
@@ -93,6 +94,19 @@ fn a_death_is_no_restart() {
     check(None, false, "no-listener");
     // It was not asked by SIGKILL, whatever a shell makes of it.
     check(Some(Ending::Status(137)), true, "process-died");
+}
+
+#[test]
+fn who_started_it_again_is_named() {
+    let evidence = |is_back| {
+        let said = diagnose(&gone(Some(Ending::Signal(9)), is_back));
+        said.verdicts[0].evidence[0].says.clone()
+    };
+    assert_eq!(
+        evidence(true),
+        "server[7] was killed by signal 9 (SIGKILL); after 1000 ms server[9], a child of systemd[1], listened there again"
+    );
+    assert!(evidence(false).ends_with("nobody was seen to listen there again"));
 }
 
 /// What waited in the queue was reset, and those who came later were refused: both are said.

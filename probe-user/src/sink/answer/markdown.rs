@@ -74,7 +74,7 @@ fn write_verdict(verdict: &Verdict, to: &mut String) -> fmt::Result {
     }
     writeln!(to, "\nWhat to do:\n")?;
     for (n, advice) in verdict.advice.iter().enumerate() {
-        writeln!(to, "{}. {advice}", n + 1)?;
+        writeln!(to, "{}. {}", n + 1, Clean(advice))?;
     }
     writeln!(to)
 }

@@ -126,6 +126,7 @@ impl Answer {
             names: &self.netns_names,
             own_netns: self.own_netns,
             only: self.now.as_ref().and_then(|now| now.only),
+            client: self.client.as_ref().map(|client| client.who.as_str()),
             clock: self.clock,
         }
     }
@@ -219,20 +220,35 @@ impl Answer {
         if self.is_recorded {
             return "it may not have happened while this was recorded".into();
         }
-        // That nobody was refused is said only where nothing may be missing.
-        if self.seen.accepted > 0 && self.client.is_none() && !self.may_be_more() {
-            let of = match self.seen.accepted {
-                1 => "one connection was accepted".to_owned(),
-                n => format!("{n} connections were accepted"),
-            };
-            return format!(
-                "{of}, and nobody was refused here: if clients fail, look at what the application does with what it accepts (its log), and at where clients look"
-            );
+        if self.seen.accepted > 0 {
+            return self.of_accepted();
         }
         match self.tried {
             Some(_) => "watch while it happens (--for 10m)".into(),
             None => "watch while it happens (--for 10m), or try --probe".into(),
         }
+    }
+
+    /// Connections were accepted and there is no verdict: whom nobody refused. That is said only where nothing may be missing.
+    fn of_accepted(&self) -> String {
+        let of = match self.seen.accepted {
+            1 => "one connection was accepted".to_owned(),
+            n => format!("{n} connections were accepted"),
+        };
+        if self.may_be_more() {
+            return format!("{of}, and whether anybody was refused cannot be told, as said above");
+        }
+        let (of, whom, clients) = match &self.client {
+            Some(client) => (
+                format!("{of} of all clients"),
+                format!("{} was not", Clean(&client.who)),
+                "these clients",
+            ),
+            None => (of, "nobody was".to_owned(), "clients"),
+        };
+        format!(
+            "{of}, and {whom} refused here: if {clients} fail, look at what the application does with what it accepts (its log), and at where {clients} look"
+        )
     }
 
     fn write_text(&self, to: &mut String) -> fmt::Result {

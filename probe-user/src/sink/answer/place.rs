@@ -40,6 +40,8 @@ pub struct Known<'a> {
     pub own_netns: u32,
     /// The one that was asked about, if only one was.
     pub only: Option<u32>,
+    /// The clients that were asked about, if not all were.
+    pub client: Option<&'a str>,
     pub clock: Clock,
 }
 
@@ -48,15 +50,17 @@ impl Known<'_> {
         self.names.get(&netns).map(|name| &**name)
     }
 
-    /// So that `--netns` finds it again: by its name, or by a process in it.
-    fn argument(&self, netns: u32) -> String {
+    /// So that `--netns` finds it again: by its name, or by a process in it. Where there are others, without it every
+    /// listener of that port would be meant. `None` where nothing finds it.
+    fn argument(&self, netns: u32) -> Option<String> {
+        // The one that was asked about needs no mention either, and need not be whydrop's.
         if netns == self.own_netns && self.only != Some(netns) {
-            return String::new();
+            let has_others = self.names.keys().any(|known| *known != netns);
+            return Some(if has_others { " --netns self" } else { "" }.to_owned());
         }
-        match self.name(netns) {
-            Some(NetnsName::Given(name)) => format!(" --netns {}", Clean(name)),
-            Some(NetnsName::Process { pid, .. }) => format!(" --netns {pid}"),
-            None => String::new(),
+        match self.name(netns)? {
+            NetnsName::Given(name) => Some(format!(" --netns {}", Clean(name))),
+            NetnsName::Process { pid, .. } => Some(format!(" --netns {pid}")),
         }
     }
 }
@@ -178,8 +182,12 @@ impl ListenerAnswer {
                 "not judged, because their signals are missing: {abstained}"
             )?;
         }
-        match self.verify(known) {
-            Some(verify) => writeln!(to, "after the change: {verify}"),
+        let Some(verify) = self.verify(known) else {
+            return Ok(());
+        };
+        writeln!(to, "after the change: {verify}")?;
+        match self.why_again(known) {
+            Some((client, why)) => writeln!(to, "the same of {} alone: {why}", Clean(client)),
             None => Ok(()),
         }
     }
@@ -201,8 +209,17 @@ impl ListenerAnswer {
             let netns = taker.netns_argument();
             return Some(format!("whydrop verify {to}{netns} --for 60s"));
         }
-        let netns = known.argument(place.netns);
+        let netns = known.argument(place.netns)?;
         Some(format!("whydrop verify {}{netns} --for 60s", place.addr))
+    }
+
+    /// What `verify` judges is everybody's: the clients that were asked about, and the command that asks about them.
+    fn why_again<'a>(&self, known: Known<'a>) -> Option<(&'a str, String)> {
+        let (place, client) = (self.place?, known.client?);
+        let netns = known.argument(place.netns)?;
+        let (addr, client_argument) = (place.addr, Clean(client));
+        let command = format!("whydrop why {addr}{netns} --client {client_argument} --for 60s");
+        Some((client, command))
     }
 }
 

@@ -114,7 +114,10 @@ fn diagnosis() -> Diagnosis {
                 says: "thread nginx[4321] was stopped at 9 of 10 looks".into(),
                 from: "/proc/PID/task",
             }],
-            advice: &["let it go on: kill -CONT PID", "find out who stopped it"],
+            advice: vec![
+                "let it go on: kill -CONT PID".into(),
+                "find out who stopped it".into(),
+            ],
         }],
         ruled_out: vec![RuledOut {
             id: "acceptor-blocked",
@@ -224,7 +227,7 @@ fn unplaced() -> ListenerAnswer {
     }
 }
 
-fn full_answer() -> Answer {
+pub(super) fn full_answer() -> Answer {
     Answer {
         origin: Origin {
             host: "a.example".into(),
@@ -287,7 +290,7 @@ fn full_answer() -> Answer {
     }
 }
 
-fn empty_answer() -> Answer {
+pub(super) fn empty_answer() -> Answer {
     Answer {
         client: None,
         now: Some(Now::default()),

@@ -4,6 +4,7 @@
 mod against;
 mod answers;
 pub(super) mod lines;
+mod sentences;
 
 use std::{env, fs, path::Path};
 

@@ -194,7 +194,7 @@ pub(in crate::sink) mod tests {
     use crate::{
         model::{
             Answered, Clock, CountersMoved, Ended, HostFacts, LogLine, Now, ObservedCgroup,
-            ObservedProcess, ObservedQueue, Origin, ToldRan, ToldVerified, Tried,
+            ObservedProcess, ObservedQueue, Origin, ToldRan, ToldVerified, Tried, WithoutListener,
             around::{Around, Ends, How, Redirect, Sources, Wait},
             hold::{Hold, Served},
             process::{Process, Thread},
@@ -291,6 +291,7 @@ pub(in crate::sink) mod tests {
                 holds: vec![hold()],
                 served: Some(served()),
                 half_open: Some(HalfOpen::default()),
+                parents: Vec::new(),
             })),
             Observed::Process(Box::new(ObservedProcess {
                 look: 3,
@@ -379,6 +380,10 @@ pub(in crate::sink) mod tests {
                 lasted: Duration::from_millis(3),
                 dropped: "nothing-dropped".into(),
                 doubts: Vec::new(),
+                without_listener: vec![WithoutListener {
+                    listener: ":9".into(),
+                    unasked: Vec::new(),
+                }],
             })),
         ]
     }

@@ -1,6 +1,9 @@
 //! Whoever accepts does not keep up.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use rustix::{process::Signal, thread::sched_getaffinity};
 
@@ -21,6 +24,9 @@ const PACE: Duration = Duration::from_millis(4);
 
 /// What computing costs: fifty connections a second are the most.
 const WORKS: Duration = Duration::from_millis(20);
+
+/// How long a worker works before it is gone.
+const WORKED: Duration = Duration::from_secs(1);
 
 /// The server that has the listener of these scenes for itself.
 fn server(work: &Work) -> io::Result<Server> {
@@ -140,6 +146,28 @@ pub(super) fn unused(stage: &Stage) -> io::Result<()> {
         ..Work::default()
     })?;
     press(stage)
+}
+
+/// The one that stays holds the listener for the other, as masters do.
+pub(super) fn missing(stage: &Stage) -> io::Result<()> {
+    let listener = listen(BACKLOG)?;
+    let _master = Server::start(
+        &listener,
+        &Work {
+            most: Some(0),
+            ..Work::default()
+        },
+    )?;
+    let worker = Server::start(&listener, &Work::default())?;
+    drop(listener);
+    stage.begin();
+    let mut crowd = Crowd::default();
+    let began = Instant::now();
+    while began.elapsed() < WORKED && stage.goes_on(PACE) {
+        crowd.come(place())?;
+    }
+    drop(worker);
+    go_on_pressing(stage)
 }
 
 pub(super) fn collecting(stage: &Stage) -> io::Result<()> {

@@ -100,6 +100,14 @@ pub(super) const SCENES: &[Scene] = &[
         play: acceptor::paused,
     },
     Scene {
+        name: "acceptor-missing",
+        does: "a worker accepts for a second and is killed; its master holds the listener and waits for other files",
+        truth: &["acceptor-missing"],
+        look_at: "look at who held the listener and does no more",
+        at: HERE,
+        play: acceptor::missing,
+    },
+    Scene {
         name: "listener-unused",
         does: "a server waits for other files, and never for its listener",
         truth: &["listener-unused"],

@@ -1,7 +1,9 @@
 //! The accept queue was full.
 
 use super::super::{
-    acceptors::{computes, epoll_elsewhere, idles, reads, reads_from_client, standing, with},
+    acceptors::{
+        computes, epoll_elsewhere, idles, left_by, reads, reads_from_client, standing, with,
+    },
     network::crowded,
 };
 use super::*;
@@ -116,6 +118,13 @@ pub(super) fn doing_something_else() -> Vec<Row> {
                 thread(s).blocked = 20;
             }),
             |s| s.members[0].polled = Some(true),
+        ),
+        Row(
+            "acceptor-missing",
+            "accept-paused-by-application",
+            "hooks and sock_diag",
+            left_by(epoll_elsewhere),
+            |s| s.members[0].served = Some(4),
         ),
         Row(
             "listener-unused",

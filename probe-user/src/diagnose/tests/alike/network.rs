@@ -58,6 +58,7 @@ pub(super) fn nobody_there() -> Vec<Row> {
         who: "server[7]".into(),
         ending: Ending::Signal(9),
         back: Some(Duration::from_secs(1)),
+        by: None,
     });
     let mut elsewhere = of(&[(Kind::Refused, "listener-in-other-namespace", 9)]);
     elsewhere.elsewhere.push("10.0.0.1:80".into());
