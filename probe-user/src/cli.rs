@@ -141,12 +141,14 @@ The report covers every listener of the host while the command runs, unless --li
 SIGTERM and SIGHUP are passed on to the command. The command is not started if whydrop cannot watch.
 
 Exit status: the command's own; 128 plus the number of the signal that ended it; 127 when it is not found, 126 when \
-it cannot be started. With --fail-on-drop 1 when the command succeeded and something was refused, or when whydrop \
-cannot tell. Before the command is started: 2 wrong arguments, 3 this kernel cannot, 4 a capability is missing.";
+it cannot be started. With --fail-on-drop 1 when the command succeeded and something was refused or dropped \
+before its listener, or when whydrop cannot tell. Before the command is started: 2 wrong arguments, \
+3 this kernel cannot, 4 a capability is missing.";
 
 const VERIFY: &str = "\
-The listener holds when at least --at-least connections came, none was refused, and the accept queue always had --headroom. \
-When fewer came, nothing is proved. Ctrl-C, SIGTERM or SIGHUP ends it early, and what was seen until then is judged.
+The listener holds when at least --at-least connections came, none was refused or dropped before the listener, \
+and the accept queue always had --headroom. When fewer came, nothing is proved. \
+Ctrl-C, SIGTERM or SIGHUP ends it early, and what was seen until then is judged.
 
 Exit status: 0 it held; 1 it did not, nothing was proved, or whydrop cannot tell; 2 wrong arguments, 3 this kernel \
 cannot, 4 a capability is missing.";
