@@ -134,6 +134,7 @@ pub mod tests {
             tier,
             counts: Default::default(),
             causes: Default::default(),
+            top_clients: None,
             listeners: Vec::new(),
             stats: Vec::new(),
             groups: Vec::new(),
