@@ -19,28 +19,32 @@ pub fn doubts(summary: &Summary, scope: Scope<'_>) -> Vec<String> {
     let mut doubts = summary.unread.clone();
     doubts.extend(of_rows(summary, scope));
     doubts.extend(of_namespaces(summary, scope));
-    let mut add = |n: u64, what: &str| {
-        if n > 0 {
-            doubts.push(format!("{n} {what}"));
-        }
+    let mut add = |n: u64, one: &str, several: &str| match n {
+        0 => {}
+        1 => doubts.push(format!("one {one}")),
+        n => doubts.push(format!("{n} {several}")),
     };
     let health = summary.health;
     add(
         summary.loss.total(),
+        "event was lost before it was looked at",
         "events were lost before they were looked at",
     );
     add(
         health.counts_full + health.sums_full,
+        "event found no room in the kernel side's counts",
         "events found no room in the kernel side's counts",
     );
     add(
         health.unreadable,
+        "reading of the kernel's counters made no sense",
         "readings of the kernel's counters made no sense",
     );
     if scope.picks_listeners {
         // Their listener is not known, so it may be this one.
         add(
             health.late,
+            "decision was found late, so its listener is not known",
             "decisions were found late, so their listener is not known",
         );
     }
@@ -249,7 +253,7 @@ pub mod tests {
             doubts(&lossy, EVERYTHING),
             [
                 "4 events were lost before they were looked at",
-                "1 readings of the kernel's counters made no sense"
+                "one reading of the kernel's counters made no sense"
             ]
         );
         assert_eq!(doubts(&lossy, ONE).len(), 3);

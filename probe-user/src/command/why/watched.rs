@@ -38,11 +38,8 @@ pub(super) fn watched(
     }
     let mut before = vec![Observed::Before(Box::new(now.clone()))];
     before.extend(facts.into_iter().map(|one| Observed::Host(Box::new(one))));
-    let around = || {
-        let around = observe::around(args.target.filter(), &now, &mut host.another());
-        Observed::Around(Box::new(around))
-    };
-    before.push(around());
+    let around = || observe::around(args.target.filter(), &now, &mut host.another());
+    before.push(Observed::Around(Box::new(around())));
     let asked = Asked {
         target: args.target.filter(),
         client: args.client,
@@ -76,7 +73,7 @@ pub(super) fn watched(
     };
     let tried = tried.into_inner().flatten();
     let mut after: Vec<Observed> = tried.map(Observed::Tried).into_iter().collect();
-    let around = around();
+    let around = Observed::Around(Box::new(around()));
     inquiry.line(around.mono_ns(), &Line::Observed(&around));
     for netns in inquiry.namespaces() {
         let facts = observe::host_facts(netns, &host);

@@ -78,7 +78,7 @@ fn way(redirect: &Redirect) -> Evidence {
         ),
         How::Transparent => evidence(
             format!(
-                "{connections} connections to {from} are here, which nobody is bound to: a listener with IP_TRANSPARENT takes them (TPROXY)"
+                "{connections} connections to {from} are here, to which nobody is bound: a listener with IP_TRANSPARENT takes them (TPROXY)"
             ),
             OF_SOCKETS,
         ),
