@@ -140,7 +140,7 @@ impl Summary {
             Tier::Kprobe => &[
                 "a SYN to a multicast or broadcast address",
                 "a SYN cookie refused to an XDP or tc program",
-                "a kprobe that the kernel skipped since another BPF program, or a look into a map, was under way on that CPU",
+                "a kprobe that the kernel skipped because another BPF program, or a look into a map, was under way on that CPU",
                 "DCCP",
             ],
         }
