@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use crate::model::{
     Summary,
-    around::{Around, Ends},
+    around::{Around, Ends, Redirect},
     incident::Place,
     kind::Kind,
     netns_name::NetnsName,
@@ -45,7 +45,7 @@ impl Surroundings {
                 addr: one.to,
             })
         });
-        let all = troubled.map(|one| one.place()).chain(exhausted);
+        let all = troubled.map(Redirect::place).chain(exhausted);
         all.take(PLACES_AT_MOST).collect()
     }
 

@@ -9,7 +9,12 @@ use std::{
 
 use crate::{
     filter::ListenerFilter,
-    host::{Host, clock::mono_ns, netns, netstat, route, sysctl, translated},
+    host::{
+        Host,
+        clock::mono_ns,
+        diag::{Diag, DiagError},
+        netns, netstat, route, sysctl, translated,
+    },
     model::{
         Now,
         around::{Around, Ends, How, Redirect, Sources, Taker, Wait},
@@ -84,7 +89,7 @@ impl Looking<'_> {
         let failed = |error| {
             self.unread.push(format!(
                 "{what} of netns {netns} could not be read: {error}"
-            ))
+            ));
         };
         read.map_err(failed).ok()
     }
@@ -205,7 +210,7 @@ impl Looking<'_> {
         };
         let asked = self.host.diag(netns);
         let asked = asked.and_then(|diag| diag.ends((port, 0), &mut each));
-        if asked.as_ref().is_err_and(|error| error.is_gone()) {
+        if asked.as_ref().is_err_and(DiagError::is_gone) {
             return None;
         }
         self.note(netns, "the connections", asked)?;
@@ -250,7 +255,7 @@ impl Looking<'_> {
             let wait = waits
                 .entry((owner.pid, end.remote))
                 .or_insert_with(|| Wait {
-                    comm: owner.comm.to_string(),
+                    comm: owner.comm.clone(),
                     pid: owner.pid,
                     to: end.remote,
                     connections: 0,
@@ -314,7 +319,7 @@ impl Looking<'_> {
         if strangers.is_empty() {
             return Vec::new();
         }
-        let asked = self.host.diag(netns).and_then(|diag| diag.transparent());
+        let asked = self.host.diag(netns).and_then(Diag::transparent);
         let listeners = self.note(netns, "the listeners", asked).unwrap_or_default();
         let takers: Vec<Taker> = listeners
             .into_iter()

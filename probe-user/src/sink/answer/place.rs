@@ -203,8 +203,9 @@ impl ListenerAnswer {
     fn verify(&self, known: Known<'_>) -> Option<String> {
         let place = self.place?;
         let redirects = self.signals.redirects.iter().flatten();
-        let takers = redirects.filter_map(|one| one.listeners.first().map(|taker| (one, taker)));
-        if let (true, Some((redirect, taker))) = (self.members.is_empty(), takers.last()) {
+        let mut takers =
+            redirects.filter_map(|one| one.listeners.first().map(|taker| (one, taker)));
+        if let (true, Some((redirect, taker))) = (self.members.is_empty(), takers.next_back()) {
             let to = redirect.reaches(taker);
             let netns = taker.netns_argument();
             return Some(format!("whydrop verify {to}{netns} --for 60s"));
