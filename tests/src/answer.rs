@@ -151,7 +151,7 @@ fn of_recording(arguments: &[&str], recording: &Path, format: &str) -> Result<Ou
     while let Some(argument) = left.next() {
         match *argument {
             "--for" => drop(left.next()),
-            "--probe" => {}
+            "--probe" | "--full" => {}
             argument => same.push(argument),
         }
     }

@@ -19,7 +19,7 @@ const PLACES_AT_MOST: usize = 8;
 const WAITS_AT_MOST: usize = 4;
 
 /// The first reading, and the last one.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Surroundings(Option<(Around, Around)>);
 
 impl Surroundings {

@@ -9,7 +9,7 @@ use crate::model::{
 };
 
 /// Everything that is known beside the events.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Beside {
     /// What was looked at, by listener and by process.
     pub looks: Looks,

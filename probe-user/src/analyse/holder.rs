@@ -4,7 +4,7 @@ use super::{
     looks::{ProcessLooks, Queue},
     who,
 };
-use crate::model::signals::{Cgroup, Process};
+use crate::model::signals::{Cgroup, Process, Thread};
 
 pub(super) fn of_process(pid: u32, looks: &ProcessLooks, queue: Option<&Queue>) -> Process {
     let cgroup = looks.cgroup.as_ref().map(|cgroup| {
@@ -34,7 +34,10 @@ pub(super) fn of_process(pid: u32, looks: &ProcessLooks, queue: Option<&Queue>) 
         threads: looks
             .threads
             .iter()
-            .map(|(tid, thread)| who::of_thread(*tid, thread, pid, queue))
+            .map(|(tid, thread)| Thread {
+                awaits: looks.awaits(thread),
+                ..who::of_thread(*tid, thread, pid, queue)
+            })
             .collect(),
         fds: looks.fds,
         cgroup,

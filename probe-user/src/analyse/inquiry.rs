@@ -12,8 +12,8 @@ use super::{
 use crate::{
     filter::{ClientFilter, Filter, ListenerFilter},
     model::{
-        Answer, Line, ListenerAnswer, NetnsNames, Now, Observed, OfClient, Origin, Seen, Start,
-        Summary, Tried, flood::may_be_about, signals::Member, sysctls::Sysctls,
+        Answer, Early, Line, ListenerAnswer, NetnsNames, Now, Observed, OfClient, Origin, Seen,
+        Start, Summary, Tried, flood::may_be_about, signals::Member, sysctls::Sysctls,
     },
 };
 
@@ -31,6 +31,7 @@ pub struct Asked {
 }
 
 /// What is known of the port by now.
+#[derive(Clone)]
 pub struct Inquiry {
     target: ListenerFilter,
     client: Option<ClientFilter>,
@@ -42,6 +43,7 @@ pub struct Inquiry {
     beside: Beside,
     now: Option<Now>,
     tried: Option<Tried>,
+    early: Option<Early>,
     kernel_log: Vec<String>,
     rest: Rest,
 }
@@ -62,6 +64,7 @@ impl Inquiry {
             beside: Beside::default(),
             now: None,
             tried: None,
+            early: None,
             kernel_log: Vec::new(),
             rest: Rest::default(),
         };
@@ -79,6 +82,7 @@ impl Inquiry {
                 }
                 self.tried = Some(tried.clone());
             }
+            Line::Observed(Observed::Answered(answered)) => self.early = answered.early,
             Line::Observed(Observed::Log(log)) => {
                 let now = self.now.iter().flat_map(|now| &now.listeners);
                 let bound: Vec<_> = now.map(|one| one.snapshot.addr.ip()).collect();
@@ -120,6 +124,15 @@ impl Inquiry {
         now.is_some_and(|now| {
             now.target == target && (self.filter.netns.is_none() || self.filter.netns == now.only)
         })
+    }
+
+    /// Of the watch that goes on, with what would be said of it at its end.
+    pub fn by_now(&self, summary: &Summary, after: &[Observed]) -> Answer {
+        let mut by_now = self.clone();
+        for seen in after {
+            by_now.line(seen.mono_ns(), &Line::Observed(seen));
+        }
+        by_now.answer(summary)
     }
 
     /// Of the watch that ended with this summary.
@@ -181,6 +194,7 @@ impl Inquiry {
             now: self.now,
             kernel_log: self.kernel_log,
             tried: self.tried,
+            early: self.early,
             tier: summary.tier,
             lost: summary.loss.total(),
             notes: self.beside.around.notes(summary),

@@ -130,6 +130,7 @@ pub mod tests {
             tier,
             counts: Default::default(),
             causes: Default::default(),
+            top_clients: None,
             listeners: Vec::new(),
             stats: Vec::new(),
             groups: Vec::new(),

@@ -1,8 +1,10 @@
 //! What is made of the stream: observations, counts and looks come in; figures, stories, incidents and judgements go out.
 //! It knows nothing of how anything is shown.
 
+pub mod against;
 pub mod around;
 pub mod beside;
+pub mod clients;
 pub mod correlate;
 pub mod facts;
 mod gone;
@@ -23,6 +25,7 @@ pub mod reconcile;
 pub mod sampled;
 pub mod signals;
 pub mod span;
+pub mod steady;
 pub mod stories;
 pub mod tally;
 mod tries;

@@ -38,6 +38,8 @@ pub fn part(
         stats,
         counts: Counts::default(),
         causes: others,
+        // Whom it happened to is told place by place.
+        top_clients: None,
         stories: summary.stories.clone(),
         groups: summary.groups.clone(),
         skipped: summary.skipped.clone(),
@@ -63,7 +65,7 @@ pub fn part(
 }
 
 /// What a recording of everything says beside its counts of what was asked about.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Rest {
     /// What happened there that is no refusal, as far as lines tell.
     pub others: Causes,

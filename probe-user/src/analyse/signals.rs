@@ -1,13 +1,13 @@
 //! From looks, lines and the summary to signals.
 
 use std::{
-    cmp::Reverse,
     collections::{BTreeMap, HashMap, HashSet},
     net::IpAddr,
     time::Duration,
 };
 
 use super::{
+    clients::Clients,
     gone::Gone,
     holder::of_process,
     looks::{Looks, ProcessLooks, Queue},
@@ -28,12 +28,6 @@ use crate::{
 /// Rows that come less often do not tell what was accepted within a stretch.
 const OFTEN: Duration = Duration::from_millis(100);
 
-/// Clients of one place that are remembered.
-const CLIENTS_AT_MOST: usize = 65_536;
-
-/// Clients that are named.
-const TOP_CLIENTS: usize = 5;
-
 /// Rows of a listener that are kept while nothing has happened there.
 const ROWS_BEFORE: usize = 64;
 
@@ -47,8 +41,7 @@ const LATE_NS: u64 = 150_000_000;
 #[derive(Clone, Default)]
 pub struct Heard {
     of: Option<OfClient>,
-    /// What was refused to each, of what had a line.
-    clients: HashMap<IpAddr, u64>,
+    clients: Clients,
     elsewhere: Vec<String>,
     gone: Gone,
     tries: Tries,
@@ -127,14 +120,7 @@ impl Heard {
             let at_ns = seen.event.mono_ns;
             self.first_drop_ns = Some(self.first_drop_ns.map_or(at_ns, |first| first.min(at_ns)));
         }
-        let is_harm = kind.is_refusal() || matches!(kind, Kind::Refused | Kind::PacketDrop);
-        if let Some(client) = seen.event.client {
-            let client = client.ip().to_canonical();
-            let has_room = self.clients.len() < CLIENTS_AT_MOST;
-            if has_room || self.clients.contains_key(&client) {
-                *self.clients.entry(client).or_default() += u64::from(is_harm);
-            }
-        }
+        self.clients.add(seen);
         for place in &seen.refusal.elsewhere {
             let text = format!("{} in namespace {}", place.addr, place.netns);
             let owner = place.owner.first();
@@ -184,9 +170,7 @@ impl Heard {
 
     /// Adds what was said of another place, which turned out to be the same.
     pub fn join(&mut self, other: Self) {
-        for (client, n) in other.clients {
-            *self.clients.entry(client).or_default() += n;
-        }
+        self.clients.join(other.clients);
         for text in other.elsewhere {
             remember(&mut self.elsewhere, text);
         }
@@ -212,21 +196,12 @@ impl Heard {
 
     /// Client addresses that had a line.
     pub fn clients(&self) -> impl Iterator<Item = IpAddr> {
-        self.clients.keys().copied()
+        self.clients.all()
     }
 
     /// Those who were refused most, and how often.
     pub fn top_clients(&self) -> Vec<TopClient> {
-        let refused = self.clients.iter().filter(|(_, n)| **n > 0);
-        let mut all: Vec<TopClient> = refused
-            .map(|(addr, n)| TopClient {
-                addr: *addr,
-                refusals: *n,
-            })
-            .collect();
-        all.sort_by_key(|one| (Reverse(one.refusals), one.addr));
-        all.truncate(TOP_CLIENTS);
-        all
+        self.clients.top()
     }
 
     /// Accepted while the queue was over its limit, as far as lines tell, or else the whole watch: 0 of 0.
@@ -332,7 +307,7 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
         refusals,
         causes,
         everybody,
-        clients: heard.clients.len(),
+        clients: heard.clients.count(),
         tries: heard.tries.told(),
         resent: heard.resent,
         probe: heard.probe,

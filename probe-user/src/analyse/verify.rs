@@ -77,6 +77,7 @@ pub fn judge(asked: Asked, summary: Summary) -> Verified {
         established,
         accepted,
         summary,
+        against: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The commands: arguments come in, an exit status goes out. Each is thin; the
 //! rooms do the work.
 
+mod against;
 pub mod check;
 pub mod demo;
 pub mod empty;

@@ -18,6 +18,8 @@ pub(super) struct Call {
     pub waits_for_lock: bool,
     /// The descriptor that it is about.
     pub fd: Option<u32>,
+    /// Where the futex is that it sleeps on.
+    pub futex: Option<u64>,
     /// Where its memory has what poll(2) or select(2) waits for.
     polled: Option<Polled>,
 }
@@ -48,6 +50,10 @@ impl Call {
             name: Some(name),
             waits_for_lock: call == libc::SYS_futex && waits_for_lock(&arguments),
             fd: first.and_then(|fd| u32::try_from(*fd).ok()),
+            futex: arguments
+                .first()
+                .copied()
+                .filter(|_| call == libc::SYS_futex),
             polled: polled(call, &arguments),
         }
     }

@@ -6,6 +6,7 @@
 //! (the one exception is [`netns::Private`], which is ours).
 
 pub mod accepted;
+pub mod awaits;
 mod call;
 pub mod cgroup;
 pub mod clock;

@@ -86,6 +86,7 @@ fn thread(
         fd,
         socket,
         polled,
+        futex: call.futex,
     })
 }
 

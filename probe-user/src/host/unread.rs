@@ -9,7 +9,7 @@ use super::netns::Registry;
 const AT_MOST: usize = 8;
 
 /// What was not read, in sentences.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Unread(Vec<String>);
 
 impl Unread {

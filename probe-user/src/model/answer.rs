@@ -1,15 +1,11 @@
 //! What `whydrop why` answers.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::host_facts::HostFacts;
-use super::{clock::Clock, origin::Origin, summary::NetnsNames, tally::Causes};
+use super::{client::TopClient, clock::Clock, origin::Origin, summary::NetnsNames, tally::Causes};
 use crate::model::{
     cgroup::Cgroup,
     incident::{Place, Told},
@@ -75,6 +71,15 @@ impl Tried {
     pub const NO_PORT: &str = "no source port left (EADDRNOTAVAIL)";
 }
 
+/// An answer that came before the time was over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Early {
+    /// For how long it was to be watched.
+    pub of: Duration,
+    /// How long the answer had been the same.
+    pub same_for: Duration,
+}
+
 /// Of whom alone the answer is.
 #[derive(Clone, Debug)]
 pub struct OfClient {
@@ -99,13 +104,6 @@ pub struct ListenerAnswer {
     pub first_drop_ns: Option<u64>,
     /// Those who were refused most, of what had a line.
     pub top_clients: Vec<TopClient>,
-}
-
-/// How often one client was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TopClient {
-    pub addr: IpAddr,
-    pub refusals: u64,
 }
 
 /// Listeners that are not named one by one.
@@ -168,6 +166,8 @@ pub struct Answer {
     pub incidents: Told,
     pub first_drop: Option<Duration>,
     pub tried: Option<Tried>,
+    /// Why the watch ended before its time, where it did.
+    pub early: Option<Early>,
     pub tier: Tier,
     pub lost: u64,
     /// What the namespaces of its incidents are called.
@@ -189,14 +189,14 @@ impl ListenerAnswer {
         let others = [Kind::Refused, Kind::PacketDrop].map(|kind| signals.of_kind(kind));
         signals.refusals + others.iter().sum::<u64>()
     }
-
-    /// The share of one client, between 0 and 1. Of what had no line, nobody knows whose it was.
-    pub fn share(&self, client: &TopClient) -> f64 {
-        client.refusals as f64 / self.harm().max(client.refusals) as f64
-    }
 }
 
 impl Answer {
+    /// Whether nothing is missing that is known to be.
+    pub fn is_sound(&self) -> bool {
+        self.lost == 0 && self.doubts.is_empty() && self.seen.adds_up
+    }
+
     /// Of all places, those of the worst first.
     pub fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
         self.answers.iter().flat_map(|one| &one.diagnosis.verdicts)

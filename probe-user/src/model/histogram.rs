@@ -35,6 +35,14 @@ impl Histogram {
         self.max_ns = self.max_ns.max(max_ns);
     }
 
+    /// Adds those of another one.
+    pub fn join(&mut self, other: &Self) {
+        for (sum, n) in self.steps.iter_mut().zip(&other.steps) {
+            *sum += n;
+        }
+        self.max_ns = self.max_ns.max(other.max_ns);
+    }
+
     /// Nanoseconds, within a thirtieth up to 137 s; `None` without any.
     pub fn percentile(&self, percent: u64) -> Option<u64> {
         let count: u64 = self.steps.iter().sum();

@@ -1,9 +1,12 @@
 //! The nouns of the stream: what is told, counted and answered. No I/O, no clock, and no way of showing anything.
 
+mod against;
 mod answer;
 pub mod around;
+mod awaits;
 pub mod cause;
 pub mod cgroup;
+mod client;
 mod clock;
 pub mod counted;
 pub mod event;
@@ -54,9 +57,12 @@ pub mod verdict;
 mod verified;
 
 pub use self::{
+    against::{Against, Figures, Late, Pair, Port, Watched},
     answer::{
-        Answer, Holding, ListenerAnswer, Listening, Now, OfClient, Others, Seen, TopClient, Tried,
+        Answer, Early, Holding, ListenerAnswer, Listening, Now, OfClient, Others, Seen, Tried,
     },
+    awaits::Awaits,
+    client::TopClient,
     clock::{Clock, Stamp, Utc},
     found::Found,
     group::{Group, GroupMember},

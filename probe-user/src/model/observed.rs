@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    answer::{Answer, ListenerAnswer, Now, Tried},
+    answer::{Answer, Early, ListenerAnswer, Now, Tried},
     around::Around,
+    awaits::Awaits,
     clock::Clock,
     hold::{Hold, Served},
     host_facts::HostFacts,
@@ -101,6 +102,9 @@ pub struct ObservedProcess {
     pub look: u32,
     pub process: Process,
     pub cgroup: Option<ObservedCgroup>,
+    /// What threads of it wait for, as far as it is known; `None` where that was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaits: Option<Vec<(u32, Awaits)>>,
 }
 
 /// The cgroup of a process.
@@ -148,6 +152,9 @@ pub struct Answered {
     #[serde(default)]
     pub answers: Vec<ToldAnswer>,
     pub doubts: Vec<String>,
+    /// Why the watch ended before its time, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early: Option<Early>,
 }
 
 /// What was answered of one listener.
@@ -180,6 +187,7 @@ impl Answered {
             abstained: names(&answer.abstained),
             answers: answer.answers.iter().map(ToldAnswer::of).collect(),
             doubts: answer.doubts.clone(),
+            early: answer.early,
         }
     }
 }
@@ -230,6 +238,11 @@ pub struct ToldVerified {
     pub unasked: Vec<String>,
     pub verdict: String,
     pub reasons: Vec<String>,
+    /// What it was judged by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headroom: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<u64>,
 }
 
 /// The command of `run`, and how it ended.

@@ -49,6 +49,9 @@ pub struct Thread {
     /// What poll(2) or select(2) waits for, as far as its memory could be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub polled: Option<Vec<u32>>,
+    /// Where the futex is that it sleeps on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub futex: Option<u64>,
 }
 
 /// Whether a thread in this system call is waiting for a connection, or for any file to become ready.

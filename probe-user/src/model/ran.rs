@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{answer::ListenerAnswer, summary::Summary, tally::ListenerTally};
+use super::{against::Against, answer::ListenerAnswer, summary::Summary, tally::ListenerTally};
 use crate::model::incident::Told;
 
 /// How a process ended.
@@ -98,6 +98,8 @@ pub struct Ran {
     /// `None` without hooks.
     pub diagnosed: Option<Diagnosed>,
     pub summary: Summary,
+    /// An earlier watch beside this one, where one is asked for.
+    pub against: Option<Against>,
 }
 
 /// When and why something was refused.

@@ -5,6 +5,7 @@ use std::{fmt, net::SocketAddr, time::Duration};
 pub use super::tally::Causes;
 use super::{
     around::{Redirect, Sources},
+    awaits::Awaits,
     hold::Standing,
     kind::Kind,
     socket::HalfOpen,
@@ -266,6 +267,8 @@ pub struct Thread {
     pub stuck: u32,
     /// Whose connection of this listener it slept on, at each look that asked.
     pub on_client: Option<SocketAddr>,
+    /// What it waited for, beyond the name of its system call.
+    pub awaits: Option<Awaits>,
     /// Shares of the time: on a CPU, and runnable without one.
     pub cpu: Option<f64>,
     /// Runnable without a processor: a share of the time.

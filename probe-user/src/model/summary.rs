@@ -10,6 +10,7 @@ use std::{
 use probe_common::Health;
 
 use super::{
+    client::TopClient,
     group::Group,
     loss::Loss,
     rows::Row,
@@ -41,6 +42,9 @@ pub struct Summary {
     /// How often for which cause.
     #[serde(with = "super::pairs")]
     pub causes: Causes,
+    /// Those who were refused most, of what had a line; `None` where nobody knows whom it happened to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_clients: Option<Vec<TopClient>>,
     /// What each listener refused, the most first.
     pub listeners: Vec<ListenerTally>,
     /// What listeners went through, each to which something came.
@@ -113,6 +117,17 @@ impl Summary {
         Some(format!(
             "{at_least}{all} {what} dropped before the listener: {causes}"
         ))
+    }
+
+    /// What was refused to whoever came, by listeners and by others.
+    pub fn harm(&self) -> u64 {
+        let is_harm =
+            |kind: Kind| kind.is_refusal() || matches!(kind, Kind::Refused | Kind::PacketDrop);
+        let counts = self.counts.iter();
+        counts
+            .filter(|((kind, _), _)| is_harm(*kind))
+            .map(|(_, n)| n)
+            .sum()
     }
 
     /// What an unattributed refusal can be, given what the hooks of this tier

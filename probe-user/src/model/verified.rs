@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::summary::Summary;
+use super::{against::Against, summary::Summary};
 
 /// Counters of which each step is a refusal of a listener.
 pub const OF_REFUSALS: [&str; 3] = ["ListenOverflows", "ListenDrops", "TCPReqQFullDrop"];
@@ -63,4 +63,6 @@ pub struct Verified {
     pub accepted: Option<u64>,
     /// What the watch ended with.
     pub summary: Summary,
+    /// An earlier watch beside this one, where one is asked for.
+    pub against: Option<Against>,
 }

@@ -10,7 +10,16 @@ use std::{
 };
 
 use crate::{
-    host::{Host, accepted::has_accepted, cgroup::stall, holds::holds, sample::sample, task},
+    host::{
+        Host,
+        accepted::has_accepted,
+        awaits::{Awaiting, awaits},
+        cgroup::stall,
+        holds::holds,
+        pace::Pace,
+        sample::sample,
+        task,
+    },
     model::{
         Observed, ObservedCgroup, ObservedProcess, ObservedQueue,
         hold::{Hold, Served},
@@ -26,6 +35,9 @@ const PROCESSES_AT_MOST: usize = 16;
 /// Of so many looks at a full queue one asks for the connections that came from it: once a second.
 const ASK_EVERY: u32 = 20;
 
+/// Between two times that it is asked what threads wait for.
+const ASK_AWAITS_EVERY: Duration = Duration::from_millis(950);
+
 /// Listeners of which it is remembered when they were asked.
 const LISTENERS_AT_MOST: usize = 4096;
 
@@ -40,6 +52,8 @@ pub struct Looker {
     full: HashMap<(u32, u64), u32>,
     /// When half-open requests of a listener are to be asked for next.
     half_open: HashMap<(u32, u64), Instant>,
+    /// When it is to be asked what threads wait for.
+    awaits: Pace,
     /// Namespaces where somebody was found.
     places: BTreeSet<u32>,
 }
@@ -53,6 +67,7 @@ impl Looker {
             look: 0,
             full: HashMap::new(),
             half_open: HashMap::new(),
+            awaits: Pace::new(ASK_AWAITS_EVERY, Duration::from_secs(10), 0),
             places: BTreeSet::new(),
         }
     }
@@ -82,10 +97,11 @@ impl Looker {
             }
             queues.push(queue);
         }
-        let processes: Vec<ObservedProcess> = pids
+        let mut processes: Vec<ObservedProcess> = pids
             .into_iter()
             .filter_map(|pid| self.process(look, pid))
             .collect();
+        self.ask_awaits(&mut processes);
         for queue in &mut queues {
             if queue.is_over_its_limit() {
                 self.ask(queue, &processes);
@@ -152,6 +168,19 @@ impl Looker {
         self.half_open.insert(key, ended + pause);
     }
 
+    /// What their threads wait for, once a second at most, and the more seldom the longer that takes.
+    fn ask_awaits(&mut self, processes: &mut [ObservedProcess]) {
+        let began = Instant::now();
+        if processes.is_empty() || !self.awaits.due(began) {
+            return;
+        }
+        let mut tables = Awaiting::default();
+        for process in processes {
+            process.awaits = Some(awaits(&process.process, &mut tables));
+        }
+        self.awaits.ran(began, Instant::now());
+    }
+
     /// How its owners hold it. The connections that came from it are not asked for in every look, since that costs the
     /// kernel a walk over all there are.
     fn ask(&mut self, queue: &mut ObservedQueue, processes: &[ObservedProcess]) {
@@ -194,6 +223,7 @@ impl Looker {
         Some(ObservedProcess {
             look,
             process,
+            awaits: None,
             cgroup: cgroup.map(|(mount, cgroup)| ObservedCgroup {
                 path: cgroup.path.clone(),
                 stall: stall(mount, &cgroup.path),

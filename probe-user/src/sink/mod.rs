@@ -2,8 +2,10 @@
 //! JSON go out. It never decides what an event means, and it is the only room
 //! that writes to standard output.
 
+mod against;
 pub mod answer;
 mod append;
+mod clients;
 mod incident;
 mod json;
 mod listing;

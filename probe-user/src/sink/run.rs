@@ -13,6 +13,7 @@ use serde::Serialize;
 use self::diagnosed::DiagnosedView;
 use super::{
     Reporter,
+    against::AgainstView,
     answer::{Known, indent},
     json::{AtOrNull, Cookie, Head, NetnsView, TotalsView, Whose, by_cause, by_kind},
     text::{Clean, plural, whose, write_netns, write_rows, write_totals},
@@ -26,6 +27,9 @@ use crate::model::{
 pub(super) fn write_text(reporter: &Reporter, mono_ns: u64, ran: &Ran, to: &mut String) {
     // Writing to a String cannot fail.
     let _ = write_all(reporter, ran, to);
+    if let Some(against) = &ran.against {
+        let _ = against.write(to);
+    }
     // Who reads that nothing was dropped needs no more.
     if ran.dropped != Dropped::Nothing {
         to.push('\n');
@@ -254,6 +258,8 @@ pub(super) struct RanView<'a> {
     #[serde(flatten)]
     diagnosed: Option<DiagnosedView<'a>>,
     stories: Option<TotalsView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    against: Option<AgainstView<'a>>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -317,6 +323,7 @@ pub(super) fn write_json(reporter: &Reporter, mono_ns: u64, ran: &Ran, to: &mut 
         candidates: &ran.candidates,
         diagnosed: diagnosed.map(|all| DiagnosedView::of(all, known(reporter, ran, all))),
         stories: ran.summary.stories.as_ref().map(TotalsView::from),
+        against: ran.against.as_ref().map(AgainstView::of),
     };
     // Strings, numbers and maps with string keys only: nothing in it can fail.
     if let Ok(text) = serde_json::to_string(&view) {

@@ -22,8 +22,9 @@ pub(super) use self::{
     stats::write_table,
     story::write_totals,
     table::Table,
+    time::time,
 };
-use super::Reporter;
+use super::{Reporter, clients::top_clients};
 use crate::model::{
     Line, ListenerStatsRow, ListenerTally, Loss, Residual, Sampled, SelfTest, Start, Summary, Tick,
     counts_in_words, kind::Stage, name_of, netns_name::NetnsName, story::Story, tier::Tier,
@@ -270,6 +271,10 @@ fn write_summary(summary: &Summary, to: &mut String) -> fmt::Result {
     if !summary.listeners.is_empty() {
         write_listeners(&summary.listeners, to)?;
         write_groups(&summary.groups, to)?;
+    }
+    if let Some(clients @ [_, ..]) = summary.top_clients.as_deref() {
+        let clients = top_clients(clients, summary.harm());
+        writeln!(to, "\nrefused most: {clients}")?;
     }
     stats::write_table(&summary.stats, to)?;
     if let Some(totals) = &summary.stories {

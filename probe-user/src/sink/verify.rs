@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{
     Reporter,
+    against::AgainstView,
     json::Head,
     text::{Clean, write_rows, write_table},
 };
@@ -18,6 +19,9 @@ use crate::model::{OF_REFUSALS, Row, Summary, Verdict, Verified, kind::Kind};
 pub(super) fn write_text(reporter: &Reporter, mono_ns: u64, verified: &Verified, to: &mut String) {
     // Writing to a String cannot fail.
     let _ = write_all(verified, to);
+    if let Some(against) = &verified.against {
+        let _ = against.write(to);
+    }
     to.push('\n');
     let _ = reporter.ticket(mono_ns).write(to);
 }
@@ -95,6 +99,8 @@ pub(super) struct VerifiedView<'a> {
     dropped_before: Option<BTreeMap<&'a str, u64>>,
     established: u64,
     accepted: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    against: Option<AgainstView<'a>>,
 }
 
 pub(super) fn write_json(reporter: &Reporter, mono_ns: u64, verified: &Verified, to: &mut String) {
@@ -113,6 +119,7 @@ pub(super) fn write_json(reporter: &Reporter, mono_ns: u64, verified: &Verified,
         dropped_before: dropped_before(&verified.summary),
         established: verified.established,
         accepted: verified.accepted,
+        against: verified.against.as_ref().map(AgainstView::of),
     };
     // Strings and numbers only: nothing in it can fail.
     if let Ok(text) = serde_json::to_string(&view) {

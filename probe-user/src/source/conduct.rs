@@ -5,10 +5,18 @@ use std::{future::Future, pin::Pin};
 use tokio::signal::unix::SignalKind;
 
 use crate::{
-    model::{Line, Start},
+    model::{Line, Start, Summary},
     observe::Looks,
     sink::Sink,
 };
+
+/// Ends a watch when what was seen is enough. It is asked each second.
+pub trait Enough {
+    /// Whether it may be, by what the hooks counted: rows of what the kernel counted are missing.
+    fn may_end(&mut self, counted: &Summary) -> bool;
+    /// Whether it is, with the kernel's counts beside it; asked only where it may be.
+    fn can_end(&mut self, by_now: &Summary) -> bool;
+}
 
 /// Everything but the arguments.
 pub struct Conduct<'a> {
@@ -22,6 +30,8 @@ pub struct Conduct<'a> {
     pub prints: bool,
     /// Ends the watch, as the time that was asked for does.
     pub until: Pin<Box<dyn Future<Output = ()> + 'a>>,
+    /// Ends it sooner; on the counters tier nobody is asked.
+    pub enough: Option<Box<dyn Enough + 'a>>,
     /// Whether SIGINT, SIGTERM and SIGHUP end it too. If not, only one that comes before it is ready does, and
     /// `ready` is not called then.
     pub ends_by_signal: bool,
@@ -38,6 +48,7 @@ impl<'a> Conduct<'a> {
             looks: None,
             prints: true,
             until: Box::pin(std::future::pending()),
+            enough: None,
             ends_by_signal: true,
             signalled: Box::new(|_| {}),
         }

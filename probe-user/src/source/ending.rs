@@ -41,6 +41,7 @@ pub(super) fn summary(ending: Ending<'_>) -> Summary {
         tier: ending.tier,
         counts: Default::default(),
         causes: Default::default(),
+        top_clients: None,
         listeners: Vec::new(),
         stats: Vec::new(),
         stories: None,

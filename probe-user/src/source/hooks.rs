@@ -1,6 +1,8 @@
 //! The pipeline of a watch with hooks: ring → decode → filter → enrich →
 //! report, and the counts beside it.
 
+mod end;
+
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
@@ -10,17 +12,9 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use probe_common::{CountKey, CountValue, Health};
 
-use super::{
-    Parts,
-    ending::{self, Ending},
-    episodes,
-    lines::Lines,
-    listening, sample,
-    schedule::Schedule,
-};
+use super::{Parts, episodes, lines::Lines, listening, sample, schedule::Schedule};
 use crate::{
     analyse::{
-        group,
         moved::Moved,
         pressure::{Counted, Pressure, Sees},
         reconcile::Reconciler,
@@ -29,14 +23,12 @@ use crate::{
     },
     cause, decode,
     enrich::Enricher,
-    filter::Filter,
     host::{clock::mono_ns, unread::Unread},
     loader::{Probe, ReadError},
     model::{
-        CountersMoved, Line, ListenerStatsRow, Observed, Sampled, Summary, counted::Totals,
-        evidence::Evidence, kind::Kind, observation::Observation, reading::Sample,
+        CountersMoved, Line, ListenerStatsRow, Observed, Sampled, counted::Totals,
+        evidence::Evidence, kind::Kind, observation::Observation,
     },
-    sink::Sinks,
 };
 
 /// Records taken out of the ring before signals and ticks get their turn.
@@ -303,19 +295,6 @@ impl<'a> HookPipeline<'a> {
         self.pressure.settled(rows, &self.lines.filter)
     }
 
-    /// Kinds of which it says nothing that there was none.
-    fn unseen(&self, probe: &Probe) -> Vec<Kind> {
-        let asked = |kind| match kind {
-            Kind::Connected => self.lines.stories.are_wanted(),
-            Kind::NearLimit | Kind::Eased => self.warn_percent.is_some(),
-            _ => true,
-        };
-        let kinds = Kind::ALL.into_iter();
-        kinds
-            .filter(|kind| !asked(*kind) || probe.blind.contains(&kind.name()))
-            .collect()
-    }
-
     fn tallying(&self) -> Tally<'_> {
         Tally {
             filter: &self.lines.filter,
@@ -378,111 +357,5 @@ impl<'a> HookPipeline<'a> {
             moved.netns_name = self.enricher.host.netns_name(moved.netns);
             self.tell(&Line::Observed(&Observed::Counters(Box::new(moved))));
         }
-    }
-
-    /// A last sample that could not be taken.
-    fn nothing(&self) -> Sample {
-        Sample {
-            totals: self.base.clone(),
-            moving: true,
-            ..Sample::default()
-        }
-    }
-
-    /// The last sample, the rest of the ring, and the summary.
-    pub fn end(mut self, probe: &mut Probe) -> (Summary, Sinks<'a>) {
-        self.enricher.host.namespaces().refresh();
-        let only = self.lines.filter.netns;
-        let against = Some(&self.reconciler);
-        let taken = sample::take(probe, &self.enricher.host, only, against, |_| {});
-        let taken = self.unread.note(taken);
-        let is_read = taken.is_some();
-        // Without it nothing is known: neither a count nor a row.
-        let (last, sampled_ns) = taken.unwrap_or_else(|| (self.nothing(), mono_ns()));
-        // What happened since is in no count and has no line.
-        let stats = self.unread.note(probe.stats.figures());
-        let skipped = self.unread.note(probe.skipped());
-        self.unread.registry(&self.enricher.host.namespaces());
-        self.unread.namespaces("at the end", &last.unread);
-        let duration = self.began.elapsed();
-        // From here on the ring only empties, so this ends under any flood.
-        probe.detach();
-        while !self.drain_until(probe, sampled_ns).is_empty {}
-        self.tell_sampled(&last.totals.counts, &last.totals.health);
-        self.note_ring_losses(last.totals.health);
-        self.lines.tell_losses();
-        let stories = std::mem::take(&mut self.lines.stories);
-        let (told, stories) =
-            stories.end(mono_ns(), last.totals.health.sampled, &self.lines.loss());
-        self.lines.tell_stories(&told);
-        self.lines.sinks.flush();
-        self.reconciler.observe(&last.present, &last.kernel);
-        let moved = self
-            .moved
-            .take(sampled_ns, &last.kernel, self.reconciler.unknown());
-        self.moved_untold.extend(moved);
-        self.tell_moved();
-        let mut health = last.totals.health;
-        health.filtered = health.filtered.saturating_sub(self.base.health.filtered);
-        health.stats_full = health
-            .stats_full
-            .saturating_sub(self.base.health.stats_full);
-        health.late = health.late.saturating_sub(self.base.health.late);
-        health.unreadable = health
-            .unreadable
-            .saturating_sub(self.base.health.unreadable);
-        let stats = stats.unwrap_or_default();
-        let counted = Counted {
-            base: &self.base.counts,
-            now: &last.totals.counts,
-            reasons: self.enricher.reasons(),
-        };
-        let stats = (self.pressure).all(&stats, counted, &self.lines.filter);
-        let stats = self.as_they_are(stats);
-        let figures = self
-            .tallying()
-            .between(&self.base.counts, &last.totals.counts);
-        let everybody = Filter {
-            netns: self.lines.filter.netns,
-            ..Filter::default()
-        };
-        let all = Tally {
-            filter: &everybody,
-            ..self.tallying()
-        }
-        .between(&self.base.counts, &last.totals.counts);
-        let unseen = self.unseen(probe);
-        let loss = self.lines.loss();
-        let reckoned = ending::summary(Ending {
-            duration,
-            tier: probe.tier(),
-            netns: self.lines.filter.netns,
-            last: &last,
-            is_read,
-            lost: self.lines.sinks.lost(),
-            reconciler: &self.reconciler,
-            unread: self.unread,
-        });
-        let of_rows = reckoned.rows.iter().map(|row| row.netns);
-        let of_listeners = figures.listeners.iter().map(|tally| tally.netns);
-        let netns_names = (self.enricher.host).netns_names(of_rows.chain(of_listeners));
-        let summary = Summary {
-            counts: figures.counts,
-            causes: figures.causes,
-            groups: group::of_rows(&figures.listeners, &all.listeners, |netns, port| {
-                self.enricher.host.listeners_of(netns, port).ok()
-            }),
-            listeners: figures.listeners,
-            stats,
-            stories,
-            loss,
-            health,
-            skipped: skipped.unwrap_or_default(),
-            netns_names,
-            unseen,
-            moving: last.moving || self.reconciler.base_was_moving(),
-            ..reckoned
-        };
-        (summary, self.lines.sinks)
     }
 }

@@ -8,7 +8,7 @@ use probe_common::flag;
 
 use super::Parts;
 use crate::{
-    analyse::{stories::Told, tally::Shown},
+    analyse::{clients::Clients, stories::Told, tally::Shown},
     enrich::Enricher,
     filter::Filter,
     host::clock::mono_ns,
@@ -31,6 +31,8 @@ pub struct Lines<'a> {
     pub stories: Told,
     /// What had a line.
     pub shown: Shown,
+    /// To whom it happened.
+    pub clients: Clients,
     /// What is known of a listener, under both of the names the counts may know it by.
     pub listeners: HashMap<u64, ListenerTally>,
     newest: Newest,
@@ -55,6 +57,7 @@ impl<'a> Lines<'a> {
             sinks: parts.sinks,
             stories: Told::new(parts.request.stories, sampled),
             shown: Shown::default(),
+            clients: Clients::default(),
             listeners: HashMap::default(),
             newest: Newest::default(),
             loss: Loss::default(),
@@ -86,6 +89,7 @@ impl<'a> Lines<'a> {
             return;
         }
         self.shown.add(seen);
+        self.clients.add(seen);
         self.sinks.write(&Line::Event(seen));
     }
 

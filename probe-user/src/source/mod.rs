@@ -10,6 +10,7 @@ pub mod child;
 pub mod coalesce;
 mod conduct;
 pub mod counters;
+pub mod early;
 mod ending;
 mod episodes;
 pub mod hooks;
@@ -21,7 +22,7 @@ pub mod sample;
 pub mod schedule;
 pub mod stop;
 
-pub use self::conduct::Conduct;
+pub use self::conduct::{Conduct, Enough};
 
 /// What a watch is made of before it begins.
 pub struct Parts<'a> {

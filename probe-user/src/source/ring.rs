@@ -8,7 +8,7 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use super::{Parts, coalesce::Round, hooks::HookPipeline, stop::Stop};
+use super::{Enough, Parts, coalesce::Round, hooks::HookPipeline, stop::Stop};
 use crate::{
     loader::Probe,
     model::{Line, Observed, Start, Summary},
@@ -24,6 +24,7 @@ pub async fn watch<'a>(
     mut stop: Stop<'_>,
     ready: impl FnOnce(&Start),
     mut looks: Option<Looks>,
+    mut enough: Option<Box<dyn Enough + '_>>,
 ) -> Result<(Summary, Sinks<'a>), String> {
     let mut pipeline = HookPipeline::begin(parts, &mut probe).map_err(|error| error.to_string())?;
     pipeline.tell(&Line::Start(start));
@@ -43,7 +44,15 @@ pub async fn watch<'a>(
         tokio::select! {
             biased;
             () = stop.wait() => break,
-            _ = second.tick() => pipeline.tick(ring.get_mut()),
+            _ = second.tick() => {
+                pipeline.tick(ring.get_mut());
+                let has_enough = |enough: &mut Box<dyn Enough + '_>| {
+                    pipeline.has_enough(ring.get_mut(), &mut **enough)
+                };
+                if enough.as_mut().is_some_and(has_enough) {
+                    break;
+                }
+            }
             () = until(pipeline.due()) => pipeline.record(),
             () = next_of(&mut stats) => pipeline.tell_stats(ring.get_ref()),
             seen = next_look(&mut looks) => tell_looks(&mut pipeline, &seen),

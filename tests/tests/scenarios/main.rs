@@ -2,6 +2,7 @@
 //! truth. Run as root: `cargo xtask test`, or `cargo xtask vm` for other kernels.
 //! `WHYDROP_BIN` names the binary, `WHYDROP_TIER` forces a tier.
 
+mod against;
 mod bad_input;
 mod bench;
 mod demo;

@@ -50,7 +50,7 @@ pub(super) struct Cell {
 }
 
 /// The slots of one place.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Cells {
     pub width_ns: u64,
     /// By slot and cookie.

@@ -24,7 +24,7 @@ const PLACES_AT_MOST: usize = 256;
 const CELLS_AT_MOST: usize = 65_536;
 
 /// All that is known.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Incidents {
     /// Rows come no more often than this; `None` where they never do.
     rows_every_ns: Option<u64>,

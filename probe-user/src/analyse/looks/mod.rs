@@ -18,7 +18,7 @@ use crate::model::{
 };
 
 /// Everything that was found.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Looks {
     /// By namespace and cookie.
     pub queues: BTreeMap<(u32, u64), Queue>,

@@ -7,7 +7,7 @@ use std::{
 
 use super::doing::{Doing, Wait, is_stuck};
 use crate::model::{
-    ObservedCgroup, ObservedProcess,
+    Awaits, ObservedCgroup, ObservedProcess,
     process::{Process, Thread, by_tid},
     stall::Stall,
 };
@@ -48,6 +48,8 @@ pub struct ThreadLooks {
     pub waited_ns: u64,
     /// Between looks of which times are known.
     pub known_ns: u64,
+    /// What it waited for beyond that, by how often it was found when it was asked.
+    pub awaits: BTreeMap<Awaits, u32>,
 }
 
 /// What looks at a process found together.
@@ -63,6 +65,8 @@ pub struct ProcessLooks {
     pub cgroup: Option<CgroupLooks>,
     /// It had more threads than are looked at.
     pub has_more: bool,
+    /// How often it was asked what its threads wait for.
+    pub asked: u32,
     last: Option<(u32, Process)>,
 }
 
@@ -110,6 +114,7 @@ impl ProcessLooks {
                 looks.known_ns += now.taken_ns.saturating_sub(last.taken_ns);
             }
         }
+        self.awaited(seen);
         if let Some((open, limit)) = now.fds {
             let most = self.fds.map_or(open, |(most, _)| most.max(open));
             self.fds = Some((most, limit));
@@ -120,6 +125,24 @@ impl ProcessLooks {
             self.is_in(cgroup, now.taken_ns);
         }
         self.last = Some((seen.look, now.clone()));
+    }
+
+    fn awaited(&mut self, seen: &ObservedProcess) {
+        let Some(awaits) = &seen.awaits else { return };
+        self.asked += 1;
+        for (tid, what) in awaits {
+            let known = &mut self.threads.entry(*tid).or_default().awaits;
+            if known.len() < WAITS_AT_MOST || known.contains_key(what) {
+                *known.entry(what.clone()).or_default() += 1;
+            }
+        }
+    }
+
+    /// What this thread waited for, mostly.
+    pub fn awaits(&self, thread: &ThreadLooks) -> Option<Awaits> {
+        let most = thread.awaits.iter().max_by_key(|(_, n)| **n);
+        most.filter(|(_, n)| **n * 2 > self.asked)
+            .map(|(what, _)| what.clone())
     }
 
     /// Whether all its threads slept until files become ready.

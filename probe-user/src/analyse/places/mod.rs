@@ -20,7 +20,7 @@ use crate::{
 const SPOTS_AT_MOST: usize = 4096;
 
 /// What lines say of each place.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Places {
     /// What every place begins with.
     blank: Heard,

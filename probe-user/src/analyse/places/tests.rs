@@ -180,7 +180,10 @@ fn each_listener_of_a_port_has_an_answer_of_its_own() {
     assert_eq!((clients, answers.clients), (vec![1, 1], 1));
     // Of five refusals one had a line: whose the others were is not known.
     let worst = &answers.all[0];
-    let shares = worst.top_clients.iter().map(|one| worst.share(one));
+    let shares = worst
+        .top_clients
+        .iter()
+        .map(|one| one.share_of(worst.harm()));
     assert_eq!(shares.collect::<Vec<f64>>(), [0.2]);
 }
 

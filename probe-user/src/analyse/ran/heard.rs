@@ -106,6 +106,7 @@ impl Heard {
             candidates: self.ledger.candidates(),
             diagnosed,
             summary,
+            against: None,
         }
     }
 }

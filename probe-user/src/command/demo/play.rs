@@ -44,6 +44,7 @@ pub(super) fn play(scene: &Scene, args: &DemoArgs) -> Result<(), Failure> {
         client: None,
         target: target.parse().map_err(Failure::failed)?,
         duration: DURATION,
+        full: true,
         netns: format!("/proc/self/fd/{}", namespace.as_fd().as_raw_fd()),
         probe: false,
         format,

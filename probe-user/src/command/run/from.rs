@@ -30,6 +30,7 @@ pub(crate) fn of_recording(args: &RunArgs) -> Result<Report, Failure> {
             Origin::of(&read.start),
         ),
         told_ns: told.mono_ns,
+        start: read.start.clone(),
         ran: read
             .heard
             .ran(told, &read.start, read.summary, args.fail_on_drop),

@@ -16,7 +16,7 @@ use self::{
     from::of_recording,
     report::{Report, watch_it_run},
 };
-use super::{Failure, status};
+use super::{Failure, against::Earlier, status};
 use crate::{
     filter::ListenerFilter,
     model::tier::Tier,
@@ -54,6 +54,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE|DIR", num_args = 1, conflicts_with_all = ["tier", "path", "listeners", "netns", "command"])]
     pub from: Vec<PathBuf>,
 
+    /// Show figures from this earlier recording of `run`, `verify`, `why`, `watch` or `record` beside those of now
+    #[arg(long, value_name = "FILE|DIR")]
+    pub against: Option<PathBuf>,
+
     /// The command and its arguments
     #[arg(last = true, required_unless_present = "from", value_name = "COMMAND")]
     pub command: Vec<OsString>,
@@ -69,11 +73,13 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         None => Box::new(io::stderr()),
         Some(path) => Box::new(create(path).map_err(Failure::usage)?),
     };
-    let report_of = if args.from.is_empty() {
+    let earlier = Earlier::read(args.against.as_ref())?;
+    let mut report_of = if args.from.is_empty() {
         watch_it_run(args)?
     } else {
         of_recording(args)?
     };
+    report_of.compare(earlier.as_ref());
     let ran = &report_of.ran;
     let told = tell(&report_of, report);
     let failed = match (told, report_of.recorded) {

@@ -6,9 +6,12 @@ use super::RunArgs;
 use crate::{
     analyse::ran::{Heard, Hurt},
     command::{
-        Failure, status,
+        Failure,
+        against::Earlier,
+        status,
         watch::{self, WatchArgs},
     },
+    filter::ListenerFilter,
     host::{
         Host,
         clock::{self, mono_ns},
@@ -25,10 +28,23 @@ use crate::{
 /// A command that has ended, and how to tell of it.
 pub(crate) struct Report {
     pub ran: Ran,
+    /// How the watch began.
+    pub start: Start,
     pub reporter: Reporter,
     /// When it was made.
     pub told_ns: u64,
     pub recorded: Result<(), String>,
+}
+
+impl Report {
+    /// Holds it against an earlier watch.
+    pub(crate) fn compare(&mut self, earlier: Option<&Earlier>) {
+        let words = self.start.filters.iter();
+        let only = words.filter_map(|words| words.strip_prefix("listener ")?.parse().ok());
+        let only: Vec<ListenerFilter> = only.collect();
+        let now = (&self.start, &self.ran.summary);
+        self.ran.against = earlier.map(|earlier| earlier.beside(now, &only, true));
+    }
 }
 
 pub(crate) fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
@@ -122,6 +138,7 @@ fn report(
     Ok(Report {
         reporter,
         ran,
+        start: start.clone(),
         told_ns,
         recorded: recording.map_or(Ok(()), |recording| recording.finish(mono_ns())),
     })

@@ -4,7 +4,7 @@ use super::{Judged, VerifyArgs};
 use crate::{
     analyse::{
         narrow::{Rest, narrowed, takes},
-        verify::{Asked, judge},
+        verify::{Asked, Bar, judge},
     },
     command::{
         Failure,
@@ -34,6 +34,20 @@ impl Hears for Heard {
     }
 }
 
+/// By what else it was judged when it was recorded, where that is known.
+fn other_bar(told: &ToldVerified, bar: Bar) -> Option<String> {
+    let (headroom, at_least) = (told.headroom?, told.at_least?);
+    let then = Bar { headroom, at_least };
+    let words = |bar: Bar| format!("--headroom {} --at-least {}", bar.headroom, bar.at_least);
+    (then != bar).then(|| {
+        let (then, now) = (words(then), words(bar));
+        format!(
+            "judged with {now}; when it was recorded with {then}, which came to {}",
+            told.verdict
+        )
+    })
+}
+
 pub(super) fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
     let filter = Filter {
         listeners: vec![args.listener],
@@ -55,7 +69,9 @@ pub(super) fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
     let mut told_ns = read.ended_ns;
     let heard = read.heard;
     let is_own = |told: &ToldVerified| told.listener == name && filter.netns.is_none();
-    let (asked, summary) = if let Some(told) = heard.told.filter(is_own) {
+    let told = heard.told.filter(is_own);
+    let other_bar = told.as_ref().and_then(|told| other_bar(told, args.bar()));
+    let (asked, summary) = if let Some(told) = told {
         reporter.set_clock(told.clock);
         told_ns = told.mono_ns;
         let asked = Asked {
@@ -79,5 +95,13 @@ pub(super) fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
         };
         (asked, narrowed(&read.summary, is_there, heard.rest.others))
     };
-    Ok((judge(asked, summary), reporter, told_ns, Ok(())))
+    let mut verified = judge(asked, summary);
+    verified.notes.extend(other_bar);
+    Ok(Judged {
+        verified,
+        reporter,
+        told_ns,
+        start: Some(read.start),
+        recorded: Ok(()),
+    })
 }

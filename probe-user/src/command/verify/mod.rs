@@ -7,11 +7,11 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{Failure, say, status};
+use super::{Failure, against::Earlier, say, status};
 use crate::{
     analyse::verify::Bar,
     filter::ListenerFilter,
-    model::{Verdict, Verified, request::parse_duration, tier::Tier},
+    model::{Start, Verdict, Verified, request::parse_duration, tier::Tier},
     sink::{Format, RecordArgs, Reporter},
 };
 
@@ -44,6 +44,10 @@ pub struct VerifyArgs {
     /// Judge this recording of `verify`, `watch` or `record`, and watch nothing (can be given again)
     #[arg(long, value_name = "FILE|DIR", num_args = 1, conflicts_with_all = ["duration", "tier", "path"])]
     pub from: Vec<PathBuf>,
+
+    /// Show figures from this earlier recording of `verify`, `run`, `why`, `watch` or `record` beside those of now
+    #[arg(long, value_name = "FILE|DIR")]
+    pub against: Option<PathBuf>,
 
     /// Format of the verdict: `text` for people, `json` for machines
     #[arg(long, value_name = "FORMAT", default_value = "text")]
@@ -88,11 +92,22 @@ impl VerifyArgs {
 
 /// Status 0 if it held, else 1.
 pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
-    let (verified, reporter, told_ns, recorded) = if args.from.is_empty() {
+    let earlier = Earlier::read(args.against.as_ref())?;
+    let judged = if args.from.is_empty() {
         watched::verified(args)?
     } else {
         from::verified(args)?
     };
+    let Judged {
+        mut verified,
+        reporter,
+        told_ns,
+        start,
+        recorded,
+    } = judged;
+    verified.against = earlier.zip(start).map(|(earlier, start)| {
+        earlier.beside((&start, &verified.summary), &[args.listener], false)
+    });
     let mut text = String::new();
     reporter.write_verified(told_ns, &verified, &mut text);
     let said = say(text.trim_end());
@@ -108,40 +123,17 @@ pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
     }
 }
 
-/// A listener that was judged, how to tell of it, when that was, and whether it was recorded where that is wanted.
-type Judged = (Verified, Reporter, u64, Result<(), Failure>);
+/// A listener that was judged, and how to tell of it.
+struct Judged {
+    verified: Verified,
+    reporter: Reporter,
+    /// When that was.
+    told_ns: u64,
+    /// How the watch began.
+    start: Option<Start>,
+    /// Whether it was recorded, where that is wanted.
+    recorded: Result<(), Failure>,
+}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_share_is_a_part() {
-        assert_eq!(parse_share("25%"), Ok(0.25));
-        assert_eq!(parse_share("0.5"), Ok(0.5));
-        assert_eq!(parse_share("0"), Ok(0.0));
-        for text in ["", "%", "100%", "1", "-1%", "NaN", "x"] {
-            let error = parse_share(text).expect_err(text);
-            assert!(error.contains("is not a share; write 25%"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_port_alone_is_a_listener() {
-        let check = |text: &str, expect: &str| {
-            assert_eq!(
-                parse_listener(text).map(|listener| listener.to_string()),
-                Ok(expect.to_owned()),
-                "{text}"
-            );
-        };
-        check("8080", ":8080");
-        check(":8080", ":8080");
-        check("10.0.0.1:8080", "10.0.0.1:8080");
-        check("[fd00::1]:8080", "[fd00::1]:8080");
-        for text in ["", "0", "99999", "localhost:80", "10.0.0.1", "+80", "80 "] {
-            let error = parse_listener(text).expect_err(text);
-            assert!(error.contains("is not a listener; write 8080"), "{error}");
-        }
-    }
-}
+mod tests;

@@ -42,11 +42,13 @@ pub(super) fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
     let host = Host::new();
     let found = RefCell::new(Vec::new());
     let unasked = RefCell::new(Unread::default());
+    let began = RefCell::new(None);
     let (summary, recording) = watch::run_open(
         &watch_args,
         &host,
         Conduct {
-            ready: Box::new(|_| {
+            ready: Box::new(|start| {
+                *began.borrow_mut() = Some(start.clone());
                 *found.borrow_mut() = listening_in(args, &host, &mut unasked.borrow_mut());
                 let nobody = if found.borrow().is_empty() {
                     "; nobody listens there yet"
@@ -84,8 +86,13 @@ pub(super) fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
         origin(),
     );
     let told_ns = told.mono_ns;
-    let recorded = recording.map_or(Ok(()), |recording| keep(recording, told));
-    Ok((verified, reporter, told_ns, recorded))
+    Ok(Judged {
+        verified,
+        reporter,
+        told_ns,
+        start: began.into_inner(),
+        recorded: recording.map_or(Ok(()), |recording| keep(recording, told)),
+    })
 }
 
 fn told(asked: Asked, verified: &Verified) -> ToldVerified {
@@ -97,6 +104,8 @@ fn told(asked: Asked, verified: &Verified) -> ToldVerified {
         asked: asked.time,
         listening_in: asked.listening_in.unwrap_or_default(),
         unasked: asked.unasked,
+        headroom: Some(asked.bar.headroom),
+        at_least: Some(asked.bar.at_least),
         verdict: verified.verdict.name().to_owned(),
         reasons: verified.reasons.clone(),
     }

@@ -108,9 +108,11 @@ fn until_its_end<'a>(
     runtime.block_on(async {
         stop.end = args.duration.map(|time| tokio::time::Instant::now() + time);
         match probe {
-            Some(probe) => ring::watch(parts, probe, &start, stop, conduct.ready, conduct.looks)
-                .await
-                .map_err(Failure::failed),
+            Some(probe) => {
+                let (ready, looks, enough) = (conduct.ready, conduct.looks, conduct.enough);
+                let watched = ring::watch(parts, probe, &start, stop, ready, looks, enough);
+                watched.await.map_err(Failure::failed)
+            }
             None => Ok(counters::watch(parts, &start, stop, conduct.ready).await),
         }
     })

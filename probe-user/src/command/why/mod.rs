@@ -22,9 +22,14 @@ pub struct WhyArgs {
     #[arg(value_name = "[ADDR:]PORT")]
     pub target: Target,
 
-    /// Watch for this long, such as 10s or 5m
+    /// Watch for this long at most, such as 10s or 5m
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration, default_value = "30s")]
     pub duration: Duration,
+
+    /// Watch for all of that time. Without it the answer comes once it has been the same for 3 s where all of it is
+    /// certain, for 10 s where it is likely, and nothing is in doubt
+    #[arg(long)]
+    pub full: bool,
 
     /// In this network namespace only: a name of `ip netns`, a PID, a path, `self` or `all`
     #[arg(long, value_name = "NETNS", default_value = "all")]
@@ -40,7 +45,7 @@ pub struct WhyArgs {
     pub probe: bool,
 
     /// Answer from this recording of `why`, `watch` or `record`, and watch nothing (can be given again)
-    #[arg(long, value_name = "FILE|DIR", num_args = 1, conflicts_with_all = ["duration", "probe", "tier", "path"])]
+    #[arg(long, value_name = "FILE|DIR", num_args = 1, conflicts_with_all = ["duration", "full", "probe", "tier", "path"])]
     pub from: Vec<PathBuf>,
 
     /// Format of the answer: `text`, `json` (one object) or `markdown` (a report for a ticket)

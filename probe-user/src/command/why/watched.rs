@@ -1,6 +1,10 @@
 //! An answer from now: the port is looked at, watched, and looked at again.
 
-use std::{sync::mpsc, thread};
+use std::{
+    cell::{Cell, RefCell},
+    sync::{OnceLock, mpsc},
+    thread,
+};
 
 use super::{WhyArgs, say_now};
 use crate::command::{
@@ -11,9 +15,9 @@ use crate::{
     analyse::inquiry::{Asked, Inquiry},
     host::{Host, clock::mono_ns, threads::spawn_scoped},
     model::{Answer, Answered, Line, Now, Observed, Summary, Tried, request::Request, tier::Tier},
-    observe::{self, Looks, STATS, probe},
+    observe::{self, STATS, probe},
     sink::{Recording, answer::AnswerFormat},
-    source::Conduct,
+    source::{Conduct, Enough, early::Ending},
 };
 
 /// The answer, and whether it was recorded where that is wanted.
@@ -44,19 +48,33 @@ pub(super) fn watched(
         client: args.client,
         netns: None,
     };
-    let mut inquiry = None;
-    let hear = |mono_ns: u64, line: &Line<'_>| match (line, &mut inquiry) {
-        (Line::Start(start), _) => inquiry = Some(Inquiry::new(&asked, start)),
+    let inquiry = RefCell::new(None);
+    let hear = |mono_ns: u64, line: &Line<'_>| match (line, &mut *inquiry.borrow_mut()) {
+        (Line::Start(start), inquiry) => *inquiry = Some(Inquiry::new(&asked, start)),
         (line, Some(inquiry)) => inquiry.line(mono_ns, line),
         (_, None) => {}
     };
     let find = |look, found, host: &mut Host| args.target.again(look, only, found, host);
-    let watch = |looks| watch_and_try(args, &host, &now, looks, hear, ready);
-    let (summary, mut recording, tried) =
+    let (tried, early) = (OnceLock::new(), Cell::new(None));
+    let ending = || {
+        let of = (args.duration, &early);
+        let ending = Ending::new(&inquiry, &host, args.probe.then_some(&tried), of);
+        (!args.full).then(|| Box::new(ending) as Box<dyn Enough>)
+    };
+    let watch = |looks| {
+        let conduct = Conduct {
+            looks: Some(looks),
+            enough: ending(),
+            ..Conduct::silent(hear)
+        };
+        watch_and_try(args, &host, &now, &tried, conduct, ready)
+    };
+    let (summary, mut recording) =
         observe::while_watching(&host, before, find, watch).map_err(Failure::failed)??;
-    let Some(mut inquiry) = inquiry else {
+    let Some(mut inquiry) = inquiry.take() else {
         return Err(Failure::failed("the watch ended before it began"));
     };
+    let tried = tried.into_inner().flatten();
     let mut after: Vec<Observed> = tried.map(Observed::Tried).into_iter().collect();
     let around = around();
     inquiry.line(around.mono_ns(), &Line::Observed(&around));
@@ -68,7 +86,10 @@ pub(super) fn watched(
         inquiry.line(seen.mono_ns(), &Line::Observed(seen));
     }
     after.push(around);
-    let answer = inquiry.answer(&summary);
+    let answer = Answer {
+        early: early.get(),
+        ..inquiry.answer(&summary)
+    };
     after.push(Observed::Answered(Box::new(Answered::of(
         mono_ns(),
         &answer,
@@ -87,10 +108,10 @@ fn watch_and_try(
     args: &WhyArgs,
     host: &Host,
     now: &Now,
-    looks: Looks,
-    hear: impl FnMut(u64, &Line<'_>),
+    tried: &OnceLock<Option<Tried>>,
+    conduct: Conduct<'_>,
     ready: impl FnOnce(),
-) -> Result<(Summary, Option<Recording>, Option<Tried>), Failure> {
+) -> Result<(Summary, Option<Recording>), Failure> {
     let watch_args = WatchArgs {
         duration: Some(args.duration),
         listeners: vec![args.target.filter()],
@@ -105,35 +126,28 @@ fn watch_and_try(
     };
     thread::scope(|scope| {
         let (attached, begin) = mpsc::channel();
-        let connect = || probe::connect(&args.target, now, begin);
+        let connect = || drop(tried.set(probe::connect(&args.target, now, begin)));
         let prober = args
             .probe
             .then(|| spawn_scoped(scope, "to connect on", connect))
             .transpose()?;
-        let watched = watch::run_open(
-            &watch_args,
-            host,
-            Conduct {
-                ready: Box::new(move |_| {
-                    let _ = attached.send(());
-                    ready();
-                    if args.format == AnswerFormat::Text {
-                        let _ = say(format_args!(
-                            "watching for {:?} (Ctrl-C ends it with an answer)",
-                            args.duration
-                        ));
-                    }
-                }),
-                looks: Some(looks),
-                ..Conduct::silent(hear)
-            },
-        );
-        let tried = prober.map(|prober| {
-            prober
-                .join()
-                .map_err(|_| Failure::failed("the thread that connects panicked"))
-        });
-        let (summary, recording) = watched?;
-        Ok((summary, recording, tried.transpose()?.flatten()))
+        let conduct = Conduct {
+            ready: Box::new(move |_| {
+                let _ = attached.send(());
+                ready();
+                if args.format == AnswerFormat::Text {
+                    let at_most = if args.full { "" } else { " at most" };
+                    let time = args.duration;
+                    let _ = say(format_args!(
+                        "watching for {time:?}{at_most} (Ctrl-C ends it with an answer)"
+                    ));
+                }
+            }),
+            ..conduct
+        };
+        let watched = watch::run_open(&watch_args, host, conduct);
+        let tried = prober.map(thread::ScopedJoinHandle::join).transpose();
+        tried.map_err(|_| Failure::failed("the thread that connects panicked"))?;
+        watched
     })
 }

@@ -411,9 +411,14 @@ fn slept(process: &Process, thread: &Thread) -> Evidence {
     let of_client = thread
         .on_client
         .map_or_else(String::new, |peer| format!(", on the connection of {peer}"));
+    let awaits = thread
+        .awaits
+        .as_ref()
+        .filter(|_| thread.on_client.is_none());
+    let awaits = awaits.map_or_else(String::new, |what| format!(", {what}"));
     evidence(
         format!(
-            "thread {}[{}] of {}[{}] slept in {place}{of_client} in {times} of {} looks",
+            "thread {}[{}] of {}[{}] slept in {place}{of_client} in {times} of {} looks{awaits}",
             thread.comm, thread.tid, process.comm, process.pid, thread.looks
         ),
         OF_SLEEP,

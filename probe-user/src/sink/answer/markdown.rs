@@ -22,8 +22,9 @@ impl Answer {
             writeln!(to, "What was there before is not recorded.\n")?;
             writeln!(to, "Seen: {}.\n", self.in_a_sentence())?;
         }
+        self.write_early(to)?;
         self.write_tried(to)?;
-        if self.tried.is_some() {
+        if self.tried.is_some() || self.early.is_some() {
             writeln!(to)?;
         }
         for answer in &self.answers {

@@ -173,6 +173,18 @@ impl Answer {
         }
     }
 
+    fn write_early(&self, to: &mut String) -> fmt::Result {
+        let Some(early) = self.early else {
+            return Ok(());
+        };
+        writeln!(
+            to,
+            "the answer had been the same for {:.1} s, so the watch ended before its {:?} were over (--full takes all of it)",
+            early.same_for.as_secs_f64(),
+            early.of
+        )
+    }
+
     fn write_tried(&self, to: &mut String) -> fmt::Result {
         let Some(tried) = &self.tried else {
             return Ok(());
@@ -227,6 +239,7 @@ impl Answer {
         to.push('\n');
         self.write_ticket(to)?;
         writeln!(to, "\n{}", self.in_a_sentence())?;
+        self.write_early(to)?;
         self.write_tried(to)?;
         for answer in &self.answers {
             self.write_answer(answer, to)?;

@@ -20,6 +20,7 @@ use crate::{
         verdict::RuledOut,
     },
     sink::{
+        clients::{TopClientView, top_clients},
         incident::write_worst,
         json::{Cookie, Whose, name_and_pid},
         text::{Clean, plural, whose, write_netns},
@@ -134,15 +135,10 @@ impl ListenerAnswer {
 
     /// Who was refused most: address, how often, and which share that is.
     pub fn write_top_clients(&self, to: &mut String) -> fmt::Result {
-        if self.top_clients.is_empty() {
-            return Ok(());
+        match self.top_clients.as_slice() {
+            [] => Ok(()),
+            clients => writeln!(to, "refused most: {}", top_clients(clients, self.harm())),
         }
-        let clients = self.top_clients.iter().map(|client| {
-            let percent = (self.share(client) * 100.0).floor();
-            format!("{} {} ({percent}%)", client.addr, client.refusals)
-        });
-        let clients: Vec<String> = clients.collect();
-        writeln!(to, "refused most: {}", clients.join(", "))
     }
 
     fn incidents<'a>(&self, told: &'a Told) -> Vec<&'a Incident> {
@@ -242,13 +238,6 @@ pub(crate) struct PlaceView<'a> {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct TopClientView {
-    addr: IpAddr,
-    refusals: u64,
-    share: f64,
-}
-
-#[derive(Serialize, JsonSchema)]
 struct HoldingView<'a> {
     cookie: Cookie,
     #[serde(flatten)]
@@ -288,15 +277,7 @@ impl<'a> PlaceView<'a> {
             refusals: signals.refusals,
             causes: named(&signals.causes),
             clients: signals.clients,
-            top_clients: answer
-                .top_clients
-                .iter()
-                .map(|client| TopClientView {
-                    addr: client.addr,
-                    refusals: client.refusals,
-                    share: answer.share(client),
-                })
-                .collect(),
+            top_clients: TopClientView::all(&answer.top_clients, answer.harm()),
             somaxconn: signals.sysctls.somaxconn,
             syncookies: signals.sysctls.syncookies,
             abort_on_overflow: signals.sysctls.abort_on_overflow,

@@ -30,6 +30,10 @@ impl Answer {
             untold: self.client.as_ref().map(|client| client.untold),
             tier: self.tier.name(),
             watched_s: self.seen.watched.as_secs_f64(),
+            early: self.early.map(|early| EarlyView {
+                of_s: early.of.as_secs_f64(),
+                same_for_s: early.same_for.as_secs_f64(),
+            }),
             first_drop_s: self.first_drop.map(|first| first.as_secs_f64()),
             listeners: now.map(|now| now.listeners.iter().map(ListeningView::of).collect()),
             elsewhere: now.map(|now| now.elsewhere.iter().map(ListeningView::of).collect()),
@@ -88,6 +92,8 @@ pub(crate) struct AnswerView<'a> {
     untold: Option<u64>,
     tier: &'static str,
     watched_s: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    early: Option<EarlyView>,
     first_drop_s: Option<f64>,
     listeners: Option<Vec<ListeningView<'a>>>,
     elsewhere: Option<Vec<ListeningView<'a>>>,
@@ -114,6 +120,12 @@ pub(crate) struct AnswerView<'a> {
     scene: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     truth: Option<&'a [&'a str]>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct EarlyView {
+    of_s: f64,
+    same_for_s: f64,
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -3,15 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    TOLD_NS, check,
+    TOLD_NS,
+    against::against,
+    check,
     lines::{empty, full, tally},
 };
 use crate::{
     listing,
     model::{
-        self, Answer, Clock, Diagnosed, Dropped, Ended, Found, Holding, Hurt, ListenerAnswer,
-        Listening, Missing, Moments, Now, OfClient, Origin, Others, Ran, Seen, ThreadState,
-        TopClient, Tried, Verified,
+        self, Answer, Clock, Diagnosed, Dropped, Early, Ended, Found, Holding, Hurt,
+        ListenerAnswer, Listening, Missing, Moments, Now, OfClient, Origin, Others, Ran, Seen,
+        ThreadState, TopClient, Tried, Verified,
         cgroup::Cgroup,
         incident::{Depth, Gap, Incident, Place, Rates, Told},
         kind::Kind,
@@ -270,6 +272,10 @@ fn full_answer() -> Answer {
             took: Duration::from_millis(3),
             outcome: "connected".into(),
         }),
+        early: Some(Early {
+            of: Duration::from_mins(1),
+            same_for: Duration::from_millis(3_020),
+        }),
         tier: Tier::Cgroup,
         lost: 1,
         netns_names: full().netns_names,
@@ -299,6 +305,7 @@ fn empty_answer() -> Answer {
         },
         first_drop: None,
         tried: None,
+        early: None,
         lost: 0,
         notes: Vec::new(),
         doubts: Vec::new(),
@@ -359,6 +366,7 @@ fn full_ran() -> Ran {
             incidents: told(),
         }),
         summary: full(),
+        against: Some(against()),
     }
 }
 
@@ -374,6 +382,7 @@ fn a_report_of_run_looks_as_it_did() {
         candidates: Vec::new(),
         diagnosed: None,
         summary: empty(),
+        against: None,
         ..full_ran()
     };
     for (format, form) in [(Format::Text, "txt"), (Format::Json, "jsonl")] {
@@ -397,6 +406,7 @@ fn a_verdict_of_verify_looks_as_it_did() {
         established: 110,
         accepted: Some(100),
         summary: empty(),
+        against: None,
     };
     let not_held = Verified {
         verdict: model::Verdict::NotHeld,
@@ -407,6 +417,7 @@ fn a_verdict_of_verify_looks_as_it_did() {
         notes: Vec::new(),
         accepted: None,
         summary: full(),
+        against: Some(against()),
         ..held.clone()
     };
     for (format, form) in [(Format::Text, "txt"), (Format::Json, "jsonl")] {

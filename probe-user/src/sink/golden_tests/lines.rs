@@ -6,7 +6,7 @@ use crate::{
     model::{
         Accepted, Asked, Candidate, Clock, Group, GroupMember, Heartbeat, Histogram, Line,
         ListenerStatsRow, ListenerTally, Loss, Observed, Refusals, Residual, Row, Sampled,
-        SelfTest, Start, Summary, Tick,
+        SelfTest, Start, Summary, Tick, TopClient,
         cause::Cause,
         cgroup::Cgroup,
         hook::{HookReport, Trial},
@@ -369,6 +369,10 @@ pub(super) fn full() -> Summary {
         tier: Tier::Cgroup,
         counts: counts(),
         causes: causes(),
+        top_clients: Some(vec![TopClient {
+            addr: [10, 0, 0, 1].into(),
+            refusals: 70,
+        }]),
         listeners: vec![tally(), unknown],
         stats: rows().into(),
         stories: Some(totals()),
@@ -409,6 +413,7 @@ pub(in crate::sink) fn empty() -> Summary {
         tier: Tier::Trampoline,
         counts: BTreeMap::new(),
         causes: BTreeMap::new(),
+        top_clients: Some(Vec::new()),
         listeners: Vec::new(),
         stats: Vec::new(),
         stories: None,

@@ -1,6 +1,7 @@
 //! What every kind of line and every answer looks like, held against files in `golden/`: one a kind and a form. With
 //! `WHYDROP_GOLDEN=write` in the environment the files are written anew; what has changed then shows in the difference.
 
+mod against;
 mod answers;
 pub(super) mod lines;
 

@@ -277,6 +277,7 @@ pub(in crate::sink) mod tests {
             fd: Some(6),
             socket: Some(7),
             polled: Some(vec![6]),
+            futex: Some(9),
         };
         vec![
             Observed::Queue(Box::new(ObservedQueue {
@@ -305,6 +306,7 @@ pub(in crate::sink) mod tests {
                     path: "/a".into(),
                     stall: Stall::default(),
                 }),
+                awaits: Some(vec![(5, crate::model::Awaits::File("/a".into()))]),
             })),
             Observed::Host(Box::new(HostFacts {
                 mono_ns: 8,
@@ -352,6 +354,7 @@ pub(in crate::sink) mod tests {
                     abstained: Vec::new(),
                 }],
                 doubts: Vec::new(),
+                early: None,
             })),
             Observed::Verified(Box::new(ToldVerified {
                 mono_ns: 12,
@@ -363,6 +366,8 @@ pub(in crate::sink) mod tests {
                 unasked: Vec::new(),
                 verdict: "held".into(),
                 reasons: vec!["why".into()],
+                headroom: Some(0.5),
+                at_least: None,
             })),
             Observed::Ran(Box::new(ToldRan {
                 mono_ns: 13,

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     model::{Counts, ListenerTally, NetnsNames, Row, Summary, counted::Skipped, kind::Kind},
-    sink::Reporter,
+    sink::{Reporter, clients::TopClientView},
 };
 
 #[derive(Serialize, JsonSchema)]
@@ -37,6 +37,9 @@ pub(crate) struct SummaryView<'a> {
     filtered: u64,
     loss: LossView,
     skipped: &'a Skipped,
+    /// Only where it is known whom it happened to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_clients: Option<Vec<TopClientView>>,
     listeners: Vec<TallyView<'a>>,
     stats: Vec<StatsView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -165,6 +168,8 @@ impl<'a> SummaryView<'a> {
             filtered: summary.health.filtered,
             loss: LossView::of(summary),
             skipped: &summary.skipped,
+            top_clients: (summary.top_clients.as_ref())
+                .map(|clients| TopClientView::all(clients, summary.harm())),
             listeners: tallies.map(|tally| TallyView::of(tally, summary)).collect(),
             stats: summary.stats.iter().map(StatsView::from).collect(),
             stories: summary.stories.as_ref().map(TotalsView::from),

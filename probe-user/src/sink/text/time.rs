@@ -1,7 +1,7 @@
 //! Lengths of time, in the unit in which people would say them.
 
 /// `850 µs`, `12.3 ms`, `1.25 s`.
-pub(super) fn time(ns: u64) -> String {
+pub(crate) fn time(ns: u64) -> String {
     match ns {
         0..1_000_000 => format!("{} µs", ns / 1000),
         1_000_000..1_000_000_000 => format!("{:.1} ms", ns as f64 / 1e6),

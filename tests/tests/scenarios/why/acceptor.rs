@@ -1,10 +1,14 @@
 //! Whoever accepts cannot, or does something else.
 
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+
 use rustix::process::{Pid, Resource, Rlimit, prlimit, setpriority_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use whydrop_tests::cgroup::Cgroup;
 
 use super::*;
+use crate::lifecycle::Scratch;
 
 #[test]
 fn acceptor_that_sleeps_elsewhere() -> Result<()> {
@@ -27,9 +31,47 @@ fn acceptor_that_waits_for_a_lock() -> Result<()> {
     drop(holder);
     expect(&answer, &["acceptor-blocked"])?;
     let text = answer.to_string();
-    for place in ["slept in futex", "slept in read"] {
+    for place in ["slept in futex", "on a futex", "slept in read"] {
         ensure!(text.contains(place), "not that one {place}: {answer:#}");
     }
+    Ok(())
+}
+
+/// Another process has it.
+#[test]
+fn acceptor_that_waits_for_a_lock_on_a_file() -> Result<()> {
+    let netns = Netns::new()?;
+    let scratch = Scratch::new("lock");
+    let file = std::fs::File::create(&scratch.0)?;
+    file.lock()?;
+    let path = CString::new(scratch.0.as_os_str().as_bytes())?;
+    let path = Box::leak(path.into_boxed_c_str());
+    let (to, holder) = held(&netns, BACKLOG, Work::FileLocked { path })?;
+    let answer = pressed(&netns, to);
+    drop(file);
+    drop(holder);
+    let answer = answer?;
+    expect(&answer, &["acceptor-blocked"])?;
+    let own = std::process::id();
+    let comm = std::fs::read_to_string("/proc/self/comm")?;
+    let says = format!(
+        "for a lock on {}, which {}[{own}] has",
+        scratch.0.display(),
+        comm.trim_end()
+    );
+    ensure!(answer.to_string().contains(&says), "not {says}: {answer:#}");
+    Ok(())
+}
+
+#[test]
+fn acceptor_that_waits_for_a_name_server() -> Result<()> {
+    let netns = Netns::new()?;
+    let (to, holder) = held(&netns, BACKLOG, Work::Resolve)?;
+    let answer = pressed(&netns, to)?;
+    drop(holder);
+    expect(&answer, &["acceptor-blocked"])?;
+    let says = "likely for the DNS, by UDP from 127.0.0.1:53";
+    ensure!(answer.to_string().contains(says), "not {says}: {answer:#}");
     Ok(())
 }
 

@@ -4,6 +4,7 @@ mod acceptor;
 mod around;
 mod backlog;
 mod client;
+mod early;
 mod group;
 mod listeners;
 mod path;
