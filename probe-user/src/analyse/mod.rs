@@ -2,6 +2,7 @@
 //! It knows nothing of how anything is shown.
 
 pub mod against;
+pub mod around;
 pub mod beside;
 pub mod clients;
 pub mod correlate;

@@ -2,6 +2,7 @@
 
 mod against;
 mod answer;
+pub mod around;
 mod awaits;
 pub mod cause;
 pub mod cgroup;

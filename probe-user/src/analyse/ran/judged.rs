@@ -8,7 +8,10 @@ use crate::{
 /// Whether anything was dropped, and why that may not be all.
 pub(crate) fn judge(summary: &Summary, scope: Scope<'_>) -> (Dropped, Vec<String>) {
     let doubts = judge::doubts(summary, scope);
+    let is_dropped_before = summary.dropped_before().next().is_some();
     let dropped = match summary.refusals() {
+        // No client cares who threw its SYN away.
+        0 if is_dropped_before => Dropped::Something,
         0 if doubts.is_empty() => Dropped::Nothing,
         0 => Dropped::CannotTell,
         // Without hooks, one of several candidates: it may have been another listener.
@@ -52,6 +55,21 @@ mod tests {
         check(&quiet, false, Dropped::Nothing);
         quiet.counts.insert((Kind::Overflow, Some(Stage::Syn)), 1);
         check(&quiet, false, Dropped::Something);
+    }
+
+    #[test]
+    fn what_a_firewall_dropped_is_dropped_and_a_stray_packet_is_not() {
+        let mut quiet = summary(Tier::Cgroup, Some(0), Some(0));
+        let mut drop = |reason: &str, expect| {
+            let what = (Kind::PacketDrop, Some(Stage::Syn));
+            *quiet.counts.entry(what).or_default() += 1;
+            let name = (Kind::PacketDrop, reason.to_owned());
+            quiet.causes.insert(name, 1);
+            check(&quiet, false, expect);
+            check(&quiet, true, expect);
+        };
+        drop("tcp-flags", Dropped::Nothing);
+        drop("netfilter-drop", Dropped::Something);
     }
 
     #[test]

@@ -38,6 +38,11 @@ pub(super) fn watched(
     }
     let mut before = vec![Observed::Before(Box::new(now.clone()))];
     before.extend(facts.into_iter().map(|one| Observed::Host(Box::new(one))));
+    let around = || {
+        let around = observe::around(args.target.filter(), &now, &mut host.another());
+        Observed::Around(Box::new(around))
+    };
+    before.push(around());
     let asked = Asked {
         target: args.target.filter(),
         client: args.client,
@@ -51,15 +56,12 @@ pub(super) fn watched(
     };
     let find = |look, found, host: &mut Host| args.target.again(look, only, found, host);
     let (tried, early) = (OnceLock::new(), Cell::new(None));
-    let ending = || {
+    let watch = |looks| {
         let of = (args.duration, &early);
         let ending = Ending::new(&inquiry, &host, args.probe.then_some(&tried), of);
-        (!args.full).then(|| Box::new(ending) as Box<dyn Enough>)
-    };
-    let watch = |looks| {
         let conduct = Conduct {
             looks: Some(looks),
-            enough: ending(),
+            enough: (!args.full).then(|| Box::new(ending) as Box<dyn Enough>),
             ..Conduct::silent(hear)
         };
         watch_and_try(args, &host, &now, &tried, conduct, ready)
@@ -71,6 +73,8 @@ pub(super) fn watched(
     };
     let tried = tried.into_inner().flatten();
     let mut after: Vec<Observed> = tried.map(Observed::Tried).into_iter().collect();
+    let around = around();
+    inquiry.line(around.mono_ns(), &Line::Observed(&around));
     for netns in inquiry.namespaces() {
         let facts = observe::host_facts(netns, &host);
         after.push(Observed::Host(Box::new(facts)));
@@ -78,6 +82,7 @@ pub(super) fn watched(
     for seen in &after {
         inquiry.line(seen.mono_ns(), &Line::Observed(seen));
     }
+    after.push(around);
     let answer = Answer {
         early: early.get(),
         ..inquiry.answer(&summary)
