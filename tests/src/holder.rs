@@ -50,8 +50,6 @@ pub enum Work {
     Locked { spin: bool },
     /// Waits for a lock on this file, by flock(2), before anything else.
     FileLocked { path: &'static CStr },
-    /// Accepts once, keeps that, and waits in poll(2) for an answer of a name server of this host, who is not there.
-    Resolve,
 }
 
 /// How an epoll instance is told to be silent.
@@ -203,7 +201,6 @@ fn live(files: [i32; 3], birth: Birth) -> ! {
                 let file = libc::open(path.as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
                 while libc::flock(file, libc::LOCK_EX) < 0 {}
             }
-            Work::Resolve => resolve(SOCKET, HELD),
         }
         while libc::read(HELD, (&raw mut nothing).cast(), 1) < 0 {}
         libc::_exit(0)
@@ -289,35 +286,6 @@ unsafe fn epoll_up_to(socket: i32, held: i32, most: u32, how: Quits) {
                 (0, Quits::AsksNoMore) => continue,
             };
             libc::epoll_ctl(epoll, call, socket, &raw mut of_socket);
-        }
-    }
-}
-
-/// # Safety
-/// As in [`live`].
-unsafe fn resolve(socket: i32, held: i32) {
-    const PAUSE_MS: i32 = 3000;
-    let mut server = libc::sockaddr_in {
-        sin_family: libc::AF_INET as u16,
-        sin_port: 53_u16.to_be(),
-        sin_addr: libc::in_addr {
-            s_addr: u32::from(std::net::Ipv4Addr::LOCALHOST).to_be(),
-        },
-        sin_zero: [0; 8],
-    };
-    // SAFETY: system calls, with a name and an array that outlive them.
-    unsafe {
-        libc::accept4(socket, std::ptr::null_mut(), std::ptr::null_mut(), 0);
-        let question = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
-        let length = size_of_val(&server) as u32;
-        libc::connect(question, (&raw mut server).cast(), length);
-        while !is_released(held, 0) {
-            let mut poll = libc::pollfd {
-                fd: question,
-                events: libc::POLLIN,
-                revents: 0,
-            };
-            libc::poll(&raw mut poll, 1, PAUSE_MS);
         }
     }
 }

@@ -53,15 +53,12 @@ pub(super) fn watched(
     };
     let find = |look, found, host: &mut Host| args.target.again(look, only, found, host);
     let (tried, early) = (OnceLock::new(), Cell::new(None));
-    let ending = || {
+    let watch = |looks| {
         let of = (args.duration, &early);
         let ending = Ending::new(&inquiry, &host, args.probe.then_some(&tried), of);
-        (!args.full).then(|| Box::new(ending) as Box<dyn Enough>)
-    };
-    let watch = |looks| {
         let conduct = Conduct {
             looks: Some(looks),
-            enough: ending(),
+            enough: (!args.full).then(|| Box::new(ending) as Box<dyn Enough>),
             ..Conduct::silent(hear)
         };
         watch_and_try(args, &host, &now, &tried, conduct, ready)

@@ -63,18 +63,6 @@ fn acceptor_that_waits_for_a_lock_on_a_file() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn acceptor_that_waits_for_a_name_server() -> Result<()> {
-    let netns = Netns::new()?;
-    let (to, holder) = held(&netns, BACKLOG, Work::Resolve)?;
-    let answer = pressed(&netns, to)?;
-    drop(holder);
-    expect(&answer, &["acceptor-blocked"])?;
-    let says = "likely for the DNS, by UDP from 127.0.0.1:53";
-    ensure!(answer.to_string().contains(says), "not {says}: {answer:#}");
-    Ok(())
-}
-
 /// Another thread has it, and computes: which of the two accepts is not to be seen.
 #[test]
 fn acceptor_that_waits_for_the_lock_of_a_busy_thread() -> Result<()> {
