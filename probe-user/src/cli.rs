@@ -141,12 +141,14 @@ The report covers every listener of the host while the command runs, unless --li
 SIGTERM and SIGHUP are passed on to the command. The command is not started if whydrop cannot watch.
 
 Exit status: the command's own; 128 plus the number of the signal that ended it; 127 when it is not found, 126 when \
-it cannot be started. With --fail-on-drop 1 when the command succeeded and something was refused, or when whydrop \
-cannot tell. Before the command is started: 2 wrong arguments, 3 this kernel cannot, 4 a capability is missing.";
+it cannot be started. With --fail-on-drop 1 when the command succeeded and something was refused or dropped \
+before its listener, or when whydrop cannot tell. Before the command is started: 2 wrong arguments, \
+3 this kernel cannot, 4 a capability is missing.";
 
 const VERIFY: &str = "\
-The listener holds when at least --at-least connections came, none was refused, and the accept queue always had --headroom. \
-When fewer came, nothing is proved. SIGINT or SIGTERM ends it early, and what was seen until then is judged.
+The listener holds when at least --at-least connections came, none was refused or dropped before the listener, \
+and the accept queue always had --headroom. When fewer came, nothing is proved. \
+Ctrl-C, SIGTERM or SIGHUP ends it early, and what was seen until then is judged.
 
 Exit status: 0 it held; 1 it did not, nothing was proved, or whydrop cannot tell; 2 wrong arguments, 3 this kernel \
 cannot, 4 a capability is missing.";
@@ -243,5 +245,23 @@ mod tests {
             }
         }
         assert!(looked_at >= 7, "{looked_at} texts");
+    }
+
+    /// What is declared behind the options of a recording stands under their heading, whatever it is.
+    #[test]
+    fn options_stand_under_the_heading_that_they_belong_to() {
+        let mut command = Cli::command();
+        command.build();
+        let mut looked_at = 0;
+        for command in std::iter::once(&command).chain(command.get_subcommands()) {
+            let all = command.get_arguments();
+            for arg in all.filter(|arg| arg.get_help_heading() == Some("Recording")) {
+                let id = arg.get_id().as_str();
+                let is_theirs = ["path", "rotate", "keep", "keep_for"].contains(&id);
+                assert!(is_theirs, "{} {id}", command.get_name());
+                looked_at += 1;
+            }
+        }
+        assert!(looked_at >= 20, "{looked_at} options");
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{facts, incident::Incidents, looks::Looks};
+use super::{around::Surroundings, facts, incident::Incidents, looks::Looks};
 use crate::model::{
     HostFacts, Line, Observed, Summary, incident::Told, signals::Signals, sysctls::Sysctls,
 };
@@ -16,6 +16,8 @@ pub struct Beside {
     incidents: Incidents,
     /// What each namespace said first, and last.
     hosts: BTreeMap<u32, (HostFacts, HostFacts)>,
+    /// What there was around the port that was asked about, before the watch and after it.
+    pub around: Surroundings,
 }
 
 impl Beside {
@@ -32,6 +34,7 @@ impl Beside {
             }
             Line::Observed(Observed::Process(process)) => self.looks.process(process),
             Line::Observed(Observed::Host(facts)) => self.host(facts),
+            Line::Observed(Observed::Around(around)) => self.around.take(around),
             line => {
                 if let Some(fact) = facts::fact(mono_ns, line) {
                     self.incidents.take(fact);

@@ -89,6 +89,8 @@ impl Inquiry {
                         .push(format!("{at:#} UTC, of any namespace: {}", log.says));
                 }
             }
+            // What was read around another port says nothing of this one.
+            Line::Observed(Observed::Around(around)) if around.port != self.target.port() => {}
             _ if narrow::takes(&self.filter, line) => self.tell(mono_ns, line),
             _ => {}
         }
@@ -105,7 +107,10 @@ impl Inquiry {
         let now = self.now.iter();
         let asked = now.flat_map(|now| now.only.into_iter().chain([now.netns]));
         let queues = self.beside.looks.queues.keys();
-        asked.chain(queues.map(|(netns, _)| *netns)).collect()
+        let around = self.beside.around.places();
+        let around = around.iter().map(|place| place.netns);
+        let looked_at = queues.map(|(netns, _)| *netns);
+        asked.chain(looked_at).chain(around).collect()
     }
 
     /// Whether the watch was of the target alone.
@@ -178,6 +183,7 @@ impl Inquiry {
             tried: self.tried,
             tier: summary.tier,
             lost: summary.loss.total(),
+            notes: self.beside.around.notes(summary),
             doubts,
         }
     }
@@ -187,7 +193,8 @@ impl Inquiry {
         let mut names = summary.netns_names.clone();
         let before = self.now.iter().flat_map(|now| &now.listeners);
         let before = before.filter_map(|one| Some((one.netns, one.netns_name.clone()?)));
-        for (netns, name) in before {
+        let around = self.beside.around.names();
+        for (netns, name) in before.chain(around) {
             names.entry(netns).or_insert(name);
         }
         names

@@ -162,10 +162,8 @@ mod tests {
     use crate::model::{
         Causes, Sampled,
         event::ListenerAt,
-        evidence::Evidence,
         kind::{Kind, Stage},
         observation::Observation,
-        refusal::Refusal,
     };
 
     const LISTENER: ListenerAt = ListenerAt {
@@ -183,34 +181,14 @@ mod tests {
             event: Event {
                 mono_ns,
                 kind: Kind::Overflow,
-                stage: Some(Stage::Syn),
                 client: client.parse().ok(),
                 local: Some(LISTENER.addr),
-                remote: None,
                 netns: 7,
-                cpu: 0,
                 listener: Some(LISTENER),
-                sock: 0,
                 cookie: 5,
-                evidence: Evidence {
-                    hook: 0,
-                    flags: 0,
-                    sock_state: 0,
-                    reason: 0,
-                    moved: 0,
-                },
-                moved: Default::default(),
-                late: false,
-                what: crate::model::event::What::Segment(Default::default()),
+                ..Event::sample()
             },
-            cause: None,
-            reset_reason: None,
-            refusal: Refusal::default(),
-            snapshot: Err("".into()),
-            shared: false,
-            owner: Arc::from([]),
-            cgroup: None,
-            netns_name: None,
+            ..Observation::sample()
         }
     }
 

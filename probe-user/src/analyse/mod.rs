@@ -1,6 +1,7 @@
 //! What is made of the stream: observations, counts and looks come in; figures, stories, incidents and judgements go out.
 //! It knows nothing of how anything is shown.
 
+pub mod around;
 pub mod beside;
 pub mod correlate;
 pub mod facts;

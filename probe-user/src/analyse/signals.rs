@@ -169,6 +169,7 @@ impl Heard {
         self.probe = Some(match tried.outcome.as_str() {
             Tried::CONNECTED => Probe::Connected,
             Tried::NO_ANSWER => Probe::Unanswered,
+            Tried::NO_PORT => Probe::NoPort,
             _ => Probe::Failed,
         });
     }

@@ -11,6 +11,9 @@ use crate::{
 /// A watch may end this much before the time that was asked for.
 const SLACK: Duration = Duration::from_millis(100);
 
+/// What a summary cannot say there.
+const NOT_SEEN: &str = "what is dropped before a listener cannot be seen here";
+
 /// What it takes to hold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bar {
@@ -97,6 +100,7 @@ fn verdict(
     established: u64,
 ) -> (Verdict, Vec<String>) {
     let faults: Vec<String> = refusals(summary)
+        .chain(summary.dropped_before_in_words())
         .chain(full(&summary.stats, asked.bar))
         .collect();
     if !faults.is_empty() {
@@ -185,10 +189,17 @@ fn notes(asked: &Asked, summary: &Summary) -> Vec<String> {
             asked.time.as_secs_f64()
         ));
     }
+    if summary.unseen.contains(&Kind::PacketDrop) {
+        notes.push(NOT_SEEN.to_owned());
+    }
+    let is_judged = summary.dropped_before().next().is_some();
     let mut harm = summary.counts.clone();
     // A listener that closed is told below, by the connections that it reset.
     let is_told = |kind: Kind| kind.is_other_harm() && kind != Kind::ListenerClosed;
-    harm.retain(|(kind, _), n| *n > 0 && is_told(*kind));
+    harm.retain(|(kind, _), n| {
+        let is_judged = is_judged && *kind == Kind::PacketDrop;
+        *n > 0 && is_told(*kind) && !is_judged
+    });
     if !harm.is_empty() {
         notes.push(format!("not judged: {}", counts_in_words(&harm)));
     }
@@ -315,6 +326,21 @@ mod tests {
         });
         let reason = "127.0.0.1:80 refused 2 overflow (2 syn): accept-queue-full 2";
         check(refused, Verdict::NotHeld, reason);
+    }
+
+    #[test]
+    fn what_was_dropped_before_it_does_not_hold() {
+        let mut dropped = quiet(vec![row(9, (1, 4))]);
+        let syn = (Kind::PacketDrop, Some(Stage::Syn));
+        dropped.counts.insert(syn, 3);
+        let stray = (Kind::PacketDrop, "tcp-flags".to_owned());
+        dropped.causes.insert(stray, 1);
+        let of = |summary: &Summary| judge(asked(2), summary.clone());
+        assert_eq!(of(&dropped).verdict, Verdict::Held);
+        let name = (Kind::PacketDrop, "netfilter-drop".to_owned());
+        dropped.causes.insert(name, 2);
+        let reason = "2 SYNs were dropped before the listener: netfilter-drop 2";
+        check(dropped, Verdict::NotHeld, reason);
     }
 
     #[test]

@@ -5,8 +5,6 @@ use clap::Parser;
 use super::*;
 use crate::model::{
     event::Event,
-    evidence::Evidence,
-    kind::Kind,
     refusal::{Closed, Refusal},
 };
 
@@ -117,35 +115,13 @@ fn refused(client: &str, owners: Vec<Owner>) -> Observation {
     Observation {
         event: Event {
             mono_ns: 2,
-            kind: Kind::Refused,
             stage: None,
             client: Some(client.parse().expect("an address")),
-            local: None,
-            remote: None,
-            netns: 1,
-            cpu: 0,
-            listener: None,
-            sock: 0,
-            cookie: 0,
-            evidence: Evidence {
-                hook: 0,
-                flags: 0,
-                sock_state: 0,
-                reason: 0,
-                moved: 0,
-            },
-            moved: Default::default(),
-            late: false,
-            what: crate::model::event::What::Segment(Default::default()),
+            ..Event::sample()
         },
         cause: refusal.cause.clone(),
-        reset_reason: None,
         refusal,
-        snapshot: Err("there is no socket".into()),
-        shared: false,
-        owner: Vec::new().into(),
-        cgroup: None,
-        netns_name: None,
+        ..Observation::sample()
     }
 }
 

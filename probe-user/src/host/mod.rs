@@ -35,6 +35,7 @@ pub mod task;
 #[cfg(test)]
 mod tests;
 pub mod threads;
+pub mod translated;
 pub mod unread;
 
 pub use self::known::Host;

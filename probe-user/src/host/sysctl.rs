@@ -39,6 +39,26 @@ pub fn read<const N: usize>(
     inside(namespace.as_fd(), here).map_err(|source| NetnsError::enter(netns, source))
 }
 
+/// Two numbers of one sysctl; `None` where this kernel does not show them.
+pub fn pair(
+    registry: &mut Registry,
+    netns: u32,
+    name: &str,
+) -> Result<Option<(u32, u32)>, NetnsError> {
+    let here = || {
+        let text = fs::read(format!("/proc/sys/net/{name}")).ok()?;
+        let mut words = text
+            .split(u8::is_ascii_whitespace)
+            .filter(|w| !w.is_empty());
+        Some((number(words.next()?)?, number(words.next()?)?))
+    };
+    if current().is_ok_and(|own| own == netns) {
+        return Ok(here());
+    }
+    let namespace = registry.open(netns)?;
+    inside(namespace.as_fd(), here).map_err(|source| NetnsError::enter(netns, source))
+}
+
 fn value(name: &str) -> Option<u32> {
     let text = fs::read(format!("/proc/sys/net/{name}")).ok()?;
     number(text.trim_ascii())

@@ -72,6 +72,7 @@ pub struct Tried {
 impl Tried {
     pub const CONNECTED: &str = "connected";
     pub const NO_ANSWER: &str = "no answer";
+    pub const NO_PORT: &str = "no source port left (EADDRNOTAVAIL)";
 }
 
 /// Of whom alone the answer is.
@@ -171,6 +172,8 @@ pub struct Answer {
     pub lost: u64,
     /// What the namespaces of its incidents are called.
     pub netns_names: NetnsNames,
+    /// What happened that no listener decided on, in sentences.
+    pub notes: Vec<String>,
     /// Why something may have happened that is not in the answer.
     pub doubts: Vec<String>,
     /// What a recording lacks, so that it could not be judged by.

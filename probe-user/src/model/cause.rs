@@ -51,6 +51,14 @@ impl Reasons {
     }
 }
 
+/// Drop reasons of what is no attempt to connect: a scanner, or what is left of an old connection.
+const STRAYS: [&str; 4] = ["tcp-flags", "tcp-reset", "tcp-close", "tcp-old-ack"];
+
+/// Whether nobody who meant to connect was concerned by a packet that was dropped for this reason.
+pub fn is_stray_drop(reason: &str) -> bool {
+    STRAYS.contains(&reason)
+}
+
 /// `SK_RST_REASON_NO_SOCKET` without its prefix as `no-socket`.
 pub fn kebab(name: &str, prefix: &str) -> String {
     name.trim_start_matches(prefix)

@@ -64,6 +64,36 @@ pub struct Event {
     pub what: What,
 }
 
+#[cfg(test)]
+impl Event {
+    /// A SYN that came to nobody, for tests.
+    pub fn sample() -> Self {
+        Self {
+            mono_ns: 1,
+            kind: Kind::Refused,
+            stage: Some(Stage::Syn),
+            client: None,
+            local: None,
+            remote: None,
+            netns: 1,
+            cpu: 0,
+            listener: None,
+            sock: 0,
+            cookie: 0,
+            evidence: Evidence {
+                hook: 0,
+                flags: 0,
+                sock_state: 0,
+                reason: 0,
+                moved: 0,
+            },
+            moved: Default::default(),
+            late: false,
+            what: What::Segment(Segment::default()),
+        }
+    }
+}
+
 /// What only some kinds of events tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {

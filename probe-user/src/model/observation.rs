@@ -77,3 +77,21 @@ pub struct Observation {
     /// What that namespace is called for people, where it has a name.
     pub netns_name: Option<Arc<NetnsName>>,
 }
+
+#[cfg(test)]
+impl Observation {
+    /// A SYN that came to nobody, of which nothing else is known, for tests.
+    pub fn sample() -> Self {
+        Self {
+            event: Event::sample(),
+            cause: None,
+            reset_reason: None,
+            refusal: Refusal::default(),
+            snapshot: Err("there is no socket".into()),
+            shared: false,
+            owner: Arc::from([]),
+            cgroup: None,
+            netns_name: None,
+        }
+    }
+}

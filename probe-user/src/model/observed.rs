@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     answer::{Answer, ListenerAnswer, Now, Tried},
+    around::Around,
     clock::Clock,
     hold::{Hold, Served},
     host_facts::HostFacts,
@@ -32,6 +33,8 @@ pub enum Observed {
     Counters(Box<CountersMoved>),
     /// What was there before the watch, of a port that was asked about.
     Before(Box<Now>),
+    /// What there is around that port, before the watch and after it.
+    Around(Box<Around>),
     /// An attempt to connect, of whydrop's own.
     Tried(Tried),
     /// What was answered.
@@ -51,6 +54,7 @@ impl Observed {
             Self::Log(line) => line.mono_ns,
             Self::Counters(moved) => moved.mono_ns,
             Self::Before(now) => now.mono_ns,
+            Self::Around(around) => around.mono_ns,
             Self::Tried(tried) => tried.mono_ns,
             Self::Answered(answered) => answered.mono_ns,
             Self::Verified(verified) => verified.mono_ns,

@@ -3,7 +3,13 @@
 use std::{fmt, net::SocketAddr, time::Duration};
 
 pub use super::tally::Causes;
-use super::{hold::Standing, kind::Kind, socket::HalfOpen, sysctls::Sysctls};
+use super::{
+    around::{Redirect, Sources},
+    hold::Standing,
+    kind::Kind,
+    socket::HalfOpen,
+    sysctls::Sysctls,
+};
 
 /// Longer than a sound server leaves its queue full: two looks.
 const STRETCH: Duration = Duration::from_millis(100);
@@ -49,6 +55,10 @@ pub struct Signals {
     pub conntrack: Option<(u32, u32)>,
     /// Packets dropped during the watch since their connection could not be tracked.
     pub untracked: Option<u64>,
+    /// Where connections to this address are sent instead; `None` where that could not be read.
+    pub redirects: Option<Vec<Redirect>>,
+    /// Clients of this host that have taken every source port there is for it, and how many ports there are.
+    pub exhausted: Option<(Vec<Sources>, u64)>,
     /// ACKs that TCP_DEFER_ACCEPT has put off in the namespace, in all and during the watch.
     pub put_off: Option<(u64, u64)>,
     /// What hooks do not tell of here, as the readiness line has it.
@@ -75,6 +85,8 @@ pub enum Probe {
     Connected,
     /// Nobody answered.
     Unanswered,
+    /// This host had no source port for it (EADDRNOTAVAIL).
+    NoPort,
     /// Refused, or it could not be made.
     Failed,
 }

@@ -141,6 +141,21 @@ pub struct ConnectionSnapshot {
     pub taken_mono_ns: u64,
 }
 
+/// One end of a connection, in whatever state it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndSnapshot {
+    /// This host's end.
+    pub local: SocketAddr,
+    /// The other end.
+    pub remote: SocketAddr,
+    /// The kernel's name: `ESTABLISHED`, `SYN_SENT`, `TIME_WAIT`…
+    pub state: &'static str,
+    /// `None` where no file belongs to it.
+    pub inode: Option<u32>,
+    /// How often its last segment was sent again.
+    pub resent: u8,
+}
+
 /// A connection that a process has accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcceptedSnapshot {

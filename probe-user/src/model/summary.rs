@@ -17,6 +17,7 @@ use super::{
     tally::{Causes, ListenerTally},
 };
 use crate::model::{
+    cause::is_stray_drop,
     counted::Skipped,
     kind::{Kind, Stage},
     netns_name::NetnsName,
@@ -81,6 +82,39 @@ impl Summary {
         refused.map(|(_, n)| n).sum()
     }
 
+    /// What the kernel threw away of attempts to connect before a listener decided, by drop reason. Lines tell of these one
+    /// by one, so it is a minimum where detail was left out or lost.
+    pub fn dropped_before(&self) -> impl Iterator<Item = (&str, u64)> {
+        let causes = self.causes.iter();
+        let dropped = causes.filter(|((kind, cause), n)| {
+            *kind == Kind::PacketDrop && **n > 0 && !is_stray_drop(cause)
+        });
+        dropped.map(|((_, cause), n)| (cause.as_str(), *n))
+    }
+
+    /// `3 SYNs were dropped before their listener: netfilter-drop 3`; `None` where there were none.
+    pub fn dropped_before_in_words(&self) -> Option<String> {
+        let causes: Vec<String> = self
+            .dropped_before()
+            .map(|(cause, n)| format!("{cause} {n}"))
+            .collect();
+        let all: u64 = self.dropped_before().map(|(_, n)| n).sum();
+        let acks = (Kind::PacketDrop, Some(Stage::Ack));
+        let what = match (self.counts.get(&acks), all) {
+            (_, 0) => return None,
+            (None | Some(0), 1) => "SYN was",
+            (None | Some(0), _) => "SYNs were",
+            (Some(_), 1) => "packet was",
+            (Some(_), _) => "packets were",
+        };
+        let is_part = self.loss.total() > 0;
+        let at_least = if is_part { "at least " } else { "" };
+        let causes = causes.join(", ");
+        Some(format!(
+            "{at_least}{all} {what} dropped before the listener: {causes}"
+        ))
+    }
+
     /// What an unattributed refusal can be, given what the hooks of this tier
     /// do not cover by design; empty when nothing is unattributed.
     pub fn unattributed_may_be(&self) -> &'static [&'static str] {
@@ -106,7 +140,7 @@ impl Summary {
             Tier::Kprobe => &[
                 "a SYN to a multicast or broadcast address",
                 "a SYN cookie refused to an XDP or tc program",
-                "a kprobe that the kernel skipped since another BPF program, or a look into a map, was under way on that CPU",
+                "a kprobe that the kernel skipped because another BPF program, or a look into a map, was under way on that CPU",
                 "DCCP",
             ],
         }

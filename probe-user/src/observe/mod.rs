@@ -1,6 +1,7 @@
 //! Looks at listeners, their owners and their namespaces while a watch goes on: a thread of its own, whose looks go
 //! into the stream.
 
+mod around;
 mod budget;
 mod host;
 mod host_news;
@@ -24,6 +25,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use self::pressed::Pressed;
 pub use self::{
+    around::around,
     host::host_facts,
     hurt::listening_at,
     listens::{Wanted, listening_in},

@@ -41,6 +41,7 @@ pub fn connect(target: &Target, now: &Now, begin: Receiver<()>) -> Option<Tried>
         outcome: match outcome {
             Ok(()) => Tried::CONNECTED.into(),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Tried::NO_ANSWER.into(),
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => Tried::NO_PORT.into(),
             Err(error) => error.to_string(),
         },
     })

@@ -2,7 +2,10 @@
 
 mod diagnosed;
 
-use std::fmt::{self, Write as _};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -10,14 +13,14 @@ use serde::Serialize;
 use self::diagnosed::DiagnosedView;
 use super::{
     Reporter,
-    answer::Known,
+    answer::{Known, indent},
     json::{AtOrNull, Cookie, Head, NetnsView, TotalsView, Whose, by_cause, by_kind},
     text::{Clean, plural, whose, write_netns, write_rows, write_totals},
-    verify::counted,
+    verify::{counted, dropped_before},
 };
 use crate::model::{
-    Diagnosed, Dropped, Ended, Hurt, NetnsNames, Ran, counts_in_words, incident::Place, kind::Kind,
-    name_of, tier::Tier,
+    Diagnosed, Dropped, Ended, Hurt, ListenerAnswer, NetnsNames, Ran, Summary, counts_in_words,
+    incident::Place, kind::Kind, name_of, tier::Tier,
 };
 
 pub(super) fn write_text(reporter: &Reporter, mono_ns: u64, ran: &Ran, to: &mut String) {
@@ -44,6 +47,7 @@ fn write_all(reporter: &Reporter, ran: &Ran, to: &mut String) -> fmt::Result {
             diagnosed.write_place(place, known(reporter, ran, diagnosed), to)?;
         }
     }
+    write_unheard(reporter, ran, to)?;
     write_unknown(ran, to)?;
     if ran.dropped == Dropped::Nothing {
         return Ok(());
@@ -69,11 +73,44 @@ fn write_all(reporter: &Reporter, ran: &Ran, to: &mut String) -> fmt::Result {
     }
 }
 
-/// Whether something was dropped before a listener could decide.
-fn dropped_before(ran: &Ran) -> bool {
+/// Whether a packet that was dropped before a listener could decide would have been seen, and none was.
+fn is_nothing_before(ran: &Ran) -> bool {
     let counts = ran.summary.counts.iter();
     let mut dropped = counts.filter(|((kind, _), n)| *kind == Kind::PacketDrop && **n > 0);
-    dropped.next().is_some()
+    !ran.summary.unseen.contains(&Kind::PacketDrop) && dropped.next().is_none()
+}
+
+/// What was refused or dropped, where anything was.
+fn in_words(summary: &Summary) -> String {
+    let refusals = summary.refusals();
+    let refused = format!("{refusals} refusal{}", plural(refusals as usize));
+    match (refusals, summary.dropped_before_in_words()) {
+        (_, None) => refused,
+        (0, Some(before)) => before,
+        (_, Some(before)) => format!("{refused}, and {before}"),
+    }
+}
+
+/// Those before which something was dropped, and which refused nothing themselves.
+fn write_unheard(reporter: &Reporter, ran: &Ran, to: &mut String) -> fmt::Result {
+    let Some(diagnosed) = &ran.diagnosed else {
+        return Ok(());
+    };
+    let is_told = |answer: &&ListenerAnswer| {
+        let mut hurt = ran.hurt.iter();
+        hurt.any(|hurt| hurt.place() == answer.place)
+    };
+    let known = known(reporter, ran, diagnosed);
+    for answer in diagnosed.answers.iter().filter(|one| !is_told(one)) {
+        writeln!(to, "\n{}", answer.title(known))?;
+        let mut counts = String::new();
+        answer.write_counts(&mut counts)?;
+        indent(&counts, to)?;
+        if let Some(place) = answer.place {
+            diagnosed.write_place(place, known, to)?;
+        }
+    }
+    Ok(())
 }
 
 fn known<'a>(reporter: &Reporter, ran: &'a Ran, diagnosed: &'a Diagnosed) -> Known<'a> {
@@ -88,12 +125,11 @@ fn known<'a>(reporter: &Reporter, ran: &'a Ran, diagnosed: &'a Diagnosed) -> Kno
 }
 
 fn write_headline(ran: &Ran, to: &mut String) -> fmt::Result {
-    let refusals = ran.summary.refusals();
     let what = match ran.dropped {
-        Dropped::Nothing if dropped_before(ran) => "no listener refused anybody".to_owned(),
-        Dropped::Nothing => "nothing was dropped".to_owned(),
+        Dropped::Nothing if is_nothing_before(ran) => "nothing was dropped".to_owned(),
+        Dropped::Nothing => "no listener refused anybody".to_owned(),
         Dropped::CannotTell => "cannot tell whether anything was dropped".to_owned(),
-        Dropped::Something => format!("{refusals} refusal{}", plural(refusals as usize)),
+        Dropped::Something => in_words(&ran.summary),
     };
     let command = ran.command.first().map_or("", String::as_str);
     write!(
@@ -108,9 +144,16 @@ fn write_headline(ran: &Ran, to: &mut String) -> fmt::Result {
     }
     if ran.dropped == Dropped::Nothing {
         to.push_str("; the kernel's counters agree");
+        if ran.summary.unseen.contains(&Kind::PacketDrop) {
+            to.push_str("; what is dropped before a listener cannot be seen here");
+        }
     }
     let mut harm = ran.summary.counts.clone();
-    harm.retain(|(kind, _), n| *n > 0 && kind.is_other_harm());
+    let is_judged = ran.summary.dropped_before().next().is_some();
+    harm.retain(|(kind, _), n| {
+        let is_judged = is_judged && *kind == Kind::PacketDrop;
+        *n > 0 && kind.is_other_harm() && !is_judged
+    });
     if !harm.is_empty() {
         write!(to, "; not judged: {}", counts_in_words(&harm))?;
     }
@@ -205,6 +248,8 @@ pub(super) struct RanView<'a> {
     verdict: &'static str,
     doubts: &'a [String],
     refusals: u64,
+    /// By drop reason; `null` where it cannot be seen.
+    dropped_before: Option<BTreeMap<&'a str, u64>>,
     listeners: Vec<HurtView<'a>>,
     candidates: &'a [String],
     #[serde(flatten)]
@@ -222,8 +267,8 @@ struct HurtView<'a> {
     #[serde(flatten)]
     whose: Whose<'a>,
     refusals: u64,
-    events: std::collections::BTreeMap<&'a str, u64>,
-    causes: std::collections::BTreeMap<String, u64>,
+    events: BTreeMap<&'a str, u64>,
+    causes: BTreeMap<String, u64>,
     moments: Option<MomentsView>,
 }
 
@@ -264,6 +309,7 @@ pub(super) fn write_json(reporter: &Reporter, mono_ns: u64, ran: &Ran, to: &mut 
         verdict: ran.dropped.name(),
         doubts: &ran.doubts,
         refusals: ran.summary.refusals(),
+        dropped_before: dropped_before(&ran.summary),
         listeners: ran
             .hurt
             .iter()

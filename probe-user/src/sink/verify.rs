@@ -1,6 +1,9 @@
 //! The verdict on a listener: did it take everybody who came?
 
-use std::fmt::{self, Write as _};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -10,7 +13,7 @@ use super::{
     json::Head,
     text::{Clean, write_rows, write_table},
 };
-use crate::model::{OF_REFUSALS, Row, Verdict, Verified};
+use crate::model::{OF_REFUSALS, Row, Summary, Verdict, Verified, kind::Kind};
 
 pub(super) fn write_text(reporter: &Reporter, mono_ns: u64, verified: &Verified, to: &mut String) {
     // Writing to a String cannot fail.
@@ -66,6 +69,12 @@ pub(super) fn counted<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> String
     counters.join(", ")
 }
 
+/// What was dropped before a listener, by reason; `None` where that cannot be seen.
+pub(super) fn dropped_before(summary: &Summary) -> Option<BTreeMap<&str, u64>> {
+    let is_seen = !summary.unseen.contains(&Kind::PacketDrop);
+    is_seen.then(|| summary.dropped_before().collect())
+}
+
 #[derive(Serialize, JsonSchema)]
 pub(super) struct VerifiedView<'a> {
     #[serde(rename = "type")]
@@ -82,6 +91,8 @@ pub(super) struct VerifiedView<'a> {
     asked_s: f64,
     tier: &'a str,
     refusals: u64,
+    /// By drop reason; `null` where it cannot be seen.
+    dropped_before: Option<BTreeMap<&'a str, u64>>,
     established: u64,
     accepted: Option<u64>,
 }
@@ -99,6 +110,7 @@ pub(super) fn write_json(reporter: &Reporter, mono_ns: u64, verified: &Verified,
         asked_s: verified.asked.as_secs_f64(),
         tier: verified.summary.tier.name(),
         refusals: verified.summary.refusals(),
+        dropped_before: dropped_before(&verified.summary),
         established: verified.established,
         accepted: verified.accepted,
     };

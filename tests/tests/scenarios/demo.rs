@@ -78,7 +78,9 @@ scenes! {
     memory_or_route
     sound_server
     good_restart
+    source_ports_exhausted
     ;
+    redirected_elsewhere
     cpu_throttled
     memory_stalled
     backlog_too_deep
@@ -197,6 +199,14 @@ fn rejected_by_firewall() -> Result<()> {
         return cannot_play("rejected-by-firewall", "no such firewall");
     }
     plays("rejected-by-firewall")
+}
+
+#[test]
+fn redirected_elsewhere() -> Result<()> {
+    if !Netns::new()?.run(nftables::track_connections)?? {
+        return cannot_play("redirected-elsewhere", "no such firewall");
+    }
+    plays("redirected-elsewhere")
 }
 
 #[test]

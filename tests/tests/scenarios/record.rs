@@ -300,7 +300,7 @@ fn damaged_files_get_a_sentence() -> Result<()> {
     fs::write(&file.0, "no recording\n")?;
     let stopped = run(&["replay", text_of(&file)?])?;
     ensure!(
-        stopped.code == Some(1) && stopped.stderr.contains("is no recording"),
+        stopped.code == Some(1) && stopped.stderr.contains("is not a recording"),
         "{:?}: {}",
         stopped.code,
         stopped.stderr

@@ -301,3 +301,39 @@ fn build_initramfs(kernel: &Kernel, job: &Job, to: &Path) -> Result<()> {
     }
     initramfs.write(to)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vm::series::Series;
+
+    fn turns_of(name: &str, tiers: &[&str], filter: &[&str]) -> String {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let kernel = Kernel {
+            series: Series::find(name).unwrap(),
+            image: PathBuf::new(),
+            modules_dir: PathBuf::new(),
+        };
+        let job = Job {
+            dir: Path::new(""),
+            files: Vec::new(),
+            task: Task::Tests {
+                tiers: words(tiers),
+                filter: words(filter),
+            },
+            machine: Machine::Fast,
+            deadline: Duration::ZERO,
+            keep: None,
+        };
+        turns(&kernel, &job).join(" ")
+    }
+
+    #[test]
+    fn one_kernel_is_asked_for_answers_when_everything_runs() {
+        let tiers = ["trampoline", "kprobe"];
+        assert_eq!(turns_of("6.12", &tiers, &[]), "trampoline kprobe answers");
+        assert_eq!(turns_of("6.1", &tiers, &[]), "trampoline kprobe");
+        assert_eq!(turns_of("6.12", &tiers, &["why::"]), "trampoline kprobe");
+        assert_eq!(turns_of("6.12", &["kprobe"], &[]), "kprobe");
+    }
+}

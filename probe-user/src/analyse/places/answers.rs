@@ -137,6 +137,11 @@ impl Parts {
             };
             parts.listener(place).before.push(listening.clone());
         }
+        for place in asks.beside.around.places() {
+            if !parts.listeners.contains_key(&place) {
+                parts.nobody(place);
+            }
+        }
         for (to, told) in ways {
             let part = match parts.who_takes(to, asks) {
                 Some(place) => parts.listener(place),

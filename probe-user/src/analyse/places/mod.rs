@@ -59,7 +59,7 @@ impl Places {
         }
     }
 
-    /// Of listeners only: what nobody decided on is left out.
+    /// Of listeners only: what nobody decided on is left out, but for what was dropped on its way to one.
     pub fn of_listeners() -> Self {
         Self {
             only_listeners: true,
@@ -99,7 +99,9 @@ impl Places {
 
     fn event(&mut self, mono_ns: u64, seen: &Observation, line: &Line<'_>) {
         let spot = Spot::of(seen);
-        if self.only_listeners && spot.is_none_or(|spot| spot.whose != Whose::Listener) {
+        let is_listener_s = spot.is_some_and(|spot| spot.whose == Whose::Listener);
+        // Packets are told of as dropped only where somebody listens.
+        if self.only_listeners && !is_listener_s && seen.event.kind != Kind::PacketDrop {
             return;
         }
         let told = match spot {

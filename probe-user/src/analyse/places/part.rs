@@ -98,6 +98,9 @@ impl Part {
         if let Some(netns) = netns {
             beside.add_host(&mut signals, netns);
         }
+        if let Some(place) = place {
+            beside.around.add(&mut signals, place);
+        }
         ListenerAnswer {
             place,
             members,

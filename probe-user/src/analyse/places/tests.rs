@@ -8,11 +8,10 @@ use crate::{
     model::{
         Counts, ListenerStatsRow, ListenerTally, Summary,
         cause::Cause,
-        event::{Event, ListenerAt, Segment, What},
-        evidence::Evidence,
+        event::{Event, ListenerAt},
         incident::Place,
         kind::Stage,
-        refusal::{Closed, Refusal},
+        refusal::Closed,
         socket::ListenerSnapshot,
         tier::Tier,
     },
@@ -30,34 +29,14 @@ fn seen(kind: Kind, id: &'static str, netns: u32, local: &str) -> Observation {
         event: Event {
             mono_ns: 1_000,
             kind,
-            stage: Some(Stage::Syn),
             client: Some(addr("10.0.0.9:40000")),
             local: Some(addr(local)),
             remote: Some(addr("10.0.0.9:40000")),
             netns,
-            cpu: 0,
-            listener: None,
-            sock: 0,
-            cookie: 0,
-            evidence: Evidence {
-                hook: 0,
-                flags: 0,
-                sock_state: 0,
-                reason: 0,
-                moved: 0,
-            },
-            moved: Default::default(),
-            late: false,
-            what: What::Segment(Segment::default()),
+            ..Event::sample()
         },
         cause: Some(Cause::certain(id)),
-        reset_reason: None,
-        refusal: Refusal::default(),
-        snapshot: Err("".into()),
-        shared: false,
-        owner: Arc::from([]),
-        cgroup: None,
-        netns_name: None,
+        ..Observation::sample()
     }
 }
 

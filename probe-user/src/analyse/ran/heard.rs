@@ -16,7 +16,7 @@ use crate::{
     },
     model::{
         Diagnosed, Hurt, Line, ListenerAnswer, ListenerTally, Observed, Ran, Start, Summary,
-        ToldRan, tier::Tier,
+        ToldRan, kind::Kind, tier::Tier,
     },
 };
 
@@ -26,6 +26,8 @@ pub(crate) struct Heard {
     hurt: Arc<HurtPlaces>,
     places: Places,
     beside: Beside,
+    /// Where something was dropped before a listener.
+    dropped_in: BTreeSet<u32>,
     /// The command, where `run` itself has recorded it.
     pub told: Option<ToldRan>,
 }
@@ -38,6 +40,7 @@ impl Heard {
             hurt,
             places: Places::of_listeners(),
             beside: Beside::default(),
+            dropped_in: BTreeSet::new(),
             told: None,
         }
     }
@@ -47,6 +50,11 @@ impl Heard {
         if let Line::Observed(Observed::Ran(told)) = line {
             self.told = Some(ToldRan::clone(told));
         }
+        if let Line::Event(seen) = line
+            && seen.event.kind == Kind::PacketDrop
+        {
+            self.dropped_in.insert(seen.event.netns);
+        }
         self.ledger.line(line);
         self.hurt.line(line);
         self.places.line(mono_ns, line);
@@ -55,7 +63,9 @@ impl Heard {
 
     /// Namespaces whose facts may matter.
     pub(crate) fn namespaces(&self) -> BTreeSet<u32> {
-        self.hurt.all().iter().map(|place| place.netns).collect()
+        let hurt = self.hurt.all();
+        let refused_in = hurt.iter().map(|place| place.netns);
+        refused_in.chain(self.dropped_in.iter().copied()).collect()
     }
 
     /// Of the watch that began and ended like this, while this command ran.
@@ -100,7 +110,7 @@ impl Heard {
     }
 }
 
-/// Of those that refused and were looked at, the worst first.
+/// Of those that refused and were looked at, and of those before which something was dropped; the worst first.
 fn answers(
     places: Places,
     hurt: &HurtPlaces,
@@ -116,7 +126,8 @@ fn answers(
     });
     answers.all.retain(|one| {
         let is_hurt = one.place.is_some_and(|place| hurt.contains(&place));
-        is_hurt && one.signals.refusals > 0
+        let is_dropped = one.signals.of_kind(Kind::PacketDrop) > 0;
+        is_hurt && one.signals.refusals > 0 || is_dropped
     });
     answers.all
 }

@@ -18,7 +18,10 @@ pub(crate) fn judge(
         .iter()
         .filter(|asked| !was_heard_of(summary, &asked.listener));
     doubts.extend(silent.flat_map(in_sentences));
+    let is_dropped_before = summary.dropped_before().next().is_some();
     let dropped = match summary.refusals() {
+        // No client cares who threw its SYN away.
+        0 if is_dropped_before => Dropped::Something,
         0 if doubts.is_empty() => Dropped::Nothing,
         0 => Dropped::CannotTell,
         // Without hooks, one of several candidates: it may have been another listener.
@@ -115,6 +118,21 @@ mod tests {
         });
         let (dropped, doubts) = judge(&quiet, scope, &[without(&[])]);
         assert_eq!((dropped, doubts), (Dropped::Nothing, Vec::new()));
+    }
+
+    #[test]
+    fn what_a_firewall_dropped_is_dropped_and_a_stray_packet_is_not() {
+        let mut quiet = summary(Tier::Cgroup, Some(0), Some(0));
+        let mut drop = |reason: &str, expect| {
+            let what = (Kind::PacketDrop, Some(Stage::Syn));
+            *quiet.counts.entry(what).or_default() += 1;
+            let name = (Kind::PacketDrop, reason.to_owned());
+            quiet.causes.insert(name, 1);
+            check(&quiet, false, expect);
+            check(&quiet, true, expect);
+        };
+        drop("tcp-flags", Dropped::Nothing);
+        drop("netfilter-drop", Dropped::Something);
     }
 
     #[test]

@@ -100,7 +100,7 @@ fn judge(scene: &Scene, answer: &Answer, format: AnswerFormat) -> Result<(), Fai
             return Err(Failure::new(
                 status::KERNEL,
                 format_args!(
-                    "demo: {outcome}: the hooks of tier {} do not tell of it here (not visible: {}); try a kernel where `whydrop check` finds a higher tier",
+                    "demo: {outcome}: the hooks of tier {} do not show it here (not visible: {}); try a kernel where `whydrop check` finds a higher tier",
                     answer.tier,
                     answer.seen.blind.join(", ")
                 ),

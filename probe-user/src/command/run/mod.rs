@@ -25,7 +25,8 @@ use crate::{
 
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
-    /// End with status 1 if the command succeeded and a listener refused anything, or if whydrop cannot tell
+    /// End with status 1 if the command succeeded and a listener refused anything or something was dropped before one,
+    /// or if whydrop cannot tell
     #[arg(long)]
     pub fail_on_drop: bool,
 

@@ -34,6 +34,11 @@ pub(super) fn watched(
     }
     let mut before = vec![Observed::Before(Box::new(now.clone()))];
     before.extend(facts.into_iter().map(|one| Observed::Host(Box::new(one))));
+    let around = || {
+        let around = observe::around(args.target.filter(), &now, &mut host.another());
+        Observed::Around(Box::new(around))
+    };
+    before.push(around());
     let asked = Asked {
         target: args.target.filter(),
         client: args.client,
@@ -53,6 +58,8 @@ pub(super) fn watched(
         return Err(Failure::failed("the watch ended before it began"));
     };
     let mut after: Vec<Observed> = tried.map(Observed::Tried).into_iter().collect();
+    let around = around();
+    inquiry.line(around.mono_ns(), &Line::Observed(&around));
     for netns in inquiry.namespaces() {
         let facts = observe::host_facts(netns, &host);
         after.push(Observed::Host(Box::new(facts)));
@@ -60,6 +67,7 @@ pub(super) fn watched(
     for seen in &after {
         inquiry.line(seen.mono_ns(), &Line::Observed(seen));
     }
+    after.push(around);
     let answer = inquiry.answer(&summary);
     after.push(Observed::Answered(Box::new(Answered::of(
         mono_ns(),

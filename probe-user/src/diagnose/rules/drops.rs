@@ -5,6 +5,7 @@ use super::{
     said::{OF_KERNEL, evidence, none_of},
 };
 use crate::model::{
+    cause::is_stray_drop,
     kind::Kind,
     signals::Signals,
     verdict::{Confidence, Evidence},
@@ -24,9 +25,6 @@ const HAVE_THEIR_OWN: &[&str] = &[
     "tcp-rfc7323-tsecr",
     "tcp-rfc7323-tw-paws",
 ];
-
-/// What was thrown away there was no attempt to connect: a scanner, or what is left of an old connection.
-const STRAYS: &[&str] = &["tcp-flags", "tcp-reset", "tcp-close", "tcp-old-ack"];
 
 const ANY: Meaning = Meaning {
     reasons: &[],
@@ -184,11 +182,6 @@ fn meaning(cause: &str) -> &'static Meaning {
     known.unwrap_or(&ANY)
 }
 
-/// Whether nobody who meant to connect was concerned.
-pub(super) fn is_stray(cause: &str) -> bool {
-    is_one_of(cause, STRAYS)
-}
-
 pub(super) fn by_kernel(signals: &Signals) -> Judged {
     let dropped = signals.causes.iter();
     let mut dropped: Vec<(&str, u64)> = dropped
@@ -196,7 +189,7 @@ pub(super) fn by_kernel(signals: &Signals) -> Judged {
             *kind == Kind::PacketDrop
                 && **n > 0
                 && !is_one_of(cause, HAVE_THEIR_OWN)
-                && !is_stray(cause)
+                && !is_stray_drop(cause)
         })
         .map(|((_, cause), n)| (cause.as_str(), *n))
         .collect();
@@ -226,7 +219,7 @@ mod tests {
     fn what_is_known_of_drop_reasons_has_a_meaning() {
         for reason in cause::every_known_drop() {
             let has_one = meaning(reason).reasons != ANY.reasons;
-            let is_elsewhere = is_one_of(reason, HAVE_THEIR_OWN) || is_stray(reason);
+            let is_elsewhere = is_one_of(reason, HAVE_THEIR_OWN) || is_stray_drop(reason);
             assert!(has_one != is_elsewhere, "{reason}");
         }
         assert_eq!(meaning("of-a-later-kernel").is, ANY.is);

@@ -1,6 +1,7 @@
 //! Rules: what each needs and says stands in [`table`], how it judges in the rooms beside it.
 
 mod acceptor;
+mod around;
 mod backlog;
 mod drops;
 mod lost;
@@ -16,6 +17,7 @@ mod who;
 
 pub(super) use self::table::RULES;
 use crate::model::{
+    cause::is_stray_drop,
     kind::Kind,
     signals::Signals,
     verdict::{Confidence, Diagnosis, Evidence},
@@ -58,7 +60,7 @@ pub(super) fn is_unexplained(signals: &Signals, diagnosis: &Diagnosis) -> bool {
     ];
     let happened = signals.causes.iter().filter(|(_, n)| **n > 0);
     let mut calls_for_one = happened.filter(|((kind, cause), _)| {
-        kinds.contains(kind) && !(*kind == Kind::PacketDrop && drops::is_stray(cause))
+        kinds.contains(kind) && !(*kind == Kind::PacketDrop && is_stray_drop(cause))
     });
     diagnosis.verdicts.is_empty() && calls_for_one.next().is_some()
 }

@@ -1,7 +1,8 @@
 //! The one table of rules, causes before the symptoms that they explain.
 
 use super::{
-    Rule, acceptor, backlog, drops, lost, missing, path, place, said::certain_of, sleep, syn, who,
+    Rule, acceptor, around, backlog, drops, lost, missing, path, place, said::certain_of, sleep,
+    syn, who,
 };
 use crate::model::kind::Kind;
 
@@ -347,6 +348,35 @@ pub(crate) const RULES: &[Rule] = &[
         overflow: false,
         explains: &[],
         judge: syn::cookies_off,
+    },
+    Rule {
+        id: "redirected-elsewhere",
+        says: "connections to this address are sent to another listener, and that is where they fail",
+        advice: &[
+            "ask about the listener that takes them, as above",
+            "find the rule: nft list ruleset, iptables-save -t nat (Docker, Kubernetes), iptables-save -t mangle (TPROXY)",
+        ],
+        overflow: false,
+        explains: &[
+            "process-died",
+            "listener-elsewhere",
+            "listener-restarting",
+            "no-listener",
+            "path-loss",
+        ],
+        judge: around::redirected,
+    },
+    Rule {
+        id: "source-ports-exhausted",
+        says: "clients on this host have no source port left for this address, so that connect(2) fails before a SYN is sent",
+        advice: &[
+            "keep connections open and use them again (a pool, keep-alive), so that fewer end in TIME_WAIT",
+            "widen net.ipv4.ip_local_port_range, or let net.ipv4.tcp_tw_reuse take those in TIME_WAIT",
+            "connect from, or to, more addresses",
+        ],
+        overflow: false,
+        explains: &["path-loss"],
+        judge: around::exhausted,
     },
     Rule {
         id: "process-died",

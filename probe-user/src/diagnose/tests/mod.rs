@@ -2,6 +2,7 @@
 
 mod acceptors;
 mod alike;
+mod around;
 mod network;
 mod properties;
 mod would_tell;

@@ -23,7 +23,7 @@ pub use snapshot::state_name;
 
 use super::netns::{NetnsError, inside, inum_of_fd};
 use crate::model::socket::{
-    AcceptedSnapshot, ConnectionSnapshot, ListenerSnapshot, RequestSnapshot,
+    AcceptedSnapshot, ConnectionSnapshot, EndSnapshot, ListenerSnapshot, RequestSnapshot,
 };
 
 /// A dump that the kernel calls inconsistent is asked for this often.
@@ -156,6 +156,67 @@ impl Diag {
             }
         }
         Ok((found, in_all))
+    }
+
+    /// All but listeners, by the port of this end and that of the other; 0 is every one. Each is handed out.
+    pub fn ends(
+        &mut self,
+        ports: (u16, u16),
+        to: &mut dyn FnMut(EndSnapshot),
+    ) -> Result<(), DiagError> {
+        self.each_end(
+            |family, sequence| wire::ends_request(family, ports, sequence),
+            to,
+        )
+    }
+
+    /// Connections of this host's own that have no answer yet. Each is handed out.
+    pub fn unanswered(&mut self, to: &mut dyn FnMut(EndSnapshot)) -> Result<(), DiagError> {
+        self.each_end(wire::unanswered_request, to)
+    }
+
+    fn each_end(
+        &mut self,
+        request: impl Fn(u8, u32) -> Vec<u8>,
+        to: &mut dyn FnMut(EndSnapshot),
+    ) -> Result<(), DiagError> {
+        for family in [wire::AF_INET, wire::AF_INET6] {
+            let ended =
+                self.channel
+                    .ask(|sequence| request(family, sequence), &mut |payload, _| {
+                        to(snapshot::end(payload)?);
+                        Ok(())
+                    })?;
+            match ended {
+                // One that came or went meanwhile is no matter.
+                Ended::Complete | Ended::Interrupted | Ended::Refused(libc::ENOENT) => {}
+                Ended::Refused(errno) => {
+                    return Err(DiagError::refused("list of connections", errno));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Listeners with IP_TRANSPARENT, which may take connections of addresses and ports that are not theirs.
+    pub fn transparent(&mut self) -> Result<Vec<ListenerSnapshot>, DiagError> {
+        let mut found = Vec::new();
+        for family in [wire::AF_INET, wire::AF_INET6] {
+            let ended = self.channel.ask(
+                |sequence| wire::listen_request(family, None, sequence),
+                &mut |payload, taken_mono_ns| {
+                    found.extend(snapshot::transparent(payload, taken_mono_ns)?);
+                    Ok(())
+                },
+            )?;
+            match ended {
+                Ended::Complete | Ended::Interrupted | Ended::Refused(libc::ENOENT) => {}
+                Ended::Refused(errno) => {
+                    return Err(DiagError::refused("list of listeners", errno));
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// The socket with exactly these ends; with a cookie, only that socket. `None` when there is none (any more).

@@ -14,13 +14,16 @@ use netlink_packet_sock_diag::inet::{InetResponseHeader, Timer};
 
 use super::wire::{WireError, attributes, cookie_of, word};
 use crate::model::socket::{
-    AcceptedSnapshot, ConnectionSnapshot, ListenerSnapshot, RequestSnapshot,
+    AcceptedSnapshot, ConnectionSnapshot, EndSnapshot, ListenerSnapshot, RequestSnapshot,
 };
 
 /// `sizeof(struct inet_diag_msg)`.
 const HEADER_LEN: usize = 72;
 /// Of include/uapi/linux/inet_diag.h; the crate ends at 18.
 const INET_DIAG_CGROUP_ID: u16 = 21;
+const INET_DIAG_SOCKOPT: u16 = 22;
+/// Of the first byte of `struct inet_diag_sockopt`: bits, the lowest first.
+const SOCKOPT_TRANSPARENT: u8 = 1 << 5;
 /// `sk_drops` is the last of the nine words of `SK_MEMINFO_*`.
 const SK_MEMINFO_DROPS: usize = 8 * 4;
 
@@ -64,6 +67,35 @@ pub(super) fn request(payload: &[u8]) -> Result<Option<RequestSnapshot>, WireErr
         left,
         resent,
     }))
+}
+
+/// One end of a connection, in whatever state it is.
+pub(super) fn end(payload: &[u8]) -> Result<EndSnapshot, WireError> {
+    let (header, _) = split(payload)?;
+    let id = &header.socket_id;
+    let resent = match header.timer {
+        Some(Timer::Retransmit(_, times)) => times,
+        _ => 0,
+    };
+    Ok(EndSnapshot {
+        local: SocketAddr::new(id.source_address.to_canonical(), id.source_port),
+        remote: SocketAddr::new(id.destination_address.to_canonical(), id.destination_port),
+        state: state_name(header.state),
+        inode: Some(header.inode).filter(|inode| *inode != 0),
+        resent,
+    })
+}
+
+/// `None` for a socket that is no listener with IP_TRANSPARENT, or where the kernel does not say (before 5.10).
+pub(super) fn transparent(
+    payload: &[u8],
+    taken_mono_ns: u64,
+) -> Result<Option<ListenerSnapshot>, WireError> {
+    let (_, extra) = split(payload)?;
+    if !extra.is_transparent {
+        return Ok(None);
+    }
+    listener(payload, taken_mono_ns)
 }
 
 /// `None` for a socket that is no listener.
@@ -161,6 +193,7 @@ struct Extra<'a> {
     drops: Option<u32>,
     v6only: Option<bool>,
     cgroup_id: Option<u64>,
+    is_transparent: bool,
 }
 
 fn split(payload: &[u8]) -> Result<(InetResponseHeader, Extra<'_>), WireError> {
@@ -174,6 +207,10 @@ fn split(payload: &[u8]) -> Result<(InetResponseHeader, Extra<'_>), WireError> {
             INET_DIAG_SKV6ONLY => extra.v6only = value.first().map(|flag| *flag != 0),
             INET_DIAG_CGROUP_ID => {
                 extra.cgroup_id = value.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes));
+            }
+            INET_DIAG_SOCKOPT => {
+                let first = value.first().copied().unwrap_or(0);
+                extra.is_transparent = first & SOCKOPT_TRANSPARENT != 0;
             }
             _ => {}
         }

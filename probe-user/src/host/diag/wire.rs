@@ -33,7 +33,7 @@ pub(super) fn listen_request(family: u8, port: Option<u16>, sequence: u32) -> Ve
     let wanted = ExtensionFlags::SKMEMINFO;
     of_port(
         family,
-        port.unwrap_or(0),
+        (port.unwrap_or(0), 0),
         StateFlags::LISTEN,
         wanted,
         sequence,
@@ -43,19 +43,31 @@ pub(super) fn listen_request(family: u8, port: Option<u16>, sequence: u32) -> Ve
 /// A dump of the connections of a port, with what the kernel tells of each in `tcp_info`.
 pub(super) fn connections_request(family: u8, port: u16, sequence: u32) -> Vec<u8> {
     let states = StateFlags::ESTABLISHED | StateFlags::CLOSE_WAIT;
-    of_port(family, port, states, ExtensionFlags::INFO, sequence)
+    of_port(family, (port, 0), states, ExtensionFlags::INFO, sequence)
 }
 
 /// A dump of the half-open requests of a port. The kernel walks all connections for it.
 pub(super) fn half_open_request(family: u8, port: u16, sequence: u32) -> Vec<u8> {
     let wanted = ExtensionFlags::empty();
-    of_port(family, port, StateFlags::SYN_RECV, wanted, sequence)
+    of_port(family, (port, 0), StateFlags::SYN_RECV, wanted, sequence)
 }
 
-/// A dump of the sockets of a port that are in these states; port 0 is every one.
+/// A dump of all but listeners, by the ports of both ends; 0 is every one. The kernel walks all connections for it.
+pub(super) fn ends_request(family: u8, ports: (u16, u16), sequence: u32) -> Vec<u8> {
+    let states = StateFlags::all() - StateFlags::LISTEN;
+    of_port(family, ports, states, ExtensionFlags::empty(), sequence)
+}
+
+/// A dump of connections of this host's own that have no answer yet.
+pub(super) fn unanswered_request(family: u8, sequence: u32) -> Vec<u8> {
+    let wanted = ExtensionFlags::empty();
+    of_port(family, (0, 0), StateFlags::SYN_SENT, wanted, sequence)
+}
+
+/// A dump of the sockets of a port of this end, and of one of the other, that are in these states; port 0 is every one.
 fn of_port(
     family: u8,
-    port: u16,
+    (port, remote_port): (u16, u16),
     states: StateFlags,
     extensions: ExtensionFlags,
     sequence: u32,
@@ -66,6 +78,7 @@ fn of_port(
         SocketId::new_v4()
     };
     socket_id.source_port = port;
+    socket_id.destination_port = remote_port;
     let request = InetRequest {
         family,
         protocol: IPPROTO_TCP,

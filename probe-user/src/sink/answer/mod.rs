@@ -143,6 +143,9 @@ impl Answer {
         let is_counted = self.client.is_none() && self.seen.refusals > 0;
         let what = if is_counted || self.may_be_more() {
             "cannot tell whether anything happened"
+        } else if self.verdicts().next().is_some() {
+            // What is wrong is so elsewhere, and is told below.
+            "no listener refused anybody"
         } else {
             "nothing happened"
         };
@@ -330,6 +333,7 @@ impl Answer {
 
     fn write_end(&self, to: &mut String) -> fmt::Result {
         self.write_quiet(to)?;
+        self.write_notes(to)?;
         if !self.missing.is_empty() {
             let missing = self.missing.join("; ");
             writeln!(
@@ -353,6 +357,15 @@ impl Answer {
             return writeln!(to, "no verdict: {}", self.without_verdict());
         }
         Ok(())
+    }
+
+    /// What happened that no listener decided on.
+    fn write_notes(&self, to: &mut String) -> fmt::Result {
+        if !self.notes.is_empty() {
+            writeln!(to)?;
+        }
+        let mut notes = self.notes.iter();
+        notes.try_for_each(|note| writeln!(to, "{}", Clean(note)))
     }
 
     fn write_doubts(&self, to: &mut String) -> fmt::Result {

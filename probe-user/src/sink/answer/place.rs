@@ -15,6 +15,7 @@ use crate::{
     model::{
         Causes, Clock, Holding, ListenerAnswer, NetnsNames, Others,
         incident::{Incident, Told},
+        kind::Kind,
         netns_name::NetnsName,
         verdict::RuledOut,
     },
@@ -79,6 +80,8 @@ impl ListenerAnswer {
         };
         let mut title = place.addr.to_string();
         match self.members.as_slice() {
+            // A packet is told of as dropped only where somebody listens, whoever that is.
+            [] if self.signals.of_kind(Kind::PacketDrop) > 0 => {}
             [] => title.push_str("  nobody listens there"),
             [only] => {
                 title.push_str("  ");
@@ -203,6 +206,13 @@ impl ListenerAnswer {
     /// The command that shows whether a change has helped.
     fn verify(&self, known: Known<'_>) -> Option<String> {
         let place = self.place?;
+        let redirects = self.signals.redirects.iter().flatten();
+        let takers = redirects.filter_map(|one| one.listeners.first().map(|taker| (one, taker)));
+        if let (true, Some((redirect, taker))) = (self.members.is_empty(), takers.last()) {
+            let to = redirect.reaches(taker);
+            let netns = taker.netns_argument();
+            return Some(format!("whydrop verify {to}{netns} --for 60s"));
+        }
         let netns = known.argument(place.netns)?;
         Some(format!("whydrop verify {}{netns} --for 60s", place.addr))
     }

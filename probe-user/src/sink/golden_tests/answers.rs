@@ -276,6 +276,7 @@ pub(super) fn full_answer() -> Answer {
         tier: Tier::Cgroup,
         lost: 1,
         netns_names: full().netns_names,
+        notes: vec!["3 half-open requests were reset by the client".into()],
         doubts: vec!["namespace 7 could not be read".into()],
         is_recorded: false,
         missing: vec!["the sysctls of netns 7".into()],
@@ -302,6 +303,7 @@ pub(super) fn empty_answer() -> Answer {
         first_drop: None,
         tried: None,
         lost: 0,
+        notes: Vec::new(),
         doubts: Vec::new(),
         missing: Vec::new(),
         ..full_answer()

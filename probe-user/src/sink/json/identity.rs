@@ -143,9 +143,7 @@ impl<'a> NetnsView<'a> {
             netns_pid,
         }
     }
-}
 
-impl<'a> NetnsView<'a> {
     /// By the names that are known of a watch's.
     pub(crate) fn among(netns: u32, names: &'a NetnsNames) -> Self {
         Self::of(netns, names.get(&netns).map(|name| &**name))
@@ -164,5 +162,68 @@ pub(super) fn write_netns(netns: u32, called: Option<&NetnsName>, to: &mut Strin
             member::number(to, r#","netns_name":null,"netns_pid":"#, *pid);
         }
         None => to.push_str(r#","netns_name":null,"netns_pid":null"#),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection, option, prelude::*};
+
+    use super::*;
+
+    fn owner() -> impl Strategy<Value = Owner> {
+        (any::<u32>(), any::<String>(), option::of(any::<String>())).prop_map(|(pid, comm, exe)| {
+            Owner {
+                pid,
+                comm: comm.as_str().into(),
+                exe: exe.as_deref().map(Into::into),
+            }
+        })
+    }
+
+    fn cgroup() -> impl Strategy<Value = Cgroup> {
+        let name = || option::of(any::<String>());
+        let runtime = prop_oneof![Just(None), Just(Some("docker"))];
+        let container = option::of((any::<String>(), runtime));
+        (any::<String>(), name(), container, name()).prop_map(|(path, unit, container, pod)| {
+            Cgroup {
+                path,
+                unit,
+                container: container.map(|(id, runtime)| Container { id, runtime }),
+                pod,
+            }
+        })
+    }
+
+    fn called() -> impl Strategy<Value = NetnsName> {
+        prop_oneof![
+            any::<String>().prop_map(NetnsName::Given),
+            (any::<u32>(), any::<String>())
+                .prop_map(|(pid, comm)| NetnsName::Process { pid, comm }),
+        ]
+    }
+
+    /// Members that were appended by hand, as an object.
+    fn object(members: &str) -> String {
+        format!("{{{}}}", members.trim_start_matches(','))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_by_hand_is_what_serde_writes(
+            owners in collection::vec(owner(), 0..3),
+            cgroup in option::of(cgroup()),
+            netns: u32,
+            called in option::of(called()),
+        ) {
+            let mut by_hand = String::new();
+            write_whose(&owners, cgroup.as_ref(), &mut by_hand);
+            let whose = serde_json::to_string(&Whose::of(&owners, cgroup.as_ref()));
+            prop_assert_eq!(Some(object(&by_hand)), whose.ok());
+            by_hand.clear();
+            write_netns(netns, called.as_ref(), &mut by_hand);
+            let view = serde_json::to_string(&NetnsView::of(netns, called.as_ref()));
+            prop_assert_eq!(Some(object(&by_hand)), view.ok());
+        }
     }
 }

@@ -48,6 +48,11 @@ enum View<'a> {
         ts: String,
         listeners: usize,
     },
+    Around {
+        ts: String,
+        port: u16,
+        redirects: Option<usize>,
+    },
     Tried {
         ts: String,
         to: Option<SocketAddr>,
@@ -144,6 +149,11 @@ fn view<'a>(reporter: &Reporter, seen: &'a Observed) -> View<'a> {
             ts,
             listeners: now.listeners.len(),
         },
+        Observed::Around(around) => View::Around {
+            ts,
+            port: around.port,
+            redirects: around.redirects.as_ref().map(Vec::len),
+        },
         Observed::Tried(tried) => View::Tried {
             ts,
             to: tried.to,
@@ -185,6 +195,7 @@ pub(in crate::sink) mod tests {
         model::{
             Answered, Clock, CountersMoved, Ended, HostFacts, LogLine, Now, ObservedCgroup,
             ObservedProcess, ObservedQueue, Origin, ToldRan, ToldVerified, Tried, WithoutListener,
+            around::{Around, Ends, How, Redirect, Sources, Wait},
             hold::{Hold, Served},
             process::{Process, Thread},
             socket::{HalfOpen, ListenerSnapshot},
@@ -195,6 +206,44 @@ pub(in crate::sink) mod tests {
         sink::Format,
         source::replay::parse,
     };
+
+    fn around() -> Around {
+        let server = ([127, 0, 0, 1], 80).into();
+        Around {
+            mono_ns: 9,
+            port: 80,
+            redirects: Some(vec![Redirect {
+                netns: 4,
+                netns_name: None,
+                how: How::Translated,
+                from: server,
+                to: ([127, 0, 0, 1], 81).into(),
+                connections: 3,
+                unanswered: 2,
+                listeners: Vec::new(),
+            }]),
+            ends: vec![Ends {
+                netns: 4,
+                waits: vec![Wait {
+                    comm: "a".into(),
+                    pid: 5,
+                    to: server,
+                    connections: 1,
+                    resent: 1,
+                }],
+                sources: vec![Sources {
+                    from: server.ip(),
+                    to: server,
+                    taken: 2,
+                    time_wait: 1,
+                    reuses: Some(true),
+                }],
+                port_range: Some((1024, 1025)),
+                ..Ends::default()
+            }],
+            unread: vec!["why".into()],
+        }
+    }
 
     fn hold() -> Hold {
         Hold {
@@ -281,6 +330,7 @@ pub(in crate::sink) mod tests {
                 only: Some(4),
                 ..Now::default()
             })),
+            Observed::Around(Box::new(around())),
             Observed::Tried(Tried {
                 mono_ns: 10,
                 to: None,

@@ -179,7 +179,7 @@ fn figures_lack(wanted: Option<Duration>, asked: Asked) -> Option<String> {
             "it was recorded without --stats: figures of listeners are in its summary alone".into(),
         ),
         (wanted, Some(every)) if wanted < every => Some(format!(
-            "it was recorded with --stats {}: figures are told no more often",
+            "it was recorded with --stats {}: figures come no more often",
             humantime::format_duration(every)
         )),
         _ => None,

@@ -136,7 +136,7 @@ pub fn parse(line: &[u8]) -> Result<Option<Recorded>, serde_json::Error> {
 }
 
 /// The `type` of every line that holds an item.
-const KINDS: [&str; 21] = [
+const KINDS: [&str; 22] = [
     "start",
     "event",
     "loss",
@@ -154,6 +154,7 @@ const KINDS: [&str; 21] = [
     "kernel-log",
     "counters",
     "before",
+    "around",
     "tried",
     "answered",
     "verified",

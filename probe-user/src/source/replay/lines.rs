@@ -235,7 +235,7 @@ impl<R: Read> Lines<R> {
             _ => {
                 let start = self.input.peek(SHOWN)?;
                 let start = start[..start.len().min(SHOWN)].escape_ascii();
-                foreign(format!("it is no recording; it begins with `{start}`"))
+                foreign(format!("it is not a recording; it begins with `{start}`"))
             }
         }
     }
@@ -268,7 +268,7 @@ impl<R: Read> Lines<R> {
             return Ok(State::Last(None));
         }
         if !may_be_frame(start) {
-            let what = format!("bytes from {offset} on are no zstd frame");
+            let what = format!("bytes from {offset} on are not a zstd frame");
             return Err(Problem::new(ProblemKind::Damaged, offset, what));
         }
         let &[a, b, c, d, about, ..] = start else {

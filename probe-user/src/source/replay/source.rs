@@ -113,7 +113,7 @@ impl Source {
             Err(error) => {
                 let name = self.part.display();
                 return self.note(format!(
-                    "{name}: a line is none that whydrop has recorded, and is left out: {error}"
+                    "{name}: a line that whydrop did not record is left out: {error}"
                 ));
             }
         };

@@ -1,6 +1,7 @@
 //! `whydrop why` on causes that are really there: the verdict is the one that was made.
 
 mod acceptor;
+mod around;
 mod backlog;
 mod client;
 mod group;

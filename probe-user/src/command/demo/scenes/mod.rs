@@ -260,6 +260,22 @@ pub(super) const SCENES: &[Scene] = &[
         play: listener::restarting,
     },
     Scene {
+        name: "redirected-elsewhere",
+        does: "a firewall (nftables) sends clients to another port, whose server takes nothing",
+        truth: &["redirected-elsewhere"],
+        look_at: "look at where they come out, and at the command that asks there",
+        at: HERE,
+        play: path::redirected,
+    },
+    Scene {
+        name: "source-ports-exhausted",
+        does: "four clients have the four source ports that there are, and more try to connect",
+        truth: &["source-ports-exhausted"],
+        look_at: "look at how many source ports are taken",
+        at: HERE,
+        play: path::without_source_ports,
+    },
+    Scene {
         name: "conntrack-full",
         does: "as many connections are tracked as may be, and clients come to a sound server",
         truth: &["conntrack-full"],

@@ -61,6 +61,35 @@ pub(crate) fn untracked(stage: &Stage) -> io::Result<()> {
     come(stage, Strangers::syn)
 }
 
+/// Whoever listens where that comes out takes nothing.
+pub(crate) fn redirected(stage: &Stage) -> io::Result<()> {
+    let other = place().port() ^ 1;
+    let _listener = mute(other)?;
+    firewall::redirects(other)?;
+    stage.begin();
+    while stage.goes_on(PACE) {
+        connect(place())?;
+    }
+    Ok(())
+}
+
+/// Four clients have the four source ports that there are; whoever comes later fails before it sends anything.
+pub(crate) fn without_source_ports(stage: &Stage) -> io::Result<()> {
+    const PORTS: usize = 4;
+    let listener = listen(BACKLOG)?;
+    stage.sysctl("ipv4/ip_local_port_range", "40000 40003")?;
+    let clients: io::Result<Vec<_>> = (0..PORTS).map(|_| connect(place())).collect();
+    let clients = clients?;
+    stage.begin();
+    while stage.goes_on(PACE) {
+        if connect(place()).is_ok() {
+            return Err(io::Error::other("there was another source port"));
+        }
+    }
+    drop((clients, listener));
+    Ok(())
+}
+
 pub(super) fn out_of_time(stage: &Stage) -> io::Result<()> {
     /// Of the SYN.
     const CLOCK: u32 = 1_000_000;

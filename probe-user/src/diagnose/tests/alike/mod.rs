@@ -1,5 +1,5 @@
 //! What looks the same and is not it: the table of docs/verdicts.md, row by row. What a row says to tell the two apart is
-//! changed, and nothing else: the verdict goes to the other side.
+//! changed, and what follows from it: the verdict goes to the other side.
 
 mod accept_queue;
 mod network;
@@ -66,6 +66,7 @@ fn rows() -> Vec<Row> {
         network::syn_queue(),
         network::nobody_there(),
         network::on_the_way(),
+        network::elsewhere(),
     ]
     .concat()
 }

@@ -3,6 +3,7 @@
 use super::super::network::{crowded, of, put_off};
 use super::*;
 use crate::model::{
+    around::{How, Redirect, Sources},
     signals::{Death, Ending, Probe},
     socket::HalfOpen,
 };
@@ -170,6 +171,52 @@ pub(super) fn on_the_way() -> Vec<Row> {
                 s.refusals = 40;
                 caused(s, Kind::Overflow, "accept-queue-full", 40);
             },
+        ),
+    ]
+}
+
+pub(super) fn elsewhere() -> Vec<Row> {
+    let addr = |text: &str| text.parse().expect("an address");
+    let published = Redirect {
+        netns: 7,
+        netns_name: None,
+        how: How::Translated,
+        from: addr("172.30.0.1:8080"),
+        to: addr("172.30.0.2:80"),
+        connections: 9,
+        unanswered: 3,
+        listeners: Vec::new(),
+    };
+    let sources = Sources {
+        from: published.from.ip(),
+        to: published.from,
+        taken: 10,
+        time_wait: 0,
+        reuses: Some(false),
+    };
+    vec![
+        Row(
+            "redirected-elsewhere",
+            NONE,
+            "/proc/net/nf_conntrack",
+            Signals {
+                redirects: Some(vec![published]),
+                ..Signals::default()
+            },
+            |s| {
+                let redirects = s.redirects.iter_mut().flatten();
+                redirects.for_each(|one| one.unanswered = 0);
+            },
+        ),
+        Row(
+            "source-ports-exhausted",
+            NONE,
+            "sock_diag, net.ipv4.ip_local_port_range",
+            Signals {
+                exhausted: Some((vec![sources], 10)),
+                ..Signals::default()
+            },
+            |s| s.exhausted = Some((Vec::new(), 10)),
         ),
     ]
 }

@@ -201,7 +201,7 @@ fn what_follows_a_frame_and_is_none_is_said() {
         b"\x60",
     ] {
         let bytes = [&first, rubbish].concat();
-        let what = format!("bytes from {at} on are no zstd frame");
+        let what = format!("bytes from {at} on are not a zstd frame");
         check(
             &bytes,
             &[(0, "{\"n\":1}")],

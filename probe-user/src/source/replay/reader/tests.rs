@@ -171,7 +171,7 @@ fn damage_costs_the_rest_of_its_part_and_no_other() {
     bytes.extend(*b"rubbish");
     fs::write(&second, bytes).unwrap();
     let said = format!(
-        "{}, part 2: bytes from {length} on are no zstd frame; what stands before is used",
+        "{}, part 2: bytes from {length} on are not a zstd frame; what stands before is used",
         second.display()
     );
     check(
