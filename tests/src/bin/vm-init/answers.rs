@@ -18,7 +18,7 @@ pub(crate) const SCENARIOS: [&str; 21] = [
     "identity::two_namespaces_with_the_same_port",
     "run::command_that_cannot_be_started",
     "run::nothing_stays_attached",
-    "run::other_listeners_are_not_judged",
+    "run::nobody::other_listeners_are_not_judged",
     "run::overflow_during_the_command",
     "run::pause::pause_of_the_application",
     "verify::every_member_of_a_group_is_judged",

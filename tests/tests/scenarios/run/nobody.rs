@@ -1,4 +1,4 @@
-//! A listener that nobody has.
+//! A listener that is judged: beside another one, or where there is none.
 
 use super::*;
 
@@ -27,4 +27,23 @@ fn where_nobody_listens_is_not_green() -> Result<()> {
     let ours = format!(":{}", listener.port());
     let options = ["--netns", &here, "--fail-on-drop", "--listener", &ours];
     run(&options, &["true"])?.ensure_status(0)
+}
+
+#[test]
+fn other_listeners_are_not_judged() -> Result<()> {
+    let wire = Wire::new()?;
+    let here = wire.netns().pid().to_string();
+    let listener = Listener::new(wire.netns(), Ipv4Addr::LOCALHOST.into(), 8)?;
+    let ours = format!(":{}", listener.port());
+    let options = ["--netns", &here, "--fail-on-drop", "--listener", &ours];
+    let running = start_waiting(&options)?;
+    let _other = paths::syn_overflow(&wire, Family::V4)?;
+    let over = running.finish()?;
+    over.ensure_status(0)?;
+    ensure!(
+        says_that_nothing_was_dropped(&over.stderr),
+        "it says: {}",
+        over.stderr
+    );
+    Ok(())
 }
