@@ -49,4 +49,12 @@ impl Earlier {
         };
         against(then, Watch { start, summary }, only, has_stories)
     }
+
+    /// Beside a command that was watched, of the listeners that were asked about.
+    pub(crate) fn beside_run(&self, now: (&Start, &Summary)) -> Against {
+        let words = now.0.filters.iter();
+        let only = words.filter_map(|words| words.strip_prefix("listener ")?.parse().ok());
+        let only: Vec<ListenerFilter> = only.collect();
+        self.beside(now, &only, true)
+    }
 }

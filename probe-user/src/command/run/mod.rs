@@ -79,7 +79,9 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     } else {
         of_recording(args)?
     };
-    report_of.compare(earlier.as_ref());
+    let now = (&report_of.start, &report_of.ran.summary);
+    let against = earlier.map(|earlier| earlier.beside_run(now));
+    report_of.ran.against = against;
     let ran = &report_of.ran;
     let told = tell(&report_of, report);
     let failed = match (told, report_of.recorded) {

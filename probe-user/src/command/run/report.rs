@@ -6,12 +6,9 @@ use super::RunArgs;
 use crate::{
     analyse::ran::{Heard, Hurt},
     command::{
-        Failure,
-        against::Earlier,
-        status,
+        Failure, status,
         watch::{self, WatchArgs},
     },
-    filter::ListenerFilter,
     host::{
         Host,
         clock::{self, mono_ns},
@@ -35,17 +32,6 @@ pub(crate) struct Report {
     /// When it was made.
     pub told_ns: u64,
     pub recorded: Result<(), String>,
-}
-
-impl Report {
-    /// Holds it against an earlier watch.
-    pub(crate) fn compare(&mut self, earlier: Option<&Earlier>) {
-        let words = self.start.filters.iter();
-        let only = words.filter_map(|words| words.strip_prefix("listener ")?.parse().ok());
-        let only: Vec<ListenerFilter> = only.collect();
-        let now = (&self.start, &self.ran.summary);
-        self.ran.against = earlier.map(|earlier| earlier.beside(now, &only, true));
-    }
 }
 
 pub(crate) fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
