@@ -4,6 +4,7 @@ mod acceptor;
 mod around;
 mod backlog;
 mod drops;
+mod limits;
 mod lost;
 mod missing;
 mod path;

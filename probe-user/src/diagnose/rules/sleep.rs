@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{
     Judged,
+    limits::{limit_fell, many_descriptors},
     missing::may_be_missing,
     said::{
         OF_FDINFO, OF_HOOKS, OF_QUEUE, OF_SLEEP, evidence, pinned, pinned_with_everybody, refused,
@@ -201,42 +202,6 @@ fn by_idleness(signals: &Signals, worst: &Member) -> Result<Vec<Evidence>, Judge
     }
     let says = "the owner waits for other files, and none of its epoll instances has the listener";
     Ok(vec![evidence(says.into(), OF_FDINFO)])
-}
-
-/// The limit of the queue was set lower, as some applications do to take no more.
-fn limit_fell(worst: &Member) -> Option<Evidence> {
-    let held = worst.peak > worst.limit.saturating_add(1);
-    let says = if worst.limit_before > worst.limit {
-        format!(
-            "the limit of its queue was {} and is {} now",
-            worst.limit_before, worst.limit
-        )
-    } else if worst.limit == 0 {
-        "the limit of its queue is 0: some applications call listen(2) again to take no more"
-            .to_owned()
-    } else if held {
-        format!(
-            "its queue holds {}, more than its limit of {} lets in: that was higher",
-            worst.peak, worst.limit
-        )
-    } else {
-        return None;
-    };
-    Some(evidence(says, OF_QUEUE))
-}
-
-/// A process that keeps some descriptors in reserve stops before they are used up.
-fn many_descriptors(process: &Process) -> Option<Evidence> {
-    let (open, limit) = process.fds?;
-    (open.saturating_mul(2) >= limit).then(|| {
-        evidence(
-            format!(
-                "{}[{}] has {open} of {limit} descriptors open",
-                process.comm, process.pid
-            ),
-            "/proc/PID/fd, limits",
-        )
-    })
 }
 
 pub(super) fn blocked(signals: &Signals) -> Judged {

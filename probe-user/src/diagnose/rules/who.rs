@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use super::{
-    Judged, runtime,
+    Judged,
+    limits::has_stopped,
+    runtime,
     said::{OF_FDINFO, OF_QUEUE, evidence, pinned_with_everybody, refused},
 };
 use crate::model::{
@@ -34,8 +36,8 @@ pub(super) fn on_client(signals: &Signals) -> Option<(&Process, &Thread, SocketA
     found.next()
 }
 
-/// Whether nobody who holds it has anything to do with it: none of them waits for it, none has a connection of it, all of
-/// them wait for something else.
+/// Whether nobody who holds it has anything to do with it: none of them waits for it, has a connection of it or has set its
+/// limit lower, all of them wait for something else.
 pub(super) fn is_unused(signals: &Signals, worst: &Member) -> bool {
     let in_none = matches!(worst.standing, Some(Standing::Absent | Standing::NoEpoll));
     let mut looked = signals
@@ -53,7 +55,8 @@ pub(super) fn is_unused(signals: &Signals, worst: &Member) -> bool {
         is_idle(thread)
     });
     let took_nothing = worst.accepted == Some(0) && worst.served == Some(0);
-    in_none && !worst.was_armed && took_nothing && is_somebody && are_idle && waits
+    let is_nobody = took_nothing && !worst.was_armed && !has_stopped(signals, worst);
+    in_none && is_nobody && is_somebody && are_idle && waits
 }
 
 /// Where accept(2) waits, who accepts needs no poll and no epoll: a thread that sleeps in anything else, in a lock say, may

@@ -240,6 +240,14 @@ fn unused() {
         &of(with(with(standing(Absent, false), epoll_elsewhere), idles)),
     );
     check(unused, &of(with(standing(NoEpoll, true), polls_several)));
+    // Who has set the limit lower is somebody.
+    let mut lowered = of(with(standing(Absent, false), epoll_elsewhere));
+    lowered.members[0].limit_before = lowered.members[0].limit + 1;
+    check("accept-paused-by-application", &lowered);
+    let mut short = of(with(standing(Absent, false), epoll_elsewhere));
+    (short.members[0].limit, short.members[0].limit_before) = (0, 0);
+    short.processes[0].fds = Some((12, 12));
+    assert!(!found(&short).contains(&unused), "{:?}", found(&short));
     // Somebody who is stuck may be about to accept, and who has a connection has accepted.
     check(
         "acceptor-blocked",
