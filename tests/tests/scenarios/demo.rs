@@ -58,6 +58,7 @@ scenes! {
     fd_exhausted
     accept_paused_by_application
     listener_unused
+    acceptor_missing
     garbage_collection
     backlog_too_small
     somaxconn_clamps_backlog
