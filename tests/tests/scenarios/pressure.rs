@@ -358,7 +358,8 @@ fn accept_queue_near_its_limit_is_told_once_an_episode() -> Result<()> {
     for kind in ["near-limit", "eased"] {
         ensure!(
             stopped.summary()?["events"][kind] == 2,
-            "two {kind} are counted"
+            "two {kind} are counted: {:?}",
+            stopped.summary()?["events"]
         );
     }
     Ok(())
