@@ -319,6 +319,12 @@ fn without_clients(told: &[u8]) -> Result<(Vec<Value>, BTreeMap<String, usize>)>
             *clients.entry(client.ip().to_string()).or_default() += 1;
         }
         members.retain(|name, _| !name.starts_with("client"));
+        let top = members.get_mut("top_clients").and_then(Value::as_array_mut);
+        for one in top.into_iter().flatten() {
+            let addr = one["addr"].take();
+            let addr = addr.as_str().context("a client without an address")?;
+            *clients.entry(addr.to_owned()).or_default() += 1;
+        }
         lines.push(line);
     }
     Ok((lines, clients))
