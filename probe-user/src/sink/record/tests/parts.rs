@@ -124,12 +124,12 @@ fn check_rotated(parts: &[PathBuf], limit: u64, lines_in: u64, status: &Status) 
 fn a_file_goes_on_in_numbered_parts() {
     let scratch = Scratch::new();
     fs::write(scratch.0.join("x-0003.whydrop"), "mine").unwrap();
-    let mut recorder = create(&scratch.file(), options(Some(2000), None)).unwrap();
+    let mut recorder = create(&scratch.file(), options(Some(3200), None)).unwrap();
     for n in 0..8 {
         add_frame(&mut recorder, n);
     }
     let status = recorder.finish(PATIENCE);
-    // A frame has some 650 bytes, so there are two or three in a part.
+    // A frame has some 1000 bytes, so there are two or three in a part.
     assert!((3..=4).contains(&status.parts), "{status:?}");
     let mine = scratch.0.join("x-0003.whydrop");
     assert_eq!(fs::read(&mine).unwrap(), b"mine");
@@ -147,7 +147,7 @@ fn a_file_goes_on_in_numbered_parts() {
     ];
     let names = parts.iter().map(|path| path.file_name().unwrap());
     assert!(names.eq(expect[..parts.len()].iter().copied()), "{parts:?}");
-    check_rotated(&parts, 2000, 8, &status);
+    check_rotated(&parts, 3200, 8, &status);
 }
 
 #[test]
