@@ -125,7 +125,7 @@ fn once(
         machine: job.machine,
         image: &kernel.image,
         initramfs: &initramfs,
-        append: append(kernel, job, progress.tiers),
+        append: append(job, progress.tiers),
         log: &log,
         second: kept.as_deref(),
         deadline: job.deadline.saturating_sub(started.elapsed()),
@@ -150,7 +150,7 @@ fn once(
             None => progress.finding(line),
         }
     })?;
-    let turns = turns(kernel, job).len();
+    let turns = turns(job).len();
     progress.end(&end, turns, &console, &log, started);
     if let (Some(from), Some(folder)) = (&kept, job.keep) {
         let count = kept::unpack(from, folder)?;
@@ -243,28 +243,20 @@ impl Progress {
     }
 }
 
-/// The kernel whose VM also asks whydrop for answers, in a turn of their own (tests/src/bin/vm-init/answers.rs).
-const ANSWERS: (&str, &str) = ("6.12", "answers");
-
-/// The tiers that are asked for, and whatever else a VM runs when all scenarios are.
-fn turns<'a>(kernel: &Kernel, job: &'a Job) -> Vec<&'a str> {
-    let Task::Tests { tiers, filter } = &job.task else {
-        return Vec::new();
-    };
-    let mut turns: Vec<&str> = tiers.iter().map(String::as_str).collect();
-    let (with_answers, turn) = ANSWERS;
-    if kernel.series.name == with_answers && filter.is_empty() && turns.contains(&"trampoline") {
-        turns.push(turn);
+/// The tiers that are asked for.
+fn turns<'a>(job: &'a Job<'_>) -> Vec<&'a str> {
+    match &job.task {
+        Task::Tests { tiers, .. } => tiers.iter().map(String::as_str).collect(),
+        Task::Run(_) => Vec::new(),
     }
-    turns
 }
 
-fn append(kernel: &Kernel, job: &Job, done: usize) -> String {
+fn append(job: &Job, done: usize) -> String {
     match &job.task {
         Task::Tests { filter, .. } => {
             format!(
                 "whydrop.done={done} whydrop.tiers={} whydrop.filter={}{}",
-                turns(kernel, job).join(","),
+                turns(job).join(","),
                 filter.join(","),
                 job.keep.map_or("", |_| " whydrop.keep")
             )
@@ -300,40 +292,4 @@ fn build_initramfs(kernel: &Kernel, job: &Job, to: &Path) -> Result<()> {
         initramfs.copy(name, from)?;
     }
     initramfs.write(to)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::vm::series::Series;
-
-    fn turns_of(name: &str, tiers: &[&str], filter: &[&str]) -> String {
-        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-        let kernel = Kernel {
-            series: Series::find(name).unwrap(),
-            image: PathBuf::new(),
-            modules_dir: PathBuf::new(),
-        };
-        let job = Job {
-            dir: Path::new(""),
-            files: Vec::new(),
-            task: Task::Tests {
-                tiers: words(tiers),
-                filter: words(filter),
-            },
-            machine: Machine::Fast,
-            deadline: Duration::ZERO,
-            keep: None,
-        };
-        turns(&kernel, &job).join(" ")
-    }
-
-    #[test]
-    fn one_kernel_is_asked_for_answers_when_everything_runs() {
-        let tiers = ["trampoline", "kprobe"];
-        assert_eq!(turns_of("6.12", &tiers, &[]), "trampoline kprobe answers");
-        assert_eq!(turns_of("6.1", &tiers, &[]), "trampoline kprobe");
-        assert_eq!(turns_of("6.12", &tiers, &["why::"]), "trampoline kprobe");
-        assert_eq!(turns_of("6.12", &["kprobe"], &[]), "kprobe");
-    }
 }

@@ -39,8 +39,9 @@ const AT_A_TIME: usize = 2;
 pub(crate) struct Args {
     /// Kernels to run on: 5.10, 6.1, 6.12, 7.2, or the Debian release that ships them [default: all].
     kernels: Vec<String>,
-    /// Run only this tier (repeatable); "default" leaves the choice to whydrop [default: trampoline, kprobe, cgroup].
-    #[arg(long = "tier", value_name = "TIER", value_parser = ["trampoline", "kprobe", "cgroup", "counters", "default"])]
+    /// Run only this tier (repeatable); "default" leaves the choice to whydrop, "answers" asks for answers on trampolines
+    /// [default: trampoline, kprobe, cgroup].
+    #[arg(long = "tier", value_name = "TIER", value_parser = ["trampoline", "kprobe", "cgroup", "counters", "default", "answers"])]
     tiers: Vec<String>,
     /// VMs at a time.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=16))]
