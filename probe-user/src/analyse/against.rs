@@ -19,7 +19,7 @@ const PORTS_AT_MOST: usize = 16;
 const WAITS: &str = "accept-wait";
 
 /// How filters are said.
-const LISTENER: &str = "listener ";
+pub const LISTENER: &str = "listener ";
 const NAMESPACE: &str = "namespace ";
 
 /// A watch: how it began, and what it came to.
@@ -180,7 +180,15 @@ impl Watch<'_> {
             // It may have been in another one.
             return Figures::default();
         }
-        let has_all = summary.health.stats_full == 0;
+        // One without an address may have been one of theirs, too.
+        let nothing_came = |row: &ListenerStatsRow| {
+            row.established == 0 && row.accept_queue.0 == 0 && row.syn_queue.0 == 0
+        };
+        let are_placed = summary
+            .stats
+            .iter()
+            .all(|row| row.addr.is_some() || nothing_came(row));
+        let has_all = summary.health.stats_full == 0 && are_placed;
         let accepted: Option<u64> = rows.iter().map(|row| row.accepted.number()).sum();
         let mut waits = Histogram::default();
         for row in &rows {
@@ -339,6 +347,12 @@ mod tests {
             Some(Duration::from_millis(2))
         );
         assert_eq!(figures(&["listener :80"], &both), found);
+        // A listener of which the address is not known may have been one of them.
+        let mut nameless = both.clone();
+        nameless.stats.push(row("no address", 2, (1, 8)));
+        let found = figures(&[], &nameless);
+        assert_eq!((found.established, found.accept_queue), (None, None));
+        assert_eq!(found.refusals, Some(7));
     }
 
     #[test]

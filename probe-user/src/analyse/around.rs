@@ -59,10 +59,12 @@ impl Surroundings {
     /// Adds what is known of this place.
     pub fn add(&self, signals: &mut Signals, place: Place) {
         let Some((_, last)) = &self.0 else { return };
-        signals.redirects = last.redirects.as_ref().map(|all| {
-            let here = all.iter().filter(|one| one.place() == place);
-            here.cloned().collect()
-        });
+        let redirects = last.redirects.iter().flatten();
+        let here = redirects.filter(|one| one.place() == place);
+        let here: Vec<Redirect> = here.cloned().collect();
+        // That none was found says something where everything could be read.
+        let is_known = !here.is_empty() || last.redirects.is_some() && last.unread.is_empty();
+        signals.redirects = is_known.then_some(here);
         let mut ends = last.ends.iter();
         if let Some(ends) = ends.find(|ends| ends.netns == place.netns) {
             let here = ends.exhausted().filter(|one| one.to == place.addr);
@@ -91,9 +93,10 @@ impl Surroundings {
         for ends in &last.ends {
             let before = first.ends.iter().find(|one| one.netns == ends.netns);
             let of_netns = summary.stats.iter().filter(|row| row.netns == ends.netns);
-            let accepted: u64 = of_netns.filter_map(|row| row.accepted.number()).sum();
+            // `None` where it is not known of one of them.
+            let accepted: Option<u64> = of_netns.map(|row| row.accepted.number()).sum();
             if let Some(before) = before
-                && accepted > 0
+                && accepted != Some(0)
             {
                 let apart = last.mono_ns.saturating_sub(first.mono_ns);
                 let apart = Duration::from_nanos(apart);
@@ -134,7 +137,7 @@ fn refused_by_another(summary: &Summary) -> Option<String> {
 }
 
 /// Who has closed what was accepted.
-fn closings(before: &Ends, ends: &Ends, accepted: u64, apart: Duration) -> Option<String> {
+fn closings(before: &Ends, ends: &Ends, accepted: Option<u64>, apart: Duration) -> Option<String> {
     // Of TIME_WAIT the kernel forgets each after a minute, and keeps so many at most.
     let closed = ends.closed_here.saturating_sub(before.closed_here);
     let aborted = ends.aborted.zip(before.aborted);
@@ -158,8 +161,12 @@ fn closings(before: &Ends, ends: &Ends, accepted: u64, apart: Duration) -> Optio
     if did.is_empty() {
         return None;
     }
+    let accepted = match accepted {
+        Some(n) => format!("{n} accepted"),
+        None => "how many were accepted is not known".to_owned(),
+    };
     Some(format!(
-        "{accepted} accepted; in {:.1} s, between two readings, the application itself {}; {} are open now",
+        "{accepted}; in {:.1} s, between two readings, the application itself {}; {} are open now",
         apart.as_secs_f64(),
         did.join(", and "),
         ends.open
@@ -224,6 +231,48 @@ mod tests {
         );
         let unknown = notes(&first, &reading(2_000_000_000, 15, None), &[]);
         assert!(unknown.contains("is not known"), "{unknown}");
+    }
+
+    #[test]
+    fn what_was_accepted_is_not_known_where_one_listener_cannot_tell() {
+        let (first, last) = (reading(0, 5, Some(3)), reading(2_000_000_000, 15, Some(3)));
+        let mut seen = summary(Tier::Cgroup, Some(0), Some(0));
+        for accepted in [Accepted::Counted(20), Accepted::Unknown] {
+            seen.stats.push(ListenerStatsRow {
+                netns: NETNS,
+                accepted,
+                ..ListenerStatsRow::default()
+            });
+        }
+        let mut surroundings = Surroundings::default();
+        surroundings.take(&first);
+        surroundings.take(&last);
+        let says = surroundings.notes(&seen).join("\n");
+        assert!(
+            says.starts_with("how many were accepted is not known; in 2.0 s"),
+            "{says}"
+        );
+    }
+
+    #[test]
+    fn that_nothing_is_redirected_is_known_where_all_could_be_read() {
+        let place = Place {
+            netns: NETNS,
+            addr: PEER,
+        };
+        let redirects = |last: &Around| {
+            let mut surroundings = Surroundings::default();
+            surroundings.take(&reading(0, 0, None));
+            surroundings.take(last);
+            let mut signals = Signals::default();
+            surroundings.add(&mut signals, place);
+            signals.redirects
+        };
+        let mut last = reading(1, 0, None);
+        assert_eq!(redirects(&last), Some(Vec::new()));
+        last.unread
+            .push("the table of netns 9 could not be read".into());
+        assert_eq!(redirects(&last), None);
     }
 
     #[test]

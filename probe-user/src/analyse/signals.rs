@@ -443,6 +443,7 @@ fn member(
         accepted_while_full: accepted_while_full.or(row.is_none().then_some(0)),
         turned_over,
         missing,
+        holders_cut: queue.holders_seen.is_cut(),
         owners,
         polled: queue.is_polled(&acceptors),
         ..who::standing(queue, &acceptors)

@@ -7,7 +7,7 @@ use super::{
     recorded::{Hears, read},
 };
 use crate::{
-    analyse::against::{Watch, against},
+    analyse::against::{LISTENER, Watch, against},
     filter::ListenerFilter,
     model::{Against, Line, Start, Summary},
 };
@@ -51,10 +51,10 @@ impl Earlier {
     }
 
     /// Beside a command that was watched, of the listeners that were asked about.
-    pub(crate) fn beside_run(&self, now: (&Start, &Summary)) -> Against {
+    pub(crate) fn beside_run(&self, now: (&Start, &Summary)) -> Result<Against, Failure> {
         let words = now.0.filters.iter();
-        let only = words.filter_map(|words| words.strip_prefix("listener ")?.parse().ok());
-        let only: Vec<ListenerFilter> = only.collect();
-        self.beside(now, &only, true)
+        let asked = words.filter_map(|words| words.strip_prefix(LISTENER));
+        let only: Result<Vec<ListenerFilter>, _> = asked.map(str::parse).collect();
+        Ok(self.beside(now, &only.map_err(Failure::failed)?, true))
     }
 }

@@ -41,6 +41,9 @@ pub struct Redirect {
     pub unanswered: u64,
     /// Who takes what is sent there.
     pub listeners: Vec<Taker>,
+    /// Not everybody could be asked who may.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unasked: bool,
 }
 
 /// A listener that takes connections of another address.

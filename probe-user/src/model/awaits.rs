@@ -33,7 +33,9 @@ impl fmt::Display for Awaits {
                 owner: Some((pid, comm)),
             } => write!(f, "for a lock on {path}, which {comm}[{pid}] has"),
             Self::FileLock { path, owner: None } => write!(f, "for a lock on {path}"),
-            Self::Futex(0) => f.write_str("on a futex, and no other of its threads on the same"),
+            Self::Futex(0) => {
+                f.write_str("on a futex, and no other of the threads looked at on the same")
+            }
             Self::Futex(1) => f.write_str("on a futex, and another of its threads on the same"),
             Self::Futex(n) => write!(f, "on a futex, and {n} others of its threads on the same"),
             Self::Dns(server) => write!(f, "likely for the DNS, by UDP from {server}"),

@@ -207,6 +207,8 @@ pub struct Member {
     pub served: Option<usize>,
     /// Those who held it and hold it no more; `None` where there are none, or where that is not known.
     pub missing: Option<Missing>,
+    /// Not all who held it were known, so that it is not known who left.
+    pub holders_cut: bool,
 }
 
 /// Processes that have left a listener which others hold.

@@ -127,38 +127,43 @@ impl Looking<'_> {
                         connections: counted.connections,
                         unanswered: counted.unanswered,
                         listeners: Vec::new(),
+                        unasked: false,
                     });
                 }
             }
         }
         for redirect in found.iter_mut().flatten() {
-            redirect.listeners = self.takers(redirect.netns, redirect.to);
+            (redirect.listeners, redirect.unasked) = self.takers(redirect.netns, redirect.to);
         }
         found
     }
 
-    /// Whoever takes what is sent to this address: in this namespace, or in one that has the address.
-    fn takers(&mut self, netns: u32, to: SocketAddr) -> Vec<Taker> {
+    /// Whoever takes what is sent to this address: in this namespace, or in one that has the address; and whether one of these
+    /// could not be asked.
+    fn takers(&mut self, netns: u32, to: SocketAddr) -> (Vec<Taker>, bool) {
         let mut namespaces = vec![netns];
         if !to.ip().is_loopback() {
             let all: Vec<u32> = self.host.namespaces().iter().collect();
             namespaces.extend(all.into_iter().filter(|other| *other != netns));
         }
-        let mut takers = Vec::new();
+        let (mut takers, mut unasked) = (Vec::new(), false);
         for netns in namespaces {
-            // One that cannot be asked has nobody who could be named.
-            let Ok(listeners) = self.host.listeners_if_there(netns, to.port()) else {
+            let listeners = self.host.listeners_if_there(netns, to.port());
+            let Some(listeners) = self.note(netns, "the listeners", listeners) else {
+                unasked = true;
                 continue;
             };
             let takes = listeners.into_iter().filter(|one| one.takes(to));
             for listener in takes {
                 let is_there = route::is_local(&mut self.host.namespaces(), netns, to.ip());
-                if is_there.unwrap_or(false) && takers.len() < TAKERS_AT_MOST {
+                let is_there = self.note(netns, "whose the address is", is_there);
+                unasked |= is_there.is_none();
+                if is_there == Some(true) && takers.len() < TAKERS_AT_MOST {
                     takers.push(self.taker(netns, listener));
                 }
             }
         }
-        takers
+        (takers, unasked)
     }
 
     fn taker(&self, netns: u32, snapshot: ListenerSnapshot) -> Taker {
@@ -295,7 +300,11 @@ impl Looking<'_> {
         };
         let asked = self.host.diag(netns);
         let asked = asked.and_then(|diag| diag.ends((0, self.target.port()), &mut each));
-        self.note(netns, "the connections", asked);
+        if self.note(netns, "the connections", asked).is_none() {
+            // Some of them are no answer to whether all ports are taken.
+            found.port_range = None;
+            return;
+        }
         let all = ports
             .into_iter()
             .filter(|((_, to), _)| self.takes_addr(*to));
@@ -340,6 +349,7 @@ impl Looking<'_> {
             connections: *connections,
             unanswered: 0,
             listeners: takers.clone(),
+            unasked: false,
         };
         strangers.iter().map(redirect).collect()
     }

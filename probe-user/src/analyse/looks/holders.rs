@@ -52,6 +52,11 @@ impl Holders {
         }
     }
 
+    /// Whether some of them are not known, or nobody was found at all: then it is not known either who left.
+    pub const fn is_cut(&self) -> bool {
+        self.is_cut || self.times.is_none()
+    }
+
     fn all(&self) -> impl Iterator<Item = (u32, &Held)> {
         let known = (!self.is_cut).then_some(&self.held);
         known.into_iter().flatten().map(|(pid, held)| (*pid, held))
@@ -137,7 +142,9 @@ mod tests {
     #[test]
     fn who_left_and_who_came() {
         let mut holders = Holders::default();
+        assert!(holders.is_cut(), "nobody was found yet");
         holders.saw(&look(10, &[5, 6, 7], &[]));
+        assert!(!holders.is_cut());
         assert_eq!(pids(holders.gone()), [0; 0]);
         // Nobody was found: that is no sign that all have left.
         holders.saw(&look(20, &[], &[]));
@@ -153,6 +160,7 @@ mod tests {
         };
         holders.saw(&some);
         assert_eq!(pids(holders.gone()), [0; 0]);
+        assert!(holders.is_cut());
     }
 
     #[test]

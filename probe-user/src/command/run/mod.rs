@@ -80,7 +80,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         of_recording(args)?
     };
     let now = (&report_of.start, &report_of.ran.summary);
-    let against = earlier.map(|earlier| earlier.beside_run(now));
+    let against = earlier.map(|earlier| earlier.beside_run(now)).transpose()?;
     report_of.ran.against = against;
     let ran = &report_of.ran;
     let told = tell(&report_of, report);

@@ -34,10 +34,17 @@ pub(super) fn redirected(signals: &Signals) -> Judged {
         });
         found.extend(questions);
         if redirect.listeners.is_empty() {
-            let says = format!(
-                "nobody on this host listens at {}: it is on another host, or nobody does",
-                redirect.to
-            );
+            let says = if redirect.unasked {
+                format!(
+                    "who listens at {} is not known: not every namespace could be asked",
+                    redirect.to
+                )
+            } else {
+                format!(
+                    "nobody on this host listens at {}: it is on another host, or nobody does",
+                    redirect.to
+                )
+            };
             found.push(evidence(says, OF_SOCKETS));
         }
     }

@@ -9,7 +9,7 @@ use crate::model::{
 /// Whether who accepts has called listen(2) again to take no more, and so is somebody. A limit of 0 may be the one that it
 /// began with, but not where descriptors ran short.
 pub(super) fn has_stopped(signals: &Signals, worst: &Member) -> bool {
-    let fell = worst.limit_before > worst.limit || worst.peak > worst.limit.saturating_add(1);
+    let fell = worst.limit_before > worst.limit || holds_too_many(worst);
     let is_short = signals
         .processes
         .iter()
@@ -17,9 +17,18 @@ pub(super) fn has_stopped(signals: &Signals, worst: &Member) -> bool {
     fell || worst.limit == 0 && is_short
 }
 
+/// CPUs that may each find the last place at once, and take it: nothing is locked between (net/ipv4/tcp_ipv4.c:
+/// tcp_v4_syn_recv_sock, 5.10 to 6.18).
+const AT_ONCE: u32 = 64;
+
+/// Whether the queue holds more than it could have let in.
+const fn holds_too_many(worst: &Member) -> bool {
+    worst.peak > worst.limit.saturating_add(1 + AT_ONCE)
+}
+
 /// The limit of the queue was set lower, as some applications do to take no more.
 pub(super) fn limit_fell(worst: &Member) -> Option<Evidence> {
-    let held = worst.peak > worst.limit.saturating_add(1);
+    let held = holds_too_many(worst);
     let says = if worst.limit_before > worst.limit {
         format!(
             "the limit of its queue was {} and is {} now",

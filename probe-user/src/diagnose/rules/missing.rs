@@ -26,7 +26,7 @@ pub(super) fn acceptors(signals: &Signals) -> Judged {
         Ok(worst) => worst,
         Err(no) => return no,
     };
-    if worst.unsampled > 0 {
+    if worst.unsampled > 0 || worst.holders_cut {
         return Judged::Abstains;
     }
     let Some(missing) = &worst.missing else {

@@ -14,7 +14,7 @@ fn addr(text: &str) -> std::net::SocketAddr {
 }
 
 /// Published as a container's port is, and served.
-fn published() -> Redirect {
+pub(super) fn published() -> Redirect {
     Redirect {
         netns: 7,
         netns_name: None,
@@ -34,6 +34,7 @@ fn published() -> Redirect {
             drops: Some(20),
             refused: Some(0),
         }],
+        unasked: false,
     }
 }
 
@@ -73,6 +74,18 @@ fn a_published_port_leads_to_the_listener_that_refused() {
     );
     assert!(
         says.contains("nobody on this host listens at 172.30.0.2:80"),
+        "{says}"
+    );
+    let says = check(
+        |one| {
+            one.unanswered = 3;
+            one.listeners.clear();
+            one.unasked = true;
+        },
+        LIKELY,
+    );
+    assert!(
+        says.contains("who listens at 172.30.0.2:80 is not known"),
         "{says}"
     );
 }

@@ -87,6 +87,18 @@ fn thread(signals: &mut Signals) -> &mut Thread {
     &mut signals.processes[0].threads[0]
 }
 
+/// A member of a group that is served, beside one that is not.
+fn served() -> Member {
+    Member {
+        cookie: 2,
+        limit: 16,
+        accepted: Some(50),
+        looks: 20,
+        peak: 2,
+        ..Member::default()
+    }
+}
+
 fn found(signals: &Signals) -> Vec<&'static str> {
     diagnose(signals)
         .verdicts
@@ -194,16 +206,7 @@ fn cases() -> Vec<Case> {
             s.processes[0].fds = Some((64, 64));
             thread(s).delayed = Some(0.7);
         }),
-        ("reuseport-imbalance", burst(), |s| {
-            s.members.push(Member {
-                cookie: 2,
-                limit: 16,
-                accepted: Some(50),
-                looks: 20,
-                peak: 2,
-                ..Member::default()
-            });
-        }),
+        ("reuseport-imbalance", burst(), |s| s.members.push(served())),
         ("backlog-too-small", burst(), |_| {}),
         ("somaxconn-clamps-backlog", burst(), |s| {
             s.sysctls.somaxconn = Some(16);

@@ -221,6 +221,7 @@ pub(in crate::sink) mod tests {
                 connections: 3,
                 unanswered: 2,
                 listeners: Vec::new(),
+                unasked: true,
             }]),
             ends: vec![Ends {
                 netns: 4,

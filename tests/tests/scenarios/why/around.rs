@@ -27,15 +27,30 @@ fn nft(netns: &Netns, rules: &str) -> Result<bool> {
     Ok(child.wait()?.success())
 }
 
+fn dnat(from: SocketAddr, to: SocketAddr) -> String {
+    format!(
+        "table ip whydrop {{\n chain out {{\n type nat hook output priority -100;\n tcp dport {} dnat to {to}\n }}\n}}\n",
+        from.port()
+    )
+}
+
 /// A port of this namespace that is translated to that of a listener which `work` holds.
 fn published(netns: &Netns, work: Work) -> Result<Option<(SocketAddr, SocketAddr, Holder)>> {
     let (to, holder) = held(netns, BACKLOG, work)?;
     let from = SocketAddr::new(HERE, unused_port(netns, HERE)?);
-    let rules = format!(
-        "table ip whydrop {{\n chain out {{\n type nat hook output priority -100;\n tcp dport {} dnat to {to}\n }}\n}}\n",
-        from.port()
-    );
+    let rules = dnat(from, to);
     Ok(nft(netns, &rules)?.then_some((from, to, holder)))
+}
+
+/// What `why` says of an address to which a client comes now and then, and goes.
+fn visited(netns: &Netns, at: SocketAddr) -> Result<Value> {
+    let mut every = Every::new(PAUSE);
+    why(netns, at, || {
+        if every.is_due() {
+            Client::connect(netns, at)?;
+        }
+        Ok(())
+    })
 }
 
 const NO_NFT: &str = "there is no nft, or no NAT in this kernel";
@@ -61,13 +76,7 @@ fn translated_to_a_listener_that_serves() -> Result<()> {
     let Some((from, _, _holder)) = published(&netns, Work::Serve { rest_us: 0 })? else {
         return skip(NO_NFT);
     };
-    let mut every = Every::new(PAUSE);
-    let answer = why(&netns, from, || {
-        if every.is_due() {
-            Client::connect(&netns, from)?;
-        }
-        Ok(())
-    })?;
+    let answer = visited(&netns, from)?;
     expect(&answer, &[])
 }
 
@@ -77,20 +86,11 @@ fn translated_to_nobody() -> Result<()> {
     let netns = Netns::new()?;
     let from = SocketAddr::new(HERE, unused_port(&netns, HERE)?);
     let to = SocketAddr::new(HERE, unused_port(&netns, HERE)?);
-    let rules = format!(
-        "table ip whydrop {{\n chain out {{\n type nat hook output priority -100;\n tcp dport {} dnat to {to}\n }}\n}}\n",
-        from.port()
-    );
+    let rules = dnat(from, to);
     if from == to || !nft(&netns, &rules)? {
         return skip(NO_NFT);
     }
-    let mut every = Every::new(PAUSE);
-    let answer = why(&netns, from, || {
-        if every.is_due() {
-            Client::connect(&netns, from)?;
-        }
-        Ok(())
-    })?;
+    let answer = visited(&netns, from)?;
     expect(&answer, &[])?;
     let says = notes(&answer);
     ensure!(says.contains("is translated (DNAT)"), "{answer:#}");

@@ -2,7 +2,7 @@
 
 use super::super::{
     acceptors::{
-        computes, epoll_elsewhere, idles, left_by, reads, reads_from_client, standing, with,
+        computes, epoll_elsewhere, idles, left_by, load, reads, reads_from_client, standing, with,
     },
     network::crowded,
 };
@@ -16,17 +16,6 @@ fn java() -> Signals {
     java.processes[0].threads[2].comm = "GC Thread#1".into();
     java.members[0].accepted_while_full = Some(5);
     java
-}
-
-/// Two looks found a queue of 5 full by chance, and who accepts waited for a CPU.
-fn load() -> Signals {
-    let mut load = burst();
-    let member = &mut load.members[0];
-    (member.limit, member.peak, member.accepted) = (5, 6, Some(4000));
-    (member.full_looks, member.drained_looks) = (15, 3);
-    member.longest_full = Duration::from_millis(153);
-    thread(&mut load).delayed = Some(0.6);
-    load
 }
 
 /// Who accepts could not run.

@@ -32,14 +32,7 @@ fn cgroup(signals: &mut Signals) -> &mut Cgroup {
 }
 
 fn beside(mut signals: Signals) -> Signals {
-    signals.members.push(Member {
-        cookie: 2,
-        limit: 16,
-        accepted: Some(50),
-        looks: 20,
-        peak: 2,
-        ..Member::default()
-    });
+    signals.members.push(served());
     signals
 }
 

@@ -1,9 +1,12 @@
 //! The SYN queue, nobody who listens, and what happens on the way.
 
-use super::super::network::{crowded, of, put_off};
+use super::super::{
+    around::published,
+    network::{crowded, of, put_off},
+};
 use super::*;
 use crate::model::{
-    around::{How, Redirect, Sources},
+    around::Sources,
     signals::{Death, Ending, Probe},
     socket::HalfOpen,
 };
@@ -176,17 +179,9 @@ pub(super) fn on_the_way() -> Vec<Row> {
 }
 
 pub(super) fn elsewhere() -> Vec<Row> {
-    let addr = |text: &str| text.parse().expect("an address");
-    let published = Redirect {
-        netns: 7,
-        netns_name: None,
-        how: How::Translated,
-        from: addr("172.30.0.1:8080"),
-        to: addr("172.30.0.2:80"),
-        connections: 9,
-        unanswered: 3,
-        listeners: Vec::new(),
-    };
+    let mut published = published();
+    published.unanswered = 3;
+    published.listeners.clear();
     let sources = Sources {
         from: published.from.ip(),
         to: published.from,
