@@ -58,7 +58,15 @@ impl Surroundings {
 
     /// Adds what is known of this place.
     pub fn add(&self, signals: &mut Signals, place: Place) {
-        let Some((_, last)) = &self.0 else { return };
+        let Some((first, last)) = &self.0 else {
+            return;
+        };
+        let closed = |around: &Around| {
+            let mut ends = around.ends.iter();
+            let ends = ends.find(|ends| ends.netns == place.netns);
+            ends.map(|ends| ends.closed_here)
+        };
+        signals.closed_here = closed(first).zip(closed(last)).map(|(a, b)| a.max(b));
         let redirects = last.redirects.iter().flatten();
         let here = redirects.filter(|one| one.place() == place);
         let here: Vec<Redirect> = here.cloned().collect();
@@ -145,7 +153,8 @@ fn closings(before: &Ends, ends: &Ends, accepted: Option<u64>, apart: Duration) 
     let mut did = Vec::new();
     if closed > 0 {
         did.push(format!(
-            "closed {closed} connections or more before their clients did"
+            "closed {closed} connection{} or more before their clients did",
+            if closed == 1 { "" } else { "s" }
         ));
     }
     match aborted {

@@ -92,7 +92,10 @@ impl Gone {
         closed
             .filter_map(|((netns, at_ns), (addr, task))| {
                 let next = next(looks, *netns, *addr, *at_ns);
+                let mut others = queues_at(looks, *netns, *addr);
                 Some(Death {
+                    outlived: others
+                        .any(|one| one.first_ns <= *at_ns && one.last.taken_mono_ns > *at_ns),
                     who: name(task),
                     ending: ending(task)?,
                     back: next.map(|queue| Duration::from_nanos(queue.first_ns - at_ns)),
@@ -100,6 +103,19 @@ impl Gone {
                 })
             })
             .collect()
+    }
+
+    /// Whether each listener that was found there was closed after it was found last: nobody listens there again.
+    pub(crate) fn is_final(&self, looks: &Looks) -> bool {
+        let is_closed = |queue: &Queue| {
+            let mut closed = self.closed.iter();
+            closed.any(|((netns, at_ns), (addr, _))| {
+                *netns == queue.netns
+                    && *addr == queue.last.addr
+                    && *at_ns >= queue.last.taken_mono_ns
+            })
+        };
+        !looks.queues.is_empty() && looks.queues.values().all(is_closed)
     }
 
     /// Whether somebody listened, before or after, at each address where a client found nobody.
@@ -127,8 +143,11 @@ fn ending(task: &Task) -> Option<Ending> {
 
 /// The first one that was seen to listen there after `at_ns`.
 fn next(looks: &Looks, netns: u32, addr: SocketAddr, at_ns: u64) -> Option<&Queue> {
-    let queues = looks.queues.values();
-    let again = queues
-        .filter(|queue| queue.netns == netns && queue.last.addr == addr && queue.first_ns > at_ns);
+    let again = queues_at(looks, netns, addr).filter(|queue| queue.first_ns > at_ns);
     again.min_by_key(|queue| queue.first_ns)
+}
+
+fn queues_at(looks: &Looks, netns: u32, addr: SocketAddr) -> impl Iterator<Item = &Queue> {
+    let queues = looks.queues.values();
+    queues.filter(move |queue| queue.netns == netns && queue.last.addr == addr)
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::looks::Queue;
+use super::looks::{Held, Queue};
 use crate::model::signals::Missing;
 
 /// Processes that are named.
@@ -31,10 +31,22 @@ pub(super) fn missing(
     let before = accepted(since_ns);
     let named = gone().map(|(pid, held)| format!("{}[{pid}]", held.comm));
     let newcomers = queue.holders_seen.newcomers();
+    // A helper that inherited it after the last connection was accepted has accepted none of them.
+    let took = |held: &Held| {
+        let from = if held.first_ns <= began_ns {
+            Some(0)
+        } else {
+            accepted(held.first_ns)
+        };
+        from.zip(accepted(held.last_ns))
+            .is_some_and(|(from, until)| until > from)
+    };
     Some(Missing {
         gone: named.take(NAMED_AT_MOST).collect(),
         in_all: gone().count(),
         stayed_long: gone().any(|(_, held)| held.last_ns - held.first_ns >= PASSING_NS),
+        may_have_accepted: gone()
+            .any(|(_, held)| held.last_ns - held.first_ns >= PASSING_NS && took(held)),
         since: Duration::from_nanos(until_ns.saturating_sub(since_ns)),
         since_first: Duration::from_nanos(until_ns.saturating_sub(first_ns)),
         came: queue.holders_seen.came(),

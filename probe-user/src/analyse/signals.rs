@@ -344,6 +344,7 @@ pub fn signals(heard: Heard, looks: &Looks, summary: &Summary) -> Signals {
         closed_by: heard.gone.closed_by(),
         deaths: heard.gone.deaths(looks),
         is_gap: heard.gone.is_gap(looks),
+        is_final: heard.gone.is_final(looks),
         blind: heard.blind,
         adds_up: summary.adds_up() && !summary.moving,
         members,

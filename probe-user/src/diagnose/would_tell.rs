@@ -81,14 +81,14 @@ fn of_holders(signals: &Signals, worst: &Member) -> Vec<String> {
         ));
     } else if !signals.saw_everybody(worst) {
         tells.push(format!(
-            "{} of {} processes that hold the listener could not be looked at: {AS_ROOT}",
+            "{} of {} processes that held the listener could not be looked at: they ended, or it takes more privilege ({AS_ROOT})",
             worst.owners.saturating_sub(looked),
             worst.owners
         ));
     }
     if worst.accepted_while_full.is_none() {
         tells.push(
-            "what was accepted while the queue was full is not known: it takes `whydrop why`, or --stats 100ms where it is recorded".into(),
+            "what was accepted while the queue was full is not known: a watch that is recorded needs --stats 100ms, and `whydrop why` a listener that is there while it looks".into(),
         );
     }
     if worst.standing.is_none() && looked > 0 {

@@ -59,7 +59,43 @@ pub fn pair(
     inside(namespace.as_fd(), here).map_err(|source| NetnsError::enter(netns, source))
 }
 
+/// Ranges of ports of one sysctl, as `8080,9000-9010`; `None` where this kernel does not show them.
+pub fn ranges(
+    registry: &mut Registry,
+    netns: u32,
+    name: &str,
+) -> Result<Option<Vec<(u16, u16)>>, NetnsError> {
+    let here = || ranges_of(&fs::read_to_string(format!("/proc/sys/net/{name}")).ok()?);
+    if current().is_ok_and(|own| own == netns) {
+        return Ok(here());
+    }
+    let namespace = registry.open(netns)?;
+    inside(namespace.as_fd(), here).map_err(|source| NetnsError::enter(netns, source))
+}
+
+fn ranges_of(text: &str) -> Option<Vec<(u16, u16)>> {
+    let ranges = text.trim().split(',').filter(|range| !range.is_empty());
+    let range = |range: &str| {
+        let (low, high) = range.split_once('-').unwrap_or((range, range));
+        Some((low.parse().ok()?, high.parse().ok()?))
+    };
+    ranges.map(range).collect()
+}
+
 fn value(name: &str) -> Option<u32> {
     let text = fs::read(format!("/proc/sys/net/{name}")).ok()?;
     number(text.trim_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_of_ports() {
+        assert_eq!(ranges_of("\n"), Some(Vec::new()));
+        let both = Some(vec![(8080, 8080), (9000, 9010)]);
+        assert_eq!(ranges_of("8080,9000-9010\n"), both);
+        assert_eq!(ranges_of("8080,x"), None);
+    }
 }

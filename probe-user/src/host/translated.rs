@@ -34,9 +34,15 @@ pub struct Counted {
 /// From where clients connect to where that comes out.
 pub type Ways = BTreeMap<(SocketAddr, SocketAddr), Counted>;
 
-/// Of connections to `port` in this namespace those that are translated. `None` where the kernel tracks no connections, so that
+/// Of connections to `port` in this namespace those that are translated; unanswered are those that tried within this many
+/// seconds, or at any time. `None` where the kernel tracks no connections, so that
 /// it translates none, and where the namespace has ended. An error is a sentence.
-pub fn of_port(registry: &mut Registry, netns: u32, port: u16) -> Result<Option<Ways>, String> {
+pub fn of_port(
+    registry: &mut Registry,
+    netns: u32,
+    port: u16,
+    within: Option<u32>,
+) -> Result<Option<Ways>, String> {
     let names = [
         "netfilter/nf_conntrack_max",
         "netfilter/nf_conntrack_tcp_timeout_syn_sent",
@@ -54,7 +60,7 @@ pub fn of_port(registry: &mut Registry, netns: u32, port: u16) -> Result<Option<
         return Ok(None);
     }
     let timeout = timeout.unwrap_or(TIMEOUT_SYN_SENT);
-    let here = || read(port, timeout);
+    let here = || read(port, (timeout, within));
     let read = if current().is_ok_and(|own| own == netns) {
         here()
     } else {
@@ -70,12 +76,17 @@ pub fn of_port(registry: &mut Registry, netns: u32, port: u16) -> Result<Option<
     }
 }
 
-fn read(port: u16, timeout: u32) -> io::Result<Ways> {
+fn read(port: u16, times: (u32, Option<u32>)) -> io::Result<Ways> {
     let file = File::open("/proc/thread-self/net/nf_conntrack")?;
-    ways(BufReader::new(file), port, timeout, ENTRIES_AT_MOST)
+    ways(BufReader::new(file), port, times, ENTRIES_AT_MOST)
 }
 
-fn ways(mut table: impl BufRead, port: u16, timeout: u32, at_most: usize) -> io::Result<Ways> {
+fn ways(
+    mut table: impl BufRead,
+    port: u16,
+    times: (u32, Option<u32>),
+    at_most: usize,
+) -> io::Result<Ways> {
     let mut ways = Ways::new();
     let mut line = String::new();
     let mut entries = 0;
@@ -98,7 +109,7 @@ fn ways(mut table: impl BufRead, port: u16, timeout: u32, at_most: usize) -> io:
         }
         let counted = ways.entry(way).or_default();
         counted.connections += 1;
-        counted.unanswered += u64::from(entry.is_unanswered(timeout));
+        counted.unanswered += u64::from(entry.is_unanswered(times));
     }
     Ok(ways)
 }
@@ -141,8 +152,10 @@ impl<'a> Entry<'a> {
     }
 
     /// An answer takes its time: each SYN begins the timeout anew.
-    fn is_unanswered(&self, timeout: u32) -> bool {
-        self.state == "SYN_SENT" && self.is_unreplied && self.left < timeout
+    fn is_unanswered(&self, (timeout, within): (u32, Option<u32>)) -> bool {
+        let age = timeout.saturating_sub(self.left);
+        let is_of_then = age >= 1 && within.is_none_or(|within| age <= within);
+        self.state == "SYN_SENT" && self.is_unreplied && is_of_then
     }
 }
 
@@ -167,9 +180,13 @@ ipv6     10 tcp      6 3 SYN_SENT src=fd00::1 dst=fd00::9 sport=1 dport=8080 [UN
 
     #[test]
     fn what_is_translated_is_counted_by_what_became_of_it() {
-        let ways = ways(TABLE.as_bytes(), 8080, 120, 100).expect("a table");
+        let ways = ways(TABLE.as_bytes(), 8080, (120, None), 100).expect("a table");
+        // Those that tried before were answered by nobody, too, but are of another time.
+        let recent = super::ways(TABLE.as_bytes(), 8080, (120, Some(2)), 100).expect("a table");
+        let unanswered = |ways: &Ways| ways.values().map(|one| one.unanswered).sum::<u64>();
+        assert_eq!((unanswered(&ways), unanswered(&recent)), (2, 0));
         // What was not read may have been one.
-        let cut = super::ways(TABLE.as_bytes(), 8080, 120, 1).expect_err("more entries");
+        let cut = super::ways(TABLE.as_bytes(), 8080, (120, None), 1).expect_err("more entries");
         assert!(cut.to_string().contains("more than 1"), "{cut}");
         let v4 = (at("172.30.0.1:8080"), at("172.30.0.2:80"));
         let v6 = (at("[fd00::9]:8080"), at("[fd00::2]:80"));
@@ -188,7 +205,7 @@ ipv6     10 tcp      6 3 SYN_SENT src=fd00::1 dst=fd00::9 sport=1 dport=8080 [UN
     #[test]
     fn other_ports_and_nonsense_are_nobody() {
         for (table, port) in [(TABLE, 80), ("", 8080), ("ipv4 2 tcp 6 x\n\n", 8080)] {
-            let ways = ways(table.as_bytes(), port, 120, 100).expect("a table");
+            let ways = ways(table.as_bytes(), port, (120, None), 100).expect("a table");
             assert!(ways.is_empty(), "{ways:?}");
         }
     }

@@ -93,6 +93,9 @@ pub struct Ends {
     pub sources: Vec<Sources>,
     /// `net.ipv4.ip_local_port_range`.
     pub port_range: Option<(u16, u16)>,
+    /// Ports of it that no connection gets (`net.ipv4.ip_local_reserved_ports`).
+    #[serde(default)]
+    pub reserved: u64,
 }
 
 /// Connections from one address of this host to one address and port.
@@ -122,7 +125,8 @@ impl Ends {
     /// How many source ports there are for one destination.
     pub fn ports(&self) -> Option<u64> {
         let (low, high) = self.port_range?;
-        Some(u64::from(high).saturating_sub(low.into()) + 1)
+        let all = u64::from(high).saturating_sub(low.into()) + 1;
+        Some(all.saturating_sub(self.reserved))
     }
 
     /// Those that have taken every source port.
@@ -172,10 +176,13 @@ impl Redirect {
         self.listeners.iter().any(refuses)
     }
 
-    /// Whether anything is wrong with it.
+    /// Whether anything is wrong with it. Who takes what is translated may have refused others, who came to it directly.
     pub fn is_troubled(&self) -> bool {
         let is_full = |taker: &Taker| taker.is_over_its_limit();
-        self.unanswered > 0 || self.is_refused() || self.listeners.iter().any(is_full)
+        match self.how {
+            How::Translated => self.unanswered > 0,
+            How::Transparent => self.is_refused() || self.listeners.iter().any(is_full),
+        }
     }
 }
 

@@ -42,6 +42,10 @@ pub struct Signals {
     pub deaths: Vec<Death>,
     /// Somebody listened, before or after, at each address where a client found nobody.
     pub is_gap: bool,
+    /// Connections of the port that this side closed first, as the kernel still knows them: they were accepted.
+    pub closed_here: Option<u64>,
+    /// Each listener that was found here was closed, and none was found since.
+    pub is_final: bool,
     /// The listeners of the port.
     pub members: Vec<Member>,
     /// Who listens there, and how full the queues were, was not looked at all the time.
@@ -99,6 +103,8 @@ pub struct Death {
     pub who: String,
     /// How it ended.
     pub ending: Ending,
+    /// Another listener at the same address went on: this one left nobody without.
+    pub outlived: bool,
     /// How long it took until somebody was seen to listen there again.
     pub back: Option<Duration>,
     /// Who that was, where it is known.
@@ -220,6 +226,8 @@ pub struct Missing {
     pub in_all: usize,
     /// One of them held it for a while.
     pub stayed_long: bool,
+    /// Something was accepted while that one held it.
+    pub may_have_accepted: bool,
     /// How long before the last look that found its queue full the last of them left.
     pub since: Duration,
     /// The same of the first of them.

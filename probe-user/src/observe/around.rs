@@ -37,9 +37,11 @@ const AT_MOST: usize = 256;
 /// Sources of connections that are told of, the most first.
 const SOURCES_AT_MOST: usize = 4;
 
-/// What there is around this port, of which those listeners are known.
-pub fn around(target: ListenerFilter, now: &Now, host: &mut Host) -> Around {
+/// What there is around this port, of which those listeners are known; `since_ns` is when it was first asked.
+pub fn around(target: ListenerFilter, now: &Now, host: &mut Host, since_ns: Option<u64>) -> Around {
+    let within = since_ns.map(|since| mono_ns().saturating_sub(since).div_ceil(1_000_000_000));
     let mut looking = Looking {
+        within: within.and_then(|seconds| u32::try_from(seconds).ok()),
         target,
         now,
         host,
@@ -76,6 +78,8 @@ struct Looking<'a> {
     target: ListenerFilter,
     now: &'a Now,
     host: &'a mut Host,
+    /// Seconds of the watch.
+    within: Option<u32>,
     unread: Vec<String>,
 }
 
@@ -106,7 +110,7 @@ impl Looking<'_> {
         for netns in namespaces {
             let ways = {
                 let mut registry = self.host.namespaces();
-                translated::of_port(&mut registry, netns, self.target.port())
+                translated::of_port(&mut registry, netns, self.target.port(), self.within)
             };
             let ways = match ways {
                 Ok(ways) => ways.unwrap_or_default(),
@@ -278,18 +282,28 @@ impl Looking<'_> {
         let mut registry = self.host.namespaces();
         let range = sysctl::pair(&mut registry, netns, "ipv4/ip_local_port_range");
         let reuse = sysctl::read(&mut registry, netns, ["ipv4/tcp_tw_reuse"]);
+        let reserved = sysctl::ranges(&mut registry, netns, "ipv4/ip_local_reserved_ports");
         drop(registry);
         let range = self.note(netns, "ip_local_port_range", range).flatten();
         let reuse = self.note(netns, "tcp_tw_reuse", reuse);
         let reuse = reuse.and_then(|[reuse]| reuse);
         found.port_range = range
             .and_then(|(low, high)| Some((u16::try_from(low).ok()?, u16::try_from(high).ok()?)));
-        let Some((low, high)) = found.port_range else {
+        let reserved = self.note(netns, "ip_local_reserved_ports", reserved);
+        let (Some((low, high)), Some(reserved)) = (found.port_range, reserved.flatten()) else {
+            found.port_range = None;
             return;
         };
+        let is_free = |port: &u16| {
+            !reserved
+                .iter()
+                .any(|(from, to)| (from..=to).contains(&port))
+        };
+        found.reserved = (low..=high).filter(|port| !is_free(port)).count() as u64;
         let mut ports: HashMap<(IpAddr, SocketAddr), (HashSet<u16>, HashSet<u16>)> = HashMap::new();
         let mut each = |end: EndSnapshot| {
-            if !(low..=high).contains(&end.local.port()) {
+            let port = end.local.port();
+            if !(low..=high).contains(&port) || !is_free(&port) {
                 return;
             }
             let (taken, waiting) = ports.entry((end.local.ip(), end.remote)).or_default();

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 
 pub use self::{
     doing::Wait,
+    holders::Held,
     process::{CgroupLooks, ProcessLooks, ThreadLooks},
     queue::Queue,
 };

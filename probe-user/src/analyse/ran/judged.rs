@@ -46,7 +46,7 @@ fn in_sentences(asked: &WithoutListener) -> Vec<String> {
     let listener = &asked.listener;
     if asked.unasked.is_empty() {
         return vec![format!(
-            "nobody listens on {listener}, and no connection came there; `whydrop list` shows who listens where"
+            "nobody listens on {listener}; `whydrop list` shows who listens where"
         )];
     }
     let why = asked.unasked.iter();

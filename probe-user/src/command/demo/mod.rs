@@ -48,7 +48,7 @@ pub struct DemoArgs {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 
-    /// Record the scene into this new file, or into a new file in this folder; `whydrop why PORT --from` answers from it
+    /// Record the scene into this new file, or into a new file in this folder; `whydrop why ADDR:PORT --from` answers from it
     #[arg(long, value_name = "FILE|DIR", requires = "name")]
     pub record: Option<PathBuf>,
 

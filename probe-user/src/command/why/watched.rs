@@ -38,8 +38,10 @@ pub(super) fn watched(
     }
     let mut before = vec![Observed::Before(Box::new(now.clone()))];
     before.extend(facts.into_iter().map(|one| Observed::Host(Box::new(one))));
-    let around = || observe::around(args.target.filter(), &now, &mut host.another());
-    before.push(Observed::Around(Box::new(around())));
+    let around = |since| observe::around(args.target.filter(), &now, &mut host.another(), since);
+    let first = around(None);
+    let first_ns = first.mono_ns;
+    before.push(Observed::Around(Box::new(first)));
     let asked = Asked {
         target: args.target.filter(),
         client: args.client,
@@ -70,7 +72,7 @@ pub(super) fn watched(
     };
     let tried = tried.into_inner().flatten();
     let mut after: Vec<Observed> = tried.map(Observed::Tried).into_iter().collect();
-    let around = Observed::Around(Box::new(around()));
+    let around = Observed::Around(Box::new(around(Some(first_ns))));
     inquiry.line(around.mono_ns(), &Line::Observed(&around));
     for netns in inquiry.namespaces() {
         let facts = observe::host_facts(netns, &host);

@@ -45,7 +45,7 @@ pub(super) fn acceptors(signals: &Signals) -> Judged {
         ));
     }
     // One child that passes by may have had nothing to do with it.
-    if before > 0 && !missing.stayed_long || before == 0 && !come_and_go(missing) {
+    if before > 0 && !missing.may_have_accepted || before == 0 && !come_and_go(missing) {
         return Judged::No("whether those who left it accepted is not known".into());
     }
     let since = if before > 0 {
@@ -91,7 +91,8 @@ fn nobody_else_may(signals: &Signals, missing: &Missing) -> Result<(), Judged> {
     let is_idle = |thread: &Thread| {
         let sleeps = waits_in(thread, &OF_SIGNALS) || loops && waits_in(thread, &OF_CHILDREN);
         let asleep = if sleeps { thread.blocked } else { 0 };
-        mostly(thread.elsewhere + asleep, thread)
+        // Who polls a single socket waits for a peer, and may be who accepts.
+        mostly(thread.elsewhere + asleep, thread) && (sleeps || !mostly(thread.stuck, thread))
     };
     let may_accept = |process: &Process, thread: &Thread| {
         thread.here > 0 || !is_new(process) && thread.looks >= 3 && !is_idle(thread)

@@ -64,7 +64,7 @@ pub(super) fn died(signals: &Signals) -> Judged {
     }
     let deaths = signals.deaths.iter();
     let mut found: Vec<Evidence> = deaths
-        .filter(|death| !death.ending.is_asked_for())
+        .filter(|death| !death.ending.is_asked_for() && (!death.outlived || missed == 0))
         .map(|death| {
             let again = match (death.back, &death.by) {
                 (Some(after), Some(by)) => {
@@ -98,7 +98,11 @@ pub(super) fn died(signals: &Signals) -> Judged {
         found.push(evidence(says, OF_KERNEL));
     }
     if reset > 0 {
-        let says = format!("closed {reset} times with connections in its queue, which were reset");
+        let times = match reset {
+            1 => "once".to_owned(),
+            n => format!("{n} times"),
+        };
+        let says = format!("closed {times} with connections in its queue, which were reset");
         found.push(evidence(says, OF_KERNEL));
     }
     Judged::Yes(Confidence::Certain, found)
@@ -110,13 +114,15 @@ pub(super) fn restarting(signals: &Signals) -> Judged {
         let why = "nobody was refused by a listener that came or went".into();
         return none_of(signals, Kind::Refused, why);
     }
-    // Whether the one that was closed came back was not looked at.
     let came = signals.of(Kind::Refused, "not-yet-listening");
-    if signals.is_unlooked && !signals.is_gap && came == 0 {
-        return Judged::Abstains;
-    }
-    if signals.members.is_empty() && !signals.is_unlooked {
-        return Judged::No("nobody listens there again".into());
+    if came == 0 {
+        // Whether the one that was closed came back was not looked at.
+        if signals.is_unlooked {
+            return Judged::Abstains;
+        }
+        if signals.members.is_empty() || signals.is_final {
+            return Judged::No("nobody listens there again".into());
+        }
     }
     let mut found = vec![evidence(
         format!("{missed} refused between two listeners"),
@@ -132,20 +138,27 @@ pub(super) fn restarting(signals: &Signals) -> Judged {
 }
 
 pub(super) fn no_listener(signals: &Signals) -> Judged {
-    let missed =
-        signals.of(Kind::Refused, "no-listener") + signals.of(Kind::Refused, "listener-closed");
+    let in_gap = if signals.is_gap {
+        signals.of(Kind::Refused, "listener-in-other-namespace")
+    } else {
+        0
+    };
+    let missed = in_gap
+        + signals.of(Kind::Refused, "no-listener")
+        + signals.of(Kind::Refused, "listener-closed");
     if missed == 0 {
         let why = "nobody was refused because nobody listened".into();
         return none_of(signals, Kind::Refused, why);
     }
-    if signals.is_gap && !signals.members.is_empty() {
+    let is_there = !signals.members.is_empty() && !signals.is_final;
+    if signals.is_gap && is_there {
         return Judged::No("somebody listens there".into());
     }
     if signals.of(Kind::Refused, "no-listener") == 0 {
         if signals.is_unlooked {
             return Judged::Abstains;
         }
-        if !signals.members.is_empty() {
+        if is_there {
             return Judged::No("somebody listens there".into());
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Judged,
-    limits::{limit_fell, many_descriptors},
+    limits::{has_stopped, limit_fell, many_descriptors},
     missing::may_be_missing,
     said::{
         OF_FDINFO, OF_HOOKS, OF_QUEUE, OF_SLEEP, evidence, pinned, pinned_with_everybody, refused,
@@ -189,6 +189,14 @@ fn by_idleness(signals: &Signals, worst: &Member) -> Result<Vec<Evidence>, Judge
     let looked = || signals.threads().filter(|(_, thread)| thread.looks >= 3);
     if !looked().any(|(_, thread)| is_loop(thread)) {
         return Err(Judged::No("no thread of the owner waits for files".into()));
+    }
+    // Where accept(2) waits, a thread may accept, and run a loop for what it has accepted, one after another. Who has more
+    // connections than threads serves them by a loop.
+    let has_loop_of_many = worst.served.is_some_and(|served| served > looked().count());
+    if worst.blocking == Some(true) && !has_loop_of_many && !has_stopped(signals, worst) {
+        return Err(Judged::No(
+            "accept(2) on it waits, so its owner may accept without waiting for files".into(),
+        ));
     }
     let may_be_another = |thread: &Thread| {
         let is_other = worst.blocking != Some(false) && !is_loop(thread);

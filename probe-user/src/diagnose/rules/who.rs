@@ -45,9 +45,10 @@ pub(super) fn is_unused(signals: &Signals, worst: &Member) -> bool {
         .filter(|(_, thread)| thread.looks >= 3)
         .peekable();
     let is_somebody = looked.peek().is_some();
+    // A poll of a single socket waits for a peer, as a call does.
     let is_idle = |thread: &Thread| {
-        mostly(thread.elsewhere, thread)
-            || mostly(thread.blocked, thread) && !mostly(thread.stuck, thread)
+        let asleep = mostly(thread.elsewhere, thread) || mostly(thread.blocked, thread);
+        asleep && !mostly(thread.stuck, thread)
     };
     let mut waits = false;
     let are_idle = looked.all(|(_, thread)| {
@@ -55,19 +56,21 @@ pub(super) fn is_unused(signals: &Signals, worst: &Member) -> bool {
         is_idle(thread)
     });
     let took_nothing = worst.accepted == Some(0) && worst.served == Some(0);
-    let is_nobody = took_nothing && !worst.was_armed && !has_stopped(signals, worst);
+    let closed_none = signals.closed_here.is_none_or(|n| n == 0);
+    let is_nobody = took_nothing && closed_none && !worst.was_armed && !has_stopped(signals, worst);
     in_none && is_nobody && is_somebody && are_idle && waits
 }
 
-/// Where accept(2) waits, who accepts needs no poll and no epoll: a thread that sleeps in anything else, in a lock say, may
-/// have come from there.
+/// Where accept(2) waits, who accepts needs no poll and no epoll: a thread that sleeps in anything else may have come from
+/// there, and come back.
 fn may_be_on_its_way<'a>(
     signals: &'a Signals,
     worst: &Member,
 ) -> Option<(&'a Process, &'a Thread)> {
+    let is_asleep = |thread: &Thread| mostly(thread.blocked + thread.elsewhere, thread);
     let mut asleep = signals
         .threads()
-        .filter(|(_, thread)| mostly(thread.blocked, thread) && !runtime::is_part_of(&thread.comm));
+        .filter(|(_, thread)| is_asleep(thread) && !runtime::is_part_of(&thread.comm));
     asleep.next().filter(|_| worst.blocking == Some(true))
 }
 
@@ -85,6 +88,16 @@ pub(super) fn unused(signals: &Signals) -> Judged {
             "{accepted} were accepted; open connections that came from it: {served}"
         ));
     }
+    match signals.closed_here {
+        Some(0) => {}
+        Some(n) => {
+            return Judged::No(format!(
+                "this side has closed {n} connections of its port that the kernel still knows: somebody accepted them"
+            ));
+        }
+        None if is_unused(signals, worst) => return Judged::Abstains,
+        None => {}
+    }
     if !is_unused(signals, worst) {
         return Judged::No("its owner may accept from it".into());
     }
@@ -95,7 +108,7 @@ pub(super) fn unused(signals: &Signals) -> Judged {
             thread.tid,
             process.comm,
             process.pid,
-            thread.blocked_in.as_deref().unwrap_or("the kernel")
+            thread.blocked_in.as_deref().unwrap_or("poll or epoll_wait")
         ));
     }
     Judged::Yes(

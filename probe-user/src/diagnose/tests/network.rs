@@ -68,6 +68,7 @@ fn gone(ending: Option<Ending>, is_back: bool) -> Signals {
         .map(|ending| Death {
             who: "server[7]".into(),
             ending,
+            outlived: false,
             back: is_back.then(|| std::time::Duration::from_secs(1)),
             by: Some("server[9], a child of systemd[1],".into()),
         })
@@ -107,6 +108,31 @@ fn who_started_it_again_is_named() {
         "server[7] was killed by signal 9 (SIGKILL); after 1000 ms server[9], a child of systemd[1], listened there again"
     );
     assert!(evidence(false).ends_with("nobody was seen to listen there again"));
+}
+
+/// One that went while another listener at the address went on has left nobody without.
+#[test]
+fn a_death_that_another_outlived_is_not_why() {
+    let mut signals = gone(Some(Ending::Signal(9)), true);
+    signals.deaths[0].outlived = true;
+    assert_eq!(found(&signals), ["listener-restarting"]);
+    // But what was in its own queue was reset.
+    let reset = (Kind::ListenerClosed, "queued-connections-reset".to_owned());
+    signals.causes = [(reset, 1)].into();
+    assert!(found(&signals).contains(&"process-died"));
+}
+
+/// The listener that was looked at is the one that was closed.
+#[test]
+fn where_nobody_listens_again_nothing_is_restarting() {
+    let mut signals = gone(None, true);
+    signals.is_gap = true;
+    assert_eq!(found(&signals), ["listener-restarting"]);
+    signals.is_final = true;
+    assert_eq!(found(&signals), ["no-listener"]);
+    // Somebody else's namespace is no answer either.
+    signals.causes = of(&[(Kind::Refused, "listener-in-other-namespace", 9)]).causes;
+    assert_eq!(found(&signals), ["no-listener"]);
 }
 
 /// What waited in the queue was reset, and those who came later were refused: both are said.

@@ -7,7 +7,7 @@ type Case = (&'static str, Signals, fn(&mut Signals));
 
 fn cases() -> Vec<Case> {
     vec![
-        ("2 of 3 processes that hold", pinned(), |s| {
+        ("2 of 3 processes that held", pinned(), |s| {
             s.members[0].owners = 3;
         }),
         ("which process holds the listener", pinned(), |s| {

@@ -147,7 +147,7 @@ impl Answer {
             // What is wrong is so elsewhere, and is told below.
             "no listener refused anybody"
         } else {
-            "nothing happened"
+            "nothing was refused or dropped"
         };
         let target = Clean(&self.target);
         format!("{what}{to_whom} at {target} in {time:.1} s")

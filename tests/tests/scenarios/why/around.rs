@@ -97,11 +97,12 @@ fn translated_to_nobody() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn no_source_port_left() -> Result<()> {
+/// Four source ports, all of which are taken.
+fn without_source_ports(range: &str, reserved: &str) -> Result<()> {
     let netns = Netns::new()?;
     let listener = Listener::new(&netns, HERE, BACKLOG)?;
-    netns.sysctl("net/ipv4/ip_local_port_range", "40000 40003")?;
+    netns.sysctl("net/ipv4/ip_local_port_range", range)?;
+    netns.sysctl("net/ipv4/ip_local_reserved_ports", reserved)?;
     let to = listener.address();
     let clients: Result<Vec<_>> = (0..4).map(|_| Client::connect(&netns, to)).collect();
     let clients = clients?;
@@ -113,6 +114,16 @@ fn no_source_port_left() -> Result<()> {
     let answer = ask(&netns, &options, || Ok(()))?;
     drop(clients);
     expect(&answer, &["source-ports-exhausted"])
+}
+
+#[test]
+fn no_source_port_left() -> Result<()> {
+    without_source_ports("40000 40003", "")
+}
+
+#[test]
+fn no_source_port_left_that_is_not_reserved() -> Result<()> {
+    without_source_ports("40000 40007", "40002-40005")
 }
 
 fn notes(answer: &Value) -> String {

@@ -121,7 +121,10 @@ pub(super) fn doing_something_else() -> Vec<Row> {
             "sock_diag",
             changed(
                 with(standing(Standing::Absent, false), epoll_elsewhere),
-                |s| s.members[0].served = Some(0),
+                |s| {
+                    s.members[0].served = Some(0);
+                    s.closed_here = Some(0);
+                },
             ),
             |s| s.members[0].served = Some(3),
         ),

@@ -60,6 +60,7 @@ pub(super) fn nobody_there() -> Vec<Row> {
     died.deaths.push(Death {
         who: "server[7]".into(),
         ending: Ending::Signal(9),
+        outlived: false,
         back: Some(Duration::from_secs(1)),
         by: None,
     });
