@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::model::{
-    Line,
+    Line, ListenerStatsRow,
     astray::Astray,
     event::Event,
     incident::Place,
@@ -33,6 +33,8 @@ pub(crate) struct Strays {
 #[derive(Default)]
 struct Came {
     last_ns: u64,
+    /// A listener was closed there a moment before.
+    is_after_close: bool,
     /// Of clients that are of this host in any case.
     own: u64,
     /// Of others, by address.
@@ -43,7 +45,7 @@ impl Strays {
     /// To be told of every line.
     pub(crate) fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
         match line {
-            Line::Event(seen) => self.event(&seen.event),
+            Line::Event(seen) => self.event(&seen.event, seen.refusal.closed.is_some()),
             Line::Sampled(sampled) => self.is_part |= sampled.kind == Kind::Refused,
             Line::Loss(_) => self.is_part = true,
             Line::Stats(row) => {
@@ -60,7 +62,7 @@ impl Strays {
         }
     }
 
-    fn event(&mut self, event: &Event) {
+    fn event(&mut self, event: &Event, is_after_close: bool) {
         if (event.kind, event.stage) != (Kind::Refused, Some(Stage::Syn)) {
             return;
         }
@@ -78,6 +80,7 @@ impl Strays {
         }
         let came = self.places.entry(place).or_default();
         came.last_ns = came.last_ns.max(event.mono_ns);
+        came.is_after_close |= is_after_close;
         let (from, to) = (client.ip().to_canonical(), local.ip().to_canonical());
         if from.is_loopback() || from == to {
             came.own += 1;
@@ -96,8 +99,8 @@ impl Strays {
             .collect()
     }
 
-    /// What it comes to, where these addresses are of this host as well.
-    pub(crate) fn astray(&self, own: &[IpAddr]) -> Astray {
+    /// What it comes to, where these addresses are of this host as well, and these listeners were told of at the end.
+    pub(crate) fn astray(&self, own: &[IpAddr], rows: &[ListenerStatsRow]) -> Astray {
         let mut astray = Astray {
             is_part: self.is_part,
             ..Astray::default()
@@ -107,7 +110,7 @@ impl Strays {
             let n = came.own + of_host.map(|(_, n)| n).sum::<u64>();
             astray.others += came.own + came.by_client.values().sum::<u64>() - n;
             if n == 0 {
-            } else if self.is_early(*place, came) {
+            } else if self.is_early(*place, came, rows) {
                 astray.early += n;
             } else {
                 astray.own += n;
@@ -118,18 +121,25 @@ impl Strays {
     }
 
     /// Whether somebody was connected to there later, and nobody before.
-    fn is_early(&self, place: Place, came: &Came) -> bool {
-        let takes = |at: &Place| at.netns == place.netns && is_bound_for(at.addr, place.addr);
-        let served = self.served.iter().filter(|(at, _)| takes(at));
+    fn is_early(&self, place: Place, came: &Came, rows: &[ListenerStatsRow]) -> bool {
+        let takes = |netns, addr| netns == place.netns && is_bound_for(addr, place.addr);
+        let served = self.served.iter();
+        let served = served.filter(|(at, _)| takes(at.netns, at.addr));
         let first = served.map(|(_, when)| *when).min();
-        first.is_some_and(|first| came.last_ns <= first)
+        // What has connected in the end has no line of its own.
+        let mut rows = rows.iter().filter(|row| row.established > 0);
+        let is_last = || rows.any(|row| row.addr.is_some_and(|addr| takes(row.netns, addr)));
+        !came.is_after_close && first.map_or_else(is_last, |first| came.last_ns <= first)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ListenerStatsRow, observation::Observation};
+    use crate::model::{
+        observation::Observation,
+        refusal::{Closed, Refusal},
+    };
 
     fn refused(mono_ns: u64, client: &str, local: &str) -> Observation {
         Observation {
@@ -143,14 +153,17 @@ mod tests {
         }
     }
 
-    fn served(mono_ns: u64, addr: &str, strays: &mut Strays) {
-        let row = ListenerStatsRow {
+    fn row(addr: &str) -> ListenerStatsRow {
+        ListenerStatsRow {
             netns: 1,
             addr: addr.parse().ok(),
             established: 1,
             ..ListenerStatsRow::default()
-        };
-        strays.line(mono_ns, &Line::Stats(&row));
+        }
+    }
+
+    fn served(mono_ns: u64, addr: &str, strays: &mut Strays) {
+        strays.line(mono_ns, &Line::Stats(&row(addr)));
     }
 
     fn heard(lines: &[(u64, &str, &str)]) -> Strays {
@@ -171,10 +184,10 @@ mod tests {
         ]);
         let asked: Vec<String> = strays.clients().iter().map(ToString::to_string).collect();
         assert_eq!(asked, ["10.0.0.2", "203.0.113.9"]);
-        let astray = strays.astray(&["10.0.0.2".parse().expect("an address")]);
+        let astray = strays.astray(&["10.0.0.2".parse().expect("an address")], &[]);
         assert_eq!((astray.own, astray.others, astray.early), (3, 1, 0));
         assert_eq!(astray.places.len(), 2);
-        assert_eq!(strays.astray(&[]).own, 2);
+        assert_eq!(strays.astray(&[], &[]).own, 2);
     }
 
     #[test]
@@ -182,18 +195,36 @@ mod tests {
         let at = "127.0.0.1:80";
         let lines = [(1, "127.0.0.1:4", at), (2, "127.0.0.1:5", at)];
         let mut strays = heard(&lines);
+        let at_the_end = strays.astray(&[], &[row(at)]);
+        assert_eq!((at_the_end.own, at_the_end.early), (0, 2));
         served(9, "0.0.0.0:81", &mut strays);
-        assert_eq!(strays.astray(&[]).own, 2, "of another port");
+        assert_eq!(strays.astray(&[], &[]).own, 2, "of another port");
         served(9, "0.0.0.0:80", &mut strays);
-        let astray = strays.astray(&[]);
+        let astray = strays.astray(&[], &[]);
         assert_eq!((astray.own, astray.early), (0, 2));
         assert_eq!(
             astray.not_judged(),
             ["2 refused before anybody listened there"]
         );
+        let mut closed = heard(&[]);
+        closed.line(
+            1,
+            &Line::Event(&Observation {
+                refusal: Refusal::closed(Closed {
+                    mono_ns: 0,
+                    netns: 1,
+                    addr: at.parse().expect("an address"),
+                    cookie: 0,
+                    by: None,
+                    owner: [].into(),
+                }),
+                ..refused(1, "127.0.0.1:4", at)
+            }),
+        );
+        assert_eq!(closed.astray(&[], &[row(at)]).own, 1, "it was closed");
         // One that was there before, and is gone.
         strays.line(10, &Line::Event(&refused(10, "127.0.0.1:6", at)));
-        let astray = strays.astray(&[]);
+        let astray = strays.astray(&[], &[]);
         assert_eq!((astray.own, astray.early), (3, 0));
         let says = "3 attempts to connect found no listener";
         assert_eq!(astray.in_words().as_deref(), Some(says));

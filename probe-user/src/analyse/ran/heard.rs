@@ -93,7 +93,7 @@ impl Heard {
                 .any(|words| words.starts_with("listener ")),
             reads_all: start.reads_all,
         };
-        let astray = self.strays.astray(&told.own_clients);
+        let astray = self.strays.astray(&told.own_clients, &summary.stats);
         let (dropped, mut doubts) = judge(&summary, scope, &told.without_listener, &astray);
         if astray.others > 0 {
             doubts.extend(told.unasked_clients);
