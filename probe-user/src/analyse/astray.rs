@@ -8,9 +8,9 @@ use std::{
 use crate::model::{
     Line, ListenerStatsRow,
     astray::Astray,
-    event::Event,
     incident::Place,
     kind::{Kind, Stage},
+    observation::Observation,
     socket::is_bound_for,
 };
 
@@ -19,6 +19,9 @@ const PLACES_AT_MOST: usize = 4096;
 
 /// Client addresses of one place that are told apart.
 const CLIENTS_AT_MOST: usize = 64;
+
+/// Listeners of the same port that are named, of one place.
+const ELSEWHERE_AT_MOST: usize = 8;
 
 /// What lines tell of such attempts.
 #[derive(Default)]
@@ -35,6 +38,7 @@ struct Came {
     last_ns: u64,
     /// A listener was closed there a moment before.
     is_after_close: bool,
+    elsewhere: BTreeSet<String>,
     /// Of clients that are of this host in any case.
     own: u64,
     /// Of others, by address.
@@ -45,7 +49,7 @@ impl Strays {
     /// To be told of every line.
     pub(crate) fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
         match line {
-            Line::Event(seen) => self.event(&seen.event, seen.refusal.closed.is_some()),
+            Line::Event(seen) => self.event(seen),
             Line::Sampled(sampled) => self.is_part |= sampled.kind == Kind::Refused,
             Line::Loss(_) => self.is_part = true,
             Line::Stats(row) => {
@@ -62,7 +66,8 @@ impl Strays {
         }
     }
 
-    fn event(&mut self, event: &Event, is_after_close: bool) {
+    fn event(&mut self, seen: &Observation) {
+        let event = &seen.event;
         if (event.kind, event.stage) != (Kind::Refused, Some(Stage::Syn)) {
             return;
         }
@@ -80,7 +85,12 @@ impl Strays {
         }
         let came = self.places.entry(place).or_default();
         came.last_ns = came.last_ns.max(event.mono_ns);
-        came.is_after_close |= is_after_close;
+        came.is_after_close |= seen.refusal.closed.is_some();
+        for listener in &seen.refusal.elsewhere {
+            if came.elsewhere.len() < ELSEWHERE_AT_MOST {
+                came.elsewhere.insert(listener.seen_from(event.netns));
+            }
+        }
         let (from, to) = (client.ip().to_canonical(), local.ip().to_canonical());
         if from.is_loopback() || from == to {
             came.own += 1;
@@ -99,6 +109,12 @@ impl Strays {
             .collect()
     }
 
+    /// What it comes to, whosever they were.
+    pub(crate) fn of_anybody(&self, rows: &[ListenerStatsRow]) -> Astray {
+        let all: Vec<IpAddr> = self.clients().into_iter().collect();
+        self.astray(&all, rows)
+    }
+
     /// What it comes to, where these addresses are of this host as well, and these listeners were told of at the end.
     pub(crate) fn astray(&self, own: &[IpAddr], rows: &[ListenerStatsRow]) -> Astray {
         let mut astray = Astray {
@@ -115,6 +131,7 @@ impl Strays {
             } else {
                 astray.own += n;
                 astray.places.insert(*place);
+                astray.elsewhere.extend(came.elsewhere.iter().cloned());
             }
         }
         astray

@@ -4,6 +4,13 @@ use std::collections::BTreeSet;
 
 use super::{incident::Place, socket::is_bound_for};
 
+/// Places that are named.
+const NAMED_AT_MOST: usize = 4;
+
+fn name(place: &Place) -> String {
+    place.addr.to_string()
+}
+
 /// Attempts that were answered by a reset since nobody listened where they came, as lines tell of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Astray {
@@ -17,6 +24,8 @@ pub struct Astray {
     pub is_part: bool,
     /// Where clients of this host came, without those where they came early.
     pub places: BTreeSet<Place>,
+    /// Who listens on the same ports somewhere else, in words, as far as there are not too many.
+    pub elsewhere: BTreeSet<String>,
 }
 
 impl Astray {
@@ -38,6 +47,25 @@ impl Astray {
                 "{at_least}{n} attempts to connect found no listener"
             )),
         }
+    }
+
+    /// The same with where that was, and where somebody listens instead.
+    pub fn in_sentences(&self) -> Vec<String> {
+        let Some(found) = self.in_words() else {
+            return Vec::new();
+        };
+        let (mut places, all) = (self.places.iter(), self.places.len());
+        let named: Vec<String> = places.by_ref().take(NAMED_AT_MOST).map(name).collect();
+        let more = match all - named.len() {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        let mut sentences = vec![format!("{found} at {}{more}", named.join(", "))];
+        if !self.elsewhere.is_empty() {
+            let elsewhere: Vec<&str> = self.elsewhere.iter().map(String::as_str).collect();
+            sentences.push(format!("listening on that port: {}", elsewhere.join("; ")));
+        }
+        sentences
     }
 
     /// What is not judged of it, in words.
