@@ -154,7 +154,7 @@ impl Strays {
 mod tests {
     use super::*;
     use crate::model::{
-        observation::Observation,
+        event::Event,
         refusal::{Closed, Refusal},
     };
 
