@@ -41,6 +41,19 @@ fn the_kernel_names_a_reason() {
     // These have a verdict of their own, or nobody meant to connect.
     check("netfilter-drop", &["rejected-by-firewall"], "");
     check("tcp-rfc7323-paws", &["timestamps-rejected"], "");
+    let in_time_wait = "3 of them met a connection of the same addresses and ports in TIME_WAIT";
+    check(
+        "tcp-rfc7323-tw-paws",
+        &["timestamps-rejected"],
+        in_time_wait,
+    );
+    // An old connection of the same ports is told from a cookie.
+    check(
+        "tcp-invalid-syn",
+        by_kernel,
+        "of a connection that is still open here",
+    );
+    check("tcp-fastopen", by_kernel, "a fast-open cookie");
     check("tcp-flags", &[], "");
     check("tcp-reset", &[], "");
 }
