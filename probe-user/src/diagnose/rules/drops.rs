@@ -172,7 +172,7 @@ const MEANINGS: &[Meaning] = &[
         reasons: &["tcp-invalid-syn"],
         is: "a SYN from the address and port of a connection that is still open here, which answered it with an ACK (RFC 5961; TCPSYNChallenge)",
         advice: &[
-            "the client resets the old connection when it gets that ACK, and its next SYN connects a second later: look for a firewall or a NAT that drops the ACK or the reset where it never does",
+            "the client resets the old connection when it gets that ACK, and its next SYN connects: where it never does, look for a firewall or a NAT that drops that ACK or the reset",
             "look at the old connection, and at why its client does not know of it any more (a host that crashed, a NAT that forgot it): ss -tano 'sport = :PORT'; TCP keepalive ends such a one",
         ],
     },
