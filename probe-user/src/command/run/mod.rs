@@ -42,7 +42,7 @@ pub struct RunArgs {
     #[arg(long = "listener", value_name = "[ADDR]:PORT")]
     pub listeners: Vec<ListenerFilter>,
 
-    /// Judge only this network namespace: a name of `ip netns`, a PID, a path, `self` or `all`
+    /// Judge only this network namespace: a name of `ip netns`, a PID, its number, a path, `self` or `all`
     #[arg(long, value_name = "NETNS", default_value = "all")]
     pub netns: String,
 

@@ -79,6 +79,7 @@ fn gone(ending: Option<Ending>, is_back: bool) -> Signals {
     signals.closed_by = vec!["server[7]".into()];
     signals.deaths = ending
         .map(|ending| Death {
+            stays: is_back,
             who: "server[7]".into(),
             ending,
             outlived: false,
@@ -118,7 +119,7 @@ fn who_started_it_again_is_named() {
     };
     assert_eq!(
         evidence(true),
-        "server[7] was killed by signal 9 (SIGKILL); after 1000 ms server[9], a child of systemd[1], listened there again"
+        "server[7] was killed by signal 9 (SIGKILL); after 1000 ms server[9], a child of systemd[1], listened there again, and still does"
     );
     assert!(evidence(false).ends_with("nobody was seen to listen there again"));
 }

@@ -195,6 +195,7 @@ fn group() -> ListenerAnswer {
             },
         ],
         others: Others {
+            are_in_turn: false,
             listeners: 3,
             refusals: 0,
         },
