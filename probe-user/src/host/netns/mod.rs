@@ -3,19 +3,18 @@
 //! In: an inode number, a process, a name. Out: a number, or a descriptor that leads in, or the answer of a function run inside.
 //! It never keeps a descriptor of a namespace it found: that would keep a namespace alive after its last process has ended.
 
+mod entering;
 mod error;
 mod private;
 mod registry;
 mod scan;
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::panic::resume_unwind;
-use std::thread;
+use std::os::fd::BorrowedFd;
 
 use rustix::fs::{fstat, stat};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+pub use entering::{inside, inside_within};
 pub use error::NetnsError;
 pub use private::Private;
 pub use registry::Registry;
@@ -34,24 +33,6 @@ pub fn inum_of_pid(pid: u32) -> io::Result<u32> {
 /// The namespace behind a descriptor of one.
 pub fn inum_of_fd(ns: BorrowedFd<'_>) -> io::Result<u32> {
     Ok(as_inum(fstat(ns)?.st_ino))
-}
-
-/// Runs `f` in the namespace `ns`: directly where the calling thread is in it already, else on a short thread of its own.
-///
-/// A socket made in `f` stays in the namespace when it is handed out, so one call is enough for many questions.
-pub fn inside<T: Send>(ns: BorrowedFd<'_>, f: impl FnOnce() -> T + Send) -> io::Result<T> {
-    if inum_of_fd(ns)? == current()? {
-        return Ok(f());
-    }
-    thread::scope(|scope| {
-        let entered = thread::Builder::new()
-            .name("netns".into())
-            .spawn_scoped(scope, || {
-                move_into_link_name_space(ns.as_fd(), Some(LinkNameSpaceType::Network))?;
-                Ok(f())
-            })?;
-        entered.join().unwrap_or_else(|panic| resume_unwind(panic))
-    })
 }
 
 /// Namespace numbers are 32 bits wide in the kernel (include/linux/ns_common.h: `unsigned int inum`).
