@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::AsFd;
 
 use rustix::fs::CWD;
 
@@ -162,6 +163,28 @@ pub fn read_tcp_ext(registry: &mut Registry, inum: u32) -> Result<Counters, Nets
     read_files(registry, inum, &["netstat"])
 }
 
+/// The same, and the net cookie of the namespace that has them, both of one moment: its number is given to another one when it
+/// ends. Without a cookie (before 5.14, or where it may not be entered) only numbers tell namespaces apart.
+pub fn read_with_cookie(
+    registry: &mut Registry,
+    inum: u32,
+) -> Result<(Counters, Option<u64>), NetstatError> {
+    let here = move || (read_here(inum, &["netstat"]), netns::cookie());
+    let read = if netns::current().is_ok_and(|current| current == inum) {
+        here()
+    } else {
+        let entered = registry.open(inum).and_then(|fd| {
+            netns::inside(fd.as_fd(), here).map_err(|source| NetnsError::enter(inum, source))
+        });
+        match entered {
+            Ok(read) => read,
+            Err(error) if error.is_gone() => return Err(error.into()),
+            Err(_) => return Ok((read_tcp_ext(registry, inum)?, None)),
+        }
+    };
+    Ok((read.0?, read.1))
+}
+
 fn read_files(
     registry: &mut Registry,
     inum: u32,
@@ -181,10 +204,8 @@ fn read_files(
         }
     }
     let fd = registry.open(inum)?;
-    netns::inside(std::os::fd::AsFd::as_fd(&fd), move || {
-        read_here(inum, files)
-    })
-    .map_err(|source| NetstatError::Netns(NetnsError::enter(inum, source)))?
+    netns::inside(fd.as_fd(), move || read_here(inum, files))
+        .map_err(|source| NetstatError::Netns(NetnsError::enter(inum, source)))?
 }
 
 /// The counters of the calling thread's namespace. `/proc/net` would be those of the main thread's.

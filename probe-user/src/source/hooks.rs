@@ -320,6 +320,9 @@ impl<'a> HookPipeline<'a> {
         if is_due {
             host.namespaces().refresh();
             self.schedule.looked(began);
+            let namespaces = host.namespaces();
+            self.reconciler
+                .looked(&sums, |netns| namespaces.knows(netns));
         }
         let began = Instant::now();
         let is_unsettled = self.reconciler.is_unsettled();
@@ -329,11 +332,15 @@ impl<'a> HookPipeline<'a> {
         }
         let before = probe.counts().sums()?;
         // What cannot be read now may be read at the end, which is what counts.
-        let read = sample::readings(host, self.lines.filter.netns);
-        let (present, kernel) = (read.present, read.kernel);
+        let reconciler = &self.reconciler;
+        let read = sample::readings(host, self.lines.filter.netns, &|netns, reading| {
+            reconciler.needs_cookie(netns, &before, reading)
+        });
+        let kernel = read.kernel;
         let read_ns = mono_ns();
         let after = probe.counts().sums()?;
-        self.reconciler.observe(&present, &kernel);
+        self.reconciler
+            .observe(&read.present, &kernel, &read.cookies);
         let moved = self.moved.take(read_ns, &kernel, self.reconciler.unknown());
         self.moved_untold.extend(moved);
         for mut residual in self.reconciler.residuals(&kernel, &before, &after) {

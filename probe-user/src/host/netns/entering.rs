@@ -46,8 +46,8 @@ impl Home {
         )?))
     }
 
-    /// Whether the calling thread is back.
-    fn is_reached(&self) -> bool {
+    /// Takes the calling thread there; whether that went.
+    fn take_back(&self) -> bool {
         enter(self.0.as_fd()).is_ok()
     }
 }
@@ -148,7 +148,7 @@ pub fn inside_within<T: Send + 'static>(
     let (answers, answer) = sync_channel(1);
     let work: Work = Box::new(move |home| {
         let answered = enter(to.as_fd()).map(|()| f());
-        let is_back = home.is_reached();
+        let is_back = home.take_back();
         drop(to);
         tell(inum, &answers, (answered, is_back));
     });

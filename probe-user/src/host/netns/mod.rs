@@ -10,9 +10,10 @@ mod registry;
 mod scan;
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::fs::{fstat, stat};
+use rustix::net::{AddressFamily, SocketType};
 
 pub use entering::{inside, inside_within};
 pub use error::NetnsError;
@@ -33,6 +34,25 @@ pub fn inum_of_pid(pid: u32) -> io::Result<u32> {
 /// The namespace behind a descriptor of one.
 pub fn inum_of_fd(ns: BorrowedFd<'_>) -> io::Result<u32> {
     Ok(as_inum(fstat(ns)?.st_ino))
+}
+
+/// The net cookie of the calling thread's namespace, which the kernel gives to no other one until it is booted again; `None` before
+/// 5.14 (`SO_NETNS_COOKIE`).
+pub fn cookie() -> Option<u64> {
+    let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::DGRAM, None).ok()?;
+    let mut cookie = 0_u64;
+    let mut length = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: the descriptor is an open socket, and both pointers are to values of this stack, the second of the size of the first.
+    let failed = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut length,
+        )
+    } != 0;
+    (!failed).then_some(cookie)
 }
 
 /// Namespace numbers are 32 bits wide in the kernel (include/linux/ns_common.h: `unsigned int inum`).

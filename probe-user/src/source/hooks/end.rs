@@ -62,7 +62,8 @@ impl<'a> HookPipeline<'a> {
         self.enricher.host.namespaces().refresh();
         let (host, only) = (&self.enricher.host, self.lines.filter.netns);
         let (last, _) = sample::take(probe, host, only, Some(&self.reconciler), |_| {})?;
-        self.reconciler.observe(&last.present, &last.kernel);
+        self.reconciler
+            .observe(&last.present, &last.kernel, &last.cookies);
         self.by_now(probe, last)
     }
 
@@ -107,7 +108,8 @@ impl<'a> HookPipeline<'a> {
             stories.end(mono_ns(), last.totals.health.sampled, &self.lines.loss());
         self.lines.tell_stories(&told);
         self.lines.sinks.flush();
-        self.reconciler.observe(&last.present, &last.kernel);
+        self.reconciler
+            .observe(&last.present, &last.kernel, &last.cookies);
         let moved = self
             .moved
             .take(sampled_ns, &last.kernel, self.reconciler.unknown());

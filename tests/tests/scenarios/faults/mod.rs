@@ -6,6 +6,7 @@
 mod clock;
 mod gone;
 mod output;
+mod reused;
 mod signals;
 mod threads;
 mod unread;
