@@ -46,7 +46,9 @@ impl Reconciler {
     pub fn new(base: Sample) -> Self {
         // One that was made while the others were read has been seen before the base, and is read after it.
         let seen = base.totals.sums.keys().copied();
-        let found_later = seen.filter(|netns| !base.present.contains(netns)).collect();
+        let is_known =
+            |netns: &u32| base.kernel.contains_key(netns) || base.present.contains(netns);
+        let found_later = seen.filter(|netns| !is_known(netns)).collect();
         Self {
             newest: base.kernel.clone(),
             cookies: base.cookies.clone(),

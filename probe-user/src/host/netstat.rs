@@ -163,28 +163,6 @@ pub fn read_tcp_ext(registry: &mut Registry, inum: u32) -> Result<Counters, Nets
     read_files(registry, inum, &["netstat"])
 }
 
-/// The same, and the net cookie of the namespace that has them, both of one moment: its number is given to another one when it
-/// ends. Without a cookie (before 5.14, or where it may not be entered) only numbers tell namespaces apart.
-pub fn read_with_cookie(
-    registry: &mut Registry,
-    inum: u32,
-) -> Result<(Counters, Option<u64>), NetstatError> {
-    let here = move || (read_here(inum, &["netstat"]), netns::cookie());
-    let read = if netns::current().is_ok_and(|current| current == inum) {
-        here()
-    } else {
-        let entered = registry.open(inum).and_then(|fd| {
-            netns::inside(fd.as_fd(), here).map_err(|source| NetnsError::enter(inum, source))
-        });
-        match entered {
-            Ok(read) => read,
-            Err(error) if error.is_gone() => return Err(error.into()),
-            Err(_) => return Ok((read_tcp_ext(registry, inum)?, None)),
-        }
-    };
-    Ok((read.0?, read.1))
-}
-
 fn read_files(
     registry: &mut Registry,
     inum: u32,

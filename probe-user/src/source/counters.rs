@@ -61,13 +61,13 @@ fn kinds(moved: Reading) -> [(Kind, u64); 4] {
 }
 
 impl<'a> Poller<'a> {
-    fn new(parts: Parts<'a>) -> Self {
-        let host = &parts.enricher.host;
+    fn new(mut parts: Parts<'a>) -> Self {
+        let host = &mut parts.enricher.host;
         let Readings {
             kernel,
             unread: unread_at_start,
             ..
-        } = readings(host, parts.filter.netns, &|_, _| false);
+        } = readings(host, parts.filter.netns, &|_, _, _| None);
         let mut unread = Unread::default();
         unread.registry(&host.namespaces());
         unread.namespaces("at the start", &unread_at_start);
@@ -107,9 +107,9 @@ impl<'a> Poller<'a> {
             present,
             ..
         } = readings(
-            &self.parts.enricher.host,
+            &mut self.parts.enricher.host,
             self.parts.filter.netns,
-            &|_, _| false,
+            &|_, _, _| None,
         );
         let read_ns = mono_ns();
         self.reconciler.observe(&present, &now, &BTreeMap::new());

@@ -68,9 +68,9 @@ pub struct Drained {
 
 impl<'a> HookPipeline<'a> {
     /// Takes the first sample: from here on everything is accounted for.
-    pub fn begin(parts: Parts<'a>, probe: &mut Probe) -> Result<Self, ReadError> {
+    pub fn begin(mut parts: Parts<'a>, probe: &mut Probe) -> Result<Self, ReadError> {
         // Records of before (the self-test's too) belong to the base.
-        let host = &parts.enricher.host;
+        let host = &mut parts.enricher.host;
         host.namespaces().refresh();
         let only = parts.filter.netns;
         let (base, base_ns) = sample::take(probe, host, only, None, |probe| {
@@ -332,10 +332,11 @@ impl<'a> HookPipeline<'a> {
         }
         let before = probe.counts().sums()?;
         // What cannot be read now may be read at the end, which is what counts.
-        let reconciler = &self.reconciler;
-        let read = sample::readings(host, self.lines.filter.netns, &|netns, reading| {
-            reconciler.needs_cookie(netns, &before, reading)
-        });
+        let read = {
+            let cookie = sample::cookie_if_needed(&self.reconciler, &before);
+            let host = &mut self.enricher.host;
+            sample::readings(host, self.lines.filter.netns, &cookie)
+        };
         let kernel = read.kernel;
         let read_ns = mono_ns();
         let after = probe.counts().sums()?;

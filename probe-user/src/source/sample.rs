@@ -59,18 +59,31 @@ impl Readings {
     fn wanted(&self, only: Option<u32>) -> Vec<u32> {
         let present = self.present.iter().copied();
         let wanted = present.filter(|netns| only.is_none_or(|only| only == *netns));
-        wanted.collect()
+        let mut wanted: Vec<u32> = wanted.collect();
+        // The host's own is the first that was made.
+        wanted.sort_unstable();
+        wanted
     }
 
-    /// Reads these, anew where they were read before. One that has ended is not among them any more.
-    fn read(&mut self, host: &Host, netns: u32, needs_cookie: NeedsCookie<'_>) {
+    /// Reads this one, anew if it was read before. One that has ended is not among them any more.
+    fn read(&mut self, host: &mut Host, netns: u32, cookie: Cookie<'_>) {
         self.kernel.remove(&netns);
         self.unread.remove(&netns);
         self.cookies.remove(&netns);
-        match one(host, netns, needs_cookie) {
-            Ok((reading, cookie)) => {
+        // First, so that the number is still the same namespace's when its counters are read.
+        let mut known = cookie(host, netns, None);
+        match one(host, netns) {
+            Ok(mut reading) => {
+                if known.is_none() {
+                    known = cookie(host, netns, Some(&reading));
+                    match known.map(|_| one(host, netns)) {
+                        Some(Ok(again)) => reading = again,
+                        Some(Err(_)) => known = None,
+                        None => {}
+                    }
+                }
                 self.kernel.insert(netns, reading);
-                self.cookies.extend(cookie.map(|cookie| (netns, cookie)));
+                self.cookies.extend(known.map(|cookie| (netns, cookie)));
             }
             Err(error) if error.is_gone() => {}
             Err(error) => drop(self.unread.insert(netns, error.to_string())),
@@ -78,38 +91,34 @@ impl Readings {
     }
 }
 
-/// Whether the cookie of a namespace is asked for, of which this was read.
-pub type NeedsCookie<'a> = &'a dyn Fn(u32, Option<&Reading>) -> bool;
+/// The cookie of a namespace of which this was read, if it is needed.
+pub type Cookie<'a> = &'a dyn Fn(&mut Host, u32, Option<&Reading>) -> Option<u64>;
 
-/// The counters of one, and its cookie if it is needed.
-fn one(
-    host: &Host,
-    netns: u32,
-    needs_cookie: NeedsCookie<'_>,
-) -> Result<(Reading, Option<u64>), NetstatError> {
-    let reading = |counters: &netstat::Counters| {
-        let names = std::array::from_fn(|slot| counter::NAMES[slot].1);
-        // A counter that this kernel does not have never moves.
-        counters.all(names).map(Option::unwrap_or_default)
-    };
-    if !needs_cookie(netns, None) {
-        let counters = netstat::read_tcp_ext(&mut host.namespaces(), netns)?;
-        let reading = reading(&counters);
-        if !needs_cookie(netns, Some(&reading)) {
-            return Ok((reading, None));
-        }
-    }
-    let (counters, cookie) = netstat::read_with_cookie(&mut host.namespaces(), netns)?;
-    Ok((reading(&counters), cookie))
+fn one(host: &Host, netns: u32) -> Result<Reading, NetstatError> {
+    let counters = netstat::read_tcp_ext(&mut host.namespaces(), netns)?;
+    let names = std::array::from_fn(|slot| counter::NAMES[slot].1);
+    // A counter that this kernel does not have never moves.
+    Ok(counters.all(names).map(Option::unwrap_or_default))
 }
 
 /// The decisive counters of every namespace, or of one.
-pub fn readings(host: &Host, only: Option<u32>, needs_cookie: NeedsCookie<'_>) -> Readings {
+pub fn readings(host: &mut Host, only: Option<u32>, cookie: Cookie<'_>) -> Readings {
     let mut readings = Readings::begin(host);
     for netns in readings.wanted(only) {
-        readings.read(host, netns, needs_cookie);
+        readings.read(host, netns, cookie);
     }
     readings
+}
+
+/// Where something moves, by the socket that is kept for questions anyway; elsewhere it does not matter whose number it is.
+pub fn cookie_if_needed(
+    reconciler: &Reconciler,
+    sums: &Sums,
+) -> impl Fn(&mut Host, u32, Option<&Reading>) -> Option<u64> {
+    |host, netns, reading| {
+        let is_needed = reconciler.needs_cookie(netns, sums, reading);
+        is_needed.then(|| host.netns_cookie(netns)).flatten()
+    }
 }
 
 /// Reads both so that they belong together; with them comes the moment up to which they count (CLOCK_MONOTONIC). Each
@@ -123,7 +132,7 @@ pub fn readings(host: &Host, only: Option<u32>, needs_cookie: NeedsCookie<'_>) -
 /// Where thousands of namespaces never stand still it ends after a while, and says that they move.
 pub fn take(
     probe: &mut Probe,
-    host: &Host,
+    host: &mut Host,
     only: Option<u32>,
     against: Option<&Reconciler>,
     meanwhile: impl Fn(&mut Probe),
@@ -139,11 +148,11 @@ pub fn take(
     }
 }
 
-type Sums = HashMap<u32, [u64; counter::SLOTS]>;
+pub type Sums = HashMap<u32, [u64; counter::SLOTS]>;
 
 /// A sample that is being taken.
 struct Taking<'a> {
-    host: &'a Host,
+    host: &'a mut Host,
     against: Option<&'a Reconciler>,
     began: Instant,
     tries: usize,
@@ -158,7 +167,7 @@ struct Taking<'a> {
 }
 
 impl<'a> Taking<'a> {
-    fn begin(host: &'a Host, only: Option<u32>, against: Option<&'a Reconciler>) -> Self {
+    fn begin(host: &'a mut Host, only: Option<u32>, against: Option<&'a Reconciler>) -> Self {
         let readings = Readings::begin(host);
         let wanted = readings.wanted(only);
         Self {
@@ -225,9 +234,12 @@ impl<'a> Taking<'a> {
 
     /// Reads those that are due, after the hooks had seen so much.
     fn read(&mut self, before: &Sums) {
-        let needs_cookie = |netns, reading: Option<&Reading>| {
-            let needs = |reconciler: &Reconciler| reconciler.needs_cookie(netns, before, reading);
-            self.against.is_none_or(needs)
+        let against = self.against;
+        let cookie = |host: &mut Host, netns, reading: Option<&Reading>| match against {
+            // Whoever was asked for all listeners a moment before had this cookie. If another one has the number by now, the two
+            // are found to differ.
+            None => host.last_netns_cookie(netns),
+            Some(reconciler) => cookie_if_needed(reconciler, before)(host, netns, reading),
         };
         let latest = self.began + READ_AT_MOST;
         for netns in std::mem::take(&mut self.due) {
@@ -236,7 +248,7 @@ impl<'a> Taking<'a> {
                 self.readings.unread.insert(netns, why);
                 continue;
             }
-            self.readings.read(self.host, netns, &needs_cookie);
+            self.readings.read(self.host, netns, &cookie);
             match before.get(&netns) {
                 Some(seen) => drop(self.before.insert(netns, *seen)),
                 None => drop(self.before.remove(&netns)),

@@ -5,6 +5,7 @@
 
 mod entering;
 mod error;
+mod opening;
 mod private;
 mod registry;
 mod scan;
@@ -13,7 +14,6 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::fs::{fstat, stat};
-use rustix::net::{AddressFamily, SocketType};
 
 pub use entering::{inside, inside_within};
 pub use error::NetnsError;
@@ -36,13 +36,12 @@ pub fn inum_of_fd(ns: BorrowedFd<'_>) -> io::Result<u32> {
     Ok(as_inum(fstat(ns)?.st_ino))
 }
 
-/// The net cookie of the calling thread's namespace, which the kernel gives to no other one until it is booted again; `None` before
-/// 5.14 (`SO_NETNS_COOKIE`).
-pub fn cookie() -> Option<u64> {
-    let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::DGRAM, None).ok()?;
+/// The net cookie of the namespace that a socket was made in, which the kernel gives to no other one until it is booted
+/// again, as it does with numbers; `None` before 5.14 (`SO_NETNS_COOKIE`).
+pub fn cookie_of(socket: BorrowedFd<'_>) -> Option<u64> {
     let mut cookie = 0_u64;
     let mut length = size_of::<u64>() as libc::socklen_t;
-    // SAFETY: the descriptor is an open socket, and both pointers are to values of this stack, the second of the size of the first.
+    // SAFETY: the descriptor is open, and both pointers are to values of this stack, the second of the size of the first.
     let failed = unsafe {
         libc::getsockopt(
             socket.as_raw_fd(),

@@ -5,6 +5,7 @@
 
 mod clock;
 mod gone;
+mod many;
 mod output;
 mod reused;
 mod signals;
