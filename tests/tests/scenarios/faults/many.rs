@@ -23,7 +23,8 @@ fn start() -> Result<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", whydrop.pid()))?;
     let (_, fields) = stat.rsplit_once(')').context("no name in stat")?;
     let ticks = fields.split_whitespace().skip(11).take(2);
-    let ticks: u64 = ticks.map(str::parse).sum::<Result<u64, _>>()?;
+    let ticks = ticks.map(str::parse::<u64>);
+    let ticks = ticks.sum::<std::result::Result<u64, _>>()?;
     whydrop.stop()?;
     Ok(ticks)
 }
@@ -59,7 +60,7 @@ fn only_what_moves_is_read_again() -> Result<()> {
     })?;
     ensure!(
         busy * 2 <= quiet * 3,
-        "{busy} ticks while something is refused, {quiet} while nothing is"
+        "a start takes {busy} ticks while something is refused, {quiet} while nothing is"
     );
     Ok(())
 }
