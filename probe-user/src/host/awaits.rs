@@ -169,10 +169,12 @@ impl Awaiting {
                 dns = dns.or(to.filter(|to| to.port() == DNS_PORT));
             }
         }
-        let are_all = clients == files.len();
         // Beside one for names, a pipe or the like wakes it up.
-        let peers = are_all.then_some(Awaits::Peers(clients));
-        dns.map(Awaits::DnsAmong).or(peers)
+        dns.map(Awaits::DnsAmong).or(match clients {
+            0 => None,
+            n if n == files.len() => Some(Awaits::Peers(n)),
+            n => Some(Awaits::PeersAmong(n)),
+        })
     }
 
     fn of_namespace(&mut self, pid: u32) -> Option<&Sockets> {
@@ -328,7 +330,8 @@ mod tests {
         // A listener, or what is no socket, may be all that it waits for.
         assert_eq!(asked(&[&listener, &to_dns]), None);
         assert_eq!(asked(&[&one, &listener]), None);
-        assert_eq!(asked(&[&one, &file]), None);
+        assert_eq!(asked(&[&one, &file]), Some(Awaits::PeersAmong(1)));
+        assert_eq!(asked(&[&file]), None);
         assert_eq!(asked(&[]), None);
     }
 

@@ -25,11 +25,18 @@ pub enum Awaits {
     Peer(SocketAddr),
     /// One of so many UDP sockets, each of which is a client's.
     Peers(usize),
+    /// The same, or one of other files.
+    PeersAmong(usize),
 }
 
 impl Awaits {
     /// Whether who waits for it has sent a question, most likely to the DNS: it has something to do, and waits to go on.
     pub const fn is_an_answer(&self) -> bool {
+        self.is_nothing_else() || matches!(self, Self::PeersAmong(_))
+    }
+
+    /// Whether it waits for nothing else that matters.
+    pub const fn is_nothing_else(&self) -> bool {
         matches!(self, Self::Dns(_) | Self::DnsAmong(_) | Self::Peers(_))
     }
 }
@@ -58,6 +65,7 @@ impl fmt::Display for Awaits {
             }
             Self::Peer(peer) => write!(f, "on a connection to {peer}"),
             Self::Peers(1) => f.write_str("on a UDP socket of a client"),
+            Self::PeersAmong(n) => write!(f, "on {n} UDP sockets of clients or other files"),
             Self::Peers(n) => write!(f, "on {n} UDP sockets of clients"),
         }
     }

@@ -204,7 +204,7 @@ fn by_idleness(signals: &Signals, worst: &Member) -> Result<Vec<Evidence>, Judge
     }
     let may_be_another = |thread: &Thread| {
         let is_other = worst.blocking != Some(false) && !is_loop(thread);
-        let is_stuck = mostly(thread.stuck, thread) || who::has_asked(thread);
+        let is_stuck = mostly(thread.stuck, thread) || who::may_have_asked(thread);
         is_other || is_stuck || who::is_awake(thread)
     };
     if let Some((process, thread)) = looked().find(|(_, thread)| may_be_another(thread)) {

@@ -23,6 +23,12 @@ pub(super) const fn mostly(times: u32, thread: &Thread) -> bool {
 /// Whether it slept all the time on files that lead to somebody whom it has asked, most likely the DNS: that is no loop which
 /// waits for whatever comes.
 pub(super) fn has_asked(thread: &Thread) -> bool {
+    let waits = thread.awaits.as_ref().is_some_and(Awaits::is_nothing_else);
+    waits && mostly(thread.elsewhere.max(thread.blocked), thread)
+}
+
+/// The same, or it may have.
+pub(super) fn may_have_asked(thread: &Thread) -> bool {
     let waits = thread.awaits.as_ref().is_some_and(Awaits::is_an_answer);
     waits && mostly(thread.elsewhere.max(thread.blocked), thread)
 }
@@ -56,7 +62,7 @@ pub(super) fn is_unused(signals: &Signals, worst: &Member) -> bool {
     // A poll of a single socket waits for a peer, as a call does.
     let is_idle = |thread: &Thread| {
         let asleep = mostly(thread.elsewhere, thread) || mostly(thread.blocked, thread);
-        asleep && !has_asked(thread) && !mostly(thread.stuck, thread)
+        asleep && !may_have_asked(thread) && !mostly(thread.stuck, thread)
     };
     let mut waits = false;
     let are_idle = looked.all(|(_, thread)| {

@@ -258,6 +258,10 @@ fn unused() {
             assert!(!found(&both).contains(&unused), "{:?}", found(&both));
         }
     }
+    // It may have, or waits for something else.
+    let mut may = of(with(standing(NoEpoll, false), polls_several));
+    may.processes[0].threads[0].awaits = Some(Awaits::PeersAmong(2));
+    check("undetermined", &may);
     // A poll of a single socket waits for a peer.
     let mut stuck = of(with(standing(NoEpoll, false), polls_several));
     stuck.processes[0].threads[0].stuck = 20;
