@@ -373,6 +373,7 @@ fn full_ran() -> Ran {
         candidates: vec!["0.0.0.0:8080 nginx[4321]".into()],
         diagnosed: Some(Diagnosed {
             answers: vec![full_part()],
+            more_places: 3,
             incidents: told(),
         }),
         summary: full(),
