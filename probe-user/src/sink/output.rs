@@ -3,6 +3,7 @@
 //! counted as lost detail, never as a lost count. A pipe with room takes them
 //! without that thread.
 
+mod patient;
 mod pipe;
 
 use std::{
@@ -22,6 +23,7 @@ use std::{
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use thiserror::Error;
 
+pub use self::patient::{Patient, aside, whole_aside};
 use self::pipe::Pipe;
 use crate::host::threads::{NoThread, spawn};
 
@@ -97,7 +99,8 @@ impl Output {
     pub fn open(path: Option<&Path>) -> Result<Self, OutputError> {
         let (name, to): (String, Box<dyn Write + Send>) = match path {
             None => {
-                let output = Self::start("standard output".into(), Box::new(io::stdout()))?;
+                let output =
+                    Self::start("standard output".into(), Box::new(Patient(io::stdout())))?;
                 let pipe = Pipe::of(io::stdout());
                 return Ok(Self { pipe, ..output });
             }

@@ -3,7 +3,7 @@
 
 use std::{ops::Range, time::Duration};
 
-use super::{Output, OutputError, Reporter, Sink};
+use super::{Output, OutputError, Reporter, Sink, whole_aside};
 use crate::model::{
     Line, Summary,
     event::Event,
@@ -98,7 +98,7 @@ impl Printed {
         let finished = self.output.finish(waiting + &last, PATIENCE);
         if let Err(OutputError::Stuck(_) | OutputError::Write { .. }) = finished {
             // The lines cannot be written where they were wanted; the counts still can be told.
-            eprint!("{last}");
+            whole_aside(&last);
         }
         finished
     }

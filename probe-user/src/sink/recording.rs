@@ -13,7 +13,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    Reporter,
+    Reporter, aside,
+    json::append_json,
     record::{Age, Options, PartInfo, RecordError, Recorder, Size, Target},
 };
 use crate::{
@@ -110,10 +111,10 @@ impl RecordArgs {
             head(&of, Clock::of(clock.load(Ordering::Relaxed)), part)
         });
         let recorder = Recorder::create(&Target::of(path), &options, head)?;
-        eprintln!(
-            "whydrop: recording into {}",
+        aside(format_args!(
+            "recording into {}",
             recorder.status().path.display()
-        );
+        ));
         Ok(Some(Recording {
             reporter: Reporter::whole(start),
             recorder,
@@ -141,11 +142,11 @@ fn head(start: &Start, clock: Clock, part: &PartInfo<'_>) -> String {
         lost_lines: part.lost_lines,
         after: part.after,
     };
-    // Strings and numbers only: nothing in it can fail.
-    if let (Some(end), Ok(part)) = (line.rfind('}'), serde_json::to_string(&part)) {
+    if let Some(end) = line.rfind('}') {
         line.truncate(end);
         line.push_str(r#","recording":"#);
-        line.push_str(&part);
+        // Strings and numbers only: nothing in it can fail.
+        append_json(&mut line, &part);
         line.push_str("}\n");
     }
     line
@@ -182,21 +183,24 @@ impl Recording {
         self.tick();
         let status = self.recorder.status();
         match &status.failing {
-            Some(why) if !self.was_failing => eprintln!("whydrop: not recording for now: {why}"),
+            Some(why) if !self.was_failing => aside(format_args!("not recording for now: {why}")),
             None if self.was_failing => {
-                eprintln!("whydrop: recording again, in {}", status.path.display());
+                aside(format_args!(
+                    "recording again, in {}",
+                    status.path.display()
+                ));
             }
             _ => {}
         }
         self.was_failing = status.failing.is_some();
         if status.lost_lines > self.lost_told && !self.was_failing {
             let lost = status.lost_lines - self.lost_told;
-            eprintln!("whydrop: {lost} lines could not be recorded");
+            aside(format_args!("{lost} lines could not be recorded"));
             self.lost_told = status.lost_lines;
         }
         if status.trouble != self.trouble_told {
             if let Some(trouble) = &status.trouble {
-                eprintln!("whydrop: {trouble}");
+                aside(trouble);
             }
             self.trouble_told = status.trouble;
         }
@@ -212,7 +216,7 @@ impl Recording {
             (0, failing, Some(trouble)) => {
                 // Nothing is missing for it.
                 if is_news {
-                    eprintln!("whydrop: {trouble}");
+                    aside(trouble);
                 }
                 failing
             }

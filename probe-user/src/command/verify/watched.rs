@@ -19,7 +19,7 @@ use crate::{
     loader::reads_every_netns,
     model::{Line, Observed, ToldVerified, Verified, request::Request, tier::Tier},
     observe,
-    sink::{Recording, Reporter},
+    sink::{Recording, Reporter, aside},
     source::Conduct,
 };
 
@@ -56,11 +56,11 @@ pub(super) fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
                 } else {
                     ""
                 };
-                eprintln!(
-                    "whydrop: watching {} for {:.1} s{nobody}",
+                aside(format_args!(
+                    "watching {} for {:.1} s{nobody}",
                     args.listener,
                     args.duration.as_secs_f64()
-                );
+                ));
             }),
             ..Conduct::silent(|_, _| {})
         },

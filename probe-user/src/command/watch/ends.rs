@@ -5,7 +5,7 @@ use crate::{
     command::{Failure, status},
     enrich::Enricher,
     model::tier::Tier,
-    sink::{Closed, Output, OutputError},
+    sink::{Closed, Output, OutputError, aside},
 };
 
 /// What is asked for in vain.
@@ -22,7 +22,7 @@ pub(super) fn check(args: &WatchArgs) -> Result<(), Failure> {
 pub(super) fn open(args: &WatchArgs) -> Result<Output, Failure> {
     let output = Output::open(args.output.as_deref())?;
     if let Some(path) = &args.output {
-        eprintln!("whydrop: writing to {}", path.display());
+        aside(format_args!("writing to {}", path.display()));
     }
     Ok(output)
 }
@@ -33,9 +33,9 @@ pub(super) fn prime(enricher: &mut Enricher, has_hooks: bool) -> Result<usize, F
     match primed.no_module() {
         // On the counters tier sock_diag is all there is.
         Some(error) if !has_hooks => return Err(Failure::new(status::KERNEL, error)),
-        Some(error) => eprintln!("whydrop: no snapshots of sockets: {error}"),
+        Some(error) => aside(format_args!("no snapshots of sockets: {error}")),
         None if primed.unlisted.is_empty() => {}
-        None => eprintln!("whydrop: {primed}"),
+        None => aside(&primed),
     }
     Ok(primed.listeners)
 }
