@@ -3,7 +3,7 @@
 
 use std::{ops::Range, time::Duration};
 
-use super::{Output, OutputError, Reporter, Sink, whole_aside};
+use super::{Output, OutputError, Reporter, Sink, aside, whole_aside};
 use crate::model::{
     Line, Summary,
     event::Event,
@@ -68,6 +68,17 @@ impl Printed {
     /// Whether the output can still be written to.
     pub fn is_broken(&self) -> bool {
         self.output.is_broken()
+    }
+
+    /// To be called every second or so: says what cannot be written, once, and that it can be again.
+    pub fn second(&mut self) {
+        self.output.news().iter().for_each(aside);
+    }
+
+    /// Goes on in the file that has the name by now.
+    pub fn reopen(&mut self) {
+        self.flush();
+        self.output.reopen();
     }
 
     /// Hands the lines over.

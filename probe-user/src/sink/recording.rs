@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{
     Reporter, aside,
     json::append_json,
-    record::{Age, Options, PartInfo, RecordError, Recorder, Size, Target},
+    record::{Kept, PartInfo, RecordError, Recorder, Target},
 };
 use crate::{
     host::clock::mono_ns,
@@ -39,23 +39,6 @@ pub struct RecordArgs {
     /// How much of it is kept
     #[command(flatten)]
     pub kept: Kept,
-}
-
-/// How much of a recording is kept.
-#[derive(Args, Clone, Copy, Debug, Default)]
-#[command(next_help_heading = "Recording")]
-pub struct Kept {
-    /// Begin a new part of the recording when one is this large, such as 64M
-    #[arg(long, value_name = "SIZE")]
-    pub rotate: Option<Size>,
-
-    /// Keep no more than this, such as 1G: the oldest parts are deleted
-    #[arg(long, value_name = "SIZE")]
-    pub keep: Option<Size>,
-
-    /// Delete parts that ended longer ago than this, such as 7d
-    #[arg(long = "keep-for", value_name = "AGE")]
-    pub keep_for: Option<Age>,
 }
 
 /// A recording that is being made.
@@ -87,30 +70,23 @@ struct Part<'a> {
 }
 
 impl RecordArgs {
-    /// Makes the first part, where a recording is wanted.
-    pub fn begin(&self, start: &Start) -> Result<Option<Recording>, RecordError> {
+    /// Makes the first part, where a recording is wanted; `is_used`: whether how much is kept is asked of lines, too.
+    pub fn begin(&self, start: &Start, is_used: bool) -> Result<Option<Recording>, RecordError> {
         let Some(path) = &self.path else {
-            let kept = &self.kept;
-            let is_idle = kept.rotate.is_some() || kept.keep.is_some() || kept.keep_for.is_some();
-            return if is_idle {
+            return if self.kept.is_asked() && !is_used {
                 Err(RecordError::Usage(
-                "--rotate, --keep and --keep-for are of a recording; add --record FILE or --record DIR/".into(),
+                "--rotate, --keep and --keep-for are of a file; add --record FILE, --record DIR/ or, for lines, --output FILE".into(),
             ))
             } else {
                 Ok(None)
             };
-        };
-        let options = Options {
-            rotate: self.kept.rotate,
-            keep: self.kept.keep,
-            keep_for: self.kept.keep_for,
         };
         let ahead_ns = Arc::new(AtomicI64::new(start.clock.ahead_ns()));
         let (of, clock) = (start.clone(), Arc::clone(&ahead_ns));
         let head = Box::new(move |part: &PartInfo<'_>| {
             head(&of, Clock::of(clock.load(Ordering::Relaxed)), part)
         });
-        let recorder = Recorder::create(&Target::of(path), &options, head)?;
+        let recorder = Recorder::create(&Target::of(path), &self.kept.options(), head)?;
         aside(format_args!(
             "recording into {}",
             recorder.status().path.display()
@@ -166,6 +142,11 @@ impl Recording {
         }
         self.reporter.write(mono_ns, line, self.recorder.text());
         self.recorder.line_done();
+    }
+
+    /// Goes on in a file of the same name, where the one that is written has lost it.
+    pub fn reopen(&self) {
+        self.recorder.reopen();
     }
 
     /// When [`Self::tick`] has something to do.

@@ -98,8 +98,21 @@ impl<'a> Sinks<'a> {
         }
     }
 
+    /// Goes on in files that have the names by now.
+    pub fn reopen(&mut self) {
+        if let Some(printed) = &mut self.printed {
+            printed.reopen();
+        }
+        if let Some(recording) = &self.recording {
+            recording.reopen();
+        }
+    }
+
     /// To be called every second or so: the wall clock may be set meanwhile.
     pub fn tick(&mut self) {
+        if let Some(printed) = &mut self.printed {
+            printed.second();
+        }
         let is_due = self.recording.as_mut().is_some_and(Recording::second);
         let news = match clock::set_since(self.clock) {
             None if is_due => Some(self.clock),

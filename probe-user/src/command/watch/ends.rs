@@ -5,7 +5,7 @@ use crate::{
     command::{Failure, status},
     enrich::Enricher,
     model::tier::Tier,
-    sink::{Closed, Output, OutputError, aside},
+    sink::{Closed, Output, aside},
 };
 
 /// What is asked for in vain.
@@ -20,8 +20,8 @@ pub(super) fn check(args: &WatchArgs) -> Result<(), Failure> {
 }
 
 pub(super) fn open(args: &WatchArgs) -> Result<Output, Failure> {
-    let output = Output::open(args.output.as_deref())?;
-    if let Some(path) = &args.output {
+    let output = Output::open(args.output.as_deref(), &args.record.kept)?;
+    if let Some(path) = args.file() {
         aside(format_args!("writing to {}", path.display()));
     }
     Ok(output)
@@ -45,9 +45,6 @@ pub(super) fn closed(closed: Closed) -> Result<(), Failure> {
     match closed.printed {
         None | Some(Ok(true)) => closed.recorded.map_err(Failure::failed),
         Some(Ok(false)) => Err(Failure::reader_gone()),
-        Some(Err(error @ (OutputError::Create { .. } | OutputError::Unread(_)))) => {
-            Err(Failure::usage(error))
-        }
-        Some(Err(error)) => Err(Failure::failed(error)),
+        Some(Err(error)) => Err(error.into()),
     }
 }
