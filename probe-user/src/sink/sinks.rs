@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{OutputError, Printed, Sink, printed::Lost, recording::Recording};
+use super::{OutputError, Printed, Sink, printed::Lost, recording::Recording, text, whole_aside};
 use crate::{
     host::clock::{self, mono_ns},
     model::{Clock, Heartbeat, Line, Summary},
@@ -105,6 +105,19 @@ impl<'a> Sinks<'a> {
         }
         if let Some(recording) = &self.recording {
             recording.reopen();
+        }
+    }
+
+    /// Tells what the summary would be by now, where lines are printed or else on standard error. It is not recorded: the
+    /// summary of a recording is its end.
+    pub fn interim(&mut self, mut summary: Summary) {
+        summary.interim = true;
+        match &mut self.printed {
+            Some(printed) => {
+                printed.take(mono_ns(), &Line::Summary(&summary));
+                printed.flush();
+            }
+            None => whole_aside(&text::summary(&summary)),
         }
     }
 

@@ -278,10 +278,20 @@ fn write_story(reporter: &Reporter, story: &Story, to: &mut String) -> fmt::Resu
     story::write_line(story, reporter.own_netns, to)
 }
 
+/// What a watch comes to, where no lines are printed.
+pub(super) fn summary(summary: &Summary) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_summary(summary, &mut text);
+    clean_since(&mut text, 0);
+    text
+}
+
 fn write_summary(summary: &Summary, to: &mut String) -> fmt::Result {
     writeln!(
         to,
-        "\n{:.1} s on tier {}: {}",
+        "\n{}{:.1} s on tier {}: {}",
+        if summary.interim { "so far, " } else { "" },
         summary.duration.as_secs_f64(),
         summary.tier,
         happened(summary)

@@ -103,6 +103,7 @@ fn until_its_end<'a>(
         enricher,
     };
     runtime.block_on(async {
+        stop.has_file = args.file().is_some() || args.record.path.is_some();
         stop.end = args.duration.map(|time| tokio::time::Instant::now() + time);
         match probe {
             Some(probe) => {
