@@ -1,6 +1,8 @@
 //! The command line. `--help` teaches: what the tool sees, what a line means,
 //! what the exit status says.
 
+pub mod words;
+
 use clap::{Parser, Subcommand};
 
 use crate::command::{
@@ -80,7 +82,7 @@ pub enum Command {
 }
 
 const AFTER: &str =
-    "Try: whydrop demo, then whydrop --listener :8080; or whydrop why :8080 for an answer";
+    "Try: whydrop demo, then whydrop --listener :8080; or whydrop 8080 for an answer";
 
 const AFTER_LONG: &str = "\
 Events:
@@ -114,6 +116,9 @@ follow --listener, --netns, --pid, --comm, --cgroup, --container and --cause, bu
 they are those of all clients. The kernel's counters are compared with all that \
 was seen, shown or not. --pid and --comm leave out events whose owner is not known (yet), \
 --cgroup and --container those without a cgroup.
+
+A listener is written as 8080, :8080, *:8080, 10.0.0.1:8080, [fd00::1]:8080, localhost:8080 or :http, a length of time as 5 (seconds), \
+500ms, 1m30s, 2h or 1d. `whydrop 8080` is `whydrop why 8080`.
 
 A queue of 129/128 is full: a limit of 128 holds 129.
 

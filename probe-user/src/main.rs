@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use whydrop::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, words},
     command::{
         Failure, check, demo, empty, explain, list, record, replay, run, schema, status, verify,
         watch, why,
@@ -14,7 +14,7 @@ use whydrop::{
 };
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(words::in_order(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no failure; a closed pipe is none either.

@@ -13,16 +13,16 @@ use crate::{
 
 #[derive(Args, Clone, Debug)]
 pub struct ListArgs {
-    /// List only listeners that take connections to this, as ADDR:PORT or :PORT (several are "or")
-    #[arg(value_name = "ADDR:PORT")]
+    /// List only listeners that take connections to this, as ADDR:PORT or PORT (several are "or")
+    #[arg(value_name = "[ADDR:]PORT")]
     pub listeners: Vec<ListenerFilter>,
 
     /// Format of the lines: `text` for people, `json` for machines (one object a line)
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, short = 'f', value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 
     /// List only this network namespace: a name of `ip netns`, a PID, a path, `self` or `all`
-    #[arg(long, value_name = "NETNS", default_value = "all")]
+    #[arg(long, short = 'n', value_name = "NETNS", default_value = "all")]
     pub netns: String,
 
     #[command(flatten)]

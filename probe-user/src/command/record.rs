@@ -18,7 +18,7 @@ use crate::{
 #[derive(Args, Clone, Debug)]
 pub struct RecordCommand {
     /// Record until this command ends; its streams and its exit status stay its own
-    #[arg(last = true, value_name = "COMMAND")]
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 
     /// What is watched; `--output` is where the recording goes

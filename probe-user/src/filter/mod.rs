@@ -1,87 +1,18 @@
 //! Which events are shown. What is left out is still counted and reconciled.
 
 mod any_of;
+mod listener;
 mod only;
 mod value;
 mod whose;
 
-use std::{
-    fmt,
-    net::{IpAddr, SocketAddr},
-    str::FromStr,
-};
+use std::net::SocketAddr;
 
-pub use self::{only::Only, value::ClientFilter, whose::Whose};
+pub use self::{listener::ListenerFilter, only::Only, value::ClientFilter, whose::Whose};
 use crate::{
     loader::Wanted,
     model::{cgroup::Cgroup, event::Event, observation::Observation, owner::Owner},
 };
-
-/// `ADDR:PORT` or `:PORT`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ListenerFilter {
-    addr: Option<IpAddr>,
-    port: u16,
-}
-
-impl FromStr for ListenerFilter {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("`{text}` is not a listener; write :8080, 10.0.0.1:8080 or [fd00::1]:8080");
-        if let Some(port) = text.strip_prefix(':') {
-            let port = port
-                .parse()
-                .ok()
-                .filter(|port| *port != 0)
-                .ok_or_else(wrong)?;
-            return Ok(Self { addr: None, port });
-        }
-        let addr: SocketAddr = text.parse().map_err(|_| wrong())?;
-        if addr.port() == 0 {
-            return Err(wrong());
-        }
-        let ip = addr.ip().to_canonical();
-        Ok(Self {
-            addr: (!ip.is_unspecified()).then_some(ip),
-            port: addr.port(),
-        })
-    }
-}
-
-impl fmt::Display for ListenerFilter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.addr {
-            Some(addr) => SocketAddr::new(addr, self.port).fmt(f),
-            None => write!(f, ":{}", self.port),
-        }
-    }
-}
-
-impl ListenerFilter {
-    fn takes(&self, addr: SocketAddr) -> bool {
-        addr.port() == self.port
-            && self
-                .addr
-                .is_none_or(|wanted| wanted == addr.ip().to_canonical())
-    }
-
-    /// The port that is asked for.
-    pub const fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// As the kernel side is told of it.
-    pub const fn wanted(&self) -> Wanted {
-        (self.addr, self.port)
-    }
-
-    /// Whether a listener bound to `addr` can get packets for this filter.
-    pub fn takes_listener(&self, addr: SocketAddr) -> bool {
-        self.takes(addr) || addr.ip().is_unspecified() && addr.port() == self.port
-    }
-}
 
 /// What to show.
 #[derive(Clone, Debug, Default)]
@@ -115,7 +46,10 @@ impl Filter {
 
     /// Which listeners are wanted, as the kernel side is told.
     pub fn wanted(&self) -> Vec<Wanted> {
-        self.listeners.iter().map(ListenerFilter::wanted).collect()
+        self.listeners
+            .iter()
+            .flat_map(ListenerFilter::wanted)
+            .collect()
     }
 
     /// Whether this namespace is the one that is wanted, or all are.
@@ -155,44 +89,5 @@ impl Filter {
             .chain(self.only.in_words())
             .chain(self.netns.map(|netns| format!("namespace {netns}")))
             .collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(filter: &str, addr: &str, expect: bool) {
-        let filter: ListenerFilter = filter.parse().expect("a filter");
-        let addr: SocketAddr = addr.parse().expect("an address");
-        assert_eq!(filter.takes(addr), expect, "{filter} on {addr}");
-    }
-
-    #[test]
-    fn a_port_takes_every_address_and_an_address_only_itself() {
-        check(":80", "10.0.0.1:80", true);
-        check(":80", "10.0.0.1:81", false);
-        check("10.0.0.1:80", "10.0.0.1:80", true);
-        check("10.0.0.1:80", "[::ffff:10.0.0.1]:80", true);
-        check("10.0.0.1:80", "10.0.0.2:80", false);
-        check("0.0.0.0:80", "10.0.0.2:80", true);
-        check("[fd00::1]:80", "[fd00::1]:80", true);
-    }
-
-    #[test]
-    fn nonsense_gets_a_sentence() {
-        for text in [
-            "",
-            ":",
-            ":0",
-            "80",
-            "10.0.0.1",
-            "10.0.0.1:0",
-            ":99999",
-            "localhost:80",
-        ] {
-            let error = text.parse::<ListenerFilter>().expect_err(text);
-            assert!(error.contains("is not a listener"), "{error}");
-        }
     }
 }

@@ -14,7 +14,7 @@ use crate::model::{cgroup::Cgroup, owner::Owner};
 #[command(next_help_heading = "Filters (each can be given again)")]
 pub struct Whose {
     /// Only sockets that this process holds
-    #[arg(long = "pid", value_name = "PID")]
+    #[arg(long = "pid", short = 'p', value_name = "PID")]
     pub pids: Vec<PidFilter>,
 
     /// Only sockets that a process of this name holds, as `ps -o comm` shows it

@@ -84,11 +84,6 @@ struct Looking<'a> {
 }
 
 impl Looking<'_> {
-    fn takes_addr(&self, addr: SocketAddr) -> bool {
-        let (ip, port) = self.target.wanted();
-        addr.port() == port && ip.is_none_or(|ip| ip.is_unspecified() || ip == addr.ip())
-    }
-
     fn note<T>(&mut self, netns: u32, what: &str, read: Result<T, impl Display>) -> Option<T> {
         let failed = |error| {
             self.unread.push(format!(
@@ -121,7 +116,7 @@ impl Looking<'_> {
             };
             let all = found.get_or_insert_default();
             for ((from, to), counted) in ways {
-                if self.takes_addr(from) {
+                if self.target.takes(from) {
                     all.push(Redirect {
                         netns,
                         netns_name: self.host.netns_name(netns),
@@ -223,7 +218,7 @@ impl Looking<'_> {
             return None;
         }
         self.note(netns, "the connections", asked)?;
-        strangers.retain(|addr, _| self.takes_addr(*addr));
+        strangers.retain(|addr, _| self.target.takes(*addr));
         let counters = netstat::read_tcp_ext(&mut self.host.namespaces(), netns);
         if let Some(counters) = self.note(netns, "the counters", counters) {
             found.aborted = counters.get("TCPAbortOnClose");
@@ -321,7 +316,7 @@ impl Looking<'_> {
         }
         let all = ports
             .into_iter()
-            .filter(|((_, to), _)| self.takes_addr(*to));
+            .filter(|((_, to), _)| self.target.takes(*to));
         let mut all: Vec<Sources> = all
             .map(|((from, to), (taken, waiting))| Sources {
                 from,

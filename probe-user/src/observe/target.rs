@@ -41,13 +41,7 @@ impl FromStr for Target {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let is_port = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty();
-        let listener = if is_port {
-            format!(":{text}").parse()
-        } else {
-            text.parse()
-        };
-        listener.map(Self)
+        text.parse().map(Self)
     }
 }
 
@@ -97,7 +91,7 @@ impl Target {
         namespaces: &[u32],
         host: &mut Host,
     ) -> (Vec<(u32, ListenerSnapshot)>, Unread) {
-        let (_, port) = self.0.wanted();
+        let port = self.0.port();
         let mut found = Vec::new();
         let mut unasked = Unread::default();
         for netns in namespaces {
@@ -168,7 +162,7 @@ impl Target {
         let since_ns = oldest.map_or(0, |age| now.mono_ns.saturating_sub(age.as_nanos() as u64));
         let mut said = kernel_log::syn_floods();
         said.retain(|one| {
-            one.mono_ns >= since_ns && may_be_about(&one.says, self.0.wanted().1, &bound)
+            one.mono_ns >= since_ns && may_be_about(&one.says, self.0.port(), &bound)
         });
         let clock = clock::wall();
         let newest = said.split_off(said.len().saturating_sub(LOG_LINES_AT_MOST));
@@ -185,9 +179,8 @@ impl Target {
 
     /// Where a client would connect to.
     pub fn address(&self, now: &Now) -> Option<SocketAddr> {
-        let (addr, port) = self.0.wanted();
-        if let Some(addr) = addr {
-            return Some(SocketAddr::new(addr, port));
+        if let Some(addr) = self.0.addr() {
+            return Some(SocketAddr::new(addr, self.0.port()));
         }
         let mut addr = now.listeners.first()?.snapshot.addr;
         if addr.ip().is_unspecified() {

@@ -33,7 +33,7 @@ const CLOCK_EVERY: Duration = Duration::from_mins(1);
 #[command(next_help_heading = "Recording")]
 pub struct RecordArgs {
     /// Record everything into this new file, or into a new file in this folder; `whydrop replay` reads it
-    #[arg(long = "record", value_name = "FILE|DIR")]
+    #[arg(long = "record", short = 'w', value_name = "FILE|DIR")]
     pub path: Option<PathBuf>,
 
     /// How much of it is kept

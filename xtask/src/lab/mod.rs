@@ -2,7 +2,7 @@
 //! answer was the truth.
 //!
 //! Scenarios say what they made and what the answer was; a matrix is made of that, printed, and put into docs/lab.md by
-//! a run of everything.
+//! a run of everything. On other kernels, in VMs, the matrix goes into a document of its own.
 
 mod matrix;
 mod said;
@@ -24,7 +24,8 @@ const DOCUMENT: &str = "docs/lab.md";
 const SCENARIOS: [&str; 3] = ["why::", "demo::", "servers::"];
 
 /// What a VM plays: it has no servers, and `demo` plays what these do.
-const IN_A_VM: [&str; 8] = [
+const IN_A_VM: [&str; 9] = [
+    "demo::",
     "why::acceptor",
     "why::backlog",
     "why::client",
@@ -47,26 +48,24 @@ pub(crate) struct Args {
     /// machine and its name.
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
-    /// Record on the trampolines of this kernel, in a VM, once: 6.12, for example. Nothing is counted then.
-    #[arg(
-        long,
-        value_name = "KERNEL",
-        requires = "record",
-        conflicts_with = "runs"
-    )]
+    /// Play in a VM of this kernel, once: 6.12, for example; its matrix is a document of its own. Servers of Debian do not fit in
+    /// there; `demo` and `why` play what these do.
+    #[arg(long, value_name = "KERNEL", conflicts_with = "runs")]
     vm: Option<String>,
+    /// The tier in the VM.
+    #[arg(long, value_name = "TIER", requires = "vm", default_value = "trampoline", value_parser = ["trampoline", "kprobe", "cgroup"])]
+    tier: String,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    if let (Some(kernel), Some(folder)) = (&args.vm, &args.record) {
-        make(folder)?;
-        return vm::record(kernel, &filter(args, &IN_A_VM), folder);
+    if let Some(folder) = &args.record {
+        std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+    }
+    if let Some(kernel) = &args.vm {
+        return in_a_vm(args, kernel);
     }
     if !proc::is_root() {
         bail!("the laboratory loads BPF programs and makes network namespaces: run this as root");
-    }
-    if let Some(folder) = &args.record {
-        make(folder)?;
     }
     setup::run(setup::Needs::Lab)?;
     let servers = servers::unpacked()?;
@@ -87,11 +86,34 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         log.begin_run();
         read(scenarios, &mut log)?;
     }
-    conclude(args, &log)
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")
+        .context("cannot read the release of this kernel")?;
+    let place = format!("Linux {}", release.trim());
+    conclude(args, &log, &place, DOCUMENT)
 }
 
-fn make(folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))
+fn in_a_vm(args: &Args, kernel: &str) -> Result<()> {
+    let (kernel, lines) = vm::play(
+        kernel,
+        &args.tier,
+        &filter(args, &IN_A_VM),
+        args.record.as_deref(),
+    )?;
+    let mut log = Log::default();
+    log.begin_run();
+    for line in &lines {
+        log.line(line)?;
+    }
+    log.ensure_ended()?;
+    let release = lines
+        .iter()
+        .find_map(|line| line.strip_prefix("vm-init: ready "))
+        .context("the console does not tell the kernel's release")?;
+    let place = format!(
+        "Linux {release} in a VM of one processor, tier `{}`",
+        args.tier
+    );
+    conclude(args, &log, &place, &format!("docs/lab-{kernel}.md"))
 }
 
 fn filter(args: &Args, all: &[&str]) -> Vec<String> {
@@ -117,7 +139,7 @@ fn read(mut command: Command, log: &mut Log) -> Result<()> {
     log.ensure_ended()
 }
 
-fn conclude(args: &Args, log: &Log) -> Result<()> {
+fn conclude(args: &Args, log: &Log, place: &str, path: &str) -> Result<()> {
     let matrix = Matrix::of(log.verdicts());
     println!("\n{matrix}\n{}", matrix.of_later());
     for (test, package) in log.absent() {
@@ -127,10 +149,11 @@ fn conclude(args: &Args, log: &Log) -> Result<()> {
         println!("{verdict}");
     }
     if args.filter.is_none() {
-        let text = document(&matrix, log, args.runs)?;
-        std::fs::write(Path::new(proc::root()).join(DOCUMENT), text)
-            .with_context(|| format!("cannot write {DOCUMENT}"))?;
-        println!("\n{DOCUMENT} is written");
+        let runs = if args.vm.is_some() { 1 } else { args.runs };
+        let text = document(&matrix, log, place, runs)?;
+        std::fs::write(Path::new(proc::root()).join(path), text)
+            .with_context(|| format!("cannot write {path}"))?;
+        println!("\n{path} is written");
     }
     let failed = log.unexplained();
     if !failed.is_empty() {
@@ -142,17 +165,18 @@ fn conclude(args: &Args, log: &Log) -> Result<()> {
     matrix.ensure_good()
 }
 
-fn document(matrix: &Matrix, log: &Log, runs: u32) -> Result<String> {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")
-        .context("cannot read the release of this kernel")?;
+fn document(matrix: &Matrix, log: &Log, place: &str, runs: u32) -> Result<String> {
     let date = proc::capture(proc::command("date", ["--utc", "+%F"]))?;
+    let runs = match runs {
+        1 => "1 run".to_owned(),
+        runs => format!("{runs} runs"),
+    };
     let mut text = format!(
         "# Laboratory\n\n\
          What was made on a real kernel with real processes, and what `whydrop why` answered. `cargo xtask lab` writes \
          this file, nobody\ntypes it. A verdict is right when it names what was made and nothing else; `none` is a sound \
          server.\n\n\
-         Linux {}, {}, {runs} runs.\n\n{matrix}",
-        release.trim(),
+         {place}, {}, {runs}.\n\n{matrix}",
         date.trim()
     );
     let later = matrix.of_later();

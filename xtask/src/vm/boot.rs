@@ -19,6 +19,8 @@ use crate::table::finding::Findings;
 pub(super) struct Job<'a> {
     /// Where kernels are cached and consoles are logged.
     pub dir: &'a Path,
+    /// What the folder of a VM is called beside its kernel, if that kernel may run for something else at the same time.
+    pub called: Option<&'static str>,
     /// (place inside, file here)
     pub files: Vec<(String, PathBuf)>,
     pub task: Task,
@@ -36,6 +38,22 @@ pub(super) enum Task {
     Run(String),
 }
 
+impl Job<'_> {
+    pub(super) const fn has_turns(&self) -> bool {
+        match &self.task {
+            Task::Tests { tiers, .. } => !tiers.is_empty(),
+            Task::Run(_) => true,
+        }
+    }
+
+    /// The console's log and what a VM of this kernel is made of.
+    pub(super) fn folder(&self, kernel: &str) -> PathBuf {
+        let called = self.called.map(|called| format!("-{called}"));
+        self.dir
+            .join(format!("{kernel}{}", called.unwrap_or_default()))
+    }
+}
+
 /// How often a kernel that died before the tests began is booted again.
 const RETRIES: u32 = 2;
 
@@ -45,6 +63,7 @@ const FIGURE: &str = "BENCH ";
 /// How one kernel went.
 pub(super) struct Boot {
     pub kernel: &'static str,
+    pub called: Option<&'static str>,
     /// (what failed, what it said); empty when all is well.
     pub troubles: Vec<(String, String)>,
     pub findings: Findings,
@@ -69,7 +88,7 @@ struct Progress {
 /// the tests run is tried again. With `thread=single` it does not happen, and a run takes four times as long.
 pub(super) fn with_retry(kernel: &Kernel, job: &Job, prefix: bool) -> Boot {
     let name = kernel.series.name;
-    let log = job.dir.join(name).join("console.log");
+    let log = job.folder(name).join("console.log");
     let started = Instant::now();
     let mut progress = Progress::default();
     for retry in 1.. {
@@ -101,6 +120,7 @@ pub(super) fn with_retry(kernel: &Kernel, job: &Job, prefix: bool) -> Boot {
     }
     Boot {
         kernel: name,
+        called: job.called,
         troubles,
         findings,
         figures,
@@ -115,7 +135,7 @@ fn once(
     progress: &mut Progress,
 ) -> Result<Option<Mishap>> {
     let name = kernel.series.name;
-    let dir = job.dir.join(name);
+    let dir = job.folder(name);
     std::fs::create_dir_all(&dir)?;
     let initramfs = dir.join("initramfs.cpio");
     build_initramfs(kernel, job, &initramfs)?;

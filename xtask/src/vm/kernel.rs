@@ -11,6 +11,7 @@ use super::apt::Apt;
 use super::series::Series;
 
 /// An unpacked kernel.
+#[derive(Clone)]
 pub(crate) struct Kernel {
     pub series: &'static Series,
     pub image: PathBuf,

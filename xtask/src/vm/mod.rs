@@ -32,8 +32,11 @@ use series::Series;
 
 const DEADLINE: Duration = Duration::from_mins(40);
 /// All answers of the laboratory, one after another.
-const RECORDING_DEADLINE: Duration = Duration::from_hours(2);
+const LABORATORY_DEADLINE: Duration = Duration::from_hours(2);
 const AT_A_TIME: usize = 2;
+/// The turn that asks for answers, and the kernel on which everything does.
+const ANSWERS: &str = "answers";
+const ANSWERS_ON: &str = "6.12";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -74,6 +77,14 @@ impl Args {
         }
     }
 
+    /// Whether the turn that asks for answers is run on this kernel: where it is asked for by name, or in a whole run.
+    fn asks(&self, series: &Series) -> bool {
+        match self.tiers.as_slice() {
+            [] => self.is_whole() && series.name == ANSWERS_ON,
+            tiers => tiers.iter().any(|tier| tier == ANSWERS),
+        }
+    }
+
     /// Whether each kernel runs all scenarios on all tiers.
     fn is_whole(&self) -> bool {
         self.tiers.is_empty() && self.filter.is_empty() && self.run.is_none()
@@ -87,18 +98,35 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         files.push(extra_file(file)?);
     }
     let dir = artifacts::target_dir()?.join("vm");
-    let job = Job {
+    let job = |task, machine, called| Job {
         dir: &dir,
-        files,
-        task: task(args)?,
-        machine: Machine::Fast,
+        called,
+        files: files.clone(),
+        task,
+        machine,
         deadline: Duration::from_secs(args.deadline),
         keep: None,
     };
-    let (kernels, skipped) = kernels(&series, &job)?;
-    let boots = boot_all(kernels, &job, usize::from(args.jobs));
+    let main = job(task(args)?, Machine::Fast, None);
+    let answers = Task::Tests {
+        tiers: vec![ANSWERS.to_owned()],
+        filter: Vec::new(),
+    };
+    let answers = job(answers, Machine::Single, Some(ANSWERS));
+    let (kernels, skipped) = kernels(&series, &dir)?;
+    let with_answers: Vec<Kernel> = kernels
+        .iter()
+        .filter(|kernel| args.asks(kernel.series))
+        .cloned()
+        .collect();
+    let mut turns = Vec::new();
+    if main.has_turns() {
+        turns.extend(kernels.into_iter().map(|kernel| (kernel, &main)));
+    }
+    turns.extend(with_answers.into_iter().map(|kernel| (kernel, &answers)));
+    let boots = boot_all(turns, usize::from(args.jobs));
     if args.is_whole() {
-        for boot in &boots {
+        for boot in boots.iter().filter(|boot| boot.called.is_none()) {
             let good = boot.troubles.is_empty().then_some(&boot.findings);
             table::keep(Place::Vm(boot.kernel), good)?;
         }
@@ -106,22 +134,46 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     report(boots, &skipped)
 }
 
-/// Runs scenarios on the trampolines of one kernel, and keeps a recording of each answer in this folder.
-pub(crate) fn record(kernel: &str, filter: &[String], folder: &Path) -> Result<()> {
+/// Plays scenarios on one tier of one kernel, and returns its name and the lines that they said, good or not. A recording of each
+/// answer is kept in this folder, if there is one.
+pub(crate) fn play(
+    kernel: &str,
+    tier: &str,
+    filter: &[String],
+    keep: Option<&Path>,
+) -> Result<(&'static str, Vec<String>)> {
     let dir = artifacts::target_dir()?.join("vm");
     let job = Job {
         dir: &dir,
+        called: Some("lab"),
         files: artifacts(true)?,
         task: Task::Tests {
-            tiers: vec!["trampoline".to_owned()],
+            tiers: vec![tier.to_owned()],
             filter: filter.to_vec(),
         },
-        machine: Machine::Fast,
-        deadline: RECORDING_DEADLINE,
-        keep: Some(folder),
+        machine: Machine::Single,
+        deadline: LABORATORY_DEADLINE,
+        keep,
     };
-    let (kernels, skipped) = kernels(&chosen(&[kernel.to_owned()])?, &job)?;
-    report(boot_all(kernels, &job, 1), &skipped)
+    let (kernels, _) = kernels(&chosen(&[kernel.to_owned()])?, &dir)?;
+    let kernel = kernels
+        .into_iter()
+        .next()
+        .with_context(|| format!("the kernel {kernel} cannot be had"))?;
+    let log = job.folder(kernel.series.name).join("console.log");
+    let boot = boot::with_retry(&kernel, &job, false);
+    // That a scenario failed is for whoever reads the lines to judge.
+    for (what, details) in &boot.troubles {
+        if what != tier {
+            bail!("{} {what}\n{details}", boot.kernel);
+        }
+    }
+    let text = std::fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
+    let lines = String::from_utf8_lossy(&text)
+        .lines()
+        .map(|line| line.trim_end_matches('\r').to_owned())
+        .collect();
+    Ok((boot.kernel, lines))
 }
 
 /// Runs scenarios that count instructions on these kernels, or all, and returns what each says in lines with a figure. One that
@@ -134,6 +186,7 @@ pub(crate) fn count(
     let dir = artifacts::target_dir()?.join("vm");
     let job = Job {
         dir: &dir,
+        called: None,
         files: [artifacts(true)?.as_slice(), files].concat(),
         task: Task::Run(format!(
             "/bin/scenarios --test-threads=1 --include-ignored {scenarios}"
@@ -142,8 +195,9 @@ pub(crate) fn count(
         deadline: DEADLINE,
         keep: None,
     };
-    let (kernels, skipped) = kernels(&chosen(names)?, &job)?;
-    let mut boots = boot_all(kernels, &job, AT_A_TIME);
+    let (kernels, skipped) = kernels(&chosen(names)?, &dir)?;
+    let turns = kernels.into_iter().map(|kernel| (kernel, &job)).collect();
+    let mut boots = boot_all(turns, AT_A_TIME);
     let figures = |boot: &mut Boot| (boot.kernel, std::mem::take(&mut boot.figures));
     let figures = boots.iter_mut().map(figures).collect();
     report(boots, &skipped)?;
@@ -196,7 +250,11 @@ fn task(args: &Args) -> Result<Task> {
         [] => ["trampoline", "kprobe", "cgroup"]
             .map(str::to_owned)
             .to_vec(),
-        chosen => chosen.to_vec(),
+        // Has a VM of its own.
+        chosen => {
+            let tiers = chosen.iter().filter(|tier| *tier != ANSWERS);
+            tiers.cloned().collect()
+        }
     };
     // The filter travels on the kernel's command line, where a space would end it.
     if let Some(word) = args
@@ -215,10 +273,10 @@ fn task(args: &Args) -> Result<Task> {
 }
 
 /// Fetches what is not there yet. The second list names what Debian no longer has and the tests can do without.
-fn kernels(series: &[&'static Series], job: &Job) -> Result<(Vec<Kernel>, Vec<&'static str>)> {
+fn kernels(series: &[&'static Series], dir: &Path) -> Result<(Vec<Kernel>, Vec<&'static str>)> {
     let (mut kernels, mut skipped) = (Vec::new(), Vec::new());
     for series in series {
-        match series.get(job.dir) {
+        match series.get(dir) {
             Ok(kernel) => kernels.push(kernel),
             Err(error) if series.required => {
                 return Err(error.context(format!("the kernel {} cannot be had", series.name)));
@@ -235,14 +293,16 @@ fn kernels(series: &[&'static Series], job: &Job) -> Result<(Vec<Kernel>, Vec<&'
     Ok((kernels, skipped))
 }
 
-fn boot_all(kernels: Vec<Kernel>, job: &Job, at_a_time: usize) -> Vec<Boot> {
-    let queue = Mutex::new(VecDeque::from(kernels));
+fn boot_all(turns: Vec<(Kernel, &Job)>, at_a_time: usize) -> Vec<Boot> {
+    let queue = Mutex::new(VecDeque::from(turns));
     let done = Mutex::new(Vec::new());
     let prefix = queue.lock().is_ok_and(|queue| queue.len() > 1);
     std::thread::scope(|scope| {
         for _ in 0..at_a_time {
             scope.spawn(|| {
-                while let Some(kernel) = queue.lock().ok().and_then(|mut queue| queue.pop_front()) {
+                while let Some((kernel, job)) =
+                    queue.lock().ok().and_then(|mut queue| queue.pop_front())
+                {
                     let boot = boot::with_retry(&kernel, job, prefix);
                     if let Ok(mut done) = done.lock() {
                         done.push(boot);

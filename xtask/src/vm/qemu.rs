@@ -35,6 +35,9 @@ pub(super) enum End {
 pub(super) enum Machine {
     /// As fast as emulation gets.
     Fast,
+    /// One processor: none runs into code that another one is patching, of which QEMU makes a fault of the kernel now and then.
+    /// Whoever starts and ends whydrop often patches much.
+    Single,
     /// One processor whose time is the number of its instructions: one takes a nanosecond, waiting takes none, and rdtsc
     /// tells the number (QEMU's softmmu/cpus.c:cpus_get_elapsed_ticks). The same work takes the same time again.
     Counting,
@@ -44,6 +47,7 @@ impl Machine {
     const fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Fast => &["-accel", "tcg,thread=multi", "-smp", "2", "-m", "1G"],
+            Self::Single => &["-accel", "tcg", "-smp", "1", "-m", "1G"],
             // The peers and their compiler lie in memory.
             Self::Counting => &[
                 "-accel",
@@ -61,7 +65,7 @@ impl Machine {
     /// The time stamp counter stands still while the processor waits, so nobody may take the time from it.
     const fn append(self) -> &'static str {
         match self {
-            Self::Fast => "",
+            Self::Fast | Self::Single => "",
             Self::Counting => "tsc=reliable tsc_early_khz=1000000 ",
         }
     }

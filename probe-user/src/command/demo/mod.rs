@@ -45,11 +45,11 @@ pub struct DemoArgs {
     pub list: bool,
 
     /// Format of the lines: `text` for people, `json` for machines
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, short = 'f', value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 
     /// Record the scene into this new file, or into a new file in this folder; `whydrop why ADDR:PORT --from` answers from it
-    #[arg(long, value_name = "FILE|DIR", requires = "name")]
+    #[arg(long, short = 'w', value_name = "FILE|DIR", requires = "name")]
     pub record: Option<PathBuf>,
 
     /// Force one way of watching (see `whydrop check`)

@@ -25,7 +25,7 @@ pub struct ReplayArgs {
     pub files: Vec<PathBuf>,
 
     /// Format of the lines: `text` for people, `json` for machines (one object a line)
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, short = 'f', value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 
     /// Leave out what was before this: 2026-11-27T03:00:00Z, or 03:00:00 on the day the recording began (UTC)
@@ -40,12 +40,12 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "N", value_parser = parse_speed)]
     pub speed: Option<f64>,
 
-    /// Only this listener, as ADDR:PORT or :PORT (can be given again)
-    #[arg(long = "listener", value_name = "[ADDR]:PORT")]
+    /// Only this listener, as ADDR:PORT or PORT (can be given again)
+    #[arg(long = "listener", short = 'l', value_name = "[ADDR:]PORT")]
     pub listeners: Vec<ListenerFilter>,
 
     /// Only this network namespace, by its number
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, short = 'n', value_name = "NUMBER")]
     pub netns: Option<u32>,
 
     /// Print stories of attempts, even if the watch was not asked for them

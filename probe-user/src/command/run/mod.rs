@@ -35,15 +35,15 @@ pub struct RunArgs {
     pub report: Option<PathBuf>,
 
     /// Format of the report: `text` for people, `json` for machines
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, short = 'f', value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 
-    /// Judge only this listener, as ADDR:PORT or :PORT (can be given again)
-    #[arg(long = "listener", value_name = "[ADDR]:PORT")]
+    /// Judge only this listener, as ADDR:PORT or PORT (can be given again)
+    #[arg(long = "listener", short = 'l', value_name = "[ADDR:]PORT")]
     pub listeners: Vec<ListenerFilter>,
 
     /// Judge only this network namespace: a name of `ip netns`, a PID, a path, `self` or `all`
-    #[arg(long, value_name = "NETNS", default_value = "all")]
+    #[arg(long, short = 'n', value_name = "NETNS", default_value = "all")]
     pub netns: String,
 
     /// Force one way of watching: trampoline, kprobe, cgroup or counters (see `whydrop check`)
@@ -59,7 +59,11 @@ pub struct RunArgs {
     pub against: Option<PathBuf>,
 
     /// The command and its arguments
-    #[arg(last = true, required_unless_present = "from", value_name = "COMMAND")]
+    #[arg(
+        trailing_var_arg = true,
+        required_unless_present = "from",
+        value_name = "COMMAND"
+    )]
     pub command: Vec<OsString>,
 
     #[command(flatten)]

@@ -18,15 +18,15 @@ use crate::{
 #[derive(Args, Clone, Debug)]
 pub struct VerifyArgs {
     /// The listener, as ADDR:PORT or PORT
-    #[arg(value_name = "[ADDR:]PORT", value_parser = parse_listener)]
+    #[arg(value_name = "[ADDR:]PORT")]
     pub listener: ListenerFilter,
 
     /// Watch for this long, such as 30s, 5m or 1h
-    #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    #[arg(long = "for", short = 't', value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
     pub duration: Duration,
 
     /// Look only in this network namespace: a name of `ip netns`, a PID, a path, `self` or `all`
-    #[arg(long, value_name = "NETNS", default_value = "all")]
+    #[arg(long, short = 'n', value_name = "NETNS", default_value = "all")]
     pub netns: String,
 
     /// Share of the accept queue's limit that has to stay free, such as 25% or 0.25; a limit of up to 4 may be used up
@@ -50,24 +50,11 @@ pub struct VerifyArgs {
     pub against: Option<PathBuf>,
 
     /// Format of the verdict: `text` for people, `json` for machines
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, short = 'f', value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 
     #[command(flatten)]
     pub record: RecordArgs,
-}
-
-/// As `--listener` takes it, and a port alone.
-fn parse_listener(text: &str) -> Result<ListenerFilter, String> {
-    let is_port = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let parsed = if is_port {
-        format!(":{text}").parse()
-    } else {
-        text.parse()
-    };
-    parsed.map_err(|_: String| {
-        format!("`{text}` is not a listener; write 8080, 10.0.0.1:8080 or [fd00::1]:8080")
-    })
 }
 
 fn parse_share(text: &str) -> Result<f64, String> {

@@ -16,19 +16,19 @@ use crate::{
 #[derive(Args, Clone, Debug)]
 pub struct WatchArgs {
     /// Format of the lines: `text` for people, `json` for machines (one object a line)
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, short = 'f', value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 
     /// Stop after this long, such as 30s, 5m or 1h
-    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long = "for", short = 't', value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<Duration>,
 
-    /// Only this listener, as ADDR:PORT or :PORT (can be given again)
-    #[arg(long = "listener", value_name = "[ADDR]:PORT")]
+    /// Only this listener, as ADDR:PORT or PORT (can be given again)
+    #[arg(long = "listener", short = 'l', value_name = "[ADDR:]PORT")]
     pub listeners: Vec<ListenerFilter>,
 
     /// Only this network namespace: a name of `ip netns`, a PID, a path, `self` or `all`
-    #[arg(long, value_name = "NETNS", default_value = "all")]
+    #[arg(long, short = 'n', value_name = "NETNS", default_value = "all")]
     pub netns: String,
 
     #[command(flatten)]

@@ -23,7 +23,7 @@ pub struct WhyArgs {
     pub target: Target,
 
     /// Watch for this long at most, such as 10s or 5m
-    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration, default_value = "30s")]
+    #[arg(long = "for", short = 't', value_name = "TIME", value_parser = parse_duration, default_value = "30s")]
     pub duration: Duration,
 
     /// Watch for all of that time. Without it the answer comes once it has been the same for 3 s where all of it is
@@ -32,7 +32,7 @@ pub struct WhyArgs {
     pub full: bool,
 
     /// In this network namespace only: a name of `ip netns`, a PID, a path, `self` or `all`
-    #[arg(long, value_name = "NETNS", default_value = "all")]
+    #[arg(long, short = 'n', value_name = "NETNS", default_value = "all")]
     pub netns: String,
 
     /// Why it refuses these clients: an address or a network such as 10.0.0.0/8. Only what is known to have happened
@@ -49,7 +49,7 @@ pub struct WhyArgs {
     pub from: Vec<PathBuf>,
 
     /// Format of the answer: `text`, `json` (one object) or `markdown` (a report for a ticket)
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, short = 'f', value_name = "FORMAT", default_value = "text")]
     pub format: AnswerFormat,
 
     /// Force one way of watching: trampoline, kprobe or cgroup (see `whydrop check`)
