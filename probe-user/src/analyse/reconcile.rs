@@ -14,7 +14,7 @@ use crate::model::{
 };
 
 /// The first sample and the newest counters of every namespace met since.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Reconciler {
     base: Sample,
     newest: BTreeMap<u32, Reading>,

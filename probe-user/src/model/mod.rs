@@ -16,6 +16,7 @@ pub mod flood;
 pub mod format;
 mod found;
 mod group;
+pub mod harmless;
 pub mod health;
 pub mod histogram;
 pub mod hold;

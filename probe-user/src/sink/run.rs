@@ -15,7 +15,7 @@ use super::{
     Reporter,
     against::AgainstView,
     answer::{Known, indent},
-    json::{AtOrNull, Cookie, Head, NetnsView, TotalsView, Whose, by_cause, by_kind},
+    json::{AtOrNull, Cookie, Head, NetnsView, TotalsView, Whose, append_line, by_cause, by_kind},
     text::{Clean, plural, whose, write_netns, write_rows, write_totals},
     verify::{counted, dropped_before},
 };
@@ -368,11 +368,7 @@ pub(super) fn write_json(reporter: &Reporter, mono_ns: u64, ran: &Ran, to: &mut 
         stories: ran.summary.stories.as_ref().map(TotalsView::from),
         against: ran.against.as_ref().map(AgainstView::of),
     };
-    // Strings, numbers and maps with string keys only: nothing in it can fail.
-    if let Ok(text) = serde_json::to_string(&view) {
-        to.push_str(&text);
-        to.push('\n');
-    }
+    append_line(to, &view);
 }
 
 fn hurt_view<'a>(reporter: &Reporter, hurt: &'a Hurt, names: &'a NetnsNames) -> HurtView<'a> {

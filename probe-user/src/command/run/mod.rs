@@ -20,7 +20,7 @@ use super::{Failure, against::Earlier, status};
 use crate::{
     filter::ListenerFilter,
     model::tier::Tier,
-    sink::{Format, RecordArgs, create},
+    sink::{Format, Patient, RecordArgs, create},
 };
 
 #[derive(Args, Clone, Debug)]
@@ -74,7 +74,7 @@ pub struct RunArgs {
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     // Before anything is started: who cannot be told needs not be watched.
     let report: Box<dyn Write> = match &args.report {
-        None => Box::new(io::stderr()),
+        None => Box::new(Patient(io::stderr())),
         Some(path) => Box::new(create(path).map_err(Failure::usage)?),
     };
     let earlier = Earlier::read(args.against.as_ref())?;

@@ -22,7 +22,7 @@ use crate::{
     loader::reads_every_netns,
     model::{Line, Observed, ToldVerified, Verified, request::Request, tier::Tier},
     observe,
-    sink::{Recording, Reporter},
+    sink::{Recording, Reporter, aside},
     source::Conduct,
 };
 
@@ -60,11 +60,11 @@ pub(super) fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
                 } else {
                     ""
                 };
-                eprintln!(
-                    "whydrop: watching {} for {:.1} s{nobody}",
+                aside(format_args!(
+                    "watching {} for {:.1} s{nobody}",
                     args.listener,
                     args.duration.as_secs_f64()
-                );
+                ));
             }),
             ..Conduct::silent(|mono_ns, line| strays.line(mono_ns, line))
         },
