@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     hurt::Hurt as HurtPlaces,
-    judged::{judge, status_of},
+    judged::{judge, status_of, without_others},
 };
 use crate::{
     analyse::{
@@ -84,7 +84,8 @@ impl Heard {
                 .any(|words| words.starts_with("listener ")),
             reads_all: start.reads_all,
         };
-        let (dropped, doubts) = judge(&summary, scope, &told.without_listener);
+        let judged = without_others(&summary, told.listening_in.as_deref());
+        let (dropped, doubts) = judge(&judged, scope, &told.without_listener);
         let hurt = |tally: &ListenerTally| Hurt {
             moments: self.ledger.moments(tally),
             tally: tally.clone(),

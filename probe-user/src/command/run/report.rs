@@ -15,10 +15,9 @@ use crate::{
         netns,
     },
     model::{
-        Ended, Line, Observed, Origin, Ran, Start, Summary, ToldRan, WithoutListener,
-        request::Request, tier::Tier,
+        Ended, Line, Observed, Origin, Ran, Start, Summary, ToldRan, request::Request, tier::Tier,
     },
-    observe::{self, STATS, Wanted},
+    observe::{self, Listens, STATS, Wanted},
     sink::{Recording, Reporter},
     source::{Conduct, child::While},
 };
@@ -95,7 +94,11 @@ fn report(
     args: &RunArgs,
     host: &Host,
     mut heard: Heard,
-    (summary, mut recording, without_listener): (Summary, Option<Recording>, Vec<WithoutListener>),
+    (summary, mut recording, (without_listener, listening_in)): (
+        Summary,
+        Option<Recording>,
+        Listens,
+    ),
     start: &Start,
     (ended, lasted): (Ended, Duration),
 ) -> Result<Report, Failure> {
@@ -121,6 +124,7 @@ fn report(
         dropped: String::new(),
         doubts: Vec::new(),
         without_listener,
+        listening_in,
     };
     let ran = heard.ran(told.clone(), start, summary, args.fail_on_drop);
     ran.dropped.name().clone_into(&mut told.dropped);

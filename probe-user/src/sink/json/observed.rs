@@ -385,6 +385,7 @@ pub(in crate::sink) mod tests {
                     listener: ":9".into(),
                     unasked: Vec::new(),
                 }],
+                listening_in: Some(vec![4]),
             })),
         ]
     }
