@@ -143,7 +143,7 @@ Exit status: 0 done, 1 something failed (or was refused: `run --fail-on-drop`, `
 const RUN: &str = "\
 The command keeps standard input, output and error; the report goes to standard error, or to a file. \
 The report covers every listener of the host while the command runs, unless --listener or --netns choose. \
-SIGTERM and SIGHUP are passed on to the command. The command is not started if whydrop cannot watch.
+Signals are passed on to the command, but SIGINT and SIGQUIT: a terminal sends these to it as well. The command is not started if whydrop cannot watch.
 
 Exit status: the command's own; 128 plus the number of the signal that ended it; 127 when it is not found, 126 when \
 it cannot be started. With --fail-on-drop 1 when the command succeeded and something was refused or dropped \

@@ -9,6 +9,7 @@ use whydrop::{
         Failure, check, demo, empty, explain, list, record, replay, run, schema, status, verify,
         watch, why,
     },
+    sink::aside,
     source::Conduct,
 };
 
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::from(status::OK),
         Err(Failure { status, message }) => {
             if !message.is_empty() {
-                eprintln!("whydrop: {message}");
+                aside(message);
             }
             ExitCode::from(status)
         }

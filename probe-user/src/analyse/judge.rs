@@ -157,6 +157,7 @@ pub mod tests {
             unseen: Vec::new(),
             unread: Vec::new(),
             moving: false,
+            interim: false,
         }
     }
 

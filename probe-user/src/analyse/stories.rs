@@ -77,6 +77,11 @@ impl Told {
         stories.map_or_else(Vec::new, |stories| stories.tick(now_ns))
     }
 
+    /// How often which outcome was told until now.
+    pub fn so_far(&self) -> Option<Totals> {
+        self.stories.as_ref().map(Stories::so_far)
+    }
+
     /// The watch is over: the stories that are left, and how often which outcome was.
     pub fn end(mut self, now_ns: u64, sampled: u64, loss: &Loss) -> (Vec<Story>, Option<Totals>) {
         self.note_missed(now_ns, sampled, loss);

@@ -63,7 +63,10 @@ impl From<NoThread> for Failure {
 impl From<OutputError> for Failure {
     fn from(error: OutputError) -> Self {
         match &error {
-            OutputError::Create { .. } | OutputError::Unread(_) => Self::usage(error),
+            OutputError::Create { .. }
+            | OutputError::Unread(_)
+            | OutputError::Link(_)
+            | OutputError::Usage(_) => Self::usage(error),
             _ => Self::failed(error),
         }
     }

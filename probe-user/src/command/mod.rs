@@ -22,6 +22,7 @@ use std::{fmt, io::Write};
 
 pub use self::failure::Failure;
 pub use crate::model::status;
+use crate::{model::harmless, sink::Patient};
 
 /// Writes a line to standard output. A reader that went away ends the command.
 pub fn say(line: impl fmt::Display) -> Result<(), Failure> {
@@ -30,10 +31,8 @@ pub fn say(line: impl fmt::Display) -> Result<(), Failure> {
 
 /// As [`say`], whole lines.
 pub fn write(lines: &str) -> Result<(), Failure> {
-    let mut stdout = std::io::stdout();
-    let written = stdout.write_all(lines.as_bytes());
-    let flushed = written.and_then(|()| stdout.flush());
-    flushed.map_err(|error| match error.kind() {
+    let written = Patient(std::io::stdout()).write_all(harmless::lines(lines).as_bytes());
+    written.map_err(|error| match error.kind() {
         std::io::ErrorKind::BrokenPipe => Failure::reader_gone(),
         _ => Failure::failed(format!("writing to standard output failed: {error}")),
     })

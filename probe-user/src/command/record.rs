@@ -11,7 +11,7 @@ use super::{
 use crate::{
     host::{clock, origin::origin},
     model::{Line, Start, Summary},
-    sink::{Format, RecordArgs, Reporter, plural},
+    sink::{Format, RecordArgs, Reporter, aside, plural, whole_aside},
     source::{Conduct, child::While},
 };
 
@@ -69,7 +69,7 @@ fn while_it_runs(watch_args: &WatchArgs, command: &[OsString]) -> Result<(), Fai
         (Err(_), Some(failure)) => return Err(failure),
         (outcome, failed) => {
             if let Some(failure) = failed {
-                eprintln!("whydrop: {}", failure.message);
+                aside(format_args!("{}", failure.message));
             }
             outcome?
         }
@@ -81,14 +81,14 @@ fn while_it_runs(watch_args: &WatchArgs, command: &[OsString]) -> Result<(), Fai
 }
 
 fn say_ready(start: &Start) {
-    eprintln!(
-        "whydrop: watching {} listener{} in {} namespace{}, tier {}",
+    aside(format_args!(
+        "watching {} listener{} in {} namespace{}, tier {}",
         start.listeners,
         plural(start.listeners),
         start.namespaces,
         plural(start.namespaces),
         start.tier
-    );
+    ));
 }
 
 /// The summary goes to standard error: standard output is the command's.
@@ -104,5 +104,5 @@ fn tell(summary: &Summary) {
     let mut text = String::new();
     let now = crate::host::clock::mono_ns();
     reporter.write(now, &Line::Summary(summary), &mut text);
-    eprint!("{text}");
+    whole_aside(&text);
 }

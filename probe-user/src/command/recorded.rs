@@ -6,6 +6,7 @@ use super::Failure;
 pub(crate) use crate::source::replay::Hears;
 use crate::{
     model::Start,
+    sink::aside,
     source::replay::{Closed, last},
 };
 
@@ -14,7 +15,7 @@ pub(crate) fn read<T: Hears>(
     paths: &[PathBuf],
     begin: impl Fn(&Start) -> T,
 ) -> Result<Closed<T>, Failure> {
-    Ok(last(paths, begin, |note| eprintln!("whydrop: {note}"))?)
+    Ok(last(paths, begin, |note| aside(note))?)
 }
 
 /// The number that `--netns` means of a recording: names and processes of then are not there any more.

@@ -33,6 +33,7 @@ pub mod sample;
 pub mod status;
 pub mod sysctl;
 pub mod task;
+pub mod terminal;
 #[cfg(test)]
 mod tests;
 pub mod threads;

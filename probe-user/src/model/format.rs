@@ -65,7 +65,12 @@ impl<'a> PartName<'a> {
 
 /// Name of a part in a folder; `time` as in [`PartName`], `again` from 2 on if the name was taken.
 pub fn name_in_folder(host: &str, time: &str, part: u32, again: u32) -> String {
-    format!("{host}-{time}-{part:04}{}{END}", suffix(again))
+    name_with_time(host, time, part, again, END)
+}
+
+/// The same with another end.
+pub fn name_with_time(series: &str, time: &str, part: u32, again: u32, end: &str) -> String {
+    format!("{series}-{time}-{part:04}{}{end}", suffix(again))
 }
 
 /// Name of a part but the first beside a file of this name.

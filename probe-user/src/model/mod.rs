@@ -3,6 +3,7 @@
 mod against;
 mod answer;
 pub mod around;
+pub mod astray;
 mod awaits;
 pub mod cause;
 pub mod cgroup;
@@ -15,6 +16,7 @@ pub mod flood;
 pub mod format;
 mod found;
 mod group;
+pub mod harmless;
 pub mod health;
 pub mod histogram;
 pub mod hold;

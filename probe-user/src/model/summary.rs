@@ -74,6 +74,9 @@ pub struct Summary {
     pub unseen: Vec<Kind>,
     /// The counters were still moving while they were read for the last time.
     pub moving: bool,
+    /// It was asked for while the watch went on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interim: bool,
 }
 
 impl Summary {

@@ -8,9 +8,13 @@ use crate::{
     model::WithoutListener,
 };
 
-/// What was asked for and nobody was found to listen at, and in which namespaces somebody was; `None` where not all could be
-/// asked.
-pub type Listens = (Vec<WithoutListener>, Option<Vec<u32>>);
+/// What looks for them have found.
+pub struct Listens {
+    /// Where nobody was found to listen.
+    pub without: Vec<WithoutListener>,
+    /// Namespaces in which somebody was; `None` where not all could be asked, or nothing was asked for.
+    pub places: Option<Vec<u32>>,
+}
 
 /// Listeners that were asked for, looked for at the beginning and at the end.
 pub struct Wanted<'a> {
@@ -52,7 +56,7 @@ impl<'a> Wanted<'a> {
     }
 
     /// What the looks have found.
-    pub fn without(self) -> Listens {
+    pub fn listens(self) -> Listens {
         let unasked = self.unasked.into_sentences();
         let is_known = unasked.is_empty() && !self.asked.is_empty();
         let places = is_known.then(|| self.places.into_iter().collect());
@@ -62,7 +66,10 @@ impl<'a> Wanted<'a> {
             listener: listener.to_string(),
             unasked: unasked.clone(),
         });
-        (without.collect(), places)
+        Listens {
+            without: without.collect(),
+            places,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod address;
 mod counts;
+mod escaped;
 mod event;
 mod event_schema;
 mod group;
@@ -27,6 +28,7 @@ pub(super) use self::observed::tests::every_kind as every_look;
 pub(super) use self::{
     address::{At, AtOrNull},
     counts::{by_cause, by_kind},
+    escaped::{append_json, append_line},
     event_schema::EventLine,
     head::Head,
     identity::{NetnsView, Whose, name_and_pid},
@@ -164,19 +166,14 @@ pub(super) fn write(reporter: &Reporter, mono_ns: u64, line: &Line<'_>, to: &mut
         Line::Ended if reporter.is_whole => Object::Ended { ts: at() },
         Line::Clock(_) | Line::Ended => return,
     };
-    // Strings, numbers and maps with string keys only: nothing in them can fail.
-    let text = if reporter.is_whole {
+    if reporter.is_whole {
         let item = Item {
             mono_ns,
             what: line,
         };
-        serde_json::to_string(&Whole { object, item })
+        append_line(to, &Whole { object, item });
     } else {
-        serde_json::to_string(&object)
-    };
-    if let Ok(text) = text {
-        to.push_str(&text);
-        to.push('\n');
+        append_line(to, &object);
     }
 }
 

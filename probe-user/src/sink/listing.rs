@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     Format,
-    json::{At, Cookie, Head, NetnsView, Whose, name_and_pid},
+    json::{At, Cookie, Head, NetnsView, Whose, append_line, name_and_pid},
     text::{Clean, Table, holders, place},
 };
 use crate::{
@@ -42,7 +42,7 @@ fn text(own_netns: Option<u32>, rows: &[Listed], missing: &[Missing]) -> String 
     }
     for one in missing {
         text.push_str("  ");
-        text.push_str(&one.why);
+        text.push_str(&Clean(&one.why).to_string());
         text.push('\n');
     }
     text
@@ -224,8 +224,7 @@ fn missing_view<'a>(origin: &'a Origin, missing: &'a Missing) -> MissingView<'a>
 }
 
 fn json(view: &impl Serialize) -> String {
-    // Strings and numbers are always JSON.
-    let mut line = serde_json::to_string(view).unwrap_or_default();
-    line.push('\n');
+    let mut line = String::new();
+    append_line(&mut line, view);
     line
 }

@@ -24,9 +24,10 @@ mod verify;
 use self::ticket::Ticket;
 pub use self::{
     listing::listing,
-    output::{Output, OutputError, create},
+    output::{Output, OutputError, Patient, aside, create, whole_aside},
     printed::{Lost, Printed},
-    recording::{Kept, RecordArgs, Recording},
+    record::Kept,
+    recording::{RecordArgs, Recording},
     schema::schema,
     sinks::{Closed, Sinks},
     text::plural,
@@ -129,7 +130,11 @@ impl Reporter {
     /// Appends the report of a command that was watched.
     pub fn write_ran(&self, mono_ns: u64, ran: &Ran, to: &mut String) {
         match self.format {
-            Format::Text => run::write_text(self, mono_ns, ran, to),
+            Format::Text => {
+                let since = to.len();
+                run::write_text(self, mono_ns, ran, to);
+                text::clean_since(to, since);
+            }
             Format::Json => {
                 json::write(self, mono_ns, &Line::Summary(&ran.summary), to);
                 run::write_json(self, mono_ns, ran, to);
@@ -140,7 +145,11 @@ impl Reporter {
     /// Appends the verdict on a listener.
     pub fn write_verified(&self, mono_ns: u64, verified: &Verified, to: &mut String) {
         match self.format {
-            Format::Text => verify::write_text(self, mono_ns, verified, to),
+            Format::Text => {
+                let since = to.len();
+                verify::write_text(self, mono_ns, verified, to);
+                text::clean_since(to, since);
+            }
             Format::Json => {
                 json::write(self, mono_ns, &Line::Summary(&verified.summary), to);
                 verify::write_json(self, mono_ns, verified, to);

@@ -3,7 +3,10 @@
 //! counted as lost detail, never as a lost count. A pipe with room takes them
 //! without that thread.
 
+mod named;
+mod patient;
 mod pipe;
+mod writing;
 
 use std::{
     fs::{File, OpenOptions},
@@ -12,7 +15,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::Ordering,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
@@ -22,7 +25,13 @@ use std::{
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use thiserror::Error;
 
-use self::pipe::Pipe;
+pub use self::patient::{Patient, aside, whole_aside};
+use self::{
+    named::Named,
+    pipe::Pipe,
+    writing::{Shared, Target, run},
+};
+use super::Kept;
 use crate::host::threads::{NoThread, spawn};
 
 /// Between two looks at a slow reader.
@@ -37,6 +46,14 @@ pub enum OutputError {
     /// The file cannot be made.
     #[error("cannot create {path}: {source}; name a file in a folder that exists and is writable")]
     Create { path: String, source: io::Error },
+    /// It is a symbolic link.
+    #[error(
+        "{0} is a symbolic link, which --output does not follow; name the file itself, or `-` for standard output"
+    )]
+    Link(String),
+    /// Arguments do not fit each other.
+    #[error("{0}")]
+    Usage(String),
     /// Nobody reads the named pipe.
     #[error("nobody reads {0}; start its reader first, or name a file")]
     Unread(String),
@@ -87,26 +104,22 @@ pub struct Output {
     sent: u64,
     done: Receiver<Result<(), io::Error>>,
     thread: Option<JoinHandle<()>>,
-    broken: Arc<AtomicBool>,
-    /// Batches that are written.
-    written: Arc<AtomicU64>,
+    shared: Arc<Shared>,
+    /// Whether it was said that nothing can be written.
+    is_failing: bool,
 }
 
 impl Output {
-    /// Standard output, or a file that is created anew.
-    pub fn open(path: Option<&Path>) -> Result<Self, OutputError> {
-        let (name, to): (String, Box<dyn Write + Send>) = match path {
-            None => {
-                let output = Self::start("standard output".into(), Box::new(io::stdout()))?;
-                let pipe = Pipe::of(io::stdout());
-                return Ok(Self { pipe, ..output });
-            }
-            Some(path) => {
-                let file = create(path)?;
-                (path.display().to_string(), Box::new(file))
-            }
-        };
-        Self::start(name, to)
+    /// Standard output, or a file to which lines are added; `-` is standard output, too.
+    pub fn open(path: Option<&Path>, kept: &Kept) -> Result<Self, OutputError> {
+        if let Some(path) = path.filter(|path| path.as_os_str() != "-") {
+            let name = path.display().to_string();
+            let file = Named::open(path, kept)?;
+            return Self::begin(name, Target::Named(Box::new(file)));
+        }
+        let output = Self::start("standard output".into(), Box::new(Patient(io::stdout())))?;
+        let pipe = Pipe::of(io::stdout());
+        Ok(Self { pipe, ..output })
     }
 
     /// Where nobody reads.
@@ -120,29 +133,25 @@ impl Output {
             sent: 0,
             done,
             thread: None,
-            broken: Arc::default(),
-            written: Arc::default(),
+            shared: Arc::default(),
+            is_failing: false,
         }
     }
 
     /// A thread that writes to this.
-    pub(super) fn start(name: String, mut to: Box<dyn Write + Send>) -> Result<Self, OutputError> {
+    pub(super) fn start(name: String, to: Box<dyn Write + Send>) -> Result<Self, OutputError> {
+        Self::begin(name, Target::Plain(to))
+    }
+
+    fn begin(name: String, mut to: Target) -> Result<Self, OutputError> {
         let (sender, batches) = sync_channel::<Vec<u8>>(BATCHES);
         let (finished, done) = sync_channel(1);
-        let broken = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&broken);
-        let written = Arc::new(AtomicU64::new(0));
-        let progress = Arc::clone(&written);
+        let shared = Arc::new(Shared::default());
+        let of_thread = Arc::clone(&shared);
         let thread = spawn("to write lines on", move || {
-            let mut result = Ok(());
-            for batch in batches {
-                result = to.write_all(&batch).and_then(|()| to.flush());
-                if result.is_err() {
-                    flag.store(true, Ordering::Relaxed);
-                    break;
-                }
-                progress.fetch_add(1, Ordering::Release);
-            }
+            let result = run(batches, &mut to, &of_thread);
+            let is_broken = result.is_err();
+            of_thread.broken.store(is_broken, Ordering::Relaxed);
             let _ = finished.send(result);
         })?;
         Ok(Self {
@@ -152,9 +161,35 @@ impl Output {
             sent: 0,
             done,
             thread: Some(thread),
-            broken,
-            written,
+            shared,
+            is_failing: false,
         })
+    }
+
+    /// What is to be said about it by now, in sentences.
+    pub fn news(&mut self) -> Vec<String> {
+        let (failing, trouble) = self.shared.news();
+        let name = &self.name;
+        let was_failing = std::mem::replace(&mut self.is_failing, failing.is_some());
+        let change = match failing {
+            Some(why) if !was_failing => Some(format!(
+                "not writing to {name} for now: {why}; what it has no room for is counted"
+            )),
+            None if was_failing => Some(format!("writing to {name} again")),
+            _ => None,
+        };
+        change.into_iter().chain(trouble).collect()
+    }
+
+    /// Goes on in the file that has the name by now.
+    pub fn reopen(&mut self) {
+        self.shared.reopen();
+        // Nothing to write wakes the thread, unless it has something to write.
+        if let Some(sender) = &self.sender
+            && sender.try_send(Vec::new()).is_ok()
+        {
+            self.sent += 1;
+        }
     }
 
     /// Hands a batch of lines over, and empties it; or says what was not taken.
@@ -164,7 +199,7 @@ impl Output {
             return Ok(());
         };
         // What the thread was given before comes first.
-        let is_idle = self.written.load(Ordering::Acquire) == self.sent;
+        let is_idle = self.shared.written.load(Ordering::Acquire) == self.sent;
         let pipe = self.pipe.as_ref().filter(|_| is_idle);
         let taken = pipe.map_or(0, |pipe| pipe.write(batch));
         if taken == batch.len() {
@@ -184,14 +219,15 @@ impl Output {
 
     /// Whether writing has failed.
     pub fn is_broken(&self) -> bool {
-        self.broken.load(Ordering::Relaxed)
+        self.shared.broken.load(Ordering::Relaxed)
     }
 
     /// Hands the last batch over and waits until everything is written, as
     /// long as a batch is taken within `patience`, and ten times as long at
     /// most. A reader that went away is no error: `Ok(false)`.
     pub fn finish(mut self, last: String, patience: Duration) -> Result<bool, OutputError> {
-        let mut waiting = Waiting::new(&self.written, patience);
+        let mut waiting = Waiting::new(&self.shared, patience);
+        self.shared.end();
         let mut last = Some(last.into_bytes());
         if let Some(sender) = self.sender.take() {
             while let Some(batch) = last.take() {
@@ -232,7 +268,7 @@ impl Output {
 
 /// Patience with a reader: it begins anew with each batch that is taken.
 struct Waiting {
-    written: Arc<AtomicU64>,
+    shared: Arc<Shared>,
     last: u64,
     patience: Duration,
     until: Instant,
@@ -240,11 +276,11 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn new(written: &Arc<AtomicU64>, patience: Duration) -> Self {
+    fn new(shared: &Arc<Shared>, patience: Duration) -> Self {
         let now = Instant::now();
         Self {
-            last: written.load(Ordering::Relaxed),
-            written: Arc::clone(written),
+            last: shared.written.load(Ordering::Relaxed),
+            shared: Arc::clone(shared),
             patience,
             until: now + patience,
             at_most: now + patience * 10,
@@ -253,7 +289,7 @@ impl Waiting {
 
     fn is_worth_it(&mut self) -> bool {
         let now = Instant::now();
-        let written = self.written.load(Ordering::Relaxed);
+        let written = self.shared.written.load(Ordering::Relaxed);
         if written != self.last {
             self.last = written;
             self.until = now + self.patience;
@@ -331,7 +367,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_said() {
         let full = Path::new("/dev/full");
-        let mut output = Output::open(Some(full)).expect("opens");
+        let mut output = Output::open(Some(full), &Kept::default()).expect("opens");
         assert!(output.send(&mut "line\n".into()).is_ok());
         let finished = output.finish(String::new(), Duration::from_secs(5));
         let error = finished.expect_err("no room").to_string();
@@ -349,7 +385,7 @@ mod tests {
         let all: String = (0..32).map(lines).collect();
         assert!((0..32).all(|nth| output.send(&mut lines(nth)).is_ok()));
         // Some of it was not taken yet: a pipe has less room.
-        assert_ne!(output.written.load(Ordering::Acquire), output.sent);
+        assert_ne!(output.shared.written.load(Ordering::Acquire), output.sent);
         let read = thread::spawn(move || {
             let mut read = String::new();
             io::Read::read_to_string(&mut reader, &mut read).map(|_| read)

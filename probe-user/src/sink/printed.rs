@@ -3,7 +3,7 @@
 
 use std::{ops::Range, time::Duration};
 
-use super::{Output, OutputError, Reporter, Sink};
+use super::{Output, OutputError, Reporter, Sink, aside, whole_aside};
 use crate::model::{
     Line, Summary,
     event::Event,
@@ -70,6 +70,17 @@ impl Printed {
         self.output.is_broken()
     }
 
+    /// To be called every second or so: says what cannot be written, once, and that it can be again.
+    pub fn second(&mut self) {
+        self.output.news().iter().for_each(aside);
+    }
+
+    /// Goes on in the file that has the name by now.
+    pub fn reopen(&mut self) {
+        self.flush();
+        self.output.reopen();
+    }
+
     /// Hands the lines over.
     pub fn flush(&mut self) {
         if self.batch.text.is_empty() {
@@ -98,7 +109,7 @@ impl Printed {
         let finished = self.output.finish(waiting + &last, PATIENCE);
         if let Err(OutputError::Stuck(_) | OutputError::Write { .. }) = finished {
             // The lines cannot be written where they were wanted; the counts still can be told.
-            eprint!("{last}");
+            whole_aside(&last);
         }
         finished
     }

@@ -13,8 +13,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    Reporter,
-    record::{Age, Options, PartInfo, RecordError, Recorder, Size, Target},
+    Reporter, aside,
+    json::append_json,
+    record::{Kept, PartInfo, RecordError, Recorder, Target},
 };
 use crate::{
     host::clock::mono_ns,
@@ -38,23 +39,6 @@ pub struct RecordArgs {
     /// How much of it is kept
     #[command(flatten)]
     pub kept: Kept,
-}
-
-/// How much of a recording is kept.
-#[derive(Args, Clone, Copy, Debug, Default)]
-#[command(next_help_heading = "Recording")]
-pub struct Kept {
-    /// Begin a new part of the recording when one is this large, such as 64M
-    #[arg(long, value_name = "SIZE")]
-    pub rotate: Option<Size>,
-
-    /// Keep no more than this, such as 1G: the oldest parts are deleted
-    #[arg(long, value_name = "SIZE")]
-    pub keep: Option<Size>,
-
-    /// Delete parts that ended longer ago than this, such as 7d
-    #[arg(long = "keep-for", value_name = "AGE")]
-    pub keep_for: Option<Age>,
 }
 
 /// A recording that is being made.
@@ -86,34 +70,27 @@ struct Part<'a> {
 }
 
 impl RecordArgs {
-    /// Makes the first part, where a recording is wanted.
-    pub fn begin(&self, start: &Start) -> Result<Option<Recording>, RecordError> {
+    /// Makes the first part, where a recording is wanted; `is_used`: whether how much is kept is asked of lines, too.
+    pub fn begin(&self, start: &Start, is_used: bool) -> Result<Option<Recording>, RecordError> {
         let Some(path) = &self.path else {
-            let kept = &self.kept;
-            let is_idle = kept.rotate.is_some() || kept.keep.is_some() || kept.keep_for.is_some();
-            return if is_idle {
+            return if self.kept.is_asked() && !is_used {
                 Err(RecordError::Usage(
-                "--rotate, --keep and --keep-for are of a recording; add --record FILE or --record DIR/".into(),
+                "--rotate, --keep and --keep-for are of a file; add --record FILE, --record DIR/ or, for lines, --output FILE".into(),
             ))
             } else {
                 Ok(None)
             };
-        };
-        let options = Options {
-            rotate: self.kept.rotate,
-            keep: self.kept.keep,
-            keep_for: self.kept.keep_for,
         };
         let ahead_ns = Arc::new(AtomicI64::new(start.clock.ahead_ns()));
         let (of, clock) = (start.clone(), Arc::clone(&ahead_ns));
         let head = Box::new(move |part: &PartInfo<'_>| {
             head(&of, Clock::of(clock.load(Ordering::Relaxed)), part)
         });
-        let recorder = Recorder::create(&Target::of(path), &options, head)?;
-        eprintln!(
-            "whydrop: recording into {}",
+        let recorder = Recorder::create(&Target::of(path), &self.kept.options(), head)?;
+        aside(format_args!(
+            "recording into {}",
             recorder.status().path.display()
-        );
+        ));
         Ok(Some(Recording {
             reporter: Reporter::whole(start),
             recorder,
@@ -141,11 +118,11 @@ fn head(start: &Start, clock: Clock, part: &PartInfo<'_>) -> String {
         lost_lines: part.lost_lines,
         after: part.after,
     };
-    // Strings and numbers only: nothing in it can fail.
-    if let (Some(end), Ok(part)) = (line.rfind('}'), serde_json::to_string(&part)) {
+    if let Some(end) = line.rfind('}') {
         line.truncate(end);
         line.push_str(r#","recording":"#);
-        line.push_str(&part);
+        // Strings and numbers only: nothing in it can fail.
+        append_json(&mut line, &part);
         line.push_str("}\n");
     }
     line
@@ -167,6 +144,11 @@ impl Recording {
         self.recorder.line_done();
     }
 
+    /// Goes on in a file of the same name, where the one that is written has lost it.
+    pub fn reopen(&self) {
+        self.recorder.reopen();
+    }
+
     /// When [`Self::tick`] has something to do.
     pub fn due(&self) -> Option<Instant> {
         self.recorder.due()
@@ -182,21 +164,24 @@ impl Recording {
         self.tick();
         let status = self.recorder.status();
         match &status.failing {
-            Some(why) if !self.was_failing => eprintln!("whydrop: not recording for now: {why}"),
+            Some(why) if !self.was_failing => aside(format_args!("not recording for now: {why}")),
             None if self.was_failing => {
-                eprintln!("whydrop: recording again, in {}", status.path.display());
+                aside(format_args!(
+                    "recording again, in {}",
+                    status.path.display()
+                ));
             }
             _ => {}
         }
         self.was_failing = status.failing.is_some();
         if status.lost_lines > self.lost_told && !self.was_failing {
             let lost = status.lost_lines - self.lost_told;
-            eprintln!("whydrop: {lost} lines could not be recorded");
+            aside(format_args!("{lost} lines could not be recorded"));
             self.lost_told = status.lost_lines;
         }
         if status.trouble != self.trouble_told {
             if let Some(trouble) = &status.trouble {
-                eprintln!("whydrop: {trouble}");
+                aside(trouble);
             }
             self.trouble_told = status.trouble;
         }
@@ -212,7 +197,7 @@ impl Recording {
             (0, failing, Some(trouble)) => {
                 // Nothing is missing for it.
                 if is_news {
-                    eprintln!("whydrop: {trouble}");
+                    aside(trouble);
                 }
                 failing
             }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{OutputError, Printed, Sink, printed::Lost, recording::Recording};
+use super::{OutputError, Printed, Sink, printed::Lost, recording::Recording, text, whole_aside};
 use crate::{
     host::clock::{self, mono_ns},
     model::{Clock, Heartbeat, Line, Summary},
@@ -98,8 +98,34 @@ impl<'a> Sinks<'a> {
         }
     }
 
+    /// Goes on in files that have the names by now.
+    pub fn reopen(&mut self) {
+        if let Some(printed) = &mut self.printed {
+            printed.reopen();
+        }
+        if let Some(recording) = &self.recording {
+            recording.reopen();
+        }
+    }
+
+    /// Tells what the summary would be by now, where lines are printed or else on standard error. It is not recorded: the
+    /// summary of a recording is its end.
+    pub fn interim(&mut self, mut summary: Summary) {
+        summary.interim = true;
+        match &mut self.printed {
+            Some(printed) => {
+                printed.take(mono_ns(), &Line::Summary(&summary));
+                printed.flush();
+            }
+            None => whole_aside(&text::summary(&summary)),
+        }
+    }
+
     /// To be called every second or so: the wall clock may be set meanwhile.
     pub fn tick(&mut self) {
+        if let Some(printed) = &mut self.printed {
+            printed.second();
+        }
         let is_due = self.recording.as_mut().is_some_and(Recording::second);
         let news = match clock::set_since(self.clock) {
             None if is_due => Some(self.clock),

@@ -10,6 +10,7 @@ mod table;
 mod time;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt::{self, Write as _},
     net::SocketAddr,
@@ -27,11 +28,17 @@ pub(super) use self::{
 use super::{Reporter, clients::top_clients};
 use crate::model::{
     Line, ListenerStatsRow, ListenerTally, Loss, Residual, Sampled, SelfTest, Start, Summary, Tick,
-    counts_in_words, kind::Stage, name_of, netns_name::NetnsName, rows::Row, story::Story,
+    counts_in_words,
+    harmless::{self, is_harmful},
+    kind::Stage,
+    name_of,
+    netns_name::NetnsName,
+    rows::Row,
+    story::Story,
     tier::Tier,
 };
 
-/// Untrusted text without control characters and without the ones that turn the direction of writing.
+/// Untrusted text without what steers a terminal, turns the direction of writing, ends a line or hides.
 pub(super) struct Clean<'a>(pub &'a str);
 
 impl Clean<'_> {
@@ -46,10 +53,7 @@ impl Clean<'_> {
     }
 
     fn chars(&self) -> impl Iterator<Item = char> {
-        self.0.chars().map(|c| {
-            let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-            if c.is_control() || turns { '?' } else { c }
-        })
+        self.0.chars().map(|c| if is_harmful(c) { '?' } else { c })
     }
 }
 
@@ -59,7 +63,17 @@ impl fmt::Display for Clean<'_> {
     }
 }
 
+/// Takes out of whole lines, from there on, what steers or hides: whatever was forgotten by whoever wrote them.
+pub(super) fn clean_since(to: &mut String, since: usize) {
+    let written = to.get(since..).unwrap_or_default();
+    if let Cow::Owned(clean) = harmless::lines(written) {
+        to.truncate(since);
+        to.push_str(&clean);
+    }
+}
+
 pub(super) fn write(reporter: &Reporter, mono_ns: u64, line: &Line<'_>, to: &mut String) {
+    let since = to.len();
     // Writing to a String cannot fail.
     let _ = match line {
         Line::Start(start) => write_start(start, to),
@@ -74,6 +88,10 @@ pub(super) fn write(reporter: &Reporter, mono_ns: u64, line: &Line<'_>, to: &mut
         // Nobody who reads wants to be told each minute that there is nothing to read.
         Line::Heartbeat(_) | Line::Observed(_) | Line::Clock(_) | Line::Ended => Ok(()),
     };
+    // Each name in the line of an event was looked at when it was written.
+    if !matches!(line, Line::Event(_)) {
+        clean_since(to, since);
+    }
 }
 
 fn write_start(start: &Start, to: &mut String) -> fmt::Result {
@@ -261,10 +279,20 @@ fn write_story(reporter: &Reporter, story: &Story, to: &mut String) -> fmt::Resu
     story::write_line(story, reporter.own_netns, to)
 }
 
+/// What a watch comes to, where no lines are printed.
+pub(super) fn summary(summary: &Summary) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_summary(summary, &mut text);
+    clean_since(&mut text, 0);
+    text
+}
+
 fn write_summary(summary: &Summary, to: &mut String) -> fmt::Result {
     writeln!(
         to,
-        "\n{:.1} s on tier {}: {}",
+        "\n{}{:.1} s on tier {}: {}",
+        if summary.interim { "so far, " } else { "" },
         summary.duration.as_secs_f64(),
         summary.tier,
         happened(summary)
@@ -410,8 +438,12 @@ mod tests {
 
     #[test]
     fn names_of_others_cannot_steer_a_terminal() {
-        let clean = Clean("a\u{1b}[31m\n\u{9b}b\u{202e}c").to_string();
-        assert_eq!(clean, "a?[31m??b?c");
+        let named = "a\u{1b}[31m\n\u{9b}b\u{202e}\u{61c}\u{2028}\u{200b}c";
+        let clean = Clean(named).to_string();
+        assert_eq!(clean, "a?[31m??b????c");
+        let mut written = String::new();
+        Clean(named).write(&mut written);
+        assert_eq!(written, clean);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{
     Reporter,
     against::AgainstView,
-    json::Head,
+    json::{Head, append_line},
     text::{Clean, write_rows, write_table},
 };
 use crate::model::{OF_REFUSALS, Row, Summary, Verdict, Verified, kind::Kind};
@@ -121,9 +121,5 @@ pub(super) fn write_json(reporter: &Reporter, mono_ns: u64, verified: &Verified,
         accepted: verified.accepted,
         against: verified.against.as_ref().map(AgainstView::of),
     };
-    // Strings and numbers only: nothing in it can fail.
-    if let Ok(text) = serde_json::to_string(&view) {
-        to.push_str(&text);
-        to.push('\n');
-    }
+    append_line(to, &view);
 }

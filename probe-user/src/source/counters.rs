@@ -14,7 +14,7 @@ use super::{
     Parts,
     ending::{self, Ending},
     sample::{Readings, Unreadable, readings},
-    stop::Stop,
+    stop::{Asked, Stop},
 };
 use crate::{
     analyse::{growth::Growth, moved::Moved, reconcile::Reconciler},
@@ -154,6 +154,38 @@ impl<'a> Poller<'a> {
         self.parts.sinks.write(&Line::Tick(&tick));
     }
 
+    /// What it comes to by now; these could not be read.
+    fn summary(&self, began: Instant, at_the_end: Unreadable) -> Summary {
+        let mut unread = self.unread.clone();
+        unread.registry(&self.parts.enricher.host.namespaces());
+        unread.namespaces("at the end", &at_the_end);
+        // What was read of them before is not what they have counted by now.
+        let mut reconciler = self.reconciler.clone();
+        reconciler.unreadable(at_the_end.into_keys());
+        let last = Sample {
+            kernel: self.growth.newest().clone(),
+            ..Sample::default()
+        };
+        let reckoned = ending::summary(Ending {
+            duration: began.elapsed(),
+            tier: Tier::Counters,
+            netns: self.parts.filter.netns,
+            last: &last,
+            is_read: true,
+            lost: self.parts.sinks.lost(),
+            reconciler: &reconciler,
+            unread,
+        });
+        let namespaces = reckoned.rows.iter().map(|row| row.netns);
+        let netns_names = self.parts.enricher.host.netns_names(namespaces);
+        Summary {
+            counts: self.counts.clone(),
+            netns_names,
+            unseen: unseen(),
+            ..reckoned
+        }
+    }
+
     fn tick(&mut self, netns: u32, kind: Kind, count: u64, grown: &Grown) -> Tick {
         let candidates = grown
             .iter()
@@ -213,7 +245,15 @@ pub async fn watch<'a>(
     while !ended && !poller.parts.sinks.is_broken() {
         tokio::select! {
             biased;
-            () = stop.wait() => ended = true,
+            asked = stop.wait() => match asked {
+                Asked::End => ended = true,
+                Asked::Reopen => poller.parts.sinks.reopen(),
+                Asked::Interim => {
+                    let unread = poller.poll(false);
+                    let summary = poller.summary(began, unread);
+                    poller.parts.sinks.interim(summary);
+                }
+            },
             _ = period.tick() => {
                 poller.parts.sinks.record();
                 periods = periods.wrapping_add(1);
@@ -229,34 +269,7 @@ pub async fn watch<'a>(
         }
     }
     let unread = poller.poll(true);
-    poller
-        .unread
-        .registry(&poller.parts.enricher.host.namespaces());
-    poller.unread.namespaces("at the end", &unread);
-    // What was read of them before is not what they have counted by now.
-    poller.reconciler.unreadable(unread.into_keys());
-    let last = Sample {
-        kernel: poller.growth.newest().clone(),
-        ..Sample::default()
-    };
-    let reckoned = ending::summary(Ending {
-        duration: began.elapsed(),
-        tier: Tier::Counters,
-        netns: poller.parts.filter.netns,
-        last: &last,
-        is_read: true,
-        lost: poller.parts.sinks.lost(),
-        reconciler: &poller.reconciler,
-        unread: poller.unread,
-    });
-    let namespaces = reckoned.rows.iter().map(|row| row.netns);
-    let netns_names = poller.parts.enricher.host.netns_names(namespaces);
-    let summary = Summary {
-        counts: poller.counts,
-        netns_names,
-        unseen: unseen(),
-        ..reckoned
-    };
+    let summary = poller.summary(began, unread);
     (summary, poller.parts.sinks)
 }
 

@@ -58,5 +58,6 @@ pub(super) fn summary(ending: Ending<'_>) -> Summary {
         unseen: Vec::new(),
         unread: ending.unread.into_sentences(),
         moving: false,
+        interim: false,
     }
 }

@@ -21,9 +21,10 @@ pub(crate) fn look(rows: &mut [ListenerStatsRow], host: &mut Host) {
         let by_cookie: HashMap<u64, &ListenerSnapshot> =
             found.iter().map(|one| (one.cookie, one)).collect();
         for row in rows.iter_mut().filter(|row| row.netns == netns) {
-            let listener = match is_address(row.cookie) {
-                true => only_one_at(&found, row.addr),
-                false => by_cookie.get(&row.cookie).copied(),
+            let listener = if is_address(row.cookie) {
+                only_one_at(&found, row.addr)
+            } else {
+                by_cookie.get(&row.cookie).copied()
             };
             if let Some(listener) = listener {
                 (row.owner, row.cgroup) = host.identity(listener);

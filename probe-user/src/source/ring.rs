@@ -8,7 +8,12 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use super::{Enough, Parts, coalesce::Round, hooks::HookPipeline, stop::Stop};
+use super::{
+    Enough, Parts,
+    coalesce::Round,
+    hooks::HookPipeline,
+    stop::{Asked, Stop},
+};
 use crate::{
     loader::Probe,
     model::{Line, Observed, Start, Summary},
@@ -43,7 +48,11 @@ pub async fn watch<'a>(
     while !pipeline.is_broken() {
         tokio::select! {
             biased;
-            () = stop.wait() => break,
+            asked = stop.wait() => match asked {
+                Asked::End => break,
+                Asked::Reopen => pipeline.reopen(),
+                Asked::Interim => pipeline.tell_interim(ring.get_mut()),
+            },
             _ = second.tick() => {
                 pipeline.tick(ring.get_mut());
                 let has_enough = |enough: &mut Box<dyn Enough + '_>| {

@@ -20,6 +20,7 @@ mod manners;
 mod measure;
 mod migration;
 mod mptcp;
+mod output;
 mod pressure;
 mod privilege;
 mod quiet;

@@ -107,6 +107,11 @@ impl Stories {
         self.missed.last = Some((why, now_ns));
     }
 
+    /// How often which outcome was told until now.
+    pub fn so_far(&self) -> Totals {
+        self.totals.clone()
+    }
+
     /// Nobody will tell who connected in the end: who falls silent may have.
     pub fn never_connected(&mut self) {
         self.missed.connected = true;

@@ -14,7 +14,7 @@ use super::Failure;
 use crate::{
     filter::{Filter, ListenerFilter, Only},
     model::request::{parse_duration, parse_share},
-    sink::Format,
+    sink::{Format, aside},
     source::replay::{Anew, Bounds, Choice, Source, Told, Wanted},
 };
 
@@ -91,7 +91,9 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
         only: args.only.clone(),
     };
     for id in args.only.unknown_causes() {
-        eprintln!("whydrop: this version knows no cause `{id}`; `whydrop explain` lists them");
+        aside(format_args!(
+            "this version knows no cause `{id}`; `whydrop explain` lists them"
+        ));
     }
     let is_filtered = !filter.in_words().is_empty();
     let bounds = Bounds {
@@ -127,9 +129,9 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
         again::answer(args)?;
     }
     if is_filtered {
-        eprintln!(
-            "whydrop: the summary is that of everything that was recorded; filters choose lines"
-        );
+        aside(format_args!(
+            "the summary is that of everything that was recorded; filters choose lines"
+        ));
     }
     Ok(())
 }

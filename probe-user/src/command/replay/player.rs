@@ -6,7 +6,7 @@ use super::ReplayArgs;
 use crate::{
     command::{Failure, write},
     model::{Line, Start},
-    sink::Reporter,
+    sink::{Reporter, aside},
     source::replay::{Anew, Choice, Passed, Recorded},
 };
 
@@ -132,7 +132,7 @@ impl<'a> Player<'a> {
     /// Says something beside the lines, in its place.
     pub(super) fn note(&mut self, note: &str) -> Result<(), Failure> {
         self.flush()?;
-        eprintln!("whydrop: {note}");
+        aside(note);
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use crate::{
     command::Failure,
     model::Line,
     sink::{
-        plural,
+        aside, plural,
         record::{Copy, Target},
     },
     source::replay::{Choice, Read, Reader, Redaction, Source, Told, identify},
@@ -33,7 +33,7 @@ pub(super) fn run(args: &ReplayArgs, mut choice: Choice, to: &Path) -> Result<()
     while let Some(told) = source.next() {
         let mut recorded = match told {
             Told::Note(note) => {
-                eprintln!("whydrop: {note}");
+                aside(note);
                 continue;
             }
             Told::Item(recorded) => recorded,
@@ -63,12 +63,12 @@ pub(super) fn run(args: &ReplayArgs, mut choice: Choice, to: &Path) -> Result<()
         return Err(super::no_start());
     };
     let path = copy.finish().map_err(Failure::failed)?;
-    eprintln!(
-        "whydrop: {lines} line{} in {}; addresses replaced: {}",
+    aside(format_args!(
+        "{lines} line{} in {}; addresses replaced: {}",
         plural(lines),
         path.display(),
         redaction.replaced()
-    );
+    ));
     Ok(())
 }
 

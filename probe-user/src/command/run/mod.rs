@@ -20,13 +20,13 @@ use super::{Failure, against::Earlier, status};
 use crate::{
     filter::ListenerFilter,
     model::tier::Tier,
-    sink::{Format, RecordArgs, create},
+    sink::{Format, Patient, RecordArgs, create},
 };
 
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
-    /// End with status 1 if the command succeeded and a listener refused anything or something was dropped before one,
-    /// or if whydrop cannot tell
+    /// End with status 1 if the command succeeded and a listener refused anything, something was dropped before one,
+    /// a client of this host found no listener, or whydrop cannot tell
     #[arg(long)]
     pub fail_on_drop: bool,
 
@@ -42,7 +42,7 @@ pub struct RunArgs {
     #[arg(long = "listener", short = 'l', value_name = "[ADDR:]PORT")]
     pub listeners: Vec<ListenerFilter>,
 
-    /// Judge only this network namespace: a name of `ip netns`, a PID, a path, `self` or `all`
+    /// Judge only this network namespace: a name of `ip netns`, a PID, its number, a path, `self` or `all`
     #[arg(long, short = 'n', value_name = "NETNS", default_value = "all")]
     pub netns: String,
 
@@ -74,7 +74,7 @@ pub struct RunArgs {
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     // Before anything is started: who cannot be told needs not be watched.
     let report: Box<dyn Write> = match &args.report {
-        None => Box::new(io::stderr()),
+        None => Box::new(Patient(io::stderr())),
         Some(path) => Box::new(create(path).map_err(Failure::usage)?),
     };
     let earlier = Earlier::read(args.against.as_ref())?;

@@ -13,6 +13,7 @@ use crate::{
         Host,
         clock::{self, mono_ns},
         netns,
+        unread::Unread,
     },
     model::{
         Ended, Line, Observed, Origin, Ran, Start, Summary, ToldRan, request::Request, tier::Tier,
@@ -81,11 +82,11 @@ pub(crate) fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
     })?;
     let outcome = outcome?;
     look_for();
-    let without = wanted.into_inner().without();
+    let listens = wanted.into_inner().listens();
     let Some(start) = began.into_inner() else {
         return Err(Failure::failed("the watch ended before it began"));
     };
-    let report_of = (summary, recording, without);
+    let report_of = (summary, recording, listens);
     report(args, &host, heard, report_of, &start, outcome)
 }
 
@@ -94,11 +95,7 @@ fn report(
     args: &RunArgs,
     host: &Host,
     mut heard: Heard,
-    (summary, mut recording, (without_listener, listening_in)): (
-        Summary,
-        Option<Recording>,
-        Listens,
-    ),
+    (summary, mut recording, listens): (Summary, Option<Recording>, Listens),
     start: &Start,
     (ended, lasted): (Ended, Duration),
 ) -> Result<Report, Failure> {
@@ -113,6 +110,8 @@ fn report(
         keep(&facts);
     }
     let word = |word: &OsString| word.to_string_lossy().into_owned();
+    let mut unread = Unread::default();
+    let own_clients = observe::of_this_host(&heard.clients(), host, &mut unread);
     let mut told = ToldRan {
         mono_ns: mono_ns(),
         clock: clock::wall(),
@@ -123,8 +122,10 @@ fn report(
         lasted,
         dropped: String::new(),
         doubts: Vec::new(),
-        without_listener,
-        listening_in,
+        without_listener: listens.without,
+        listening_in: listens.places,
+        own_clients,
+        unasked_clients: unread.into_sentences(),
     };
     let ran = heard.ran(told.clone(), start, summary, args.fail_on_drop);
     ran.dropped.name().clone_into(&mut told.dropped);

@@ -1,6 +1,9 @@
 //! What `whydrop watch` is asked for.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Args;
 
@@ -24,14 +27,14 @@ pub struct WatchArgs {
     #[arg(long = "listener", short = 'l', value_name = "[ADDR:]PORT")]
     pub listeners: Vec<ListenerFilter>,
 
-    /// Only this network namespace: a name of `ip netns`, a PID, a path, `self` or `all`
+    /// Only this network namespace: a name of `ip netns`, a PID, its number, a path, `self` or `all`
     #[arg(long, short = 'n', value_name = "NETNS", default_value = "all")]
     pub netns: String,
 
     #[command(flatten)]
     pub request: Request,
 
-    /// Write the lines to this file instead of standard output
+    /// Add the lines to this file instead of standard output, which is `-`
     #[arg(long, short = 'o', value_name = "FILE")]
     pub output: Option<PathBuf>,
 
@@ -40,6 +43,14 @@ pub struct WatchArgs {
 
     #[command(flatten)]
     pub only: Only,
+}
+
+impl WatchArgs {
+    /// The file that lines are added to.
+    pub fn file(&self) -> Option<&Path> {
+        let path = self.output.as_deref();
+        path.filter(|path| path.as_os_str() != "-")
+    }
 }
 
 impl Default for WatchArgs {

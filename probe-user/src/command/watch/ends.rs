@@ -5,7 +5,7 @@ use crate::{
     command::{Failure, status},
     enrich::Enricher,
     model::tier::Tier,
-    sink::{Closed, Output, OutputError},
+    sink::{Closed, Output, aside},
 };
 
 /// What is asked for in vain.
@@ -20,9 +20,9 @@ pub(super) fn check(args: &WatchArgs) -> Result<(), Failure> {
 }
 
 pub(super) fn open(args: &WatchArgs) -> Result<Output, Failure> {
-    let output = Output::open(args.output.as_deref())?;
-    if let Some(path) = &args.output {
-        eprintln!("whydrop: writing to {}", path.display());
+    let output = Output::open(args.output.as_deref(), &args.record.kept)?;
+    if let Some(path) = args.file() {
+        aside(format_args!("writing to {}", path.display()));
     }
     Ok(output)
 }
@@ -33,9 +33,9 @@ pub(super) fn prime(enricher: &mut Enricher, has_hooks: bool) -> Result<usize, F
     match primed.no_module() {
         // On the counters tier sock_diag is all there is.
         Some(error) if !has_hooks => return Err(Failure::new(status::KERNEL, error)),
-        Some(error) => eprintln!("whydrop: no snapshots of sockets: {error}"),
+        Some(error) => aside(format_args!("no snapshots of sockets: {error}")),
         None if primed.unlisted.is_empty() => {}
-        None => eprintln!("whydrop: {primed}"),
+        None => aside(&primed),
     }
     Ok(primed.listeners)
 }
@@ -45,9 +45,6 @@ pub(super) fn closed(closed: Closed) -> Result<(), Failure> {
     match closed.printed {
         None | Some(Ok(true)) => closed.recorded.map_err(Failure::failed),
         Some(Ok(false)) => Err(Failure::reader_gone()),
-        Some(Err(error @ (OutputError::Create { .. } | OutputError::Unread(_)))) => {
-            Err(Failure::usage(error))
-        }
-        Some(Err(error)) => Err(Failure::failed(error)),
+        Some(Err(error)) => Err(error.into()),
     }
 }

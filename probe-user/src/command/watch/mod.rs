@@ -64,6 +64,8 @@ fn until_its_end<'a>(
         .block_on(async { Stop::new(conduct.until, conduct.ends_by_signal, conduct.signalled) })
         .map_err(|error| Failure::failed(format!("cannot catch signals: {error}")))?;
     check(args)?;
+    // Before anything is attached: what cannot be written to is no reason to watch.
+    let output = conduct.prints.then(|| open(args)).transpose()?;
     let filter = filter_of(args, host)?;
     let mut probe = match args.request.tier {
         Some(Tier::Counters) => None,
@@ -76,11 +78,6 @@ fn until_its_end<'a>(
     let self_test = match &probe {
         Some(probe) => selftest::run(probe)?,
         None => SelfTest::Skipped("there are no hooks on this tier".into()),
-    };
-    let output = if conduct.prints {
-        Some(open(args)?)
-    } else {
-        None
     };
     let mut enricher = Enricher::new(host.another());
     let listeners = prime(&mut enricher, probe.is_some())?;
@@ -96,7 +93,7 @@ fn until_its_end<'a>(
         .as_mut()
         .map_or_else(Reasons::default, |probe| std::mem::take(&mut probe.reasons));
     enricher.name_reasons(reasons);
-    let recording = args.record.begin(&start)?;
+    let recording = args.record.begin(&start, args.file().is_some())?;
     let printed = output.map(|output| Printed::new(Reporter::of(args.format, &start), output));
     let parts = Parts {
         filter,
@@ -106,6 +103,7 @@ fn until_its_end<'a>(
         enricher,
     };
     runtime.block_on(async {
+        stop.has_file = args.file().is_some() || args.record.path.is_some();
         stop.end = args.duration.map(|time| tokio::time::Instant::now() + time);
         match probe {
             Some(probe) => {

@@ -250,6 +250,10 @@ impl Registry {
             return Ok(inum);
         }
         self.refresh();
+        // Numbers of namespaces are beyond those that processes can have.
+        if let Some(inum) = pid.filter(|inum| self.known.contains_key(inum)) {
+            return Ok(inum);
+        }
         let mut names: Vec<String> = self
             .known
             .values()

@@ -16,6 +16,7 @@ pub(super) use self::{
 };
 use super::{
     incident::write_worst,
+    json::append_line,
     text::{Clean, name_netns, plural, whose, write_netns},
     ticket::Ticket,
 };
@@ -107,8 +108,8 @@ impl Answer {
             AnswerFormat::Text => self.write_text(to),
             AnswerFormat::Markdown => self.write_markdown(to),
             AnswerFormat::Json => {
-                let json = serde_json::to_string(&self.object()).unwrap_or_default();
-                writeln!(to, "{json}")
+                append_line(to, &self.object());
+                Ok(())
             }
         };
     }
@@ -116,8 +117,7 @@ impl Answer {
     /// As JSON, with a scene of the demo and the verdicts that are right.
     pub fn write_scene(&self, scene: &str, truth: &[&str], to: &mut String) {
         let view = self.scene(scene, truth);
-        to.push_str(&serde_json::to_string(&view).unwrap_or_default());
-        to.push('\n');
+        append_line(to, &view);
     }
 
     fn known(&self) -> Known<'_> {

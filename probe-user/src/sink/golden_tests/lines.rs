@@ -87,7 +87,15 @@ pub(super) fn samples() -> Vec<Sample> {
     all.extend(sampled().map(Sample::Sampled));
     all.extend(rows().into_iter().map(Box::new).map(Sample::Stats));
     all.extend(stories().into_iter().map(Box::new).map(Sample::Story));
-    all.extend([full(), empty()].map(Box::new).map(Sample::Summary));
+    let interim = Summary {
+        interim: true,
+        ..empty()
+    };
+    all.extend(
+        [full(), empty(), interim]
+            .map(Box::new)
+            .map(Sample::Summary),
+    );
     all.extend(every_look().into_iter().map(Sample::Observed));
     all.push(Sample::Heartbeat(Heartbeat { idle_s: 61 }));
     all.push(Sample::Clock(Clock::ahead(1_795_000_000_000_000_007)));
@@ -402,6 +410,7 @@ pub(super) fn full() -> Summary {
         unseen: Vec::new(),
         unread: vec!["counters of namespace 7: permission denied".into()],
         moving: true,
+        interim: false,
     };
     full.health.counts_full = 4;
     full.health.filtered = 5;
@@ -429,5 +438,6 @@ pub(in crate::sink) fn empty() -> Summary {
         unseen: vec![Kind::Connected, Kind::NearLimit, Kind::Eased],
         unread: Vec::new(),
         moving: false,
+        interim: false,
     }
 }

@@ -92,7 +92,7 @@ pub(super) fn write(reporter: &Reporter, seen: &Observation, to: &mut String) {
     write_whose(&seen.owner, seen.cgroup.as_deref(), to);
     member::name(to, r#","tier":"#, reporter.tier.name());
     if is_whole {
-        member::any_direct(to, r#","item":"#, &Rest::of(seen));
+        member::any(to, r#","item":"#, &Rest::of(seen));
     }
     to.push_str("}\n");
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
+use super::escaped;
 use crate::sink::append;
 
 /// What stands in place of what is not known.
@@ -92,47 +93,24 @@ pub(super) fn cookie(to: &mut String, key: &str, cookie: u64) {
 pub(super) fn any(to: &mut String, key: &str, value: &impl Serialize) {
     to.push_str(key);
     // Strings and numbers of our own: nothing in them can fail.
-    to.push_str(serde_json::to_string(value).as_deref().unwrap_or(NULL));
-}
-
-/// The same without a text of its own in between.
-pub(super) fn any_direct(to: &mut String, key: &str, value: &impl Serialize) {
-    to.push_str(key);
-    let end = to.len();
-    if serde_json::to_writer(Text(to), value).is_err() {
-        to.truncate(end);
+    if !escaped::append_json(to, value) {
         to.push_str(NULL);
-    }
-}
-
-/// A string as what serde_json writes to, which is text.
-struct Text<'a>(&'a mut String);
-
-impl std::io::Write for Text<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let text = str::from_utf8(bytes).map_err(std::io::Error::other)?;
-        self.0.push_str(text);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
 
 fn quoted(to: &mut String, text: &str) {
     to.push('"');
     // Without an early end: many bytes are looked at in one instruction.
-    let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
     if text.bytes().fold(true, |all, byte| all & is_plain(byte)) {
         to.push_str(text);
     } else {
-        text.chars().for_each(|c| escaped(to, c));
+        text.chars().for_each(|c| character(to, c));
     }
     to.push('"');
 }
 
-fn escaped(to: &mut String, c: char) {
+fn character(to: &mut String, c: char) {
     let short = match c {
         '"' => '"',
         '\\' => '\\',
@@ -141,11 +119,7 @@ fn escaped(to: &mut String, c: char) {
         '\n' => 'n',
         '\u{c}' => 'f',
         '\r' => 'r',
-        '\0'..='\u{1f}' => {
-            to.push_str(if c < '\u{10}' { "\\u000" } else { "\\u00" });
-            return append::hex(to, u64::from(u32::from(c)));
-        }
-        _ => return to.push(c),
+        _ => return escaped::character(to, c),
     };
     to.push('\\');
     to.push(short);
@@ -160,7 +134,9 @@ mod tests {
     fn check(text: &str) {
         let mut to = String::new();
         quoted(&mut to, text);
-        assert_eq!(to, serde_json::to_string(text).expect("a string"));
+        let mut by_serde = String::new();
+        assert!(escaped::append_json(&mut by_serde, &text));
+        assert_eq!(to, by_serde);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde::Serialize;
 
-use super::{Cookie, Item, NetnsView, Reporter};
+use super::{Cookie, Item, NetnsView, Reporter, append_line};
 use crate::model::{Line, Observed, ToldAnswer, ToldVerdict, intern::Name};
 
 #[derive(Serialize)]
@@ -103,11 +103,7 @@ pub(super) fn write(reporter: &Reporter, seen: &Observed, line: &Line<'_>, to: &
             what: line,
         },
     };
-    // Strings, numbers and maps with string keys only: nothing in them can fail.
-    if let Ok(text) = serde_json::to_string(&whole) {
-        to.push_str(&text);
-        to.push('\n');
-    }
+    append_line(to, &whole);
 }
 
 fn view<'a>(reporter: &Reporter, seen: &'a Observed) -> View<'a> {
@@ -386,6 +382,8 @@ pub(in crate::sink) mod tests {
                     unasked: Vec::new(),
                 }],
                 listening_in: Some(vec![4]),
+                own_clients: vec![std::net::Ipv4Addr::LOCALHOST.into()],
+                unasked_clients: vec!["why".into()],
             })),
         ]
     }

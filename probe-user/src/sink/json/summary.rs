@@ -49,6 +49,9 @@ pub(crate) struct SummaryView<'a> {
     /// What could not be read, and is missing here.
     unread: &'a [String],
     moving: bool,
+    /// Only in one that was asked for while the watch went on.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    interim: bool,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -182,6 +185,7 @@ impl<'a> SummaryView<'a> {
             unattributed_may_be: summary.unattributed_may_be(),
             unread: &summary.unread,
             moving: summary.moving,
+            interim: summary.interim,
         }
     }
 }

@@ -13,8 +13,8 @@ use std::{
 };
 
 use super::{
-    Options,
-    part::{Part, is_closed, open_to_lock},
+    Options, Turn,
+    part::{is_closed, open_to_lock},
     place::Place,
 };
 
@@ -40,7 +40,12 @@ impl Limits {
     pub(super) fn of(options: &Options) -> Result<Self, String> {
         let keep_bytes = options.keep.map(|size| size.0);
         let usual = keep_bytes.map(|keep| (keep / SHARE_OF_KEPT).clamp(1, USUAL_PART_BYTES));
-        let part_bytes = options.rotate.map(|size| size.0).or(usual);
+        let (rotate_bytes, rotate_age) = match options.rotate {
+            Some(Turn::Size(size)) => (Some(size.0), None),
+            Some(Turn::Age(age)) => (None, Some(age.0)),
+            None => (None, None),
+        };
+        let part_bytes = rotate_bytes.or(usual);
         if let (Some(part), Some(keep)) = (part_bytes, keep_bytes)
             && keep < part
         {
@@ -52,10 +57,18 @@ impl Limits {
         let keep_age = options.keep_for.map(|age| age.0);
         Ok(Self {
             part_bytes,
-            part_age: keep_age.map(|age| age / SHARE_OF_AGE),
+            part_age: (keep_age.map(|age| age / SHARE_OF_AGE).into_iter())
+                .chain(rotate_age)
+                .min(),
             keep_bytes,
             keep_age,
         })
+    }
+
+    /// Whether a part that would be so long, and has begun then, is over.
+    pub(super) fn are_reached(&self, len: u64, began: Instant) -> bool {
+        let too_large = self.part_bytes.is_some_and(|limit| len > limit);
+        too_large || self.part_age.is_some_and(|limit| began.elapsed() >= limit)
     }
 }
 
@@ -90,13 +103,13 @@ impl Keeper {
     }
 
     /// This run has closed a part.
-    pub(super) fn closed(&mut self, part: &Part) {
+    pub(super) fn closed(&mut self, path: &Path, id: (u64, u64), len: u64) {
         let closed = Closed {
-            path: part.path.clone(),
-            len: part.len,
+            path: path.to_owned(),
+            len,
             since: Instant::now(),
         };
-        self.closed.insert(part.id, closed);
+        self.closed.insert(id, closed);
     }
 
     /// Deletes what is too much or too old; how many parts that were. There is room for the open
@@ -107,7 +120,9 @@ impl Keeper {
         }
         let old = match place {
             Place::File { .. } => self.own(),
-            Place::Folder { folder, .. } => self.of_folder(place, folder, open)?,
+            Place::Folder { folder, .. } | Place::Beside { folder, .. } => {
+                self.of_folder(place, folder, open)?
+            }
         };
         let mut bytes: u64 = old.iter().map(|part| part.len).sum();
         let room = self.limits.part_bytes.unwrap_or(0);

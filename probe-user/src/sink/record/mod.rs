@@ -9,10 +9,12 @@
 mod copy;
 mod error;
 mod keep;
+mod kept;
 mod part;
 mod place;
 mod queue;
 mod size;
+mod turns;
 mod writer;
 
 use std::{
@@ -25,8 +27,10 @@ use std::{
 
 pub use copy::Copy;
 pub use error::RecordError;
+pub use kept::Kept;
 pub use place::Target;
-pub use size::{Age, Size};
+pub use size::{Age, Size, Turn};
+pub use turns::Turns;
 
 use crate::model::format::{FRAME_BYTES, MAX_LINE_BYTES};
 use keep::Limits;
@@ -50,9 +54,9 @@ const DROP_WITHIN: Duration = Duration::from_secs(1);
 /// What may be asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// A part grows no larger. By default parts do not end, or a quarter of what is kept is one,
+    /// A part grows no larger, or no older. By default parts do not end, or a quarter of what is kept is one,
     /// but no more than 64 MiB.
-    pub rotate: Option<Size>,
+    pub rotate: Option<Turn>,
     /// All parts together grow no larger; the oldest go.
     pub keep: Option<Size>,
     /// Parts that ended longer ago go; a part ends after an eighth of this at the latest.
@@ -226,6 +230,11 @@ impl<T: Default + Send + 'static> Recorder<T> {
         } else {
             self.hand_over(false);
         }
+    }
+
+    /// Goes on in a file of the same name, where the one that is written has lost it.
+    pub fn reopen(&self) {
+        self.shared.reopen();
     }
 
     /// Whether the thread has more to write than it has in hand.

@@ -13,7 +13,7 @@ use std::{
 use super::error::RecordError;
 use crate::{
     host::clock::{self, mono_ns},
-    model::format::{PartName, name_beside, name_in_folder},
+    model::format::{END, PartName, name_beside, name_in_folder, name_with_time},
 };
 
 /// Where the command line wants the recording.
@@ -39,8 +39,20 @@ impl Target {
 /// A target that does not change with the working directory.
 #[derive(Clone, Debug)]
 pub(super) enum Place {
-    File { folder: PathBuf, name: OsString },
-    Folder { folder: PathBuf, host: String },
+    File {
+        folder: PathBuf,
+        name: OsString,
+    },
+    Folder {
+        folder: PathBuf,
+        host: String,
+    },
+    /// Beside a file of lines, whose name they begin and end with.
+    Beside {
+        folder: PathBuf,
+        stem: String,
+        end: String,
+    },
 }
 
 impl Place {
@@ -73,8 +85,21 @@ impl Place {
         }
     }
 
+    /// Where a file of lines is moved aside; `None` if this names none.
+    pub(super) fn beside(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?;
+        let dot = name.rfind('.').filter(|at| *at > 0);
+        let (stem, end) = name.split_at(dot.unwrap_or(name.len()));
+        Some(Self::Beside {
+            folder: path.parent()?.to_owned(),
+            stem: stem.to_owned(),
+            end: end.to_owned(),
+        })
+    }
+
     pub(super) fn folder(&self) -> &Path {
-        let (Self::File { folder, .. } | Self::Folder { folder, .. }) = self;
+        let (Self::File { folder, .. } | Self::Folder { folder, .. } | Self::Beside { folder, .. }) =
+            self;
         folder
     }
 
@@ -89,6 +114,9 @@ impl Place {
             Self::Folder { folder, host } => {
                 folder.join(name_in_folder(host, &time(), number, again))
             }
+            Self::Beside { folder, stem, end } => {
+                folder.join(name_with_time(stem, &time(), number, again, end))
+            }
         }
     }
 
@@ -99,13 +127,15 @@ impl Place {
 
     /// Whether this host made a file of this name in the folder, in this run or in another.
     pub(super) fn made(&self, name: &[u8]) -> bool {
-        let Self::Folder { host, .. } = self else {
-            return false;
+        let (series, name, end) = match self {
+            Self::File { .. } => return false,
+            Self::Folder { host, .. } => (host, PartName::of(name), END),
+            Self::Beside { stem, end, .. } => match name.strip_suffix(end.as_bytes()) {
+                Some(name) => (stem, PartName::of(name), ""),
+                None => return false,
+            },
         };
-        let name = PartName::of(name);
-        name.series == host.as_bytes()
-            && name.time.is_some()
-            && name.end == crate::model::format::END.as_bytes()
+        name.series == series.as_bytes() && name.time.is_some() && name.end == end.as_bytes()
     }
 }
 
@@ -188,6 +218,28 @@ mod tests {
         ] {
             assert!(!place.made(other), "{}", other.escape_ascii());
         }
+    }
+
+    #[test]
+    fn files_that_were_moved_aside_are_known_by_their_names() {
+        let place = Place::beside(Path::new("/r/drops.v2.jsonl")).expect("a file");
+        let path = place.part(3, 1);
+        let name = path.file_name().expect("a name").as_bytes();
+        assert!(place.made(name), "{}", path.display());
+        assert!(place.made(b"drops.v2-20261127T052100Z-0001_2.jsonl"));
+        for other in [
+            &b"drops.v2.jsonl"[..],
+            b"drops.v2-0001.jsonl",
+            b"drops-20261127T052100Z-0001.jsonl",
+            b"drops.v2-20261127T052100Z-0001.jsonl.gz",
+            b"drops.v2-20261127T052100Z-0001",
+        ] {
+            assert!(!place.made(other), "{}", other.escape_ascii());
+        }
+        let bare = Place::beside(Path::new("/r/drops")).expect("a file");
+        assert!(bare.made(b"drops-20261127T052100Z-0001"));
+        assert!(!bare.made(b"drops-20261127T052100Z-0001.zst"));
+        assert!(Place::beside(Path::new("/")).is_none());
     }
 
     #[test]

@@ -47,6 +47,8 @@ struct State<T> {
     /// What the thread is writing.
     in_hand: Option<Lost<T>>,
     spare: Vec<String>,
+    /// The file is to be opened by its name again.
+    reopen: bool,
     status: Status,
     lost: Vec<Lost<T>>,
     /// No more batches come, and what is not begun by then is lost.
@@ -90,6 +92,7 @@ impl<T> Shared<T> {
                 queued_bytes: 0,
                 in_hand: None,
                 spare: Vec::new(),
+                reopen: false,
                 status,
                 lost: Vec::new(),
                 until: None,
@@ -138,6 +141,12 @@ impl<T> Shared<T> {
         self.state().lose(lost);
     }
 
+    /// Asks for the file that has the name by now.
+    pub(super) fn reopen(&self) {
+        self.state().reopen = true;
+        self.work.notify_one();
+    }
+
     /// Whether a batch would only wait.
     pub(super) fn is_behind(&self) -> bool {
         let state = self.state();
@@ -167,6 +176,15 @@ impl<T> Shared<T> {
     }
 }
 
+/// What the thread is to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// This is to be written.
+    Write(String),
+    /// The file is to be opened by its name again.
+    Reopen,
+}
+
 /// Why the thread woke up while it could not write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Woken {
@@ -178,8 +196,8 @@ pub(super) enum Woken {
 
 /// The side of the thread.
 impl<T> Shared<T> {
-    /// Waits for a batch and takes its text; nothing when it is time to end.
-    pub(super) fn take(&self) -> Option<String> {
+    /// Waits for a batch and takes its text, or for another thing to do; nothing when it is time to end.
+    pub(super) fn take(&self) -> Option<Work> {
         let mut state = self.state();
         loop {
             if state.over {
@@ -189,11 +207,14 @@ impl<T> Shared<T> {
                 state.lose_all();
                 return None;
             }
+            if std::mem::take(&mut state.reopen) {
+                return Some(Work::Reopen);
+            }
             if let Some(batch) = state.queue.pop_front() {
                 let (text, lost) = batch.split();
                 state.queued_bytes -= text.len();
                 state.in_hand = Some(lost);
-                return Some(text);
+                return Some(Work::Write(text));
             }
             if state.until.is_some() {
                 return None;

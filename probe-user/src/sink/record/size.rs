@@ -38,6 +38,31 @@ impl FromStr for Age {
     }
 }
 
+/// When a part or a file ends: by its size, or by its age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    Size(Size),
+    Age(Age),
+}
+
+impl FromStr for Turn {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // Elsewhere it is minutes in an age, and mebibytes in a size.
+        if text.ends_with('m') {
+            return Err(format!(
+                "`{text}` may be a size or an age; write `64M` for mebibytes, or minutes as seconds: `1800s`"
+            ));
+        }
+        let size = text.parse().map(Self::Size);
+        size.or_else(|_| text.parse().map(Self::Age))
+            .map_err(|_: String| {
+                format!("`{text}` is neither a size nor an age; write `512k`, `64M`, `12h` or `1d`")
+            })
+    }
+}
+
 /// `plain` is what a number without a unit is multiplied by, if it may have none. Zero is nothing.
 fn number_with_unit(text: &str, units: &[(&str, u64)], plain: Option<u64>) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -81,6 +106,21 @@ mod tests {
                 answer.as_ref().is_err_and(|text| text.contains(wrong)),
                 "{answer:?}"
             );
+        }
+    }
+
+    #[test]
+    fn what_ends_a_part_is_a_size_or_an_age() {
+        let turn = |text: &str| text.parse::<Turn>();
+        assert_eq!(turn("64M"), Ok(Turn::Size(Size(64 << 20))));
+        assert_eq!(turn("4096"), Ok(Turn::Size(Size(4096))));
+        let day = Duration::from_secs(86_400);
+        assert_eq!(turn("1d"), Ok(Turn::Age(Age(day))));
+        assert_eq!(turn("24h"), Ok(Turn::Age(Age(day))));
+        for wrong in ["", "0", "30m", "64m", "1w", "-1h"] {
+            let answer = turn(wrong);
+            let says = |text: &String| text.contains(wrong);
+            assert!(answer.as_ref().is_err_and(says), "{answer:?}");
         }
     }
 

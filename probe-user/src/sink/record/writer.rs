@@ -5,6 +5,7 @@
 
 use std::{
     io,
+    os::unix::fs::MetadataExt,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,7 +18,7 @@ use super::{
     keep::{Keeper, Limits},
     part::Part,
     place::Place,
-    queue::{Shared, Woken},
+    queue::{Shared, Woken, Work},
 };
 
 /// Half the time of level 1, for a third more bytes: whoever records is beside what it records.
@@ -41,6 +42,8 @@ pub(super) struct Writer<T> {
     part: Option<Part>,
     number: u32,
     last_try: Option<Instant>,
+    /// The name of the first part is tried first: somebody has moved what had it.
+    is_by_name: bool,
     /// Why the last part ended before its time, until the next one holds lines.
     after: Option<String>,
 }
@@ -65,6 +68,7 @@ impl<T> Writer<T> {
             part: None,
             number: 0,
             last_try: None,
+            is_by_name: false,
             after: None,
         })
     }
@@ -79,8 +83,11 @@ impl<T> Writer<T> {
 
     /// Writes what comes until it is to end.
     pub(super) fn run(&mut self) {
-        while let Some(text) = self.shared.take() {
-            self.put(text);
+        while let Some(work) = self.shared.take() {
+            match work {
+                Work::Write(text) => self.put(text),
+                Work::Reopen => self.reopen_by_name(),
+            }
         }
         if let Some(part) = self.part.take() {
             self.close(part);
@@ -127,13 +134,8 @@ impl<T> Writer<T> {
     /// Whether the frame belongs to the next part.
     fn is_over(&self, part: &Part) -> bool {
         let len = part.len + self.frame.len() as u64;
-        let too_large = self.limits.part_bytes.is_some_and(|limit| len > limit);
-        let too_old = || {
-            let limit = self.limits.part_age;
-            limit.is_some_and(|limit| part.opened.elapsed() >= limit)
-        };
         // A part with no lines is not ended, or a frame above the limit would never be written.
-        part.frames > 1 && (too_large || too_old())
+        part.frames > 1 && self.limits.are_reached(len, part.opened)
     }
 
     /// Goes on in the next part, or in this one if there is none to be had.
@@ -155,6 +157,21 @@ impl<T> Writer<T> {
                     .trouble(format!("there is no next part: {error}"));
             }
         }
+    }
+
+    /// Goes on in a file of the name that was given, or in the next part, where the one that is written has lost its name.
+    fn reopen_by_name(&mut self) {
+        let has_name = |part: &Part| {
+            let about = std::fs::symlink_metadata(&part.path);
+            about.is_ok_and(|about| (about.dev(), about.ino()) == part.id)
+        };
+        if self.part.as_ref().is_some_and(has_name) {
+            return;
+        }
+        self.last_try = None;
+        self.is_by_name = true;
+        self.rotate();
+        self.is_by_name = false;
     }
 
     /// A new part after one that could not be written.
@@ -200,7 +217,11 @@ impl<T> Writer<T> {
         } else {
             NAMES
         };
-        let mut paths = (1..=tries).map(|again| self.place.part(number, again));
+        let by_name = self.is_by_name && self.place.is_exact(1);
+        let own_name = by_name.then(|| self.place.part(1, 1));
+        let mut paths = own_name
+            .into_iter()
+            .chain((1..=tries).map(|again| self.place.part(number, again)));
         let first = paths.next().unwrap_or_default();
         let mut result = Part::create(&first, number);
         for path in paths {
@@ -233,7 +254,7 @@ impl<T> Writer<T> {
     }
 
     fn close(&mut self, part: Part) {
-        self.keeper.closed(&part);
+        self.keeper.closed(&part.path, part.id, part.len);
         let name = part.path.display().to_string();
         if let Err(error) = part.close() {
             self.shared.trouble(format!(

@@ -28,6 +28,9 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Signals that a terminal or a shell may have told whydrop to ignore, and that whydrop does not ignore.
 const CAUGHT: [i32; 3] = [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
 
+/// A terminal sends them to the command as well.
+const OF_TERMINAL: [i32; 2] = [libc::SIGINT, libc::SIGQUIT];
+
 /// The command before, while and after it runs.
 #[derive(Debug)]
 pub struct Child {
@@ -109,7 +112,9 @@ impl Child {
     /// Passes a signal on, unless the terminal has sent it to the command as well.
     pub fn signalled(&self, kind: SignalKind) {
         match &mut *self.state.borrow_mut() {
-            State::Running(running) if kind != SignalKind::interrupt() => running.signal(kind),
+            State::Running(running) if !OF_TERMINAL.contains(&kind.as_raw_value()) => {
+                running.signal(kind);
+            }
             state @ State::Waiting => {
                 *state = State::Failed(NotRun::Ended(kind.as_raw_value()));
             }

@@ -17,7 +17,7 @@ use crate::{
         reading::Sample,
         story::Totals,
     },
-    sink::Sinks,
+    sink::{Sinks, aside},
     source::{
         Enough,
         ending::{self, Ending},
@@ -67,6 +67,19 @@ impl<'a> HookPipeline<'a> {
         self.by_now(probe, last)
     }
 
+    /// Tells what the summary would be by now.
+    pub fn tell_interim(&mut self, probe: &mut Probe) {
+        match self.read_by_now(probe) {
+            Ok(summary) => self.lines.sinks.interim(summary),
+            Err(error) => aside(format_args!("no summary by now: {error}")),
+        }
+    }
+
+    /// Goes on in files that have the names by now.
+    pub fn reopen(&mut self) {
+        self.lines.sinks.reopen();
+    }
+
     fn by_now(&mut self, probe: &Probe, last: Sample) -> Result<Summary, ReadError> {
         let mut unread = self.unread.clone();
         unread.namespaces("meanwhile", &last.unread);
@@ -77,7 +90,7 @@ impl<'a> HookPipeline<'a> {
             skipped: probe.skipped()?,
             unread,
             duration: self.began.elapsed(),
-            stories: None,
+            stories: self.lines.stories.so_far(),
         };
         Ok(self.reckon(probe, read))
     }

@@ -25,12 +25,18 @@ use crate::lifecycle::Scratch;
 
 const FAILED: i32 = 1;
 
+/// What a file may have, where that is limited.
+const LIMIT_BYTES: u64 = 16 << 10;
+
 #[test]
 fn full_disk() -> Result<()> {
-    let command = Watch::new().args(["--output", "/dev/full"]).command()?;
+    let arguments = ["--output", "/dev/full", "--for", "2s"];
+    let command = Watch::new().args(arguments).command()?;
     let stopped = Whydrop::spawn(command)?.finish()?;
     let said = &stopped.stderr;
     ensure!(stopped.code == Some(FAILED), "{:?}: {said}", stopped.code);
+    // It goes on for as long as it was asked to, and says at once that nothing is written.
+    check_sentence(said, "not writing to /dev/full for now")?;
     check_sentence(said, "writing to /dev/full failed")?;
     summary_in(said)?;
     Ok(())
@@ -53,11 +59,13 @@ fn disk_that_fills_up() -> Result<()> {
             .contains(r#""start""#))
     })?;
     let truth = Truth::begin(wire.netns())?;
-    // It ends with the first line that finds no room, so all that the kernel counts has to be there before.
-    whydrop.signal(Signal::STOP)?;
     burst(&wire, &listener, 1000)?.run(&AtomicBool::new(false))?;
-    whydrop.signal(Signal::CONT)?;
-    let stopped = whydrop.finish()?;
+    wait_until("a file that takes no more", ready(), || {
+        Ok(fs::metadata(path)?.len() == LIMIT_BYTES)
+    })?;
+    // It goes on: what comes now is counted, too.
+    burst(&wire, &listener, 10)?.run(&AtomicBool::new(false))?;
+    let stopped = whydrop.stop()?;
 
     let said = &stopped.stderr;
     ensure!(stopped.code == Some(FAILED), "{:?}: {said}", stopped.code);
@@ -67,16 +75,15 @@ fn disk_that_fills_up() -> Result<()> {
     Ok(())
 }
 
-/// So much fits into one file; SIGXFSZ is ignored, so write(2) fails.
+/// So much fits into one file. SIGXFSZ ends a process by default.
 fn limit_files() -> std::io::Result<()> {
-    const BYTES: libc::rlim_t = 16 << 10;
     let limit = libc::rlimit {
-        rlim_cur: BYTES,
-        rlim_max: BYTES,
+        rlim_cur: LIMIT_BYTES,
+        rlim_max: LIMIT_BYTES,
     };
     // SAFETY: plain system calls; the limit lives on this stack.
     unsafe {
-        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+        libc::signal(libc::SIGXFSZ, libc::SIG_DFL);
         if libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) != 0 {
             return Err(std::io::Error::last_os_error());
         }

@@ -68,7 +68,7 @@ fn head() -> Head {
 
 fn options(rotate: Option<u64>, keep: Option<u64>) -> Options {
     Options {
-        rotate: rotate.map(Size),
+        rotate: rotate.map(|bytes| Turn::Size(Size(bytes))),
         keep: keep.map(Size),
         keep_for: None,
     }
