@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use super::{
     hurt::Hurt as HurtPlaces,
-    judged::{judge, status_of},
+    judged::{judge, status_of, without_others},
 };
 use crate::{
     analyse::{
@@ -97,7 +97,8 @@ impl Heard {
             reads_all: start.reads_all,
         };
         let astray = self.strays.astray(&told.own_clients, &summary.stats);
-        let (dropped, mut doubts) = judge(&summary, scope, &told.without_listener, &astray);
+        let judged = without_others(&summary, told.listening_in.as_deref());
+        let (dropped, mut doubts) = judge(&judged, scope, &told.without_listener, &astray);
         if astray.others > 0 {
             doubts.extend(told.unasked_clients);
         }
