@@ -109,7 +109,7 @@ fn files_are_rotated_and_deleted() -> Result<()> {
     };
     // Each batch of lines is looked at by itself.
     let mut most = 0;
-    wait_until("files that were deleted", Duration::from_secs(60), || {
+    wait_until("files that were deleted", Duration::from_mins(1), || {
         wire.peer(Family::V4, listener.port()).syn()?;
         let names = old()?;
         most = most.max(names.len());

@@ -52,7 +52,7 @@ fn a_disk_that_is_full_for_a_while() -> Result<()> {
         clients: clients(64, 1),
         to: listener.address(),
         syns: 500,
-        limit: Duration::from_secs(60),
+        limit: Duration::from_mins(1),
         threads: 1,
     };
     burst.ready(&wire)?.run(&AtomicBool::new(false))?;
@@ -112,7 +112,7 @@ fn a_pipe_that_is_non_blocking() -> Result<()> {
         clients: clients(64, 1),
         to: listener.address(),
         syns: 2000,
-        limit: Duration::from_secs(60),
+        limit: Duration::from_mins(1),
         threads: 1,
     };
     burst.ready(&wire)?.run(&AtomicBool::new(false))?;
