@@ -84,7 +84,7 @@ fn a_disk_that_is_full_for_a_while() -> Result<()> {
     let lines = lines_of(&path, "event");
     let lines = lines
         .iter()
-        .filter(|line| line["kind"] == "overflow")
+        .filter(|line| line["kind"] == "overflow" && line["netns"] == wire.netns().inum())
         .count() as u64;
     ensure!(lines == row.seen, "{lines} lines: {row:?}");
     Ok(())
