@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use crate::model::{
     Summary,
-    around::{Around, Ends, Redirect},
+    around::{Around, Ends, How, Redirect},
     incident::Place,
     kind::Kind,
     netns_name::NetnsName,
@@ -17,6 +17,9 @@ const PLACES_AT_MOST: usize = 8;
 
 /// Whom one process waits for that is told of.
 const WAITS_AT_MOST: usize = 4;
+
+/// Redirects that are named.
+const REDIRECTS_AT_MOST: usize = 4;
 
 /// The first reading, and the last one.
 #[derive(Clone, Default)]
@@ -98,6 +101,7 @@ impl Surroundings {
         };
         let unread = last.unread.iter();
         notes.extend(unread.map(|why| format!("not read: {why}")));
+        notes.extend(sound_redirects(last));
         for ends in &last.ends {
             let before = first.ends.iter().find(|one| one.netns == ends.netns);
             let of_netns = summary.stats.iter().filter(|row| row.netns == ends.netns);
@@ -144,6 +148,46 @@ fn refused_by_another(summary: &Summary) -> Option<String> {
     ))
 }
 
+/// Ports whose connections come out elsewhere, where nothing is wrong with that.
+fn sound_redirects(around: &Around) -> Vec<String> {
+    let redirects = around.redirects.iter().flatten();
+    let sound: Vec<&Redirect> = redirects.filter(|one| !one.is_troubled()).collect();
+    let named = sound.iter().take(REDIRECTS_AT_MOST);
+    let mut notes: Vec<String> = named.map(|one| in_words(one)).collect();
+    if sound.len() > REDIRECTS_AT_MOST {
+        let more = sound.len() - REDIRECTS_AT_MOST;
+        notes.push(format!("{more} more addresses are redirected"));
+    }
+    notes
+}
+
+fn in_words(redirect: &Redirect) -> String {
+    let Redirect {
+        from,
+        to,
+        connections,
+        ..
+    } = redirect;
+    let s = if *connections == 1 { "" } else { "s" };
+    let says = match redirect.how {
+        How::Translated => format!(
+            "{from} is translated to {to} (DNAT, REDIRECT): {connections} connection{s}, none of them without an answer"
+        ),
+        How::Transparent => format!(
+            "{connections} connection{s} to {from} {} here, to which nobody is bound: a listener with IP_TRANSPARENT takes them (TPROXY)",
+            if *connections == 1 { "is" } else { "are" }
+        ),
+    };
+    let Some(taker) = redirect.listeners.first() else {
+        return match (redirect.how, redirect.unasked) {
+            (How::Translated, false) => format!("{says}; nobody on this host listens at {to}"),
+            _ => says,
+        };
+    };
+    let (at, netns) = (redirect.reaches(taker), taker.netns_argument());
+    format!("{says}; who takes them is asked by: whydrop why {at}{netns}")
+}
+
 /// Who has closed what was accepted.
 fn closings(before: &Ends, ends: &Ends, accepted: Option<u64>, apart: Duration) -> Option<String> {
     // Of TIME_WAIT the kernel forgets each after a minute, and keeps so many at most.
@@ -152,8 +196,13 @@ fn closings(before: &Ends, ends: &Ends, accepted: Option<u64>, apart: Duration) 
     let aborted = aborted.map(|(now, then)| now.saturating_sub(then));
     let mut did = Vec::new();
     if closed > 0 {
+        // Both readings are outside of the watch.
+        let earlier = match accepted {
+            Some(n) if closed > n => ", some of which were accepted before the watch or after it",
+            _ => "",
+        };
         did.push(format!(
-            "closed {closed} connection{} or more before their clients did",
+            "closed {closed} connection{} or more before their clients did{earlier}",
             if closed == 1 { "" } else { "s" }
         ));
     }
@@ -187,7 +236,11 @@ mod tests {
     use super::*;
     use crate::{
         analyse::judge::tests::summary,
-        model::{Accepted, ListenerStatsRow, around::Wait, tier::Tier},
+        model::{
+            Accepted, ListenerStatsRow,
+            around::{Taker, Wait},
+            tier::Tier,
+        },
     };
 
     const NETNS: u32 = 7;
@@ -223,6 +276,51 @@ mod tests {
         surroundings.take(first);
         surroundings.take(last);
         surroundings.notes(&seen).join("\n")
+    }
+
+    #[test]
+    fn more_closed_than_accepted_is_explained() {
+        let first = reading(0, 5, Some(3));
+        let says = notes(&first, &reading(2_000_000_000, 26, Some(3)), &[]);
+        let why = "closed 21 connections or more before their clients did, some of which were accepted before the watch or after it; ";
+        assert!(says.contains(why), "{says}");
+    }
+
+    #[test]
+    fn a_redirect_that_is_well_is_a_note() {
+        let redirect = |how, unanswered| Redirect {
+            netns: NETNS,
+            netns_name: None,
+            how,
+            from: ([10, 0, 0, 1], 80).into(),
+            to: PEER,
+            connections: 9,
+            unanswered,
+            listeners: vec![Taker {
+                netns: 4_026_532_999,
+                netns_name: None,
+                owner: [].into(),
+                cookie: 5,
+                addr: PEER,
+                accept_queue_len: 0,
+                accept_queue_limit: 4,
+                drops: None,
+                refused: None,
+            }],
+            unasked: false,
+        };
+        let says = |redirect| {
+            let last = Around {
+                redirects: Some(vec![redirect]),
+                ..reading(2_000_000_000, 5, Some(3))
+            };
+            notes(&reading(0, 5, Some(3)), &last, &[])
+        };
+        let translated = "10.0.0.1:80 is translated to 127.0.0.1:9000 (DNAT, REDIRECT): 9 connections, none of them without an answer; who takes them is asked by: whydrop why 127.0.0.1:9000 --netns 4026532999";
+        assert_eq!(says(redirect(How::Translated, 0)), translated);
+        assert_eq!(says(redirect(How::Translated, 2)), "", "it has a verdict");
+        let transparent = says(redirect(How::Transparent, 0));
+        assert!(transparent.contains("(TPROXY)"), "{transparent}");
     }
 
     #[test]

@@ -100,6 +100,7 @@ impl Gone {
                     ending: ending(task)?,
                     back: next.map(|queue| Duration::from_nanos(queue.first_ns - at_ns)),
                     by: next.and_then(|queue| queue.holders_seen.eldest()),
+                    stays: next.is_some_and(|queue| !self.is_closed(queue)),
                 })
             })
             .collect()
@@ -107,15 +108,15 @@ impl Gone {
 
     /// Whether each listener that was found there was closed after it was found last: nobody listens there again.
     pub(crate) fn is_final(&self, looks: &Looks) -> bool {
-        let is_closed = |queue: &Queue| {
-            let mut closed = self.closed.iter();
-            closed.any(|((netns, at_ns), (addr, _))| {
-                *netns == queue.netns
-                    && *addr == queue.last.addr
-                    && *at_ns >= queue.last.taken_mono_ns
-            })
-        };
-        !looks.queues.is_empty() && looks.queues.values().all(is_closed)
+        !looks.queues.is_empty() && looks.queues.values().all(|queue| self.is_closed(queue))
+    }
+
+    /// Whether a listener of its address was closed after it was found last.
+    fn is_closed(&self, queue: &Queue) -> bool {
+        let mut closed = self.closed.iter();
+        closed.any(|((netns, at_ns), (addr, _))| {
+            *netns == queue.netns && *addr == queue.last.addr && *at_ns >= queue.last.taken_mono_ns
+        })
     }
 
     /// Whether somebody listened, before or after, at each address where a client found nobody.

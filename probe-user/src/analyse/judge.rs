@@ -66,15 +66,23 @@ fn of_rows(summary: &Summary, scope: Scope<'_>) -> Vec<String> {
         .filter_map(|row| {
             let (counter, netns) = (row.counter, row.netns);
             match row.unattributed {
-                None => Some(format!(
-                    "how many {counter} the kernel counted in netns {netns} is not known: it ended, or cannot be read"
-                )),
+                None => {
+                    let why = row.no_kernel.map(|why| why.to_string());
+                    let why = why.unwrap_or_else(|| "it ended, or cannot be read".into());
+                    Some(format!(
+                        "how many {counter} the kernel counted in netns {netns} is not known: {why}"
+                    ))
+                }
                 // Without hooks nothing is attributed; what was counted is all that is known.
-                Some(n) if summary.tier == Tier::Counters => (n > 0 && scope.picks_listeners).then(
-                    || format!("{n} {counter} in netns {netns}: without hooks nobody knows whose"),
-                ),
+                Some(n) if summary.tier == Tier::Counters => {
+                    (n > 0 && scope.picks_listeners).then(|| {
+                        format!("{n} {counter} in netns {netns}: without hooks nobody knows whose")
+                    })
+                }
                 Some(0) => None,
-                Some(n) if n > 0 => Some(format!("no hook saw {n} of the kernel's {counter} in netns {netns}")),
+                Some(n) if n > 0 => Some(format!(
+                    "no hook saw {n} of the kernel's {counter} in netns {netns}"
+                )),
                 Some(n) => Some(format!(
                     "the hooks saw {} {counter} more than the kernel counted in netns {netns}",
                     n.unsigned_abs()
@@ -124,6 +132,7 @@ pub mod tests {
             netns: 7,
             counter,
             kernel,
+            no_kernel: None,
             seen: 0,
             sampled: 0,
             lost: 0,

@@ -3,6 +3,7 @@
 
 pub mod against;
 pub mod around;
+pub mod astray;
 pub mod beside;
 pub mod clients;
 pub mod correlate;

@@ -10,7 +10,7 @@ use probe_common::{CountValue, counter};
 use crate::model::{
     counted::Totals,
     reading::{LostInUserSpace, Reading, Sample},
-    rows::{Residual, Row},
+    rows::{NoKernel, Residual, Row},
 };
 
 /// The first sample and the newest counters of every namespace met since.
@@ -23,6 +23,17 @@ pub struct Reconciler {
     ended: HashSet<u32>,
     /// Namespaces of which the kernel's count since the start is not known.
     unknown: HashSet<u32>,
+    /// Of these, numbers that more than one namespace has had since the base.
+    reused: HashSet<u32>,
+    /// Numbers under which the hooks saw something while no namespace that was found had it: it has ended, or it is
+    /// found later.
+    doubtful: HashSet<u32>,
+    /// Those in whose difference more than one namespace has a part, if it is found once more.
+    doubted: HashSet<u32>,
+    /// Net cookies, as they were last read.
+    cookies: BTreeMap<u32, u64>,
+    /// Those of the newest reading alone.
+    fresh: BTreeMap<u32, u64>,
     /// What was told as a residual, and what was found at the last look, by namespace and counter slot.
     told: HashMap<(u32, usize), (i64, i64)>,
     is_unsettled: bool,
@@ -33,11 +44,21 @@ type Sums = HashMap<u32, [u64; counter::SLOTS]>;
 impl Reconciler {
     /// From this sample on everything is accounted for.
     pub fn new(base: Sample) -> Self {
+        // One that was made while the others were read has been seen before the base, and is read after it.
+        let seen = base.totals.sums.keys().copied();
+        let is_known =
+            |netns: &u32| base.kernel.contains_key(netns) || base.present.contains(netns);
+        let found_later = seen.filter(|netns| !is_known(netns)).collect();
         Self {
             newest: base.kernel.clone(),
+            cookies: base.cookies.clone(),
+            fresh: BTreeMap::new(),
             base,
             ended: HashSet::new(),
             unknown: HashSet::new(),
+            reused: HashSet::new(),
+            doubtful: found_later,
+            doubted: HashSet::new(),
             told: HashMap::new(),
             is_unsettled: false,
         }
@@ -57,7 +78,7 @@ impl Reconciler {
     pub fn accounted(&self, last: &Sample) -> BTreeSet<u32> {
         let known = last.kernel.keys().copied();
         known
-            .filter(|netns| !self.unknown.contains(netns) && !self.ended.contains(netns))
+            .filter(|netns| !self.ended.contains(netns) && self.unknown_in(*netns, last).is_none())
             .collect()
     }
 
@@ -66,10 +87,34 @@ impl Reconciler {
         self.base.moving
     }
 
-    /// Remembers the newest counters, so that a namespace that ends is not
+    /// Whether the net cookie of a namespace has to be read with its counters, `reading` if they are read already: where
+    /// nothing moves it does not matter whose number it is.
+    pub fn needs_cookie(&self, netns: u32, sums: &Sums, reading: Option<&Reading>) -> bool {
+        let has_seen = sums.get(&netns) != self.base.totals.sums.get(&netns);
+        let has_counted = reading.is_some_and(|now| self.newest.get(&netns) != Some(now));
+        has_seen || has_counted || !self.cookies.contains_key(&netns)
+    }
+
+    /// Namespaces were looked for, after the hooks had seen so much. Whoever had the number of one that was not found may
+    /// have ended, and another one may get it before the next look.
+    pub fn looked(&mut self, sums: &Sums, is_there: impl Fn(u32) -> bool) {
+        let moved = sums
+            .iter()
+            .filter(|(netns, seen)| self.base.totals.sums.get(netns) != Some(seen));
+        let missing = moved.map(|(netns, _)| *netns);
+        self.doubtful
+            .extend(missing.filter(|netns| !is_there(*netns)));
+    }
+
+    /// Remembers the newest counters and net cookies, so that a namespace that ends is not
     /// forgotten. `present` are all that exist, readable or not. One that was
     /// not there at the start was made since, and began at 0.
-    pub fn observe(&mut self, present: &[u32], kernel: &BTreeMap<u32, Reading>) {
+    pub fn observe(
+        &mut self,
+        present: &[u32],
+        kernel: &BTreeMap<u32, Reading>,
+        cookies: &BTreeMap<u32, u64>,
+    ) {
         let present: HashSet<u32> = present.iter().copied().collect();
         let gone = self.newest.keys().filter(|netns| !present.contains(netns));
         self.ended.extend(gone);
@@ -79,9 +124,18 @@ impl Reconciler {
             let fell = newest.iter().zip(reading).any(|(newest, now)| now < newest);
             if fell || self.ended.contains(netns) {
                 self.unknown.insert(*netns);
+                self.reused.insert(*netns);
             }
             *newest = *reading;
         }
+        for (netns, cookie) in cookies {
+            let before = self.cookies.insert(*netns, *cookie);
+            if before.is_some_and(|before| before != *cookie) {
+                self.unknown.insert(*netns);
+                self.reused.insert(*netns);
+            }
+        }
+        self.fresh.clone_from(cookies);
     }
 
     /// The differences that changed since they were last told. `before` and
@@ -100,6 +154,17 @@ impl Reconciler {
                 continue;
             }
             let unattributed = self.unattributed(*netns, now, after);
+            if self.is_of_several(*netns, &unattributed) {
+                // Twice in a row, here too.
+                if self.doubted.insert(*netns) {
+                    self.is_unsettled = true;
+                } else {
+                    self.unknown.insert(*netns);
+                    self.reused.insert(*netns);
+                }
+                continue;
+            }
+            self.doubted.remove(netns);
             for (slot, unattributed) in unattributed.into_iter().enumerate() {
                 let (told, last) = self.told.entry((*netns, slot)).or_default();
                 // Twice in a row: the kernel counts a moment before the hook does.
@@ -125,19 +190,56 @@ impl Reconciler {
         self.is_unsettled
     }
 
-    /// Whether the hooks saw all that the kernel counted since the base, as far as that is known.
-    pub fn agrees(&self, kernel: &BTreeMap<u32, Reading>, sums: &Sums) -> bool {
-        let mut known = kernel
-            .iter()
-            .filter(|(netns, _)| !self.unknown.contains(netns));
-        known.all(|(netns, now)| self.unattributed(*netns, now, sums) == [0; counter::DECISIVE])
-    }
-
     /// What the kernel counted since the base and no hook saw.
     fn unattributed(&self, netns: u32, now: &Reading, sums: &Sums) -> [i64; counter::DECISIVE] {
         let base = self.base.kernel.get(&netns).copied().unwrap_or_default();
         let seen = self.sums_since(sums, netns);
         std::array::from_fn(|slot| now[slot].saturating_sub(base[slot]) as i64 - seen[slot] as i64)
+    }
+
+    /// Namespaces that the hooks do not explain, as far as that is known: they may not have been read at the right moment.
+    pub fn differing(&self, kernel: &BTreeMap<u32, Reading>, sums: &Sums) -> Vec<u32> {
+        let known = kernel
+            .iter()
+            .filter(|(netns, _)| !self.unknown.contains(netns));
+        known
+            .filter(|(netns, now)| self.unattributed(**netns, now, sums) != [0; counter::DECISIVE])
+            .map(|(netns, _)| *netns)
+            .collect()
+    }
+
+    /// Whether that difference is one between what several namespaces did and what one of them counted. The kernel counts
+    /// first, so the hooks see no more than that. Of a namespace that is the one of the start by its cookie,
+    /// whatever is found is true; of another one it is not known who had its number before.
+    fn is_of_several(&self, netns: u32, unattributed: &[i64; counter::DECISIVE]) -> bool {
+        let cookie = self.base.cookies.get(&netns);
+        let is_the_same = cookie.is_some() && cookie == self.fresh.get(&netns);
+        let is_impossible = |n: &i64| *n < 0 || *n > 0 && self.doubtful.contains(&netns);
+        !is_the_same && unattributed.iter().any(is_impossible)
+    }
+
+    /// Why the kernel's count of a namespace is not known by this sample; `None` if it is.
+    fn unknown_in(&self, netns: u32, last: &Sample) -> Option<NoKernel> {
+        let Some(now) = last.kernel.get(&netns) else {
+            let is_there = last.unread.contains_key(&netns);
+            return Some(if is_there {
+                NoKernel::Unread
+            } else {
+                NoKernel::Ended
+            });
+        };
+        if self.reused.contains(&netns) {
+            return Some(NoKernel::NumberReused);
+        }
+        if self.unknown.contains(&netns) {
+            return Some(NoKernel::UnreadBefore);
+        }
+        let unattributed = self.unattributed(netns, now, &last.totals.sums);
+        match self.is_of_several(netns, &unattributed) {
+            true if last.moving => Some(NoKernel::Moving),
+            true => Some(NoKernel::NumberReused),
+            false => None,
+        }
     }
 
     /// What the hooks counted since the base.
@@ -190,10 +292,8 @@ impl Reconciler {
         let left_out = since(|value| value.sampled);
         let user = user.0.get(&netns).copied().unwrap_or_default();
         let base = self.base.kernel.get(&netns).copied().unwrap_or_default();
-        let now = last
-            .kernel
-            .get(&netns)
-            .filter(|_| !self.unknown.contains(&netns));
+        let no_kernel = self.unknown_in(netns, last);
+        let now = last.kernel.get(&netns).filter(|_| no_kernel.is_none());
         (0..counter::DECISIVE)
             .map(|slot| {
                 let kernel = now.map(|now| now[slot].saturating_sub(base[slot]));
@@ -203,6 +303,7 @@ impl Reconciler {
                     netns,
                     counter: counter::NAMES[slot].1,
                     kernel,
+                    no_kernel,
                     seen: sums[slot] - sampled - lost,
                     sampled,
                     lost,
@@ -288,13 +389,13 @@ mod tests {
     #[test]
     fn sums_agree_with_what_the_kernel_counted_since() {
         let reconciler = Reconciler::new(sample(Some(100), 3, 0));
-        let agrees = |kernel, sum| {
+        let differing = |kernel, sum| {
             let now = sample(Some(kernel), sum, 0);
-            reconciler.agrees(&now.kernel, &now.totals.sums)
+            reconciler.differing(&now.kernel, &now.totals.sums)
         };
-        assert!(agrees(110, 13));
-        assert!(!agrees(110, 12));
-        assert!(!agrees(110, 14));
+        assert!(differing(110, 13).is_empty());
+        assert_eq!(differing(110, 12), [NETNS]);
+        assert_eq!(differing(110, 14), [NETNS]);
     }
 
     #[test]
@@ -364,9 +465,9 @@ mod tests {
     fn a_number_that_was_given_again_is_not_known() {
         let check = |present: &[u32], then: u64| {
             let mut reconciler = Reconciler::new(sample(Some(1), 0, 0));
-            reconciler.observe(present, &BTreeMap::new());
+            reconciler.observe(present, &BTreeMap::new(), &BTreeMap::new());
             let last = sample(Some(then), 4, 0);
-            reconciler.observe(&[NETNS], &last.kernel);
+            reconciler.observe(&[NETNS], &last.kernel, &last.cookies);
             let rows = reconciler.rows(&last, &LostInUserSpace::default(), 0);
             (rows[0].kernel, rows[0].seen)
         };
@@ -379,8 +480,98 @@ mod tests {
     fn a_namespace_that_was_made_since_began_at_zero() {
         let mut reconciler = Reconciler::new(Sample::default());
         let last = sample(Some(4), 4, 0);
-        reconciler.observe(&[NETNS], &last.kernel);
+        reconciler.observe(&[NETNS], &last.kernel, &last.cookies);
         let rows = reconciler.rows(&last, &LostInUserSpace::default(), 0);
         assert_eq!((rows[0].kernel, rows[0].unattributed), (Some(4), Some(0)));
+    }
+
+    /// What is told of a namespace that counted and was seen so often, of a number that was read and looked for before.
+    fn told(mut reconciler: Reconciler, last: &Sample) -> (Option<i64>, Option<NoKernel>) {
+        reconciler.observe(&[NETNS], &last.kernel, &last.cookies);
+        let accounted = reconciler.accounted(last);
+        let row = reconciler
+            .rows(last, &LostInUserSpace::default(), 0)
+            .remove(0);
+        assert_eq!(accounted.is_empty(), row.kernel.is_none());
+        (row.unattributed, row.no_kernel)
+    }
+
+    const REUSED: (Option<i64>, Option<NoKernel>) = (None, Some(NoKernel::NumberReused));
+
+    fn with_cookie(mut sample: Sample, cookie: u64) -> Sample {
+        sample.cookies.insert(NETNS, cookie);
+        sample
+    }
+
+    #[test]
+    fn more_than_a_namespace_that_was_made_since_counted_is_of_another_one_too() {
+        let new = || Reconciler::new(Sample::default());
+        assert_eq!(told(new(), &sample(Some(10), 15, 0)), REUSED);
+        let moving = Sample {
+            moving: true,
+            ..sample(Some(10), 15, 0)
+        };
+        assert_eq!(told(new(), &moving), (None, Some(NoKernel::Moving)));
+        assert_eq!(told(new(), &sample(Some(15), 10, 0)), (Some(5), None));
+    }
+
+    #[test]
+    fn a_cookie_tells_namespaces_of_one_number_apart() {
+        let base = || with_cookie(sample(Some(5), 0, 0), 1);
+        let then = |kernel, sum, cookie| {
+            told(
+                Reconciler::new(base()),
+                &with_cookie(sample(Some(kernel), sum, 0), cookie),
+            )
+        };
+        assert_eq!(then(9, 4, 1), (Some(0), None));
+        assert_eq!(then(9, 4, 2), REUSED, "although it adds up");
+        // Whatever is found in the namespace of the start is true.
+        assert_eq!(then(9, 5, 1), (Some(-1), None));
+        let without = |kernel, sum| {
+            let reconciler = Reconciler::new(sample(Some(5), 0, 0));
+            told(reconciler, &sample(Some(kernel), sum, 0))
+        };
+        assert_eq!(without(9, 5), REUSED);
+        assert_eq!(without(9, 3), (Some(1), None));
+    }
+
+    /// It was seen and not found: either it has ended, or it was only found later.
+    #[test]
+    fn a_number_that_was_seen_before_it_was_found() {
+        let then = |kernel, sum| {
+            let mut reconciler = Reconciler::new(Sample::default());
+            reconciler.looked(&totals(3, 0).sums, |_| false);
+            told(reconciler, &sample(Some(kernel), sum, 0))
+        };
+        assert_eq!(then(8, 8), (Some(0), None), "found later");
+        assert_eq!(then(5, 8), REUSED);
+        assert_eq!(then(9, 8), REUSED, "four may be missing");
+    }
+
+    #[test]
+    fn what_is_of_several_is_no_residual() {
+        let mut reconciler = Reconciler::new(Sample::default());
+        let now = sample(Some(10), 15, 0);
+        for is_unsettled in [true, false] {
+            let found = reconciler.residuals(&now.kernel, &now.totals.sums, &now.totals.sums);
+            assert!(found.is_empty(), "{found:?}");
+            assert_eq!(reconciler.is_unsettled(), is_unsettled);
+        }
+        assert!(reconciler.unknown().contains(&NETNS));
+    }
+
+    #[test]
+    fn cookies_are_asked_for_where_something_moves() {
+        let reconciler = Reconciler::new(with_cookie(sample(Some(5), 2, 0), 1));
+        let needs = |sum, kernel: Option<u64>| {
+            let now = sample(kernel, sum, 0);
+            reconciler.needs_cookie(NETNS, &now.totals.sums, now.kernel.get(&NETNS))
+        };
+        assert!(!needs(2, None));
+        assert!(!needs(2, Some(5)));
+        assert!(needs(2, Some(6)));
+        assert!(needs(3, None));
+        assert!(reconciler.needs_cookie(NETNS + 1, &Sums::new(), None));
     }
 }

@@ -137,13 +137,7 @@ impl Heard {
         }
         self.clients.add(seen);
         for place in &seen.refusal.elsewhere {
-            let text = format!("{} in namespace {}", place.addr, place.netns);
-            let owner = place.owner.first();
-            let text = owner.map_or_else(
-                || text.clone(),
-                |owner| format!("{text}, {}[{}]", owner.comm, owner.pid),
-            );
-            remember(&mut self.elsewhere, text);
+            remember(&mut self.elsewhere, place.seen_from(seen.event.netns));
         }
         self.gone.event(seen);
         self.tries.event(&seen.event);

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use crate::{
     analyse::judge::{self, Scope},
-    model::{ListenerStatsRow, Summary, Verdict, Verified, counts_in_words, kind::Kind, name_of},
+    model::{
+        ListenerStatsRow, Summary, Verdict, Verified, astray::Astray, counts_in_words, kind::Kind,
+        name_of,
+    },
 };
 
 /// A watch may end this much before the time that was asked for.
@@ -62,13 +65,13 @@ pub struct Asked {
 }
 
 /// The verdict on what was asked, by the summary of the watch.
-pub fn judge(asked: Asked, summary: Summary) -> Verified {
+pub fn judge(asked: Asked, summary: Summary, astray: &Astray) -> Verified {
     let namespaces = namespaces(&asked, &summary);
     let established = summary.stats.iter().map(|row| row.established).sum();
     let accepted = summary.stats.iter().map(|row| row.accepted.number()).sum();
-    let (verdict, reasons) = verdict(&asked, &summary, &namespaces, established);
+    let (verdict, reasons) = verdict(&asked, &summary, &namespaces, (established, astray));
     Verified {
-        notes: notes(&asked, &summary),
+        notes: notes(&asked, &summary, astray, verdict),
         listener: asked.listener,
         asked: asked.time,
         verdict,
@@ -98,7 +101,7 @@ fn verdict(
     asked: &Asked,
     summary: &Summary,
     namespaces: &[u32],
-    established: u64,
+    (established, astray): (u64, &Astray),
 ) -> (Verdict, Vec<String>) {
     let faults: Vec<String> = refusals(summary)
         .chain(summary.dropped_before_in_words())
@@ -128,7 +131,9 @@ fn verdict(
         return (Verdict::CannotTell, doubts);
     }
     if established < asked.bar.at_least.max(1) {
+        let found_nobody = astray.in_sentences();
         let mut why = vec![match established {
+            0 if !found_nobody.is_empty() => return (Verdict::NotProved, found_nobody),
             0 => "no connection came".to_owned(),
             n => format!(
                 "{n} connected, and fewer than {} prove nothing (--at-least)",
@@ -181,7 +186,7 @@ fn full(rows: &[ListenerStatsRow], bar: Bar) -> impl Iterator<Item = String> {
     })
 }
 
-fn notes(asked: &Asked, summary: &Summary) -> Vec<String> {
+fn notes(asked: &Asked, summary: &Summary, astray: &Astray, verdict: Verdict) -> Vec<String> {
     let mut notes = Vec::new();
     if summary.duration + SLACK < asked.time {
         notes.push(format!(
@@ -201,6 +206,15 @@ fn notes(asked: &Asked, summary: &Summary) -> Vec<String> {
         let is_judged = is_judged && *kind == Kind::PacketDrop;
         *n > 0 && is_told(*kind) && !is_judged
     });
+    if *astray != Astray::default() {
+        harm.retain(|(kind, _), _| *kind != Kind::Refused);
+    }
+    let mut not_judged = astray.not_judged();
+    // Else it is the reason.
+    if verdict != Verdict::NotProved && astray.own > 0 {
+        not_judged.push(astray.in_sentences().join("; "));
+    }
+    notes.extend(not_judged.iter().map(|what| format!("not judged: {what}")));
     if !harm.is_empty() {
         notes.push(format!("not judged: {}", counts_in_words(&harm)));
     }
@@ -220,7 +234,7 @@ mod tests {
     use super::*;
     use crate::{
         analyse::judge::tests::summary,
-        model::{Accepted, ListenerTally, kind::Stage, tier::Tier},
+        model::{Accepted, ListenerTally, incident::Place, kind::Stage, tier::Tier},
     };
 
     const ADDR: std::net::SocketAddr =
@@ -261,7 +275,7 @@ mod tests {
     }
 
     fn check(summary: Summary, expect: Verdict, reason: &str) {
-        let verified = judge(asked(2), summary);
+        let verified = judge(asked(2), summary, &Astray::default());
         assert_eq!(verified.verdict, expect, "{:?}", verified.reasons);
         assert_eq!(verified.reasons[0], reason);
         assert!(verified.notes.is_empty(), "{:?}", verified.notes);
@@ -305,7 +319,7 @@ mod tests {
             bar: Bar::default(),
             ..asked(2)
         };
-        let verified = judge(few, quiet(vec![row(9, (1, 4))]));
+        let verified = judge(few, quiet(vec![row(9, (1, 4))]), &Astray::default());
         assert_eq!(verified.verdict, Verdict::NotProved);
         let reason = "9 connected, and fewer than 10 prove nothing (--at-least)";
         assert_eq!(verified.reasons, [reason]);
@@ -336,7 +350,7 @@ mod tests {
         dropped.counts.insert(syn, 3);
         let stray = (Kind::PacketDrop, "tcp-flags".to_owned());
         dropped.causes.insert(stray, 1);
-        let of = |summary: &Summary| judge(asked(2), summary.clone());
+        let of = |summary: &Summary| judge(asked(2), summary.clone(), &Astray::default());
         assert_eq!(of(&dropped).verdict, Verdict::Held);
         let name = (Kind::PacketDrop, "netfilter-drop".to_owned());
         dropped.causes.insert(name, 2);
@@ -356,10 +370,38 @@ mod tests {
             listening_in: Some(Vec::new()),
             ..asked(2)
         };
-        let reasons = judge(nobody, quiet(Vec::new())).reasons;
+        let reasons = judge(nobody, quiet(Vec::new()), &Astray::default()).reasons;
         assert!(
             reasons[1].starts_with("nobody listens on :80"),
             "{reasons:?}"
+        );
+    }
+
+    #[test]
+    fn who_found_nobody_has_come() {
+        let astray = Astray {
+            own: 3,
+            places: [Place {
+                netns: 7,
+                addr: ([10, 0, 0, 1], 80).into(),
+            }]
+            .into(),
+            elsewhere: ["127.0.0.1:80, nginx[4]".to_owned()].into(),
+            ..Astray::default()
+        };
+        let found = "3 attempts to connect found no listener at 10.0.0.1:80";
+        let mut none = quiet(Vec::new());
+        none.counts.insert((Kind::Refused, None), 3);
+        let verified = judge(asked(2), none, &astray);
+        assert_eq!(verified.verdict, Verdict::NotProved);
+        let elsewhere = "listening on that port: 127.0.0.1:80, nginx[4]";
+        assert_eq!(verified.reasons, [found, elsewhere]);
+        assert!(verified.notes.is_empty(), "{:?}", verified.notes);
+        let verified = judge(asked(2), quiet(vec![row(9, (1, 4))]), &astray);
+        assert_eq!(verified.verdict, Verdict::Held);
+        assert_eq!(
+            verified.notes[0],
+            format!("not judged: {found}; {elsewhere}")
         );
     }
 
@@ -390,7 +432,7 @@ mod tests {
         short.counts.insert((Kind::Refused, Some(Stage::Syn)), 3);
         short.counts.insert((Kind::ListenerClosed, None), 1);
         short.counts.insert((Kind::RequestExpired, None), 4);
-        let verified = judge(asked(60), short);
+        let verified = judge(asked(60), short, &Astray::default());
         assert_eq!(verified.verdict, Verdict::Held);
         assert_eq!(
             verified.notes,

@@ -21,7 +21,7 @@ pub struct ListArgs {
     #[arg(long, short = 'f', value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 
-    /// List only this network namespace: a name of `ip netns`, a PID, a path, `self` or `all`
+    /// List only this network namespace: a name of `ip netns`, a PID, its number, a path, `self` or `all`
     #[arg(long, short = 'n', value_name = "NETNS", default_value = "all")]
     pub netns: String,
 

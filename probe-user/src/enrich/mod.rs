@@ -17,7 +17,7 @@ use std::{
     fmt,
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use foldhash::HashMap;
@@ -45,6 +45,9 @@ use crate::{
 
 /// So many addresses are remembered in a second at most.
 const OWN_AT_MOST: usize = 4096;
+
+/// A watch does not begin later than that for thousands of namespaces: those that are left are asked when something happens there.
+const PRIME_AT_MOST: Duration = Duration::from_secs(1);
 
 /// What a first look at all listeners has found.
 #[derive(Debug)]
@@ -135,9 +138,16 @@ impl Enricher {
         let mut inodes = std::collections::HashSet::new();
         let mut found_listeners = Vec::new();
         let mut unlisted = BTreeMap::new();
-        let namespaces: Vec<u32> = self.host.namespaces().iter().collect();
+        let mut namespaces: Vec<u32> = self.host.namespaces().iter().collect();
+        // The host's own is the first that was made.
+        namespaces.sort_unstable();
+        let latest = Instant::now() + PRIME_AT_MOST;
         for netns in namespaces {
-            match self.host.all_listeners(netns) {
+            let listed = match Instant::now() > latest {
+                true => Err(DiagError::NoTime(PRIME_AT_MOST)),
+                false => self.host.all_listeners(netns),
+            };
+            match listed {
                 Ok(listeners) => {
                     inodes.extend(listeners.iter().map(|l| l.inode));
                     found_listeners.extend(listeners.iter().map(|l| (l.cookie, l.inode)));

@@ -13,7 +13,7 @@ use std::{
     path::Path,
 };
 
-use super::procfs::{number, read_small};
+use super::procfs::{in_memory, number, read_small};
 use crate::model::{
     Awaits,
     process::{Process, Thread, accepts, waits_for_epoll},
@@ -68,7 +68,8 @@ fn of_thread(process: &Process, thread: &Thread, tables: &mut Awaiting) -> Optio
     let path = path.to_string_lossy().into_owned();
     match thread.syscall.as_deref()? {
         "flock" | "fcntl" => {
-            let inode = std::fs::metadata(&link).ok()?.ino();
+            // Not by asking its file system: it may be what everybody waits for.
+            let inode = in_memory(rustix::fs::CWD, &link).ok()?.stx_ino;
             let owner = tables.has_lock(process.pid, inode);
             let owner = owner.map(|owner| (owner, name(owner)));
             Some(Awaits::FileLock { path, owner })

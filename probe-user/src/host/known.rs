@@ -114,6 +114,17 @@ impl Host {
         )
     }
 
+    /// The net cookie of a namespace. While its socket is kept, its number is no other's.
+    pub fn netns_cookie(&mut self, netns: u32) -> Option<u64> {
+        // Where nobody may enter, only numbers tell namespaces apart.
+        self.diag(netns).ok()?.netns_cookie()
+    }
+
+    /// That of whoever was asked last under this number; `None` if nobody was.
+    pub fn last_netns_cookie(&self, netns: u32) -> Option<u64> {
+        self.pool.last_cookie(netns)
+    }
+
     /// Every listener of a namespace.
     pub fn all_listeners(&mut self, netns: u32) -> Result<Vec<ListenerSnapshot>, DiagError> {
         self.diag(netns)?.listeners(None)

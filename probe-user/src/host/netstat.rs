@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::AsFd;
 
 use rustix::fs::CWD;
 
@@ -165,7 +166,7 @@ pub fn read_tcp_ext(registry: &mut Registry, inum: u32) -> Result<Counters, Nets
 fn read_files(
     registry: &mut Registry,
     inum: u32,
-    files: &[&str],
+    files: &'static [&'static str],
 ) -> Result<Counters, NetstatError> {
     // The reading thread's own namespace needs no way in and no privilege.
     if netns::current().is_ok_and(|current| current == inum) {
@@ -181,7 +182,7 @@ fn read_files(
         }
     }
     let fd = registry.open(inum)?;
-    netns::inside(std::os::fd::AsFd::as_fd(&fd), || read_here(inum, files))
+    netns::inside(fd.as_fd(), move || read_here(inum, files))
         .map_err(|source| NetstatError::Netns(NetnsError::enter(inum, source)))?
 }
 

@@ -8,7 +8,9 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, RawDir, openat};
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, RawDir, Statx, StatxFlags, openat, statx,
+};
 
 /// Room for about 150 entries a system call.
 const BUFFER_BYTES: usize = 8 * 1024;
@@ -83,6 +85,13 @@ pub(super) fn read_small(
     let file = openat(at, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     io::Read::read_to_end(&mut std::fs::File::from(file), buffer)?;
     Ok(())
+}
+
+/// What the kernel has in memory of a file, without asking its file system, which may be another's that never answers. With an
+/// empty path, of `at` itself.
+pub(super) fn in_memory(at: impl AsFd, path: impl rustix::path::Arg) -> rustix::io::Result<Statx> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+    statx(at, path, flags, StatxFlags::INO)
 }
 
 /// The entries of a directory that is not in /proc, as owned names; empty when there is no such directory.

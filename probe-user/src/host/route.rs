@@ -35,7 +35,7 @@ const NO_ROUTE: [i32; 6] = [
 /// Whether `address` belongs to namespace `netns`.
 pub fn is_local(registry: &mut Registry, netns: u32, address: IpAddr) -> Result<bool, NetnsError> {
     let namespace = registry.open(netns)?;
-    inside(namespace.as_fd(), || ask(address))
+    inside(namespace.as_fd(), move || ask(address))
         .and_then(|answer| answer)
         .map_err(|source| NetnsError::enter(netns, source))
 }

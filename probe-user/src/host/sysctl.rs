@@ -29,9 +29,9 @@ pub fn listen(registry: &mut Registry, netns: u32) -> Result<ListenSysctls, Netn
 pub fn read<const N: usize>(
     registry: &mut Registry,
     netns: u32,
-    names: [&str; N],
+    names: [&'static str; N],
 ) -> Result<[Option<u32>; N], NetnsError> {
-    let here = || names.map(value);
+    let here = move || names.map(value);
     if current().is_ok_and(|own| own == netns) {
         return Ok(here());
     }
@@ -43,9 +43,9 @@ pub fn read<const N: usize>(
 pub fn pair(
     registry: &mut Registry,
     netns: u32,
-    name: &str,
+    name: &'static str,
 ) -> Result<Option<(u32, u32)>, NetnsError> {
-    let here = || {
+    let here = move || {
         let text = fs::read(format!("/proc/sys/net/{name}")).ok()?;
         let mut words = text
             .split(u8::is_ascii_whitespace)
@@ -63,9 +63,9 @@ pub fn pair(
 pub fn ranges(
     registry: &mut Registry,
     netns: u32,
-    name: &str,
+    name: &'static str,
 ) -> Result<Option<Vec<(u16, u16)>>, NetnsError> {
-    let here = || ranges_of(&fs::read_to_string(format!("/proc/sys/net/{name}")).ok()?);
+    let here = move || ranges_of(&fs::read_to_string(format!("/proc/sys/net/{name}")).ok()?);
     if current().is_ok_and(|own| own == netns) {
         return Ok(here());
     }

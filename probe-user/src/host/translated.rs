@@ -60,7 +60,7 @@ pub fn of_port(
         return Ok(None);
     }
     let timeout = timeout.unwrap_or(TIMEOUT_SYN_SENT);
-    let here = || read(port, (timeout, within));
+    let here = move || read(port, (timeout, within));
     let read = if current().is_ok_and(|own| own == netns) {
         here()
     } else {

@@ -106,13 +106,15 @@ pub struct ListenerAnswer {
     pub top_clients: Vec<TopClient>,
 }
 
-/// Listeners that are not named one by one.
+/// Of listeners that are not named one by one, and of all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Others {
     /// How many there were.
     pub listeners: usize,
     /// What they refused together.
     pub refusals: u64,
+    /// Whether all listeners of that place were there one after another.
+    pub are_in_turn: bool,
 }
 
 /// A listener and whose it is.

@@ -206,12 +206,12 @@ impl Around {
 }
 
 impl Taker {
-    /// So that `--netns` finds it again; empty where it has no name.
+    /// So that `--netns` finds it again, by its number where it has no name.
     pub fn netns_argument(&self) -> String {
         match self.netns_name.as_deref() {
             Some(NetnsName::Given(name)) => format!(" --netns {name}"),
             Some(NetnsName::Process { pid, .. }) => format!(" --netns {pid}"),
-            None => String::new(),
+            None => format!(" --netns {}", self.netns),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod against;
 mod answer;
 pub mod around;
+pub mod astray;
 mod awaits;
 pub mod cause;
 pub mod cgroup;

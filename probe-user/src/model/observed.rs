@@ -1,6 +1,11 @@
 //! What is looked at beside the events: queues, processes, and what a host says of itself.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -265,6 +270,12 @@ pub struct ToldRan {
     /// What was asked for, and nobody was found to listen there, at the beginning or at the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without_listener: Vec<WithoutListener>,
+    /// Addresses of this host among those of clients that found no listener; loopback is not asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own_clients: Vec<IpAddr>,
+    /// Why others may be of this host, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unasked_clients: Vec<String>,
 }
 
 /// Where nobody was found to listen.

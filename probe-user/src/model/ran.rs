@@ -4,7 +4,10 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{against::Against, answer::ListenerAnswer, summary::Summary, tally::ListenerTally};
+use super::{
+    against::Against, answer::ListenerAnswer, astray::Astray, summary::Summary,
+    tally::ListenerTally,
+};
 use crate::model::incident::Told;
 
 /// How a process ended.
@@ -38,6 +41,8 @@ impl fmt::Display for Ended {
 pub enum Dropped {
     Nothing,
     Something,
+    /// No listener refused, and clients of this host came where nobody listened.
+    Refused,
     /// Nothing was seen, and that is not all there is to see.
     CannotTell,
 }
@@ -47,6 +52,7 @@ impl Dropped {
         match self {
             Self::Nothing => "nothing-dropped",
             Self::Something => "dropped",
+            Self::Refused => "refused",
             Self::CannotTell => "cannot-tell",
         }
     }
@@ -93,6 +99,7 @@ pub struct Ran {
     /// Why what was seen may not be all.
     pub doubts: Vec<String>,
     pub hurt: Vec<Hurt>,
+    pub astray: Astray,
     /// On the counters tier: who may have refused.
     pub candidates: Vec<String>,
     /// `None` without hooks.

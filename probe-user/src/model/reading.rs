@@ -18,6 +18,8 @@ pub struct Sample {
     pub unread: BTreeMap<u32, String>,
     /// Namespaces that are there, whether they were read or not.
     pub present: Vec<u32>,
+    /// Net cookies, where the kernel has them and they were asked for: numbers are given again, cookies never.
+    pub cookies: BTreeMap<u32, u64>,
     /// The hooks' counts of the same moment.
     pub totals: Totals,
     /// Whether the hooks saw something while the counters were being read, so

@@ -21,6 +21,25 @@ pub struct Elsewhere {
     pub owner: Arc<[Owner]>,
 }
 
+impl Elsewhere {
+    /// Where that is for a client of this namespace, and whose.
+    pub fn seen_from(&self, netns: u32) -> String {
+        let mut text = self.addr.to_string();
+        match self.netns_name.as_deref() {
+            _ if self.netns == netns => {}
+            Some(NetnsName::Given(name)) => text.push_str(&format!(" in netns {name}")),
+            Some(NetnsName::Process { pid, .. }) => {
+                text.push_str(&format!(" in netns {} (pid {pid})", self.netns));
+            }
+            None => text.push_str(&format!(" in netns {}", self.netns)),
+        }
+        if let Some(owner) = self.owner.first() {
+            text.push_str(&format!(", {}[{}]", owner.comm, owner.pid));
+        }
+        text
+    }
+}
+
 /// Why nobody listened.
 #[derive(Clone, Debug, Default)]
 pub struct Refusal {

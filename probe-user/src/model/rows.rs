@@ -1,8 +1,8 @@
 //! What the hooks saw beside what the kernel counted.
 
-use serde::{Deserialize, Serialize};
+use std::{fmt, sync::Arc};
 
-use std::sync::Arc;
+use serde::{Deserialize, Serialize};
 
 use super::intern::Name;
 use crate::model::netns_name::NetnsName;
@@ -15,8 +15,11 @@ pub struct Row {
     /// Its name in /proc/net/netstat.
     #[serde(deserialize_with = "super::intern::name")]
     pub counter: Name,
-    /// What the kernel counted; `None` when its namespace ended before it could be read.
+    /// What the kernel counted; `None` when that is not known.
     pub kernel: Option<u64>,
+    /// Why it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_kernel: Option<NoKernel>,
     /// What was seen and shown.
     pub seen: u64,
     /// What was counted, and whose detail was left out on purpose.
@@ -25,6 +28,36 @@ pub struct Row {
     pub lost: u64,
     /// What the kernel counted and no hook saw. Negative: seen, but not counted.
     pub unattributed: Option<i64>,
+}
+
+/// Why it is not known what the kernel counted in a namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoKernel {
+    /// It is not there any more, or nothing leads into it.
+    Ended,
+    /// It is there.
+    Unread,
+    /// It was there at the start, and could not be read then.
+    UnreadBefore,
+    /// More than one namespace has had this number, and what the hooks saw is of all of them.
+    NumberReused,
+    /// The hooks saw more than was counted when it was read, and went on seeing.
+    Moving,
+}
+
+impl fmt::Display for NoKernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ended => "the namespace ended",
+            Self::Unread => "the namespace could not be read",
+            Self::UnreadBefore => "the namespace could not be read at the start",
+            Self::NumberReused => {
+                "its number was given to another namespace, and what was seen is of both"
+            }
+            Self::Moving => "the counters moved while they were read",
+        })
+    }
 }
 
 impl Row {

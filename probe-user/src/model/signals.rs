@@ -109,6 +109,8 @@ pub struct Death {
     pub back: Option<Duration>,
     /// Who that was, where it is known.
     pub by: Option<String>,
+    /// That one was found there until the end.
+    pub stays: bool,
 }
 
 /// How a process ended.

@@ -8,6 +8,7 @@ mod host_news;
 mod hurt;
 mod listens;
 mod looking;
+mod own;
 mod pressed;
 pub mod probe;
 mod survey;
@@ -30,6 +31,7 @@ pub use self::{
     hurt::listening_at,
     listens::{Wanted, listening_in},
     looking::Looker,
+    own::of_this_host,
     survey::Survey,
     target::Target,
     told::{Ears, Refusals},

@@ -32,7 +32,7 @@ pub fn connect(target: &Target, now: &Now, begin: Receiver<()>) -> Option<Tried>
         });
     };
     let began = Instant::now();
-    let connect = || TcpStream::connect_timeout(&to, PATIENCE).map(drop);
+    let connect = move || TcpStream::connect_timeout(&to, PATIENCE).map(drop);
     let outcome = enter(now.netns, connect);
     Some(Tried {
         mono_ns: mono_ns(),
@@ -47,10 +47,16 @@ pub fn connect(target: &Target, now: &Now, begin: Receiver<()>) -> Option<Tried>
     })
 }
 
-fn enter<T: Send>(netns: u32, f: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+fn enter<T: Send + 'static>(
+    netns: u32,
+    f: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     if netns::current()? == netns {
         return f();
     }
     let ns = Registry::new().open(netns).map_err(io::Error::other)?;
-    netns::inside(ns.as_fd(), f)?
+    // What it waits for itself comes before.
+    let entered = netns::inside_within(ns.as_fd(), 2 * PATIENCE, f);
+    // Its time is not that of the connection.
+    entered.map_err(io::Error::other)?
 }

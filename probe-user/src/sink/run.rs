@@ -20,8 +20,13 @@ use super::{
     verify::{counted, dropped_before},
 };
 use crate::model::{
-    Diagnosed, Dropped, Ended, Hurt, ListenerAnswer, NetnsNames, Ran, Summary, counts_in_words,
-    incident::Place, kind::Kind, name_of, tier::Tier,
+    Diagnosed, Dropped, Ended, Hurt, ListenerAnswer, NetnsNames, Ran, Summary,
+    astray::Astray,
+    counts_in_words,
+    incident::Place,
+    kind::{Kind, Stage},
+    name_of,
+    tier::Tier,
 };
 
 pub(super) fn write_text(reporter: &Reporter, mono_ns: u64, ran: &Ran, to: &mut String) {
@@ -68,9 +73,13 @@ fn write_all(reporter: &Reporter, ran: &Ran, to: &mut String) -> fmt::Result {
             " of all listeners"
         };
         let counted = counted(ran.summary.rows.iter());
+        let nobody = match ran.dropped {
+            Dropped::Refused => "no listener refused anybody: ",
+            _ => "",
+        };
         writeln!(
             to,
-            "\nthe kernel counted {counted}{all}: every one was seen"
+            "\n{nobody}the kernel counted {counted}{all}: every one was seen"
         )
     } else {
         write_rows(&ran.summary, to)
@@ -85,14 +94,17 @@ fn is_nothing_before(ran: &Ran) -> bool {
 }
 
 /// What was refused or dropped, where anything was.
-fn in_words(summary: &Summary) -> String {
-    let refusals = summary.refusals();
-    let refused = format!("{refusals} refusal{}", plural(refusals as usize));
-    match (refusals, summary.dropped_before_in_words()) {
-        (_, None) => refused,
-        (0, Some(before)) => before,
-        (_, Some(before)) => format!("{refused}, and {before}"),
-    }
+fn in_words(summary: &Summary, astray: &Astray) -> String {
+    let refused = match summary.refusals() {
+        0 => None,
+        n => Some(format!("{n} refusal{}", plural(n as usize))),
+    };
+    let before = summary.dropped_before_in_words();
+    let all: Vec<String> = [refused, before, astray.in_words()]
+        .into_iter()
+        .flatten()
+        .collect();
+    all.join(", and ")
 }
 
 /// Those before which something was dropped, and which refused nothing themselves.
@@ -133,7 +145,7 @@ fn write_headline(ran: &Ran, to: &mut String) -> fmt::Result {
         Dropped::Nothing if is_nothing_before(ran) => "nothing was dropped".to_owned(),
         Dropped::Nothing => "no listener refused anybody".to_owned(),
         Dropped::CannotTell => "cannot tell whether anything was dropped".to_owned(),
-        Dropped::Something => in_words(&ran.summary),
+        Dropped::Something | Dropped::Refused => in_words(&ran.summary, &ran.astray),
     };
     let command = ran.command.first().map_or("", String::as_str);
     write!(
@@ -158,8 +170,16 @@ fn write_headline(ran: &Ran, to: &mut String) -> fmt::Result {
         let is_judged = is_judged && *kind == Kind::PacketDrop;
         *n > 0 && kind.is_other_harm() && !is_judged
     });
+    // Lines tell whose those were.
+    if ran.astray != Astray::default() {
+        harm.remove(&(Kind::Refused, Some(Stage::Syn)));
+    }
+    let mut others = ran.astray.not_judged();
     if !harm.is_empty() {
-        write!(to, "; not judged: {}", counts_in_words(&harm))?;
+        others.push(counts_in_words(&harm));
+    }
+    if !others.is_empty() {
+        write!(to, "; not judged: {}", others.join(", "))?;
     }
     to.push('\n');
     Ok(())
@@ -254,6 +274,7 @@ pub(super) struct RanView<'a> {
     refusals: u64,
     /// By drop reason; `null` where it cannot be seen.
     dropped_before: Option<BTreeMap<&'a str, u64>>,
+    no_listener: AstrayView,
     listeners: Vec<HurtView<'a>>,
     candidates: &'a [String],
     #[serde(flatten)]
@@ -261,6 +282,14 @@ pub(super) struct RanView<'a> {
     stories: Option<TotalsView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     against: Option<AgainstView<'a>>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct AstrayView {
+    attempts: u64,
+    before_it_listened: u64,
+    of_other_hosts: u64,
+    exact: bool,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -316,6 +345,12 @@ pub(super) fn write_json(reporter: &Reporter, mono_ns: u64, ran: &Ran, to: &mut 
         doubts: &ran.doubts,
         refusals: ran.summary.refusals(),
         dropped_before: dropped_before(&ran.summary),
+        no_listener: AstrayView {
+            attempts: ran.astray.own,
+            before_it_listened: ran.astray.early,
+            of_other_hosts: ran.astray.others,
+            exact: !ran.astray.is_part,
+        },
         listeners: ran
             .hurt
             .iter()

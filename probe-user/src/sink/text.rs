@@ -11,7 +11,7 @@ mod time;
 
 use std::{
     borrow::Cow,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::{self, Write as _},
     net::SocketAddr,
     sync::Arc,
@@ -33,6 +33,7 @@ use crate::model::{
     kind::Stage,
     name_of,
     netns_name::NetnsName,
+    rows::Row,
     story::Story,
     tier::Tier,
 };
@@ -389,7 +390,7 @@ pub(super) fn write_rows(summary: &Summary, to: &mut String) -> fmt::Result {
             netns_called(row.netns, summary.netns_names.get(&row.netns))
         )?;
     }
-    if let Some(note) = unattributed_note(summary) {
+    for note in unattributed_notes(summary) {
         writeln!(to, "{note}")?;
     }
     Ok(())
@@ -404,29 +405,31 @@ fn netns_called(netns: u32, name: Option<&Arc<NetnsName>>) -> String {
 }
 
 /// What a number other than 0, or none, in the last column means.
-fn unattributed_note(summary: &Summary) -> Option<String> {
+fn unattributed_notes(summary: &Summary) -> Vec<String> {
+    let mut notes = Vec::new();
     let may_be = summary.unattributed_may_be();
     if !may_be.is_empty() {
-        return Some(format!(
+        notes.push(format!(
             "unattributed: counted by the kernel, seen by no hook; by design that can be: {}",
             may_be.join("; ")
         ));
     }
-    if summary
-        .rows
-        .iter()
-        .any(|row| row.unattributed < Some(0) && row.unattributed.is_some())
-    {
-        return Some(
+    let is_less = |row: &Row| row.unattributed.is_some_and(|n| n < 0);
+    if summary.rows.iter().any(is_less) {
+        notes.push(
             "less than 0: seen by the hooks, and not yet counted when the counters were read"
                 .into(),
         );
     }
-    summary
-        .rows
-        .iter()
-        .any(|row| row.kernel.is_none())
-        .then(|| "?: the namespace ended, or could not be read".into())
+    let unknown = summary.rows.iter().filter(|row| row.kernel.is_none());
+    let why: BTreeSet<String> = unknown
+        .map(|row| match row.no_kernel {
+            Some(why) => why.to_string(),
+            None => "the namespace ended, or could not be read".into(),
+        })
+        .collect();
+    notes.extend(why.into_iter().map(|why| format!("?: {why}")));
+    notes
 }
 
 #[cfg(test)]

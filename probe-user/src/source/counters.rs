@@ -61,13 +61,13 @@ fn kinds(moved: Reading) -> [(Kind, u64); 4] {
 }
 
 impl<'a> Poller<'a> {
-    fn new(parts: Parts<'a>) -> Self {
-        let host = &parts.enricher.host;
+    fn new(mut parts: Parts<'a>) -> Self {
+        let host = &mut parts.enricher.host;
         let Readings {
             kernel,
             unread: unread_at_start,
             ..
-        } = readings(host, parts.filter.netns);
+        } = readings(host, parts.filter.netns, &|_, _, _| None);
         let mut unread = Unread::default();
         unread.registry(&host.namespaces());
         unread.namespaces("at the start", &unread_at_start);
@@ -105,9 +105,14 @@ impl<'a> Poller<'a> {
             kernel: now,
             unread,
             present,
-        } = readings(&self.parts.enricher.host, self.parts.filter.netns);
+            ..
+        } = readings(
+            &mut self.parts.enricher.host,
+            self.parts.filter.netns,
+            &|_, _, _| None,
+        );
         let read_ns = mono_ns();
-        self.reconciler.observe(&present, &now);
+        self.reconciler.observe(&present, &now, &BTreeMap::new());
         for (&netns, &reading) in &now {
             let moved = self.growth.of_counters(netns, reading);
             // Asked each time, so that a growth is that of this period alone.

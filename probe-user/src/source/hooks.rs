@@ -68,9 +68,9 @@ pub struct Drained {
 
 impl<'a> HookPipeline<'a> {
     /// Takes the first sample: from here on everything is accounted for.
-    pub fn begin(parts: Parts<'a>, probe: &mut Probe) -> Result<Self, ReadError> {
+    pub fn begin(mut parts: Parts<'a>, probe: &mut Probe) -> Result<Self, ReadError> {
         // Records of before (the self-test's too) belong to the base.
-        let host = &parts.enricher.host;
+        let host = &mut parts.enricher.host;
         host.namespaces().refresh();
         let only = parts.filter.netns;
         let (base, base_ns) = sample::take(probe, host, only, None, |probe| {
@@ -320,6 +320,9 @@ impl<'a> HookPipeline<'a> {
         if is_due {
             host.namespaces().refresh();
             self.schedule.looked(began);
+            let namespaces = host.namespaces();
+            self.reconciler
+                .looked(&sums, |netns| namespaces.knows(netns));
         }
         let began = Instant::now();
         let is_unsettled = self.reconciler.is_unsettled();
@@ -329,11 +332,16 @@ impl<'a> HookPipeline<'a> {
         }
         let before = probe.counts().sums()?;
         // What cannot be read now may be read at the end, which is what counts.
-        let read = sample::readings(host, self.lines.filter.netns);
-        let (present, kernel) = (read.present, read.kernel);
+        let read = {
+            let cookie = sample::cookie_if_needed(&self.reconciler, &before);
+            let host = &mut self.enricher.host;
+            sample::readings(host, self.lines.filter.netns, &cookie)
+        };
+        let kernel = read.kernel;
         let read_ns = mono_ns();
         let after = probe.counts().sums()?;
-        self.reconciler.observe(&present, &kernel);
+        self.reconciler
+            .observe(&read.present, &kernel, &read.cookies);
         let moved = self.moved.take(read_ns, &kernel, self.reconciler.unknown());
         self.moved_untold.extend(moved);
         for mut residual in self.reconciler.residuals(&kernel, &before, &after) {

@@ -23,8 +23,13 @@ const DOCUMENT: &str = "docs/lab.md";
 /// The scenarios that say what `why` answered.
 const SCENARIOS: [&str; 3] = ["why::", "demo::", "servers::"];
 
-/// What a VM plays: it has no servers, and `demo` plays what these do.
-const IN_A_VM: [&str; 9] = [
+/// What a VM plays: it has a few servers, and `demo` plays what the others do.
+const IN_A_VM: [&str; 14] = [
+    "servers::haproxy::",
+    "servers::later::haproxy::",
+    "servers::later::memcached::",
+    "servers::nginx::",
+    "servers::redis::",
     "demo::",
     "why::acceptor",
     "why::backlog",
@@ -48,8 +53,7 @@ pub(crate) struct Args {
     /// machine and its name.
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
-    /// Play in a VM of this kernel, once: 6.12, for example; its matrix is a document of its own. Servers of Debian do not fit in
-    /// there; `demo` and `why` play what these do.
+    /// Play in a VM of this kernel, once: 6.12, for example; its matrix is a document of its own. A few servers fit in there.
     #[arg(long, value_name = "KERNEL", conflicts_with = "runs")]
     vm: Option<String>,
     /// The tier in the VM.
@@ -93,12 +97,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn in_a_vm(args: &Args, kernel: &str) -> Result<()> {
-    let (kernel, lines) = vm::play(
+    setup::run(setup::Needs::BuildAndVms)?;
+    let play = vm::Play {
         kernel,
-        &args.tier,
-        &filter(args, &IN_A_VM),
-        args.record.as_deref(),
-    )?;
+        tier: &args.tier,
+        filter: &filter(args, &IN_A_VM),
+        files: servers::in_a_vm(&servers::unpacked()?)?,
+        keep: args.record.as_deref(),
+    };
+    let (kernel, lines) = vm::play(play)?;
     let mut log = Log::default();
     log.begin_run();
     for line in &lines {

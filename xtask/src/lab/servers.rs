@@ -1,6 +1,7 @@
 //! The servers of the laboratory, what loads them and a firewall, unpacked below the build directory: installing them
 //! would start them, and change the machine.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -26,6 +27,15 @@ const PACKAGES: [(&str, &str); 9] = [
     ("iptables", "usr/sbin/iptables-nft"),
 ];
 
+/// Those that a VM has, and where the tests look for them there.
+const IN_A_VM: [(&str, &str); 5] = [
+    ("usr/sbin/nginx", "usr/sbin/nginx"),
+    ("usr/sbin/haproxy", "usr/sbin/haproxy"),
+    ("usr/bin/redis-server", "usr/bin/redis-server"),
+    ("usr/bin/memcached", "usr/bin/memcached"),
+    ("usr/bin/unshare", "bin/unshare"),
+];
+
 /// Where they are; those that the machine has are not unpacked. Without apt-get nothing is, and the scenarios say what
 /// they miss.
 pub(super) fn unpacked() -> Result<PathBuf> {
@@ -43,6 +53,44 @@ pub(super) fn unpacked() -> Result<PathBuf> {
         unpack(&missing, &lab, &root)?;
     }
     Ok(root)
+}
+
+/// What goes into a VM, as (place inside, file here): servers, what starts them, their libraries, and the names of users.
+pub(super) fn in_a_vm(root: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let mut files = BTreeMap::new();
+    for (file, place) in IN_A_VM {
+        let places = [root.join(file), Path::new("/").join(file)];
+        let Some(program) = places.into_iter().find(|path| path.exists()) else {
+            println!("lab: the VM lacks {file}, which this machine does not have");
+            continue;
+        };
+        let mut ldd = proc::command("ldd", [&program]);
+        ldd.env("LD_LIBRARY_PATH", root.join("usr/lib/x86_64-linux-gnu"));
+        for library in libraries(&proc::capture(ldd)?) {
+            let name = library.file_name().context("a library has no name")?;
+            // The loader is where the program says, the others where the loader looks.
+            let place = if library.starts_with("/lib64") {
+                Path::new("lib64").join(name)
+            } else {
+                Path::new("lib/x86_64-linux-gnu").join(name)
+            };
+            files.insert(place.display().to_string(), library);
+        }
+        files.insert(place.to_owned(), program);
+    }
+    for file in ["etc/passwd", "etc/group"] {
+        files.insert(file.to_owned(), Path::new("/").join(file));
+    }
+    Ok(files.into_iter().collect())
+}
+
+/// The paths in what ldd prints: `NAME => PATH (ADDRESS)`, or `PATH (ADDRESS)` of the loader.
+fn libraries(printed: &str) -> Vec<PathBuf> {
+    let words = printed.split_whitespace();
+    words
+        .filter(|word| word.starts_with('/'))
+        .map(PathBuf::from)
+        .collect()
 }
 
 /// With what they depend on and the machine lacks.
@@ -82,6 +130,17 @@ fn to_install(plan: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn libraries_are_paths() {
+        let printed = "\tlinux-vdso.so.1 (0x00007ffd)\n\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f)\n\
+                       \t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
+        let expect = [
+            "/lib/x86_64-linux-gnu/libc.so.6",
+            "/lib64/ld-linux-x86-64.so.2",
+        ];
+        assert_eq!(libraries(printed), expect.map(PathBuf::from));
+    }
 
     #[test]
     fn upgrades_are_left_alone() {

@@ -34,6 +34,8 @@ pub(super) enum Task {
     Tests {
         tiers: Vec<String>,
         filter: Vec<String>,
+        /// Also those that CI leaves out.
+        with_ignored: bool,
     },
     Run(String),
 }
@@ -273,12 +275,21 @@ fn turns<'a>(job: &'a Job<'_>) -> Vec<&'a str> {
 
 fn append(job: &Job, done: usize) -> String {
     match &job.task {
-        Task::Tests { filter, .. } => {
+        Task::Tests {
+            filter,
+            with_ignored,
+            ..
+        } => {
             format!(
-                "whydrop.done={done} whydrop.tiers={} whydrop.filter={}{}",
+                "whydrop.done={done} whydrop.tiers={} whydrop.filter={}{}{}",
                 turns(job).join(","),
                 filter.join(","),
-                job.keep.map_or("", |_| " whydrop.keep")
+                job.keep.map_or("", |_| " whydrop.keep"),
+                if *with_ignored {
+                    " whydrop.ignored"
+                } else {
+                    ""
+                }
             )
         }
         Task::Run(_) => String::new(),

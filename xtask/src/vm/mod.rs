@@ -111,6 +111,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let answers = Task::Tests {
         tiers: vec![ANSWERS.to_owned()],
         filter: Vec::new(),
+        with_ignored: false,
     };
     let answers = job(answers, Machine::Single, Some(ANSWERS));
     let (kernels, skipped) = kernels(&series, &dir)?;
@@ -134,26 +135,33 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     report(boots, &skipped)
 }
 
-/// Plays scenarios on one tier of one kernel, and returns its name and the lines that they said, good or not. A recording of each
-/// answer is kept in this folder, if there is one.
-pub(crate) fn play(
-    kernel: &str,
-    tier: &str,
-    filter: &[String],
-    keep: Option<&Path>,
-) -> Result<(&'static str, Vec<String>)> {
+/// Scenarios that are played on one tier of one kernel.
+pub(crate) struct Play<'a> {
+    pub kernel: &'a str,
+    pub tier: &'a str,
+    pub filter: &'a [String],
+    /// Beside what every VM has, as (place inside, file here).
+    pub files: Vec<(String, PathBuf)>,
+    /// A recording of each answer is kept in this folder.
+    pub keep: Option<&'a Path>,
+}
+
+/// The name of the kernel, and the lines that the scenarios said, good or not.
+pub(crate) fn play(play: Play<'_>) -> Result<(&'static str, Vec<String>)> {
+    let Play { kernel, tier, .. } = play;
     let dir = artifacts::target_dir()?.join("vm");
     let job = Job {
         dir: &dir,
         called: Some("lab"),
-        files: artifacts(true)?,
+        files: [artifacts(true)?, play.files].concat(),
         task: Task::Tests {
             tiers: vec![tier.to_owned()],
-            filter: filter.to_vec(),
+            filter: play.filter.to_vec(),
+            with_ignored: true,
         },
         machine: Machine::Single,
         deadline: LABORATORY_DEADLINE,
-        keep,
+        keep: play.keep,
     };
     let (kernels, _) = kernels(&chosen(&[kernel.to_owned()])?, &dir)?;
     let kernel = kernels
@@ -269,6 +277,7 @@ fn task(args: &Args) -> Result<Task> {
     Ok(Task::Tests {
         tiers,
         filter: args.filter.clone(),
+        with_ignored: false,
     })
 }
 

@@ -59,7 +59,8 @@ impl Places {
         }
     }
 
-    /// Of listeners only: what nobody decided on is left out, but for what was dropped on its way to one.
+    /// Of listeners only: what nobody decided on is left out, but for what was dropped on its way to one, and for who found
+    /// none.
     pub fn of_listeners() -> Self {
         Self {
             only_listeners: true,
@@ -101,7 +102,8 @@ impl Places {
         let spot = Spot::of(seen);
         let is_listener_s = spot.is_some_and(|spot| spot.whose == Whose::Listener);
         // Packets are told of as dropped only where somebody listens.
-        if self.only_listeners && !is_listener_s && seen.event.kind != Kind::PacketDrop {
+        let is_lost = matches!(seen.event.kind, Kind::PacketDrop | Kind::Refused);
+        if self.only_listeners && !is_listener_s && !is_lost {
             return;
         }
         let told = match spot {

@@ -20,6 +20,18 @@ use crate::{
 /// Listeners at one place that are named one by one.
 const MEMBERS_AT_MOST: usize = 32;
 
+/// Whether each of so many listeners was found only when the one before was found no more.
+fn are_in_turn(listeners: usize, looks: &Looks) -> bool {
+    let mut found: Vec<(u64, u64)> = looks
+        .queues
+        .values()
+        .map(|queue| (queue.first_ns, queue.last.taken_mono_ns))
+        .collect();
+    found.sort_unstable();
+    let mut next = found.windows(2);
+    found.len() == listeners && listeners > 1 && next.all(|two| two[0].1 < two[1].0)
+}
+
 /// What is known of one place.
 #[derive(Clone, Default)]
 pub(super) struct Part {
@@ -32,7 +44,7 @@ pub(super) struct Part {
 
 impl Part {
     /// Who listens there, and whose each of them is: of a group the members that refused most first, then those that still
-    /// have an owner. One that is opened and closed again and again is as many.
+    /// have an owner, then those that were found first. One that is opened and closed again and again is as many.
     fn members(&self, looks: &Looks) -> (Vec<Holding>, Others) {
         let mut members: BTreeMap<u64, Holding> = BTreeMap::new();
         let mut add =
@@ -64,11 +76,19 @@ impl Part {
             add(queue.last.cookie, &queue.holders, None, 0);
         }
         let mut members: Vec<Holding> = members.into_values().collect();
-        members.sort_by_key(|member| (Reverse(member.refusals), member.owner.is_empty()));
+        let found = |cookie: u64| {
+            let mut queues = looks.queues.values();
+            queues.find(|queue| queue.last.cookie == cookie)
+        };
+        members.sort_by_key(|member| {
+            let when = found(member.cookie).map_or(u64::MAX, |queue| queue.first_ns);
+            (Reverse(member.refusals), member.owner.is_empty(), when)
+        });
         let left = members.split_off(members.len().min(MEMBERS_AT_MOST));
         let others = Others {
             listeners: left.len(),
             refusals: left.iter().map(|member| member.refusals).sum(),
+            are_in_turn: are_in_turn(members.len() + left.len(), looks),
         };
         (members, others)
     }

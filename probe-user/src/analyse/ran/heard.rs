@@ -1,7 +1,7 @@
 //! What was seen while a command ran becomes a report: lines come in, live or from a recording, and when they end, the
 //! report goes out. It asks nobody and reads no clock.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use super::{
     hurt::Hurt as HurtPlaces,
@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     analyse::{
+        astray::Strays,
         beside::Beside,
         judge::Scope,
         ledger::Ledger,
@@ -16,7 +17,7 @@ use crate::{
     },
     model::{
         Diagnosed, Hurt, Line, ListenerAnswer, ListenerTally, Observed, Ran, Start, Summary,
-        ToldRan, kind::Kind, tier::Tier,
+        ToldRan, astray::Astray, kind::Kind, tier::Tier,
     },
 };
 
@@ -26,6 +27,7 @@ pub(crate) struct Heard {
     hurt: Arc<HurtPlaces>,
     places: Places,
     beside: Beside,
+    strays: Strays,
     /// Where something was dropped before a listener.
     dropped_in: BTreeSet<u32>,
     /// The command, where `run` itself has recorded it.
@@ -40,6 +42,7 @@ impl Heard {
             hurt,
             places: Places::of_listeners(),
             beside: Beside::default(),
+            strays: Strays::default(),
             dropped_in: BTreeSet::new(),
             told: None,
         }
@@ -59,6 +62,7 @@ impl Heard {
         self.hurt.line(line);
         self.places.line(mono_ns, line);
         self.beside.line(mono_ns, line);
+        self.strays.line(mono_ns, line);
     }
 
     /// Namespaces whose facts may matter.
@@ -66,6 +70,11 @@ impl Heard {
         let hurt = self.hurt.all();
         let refused_in = hurt.iter().map(|place| place.netns);
         refused_in.chain(self.dropped_in.iter().copied()).collect()
+    }
+
+    /// Client addresses of which it is not known whether they are of this host.
+    pub(crate) fn clients(&self) -> BTreeSet<IpAddr> {
+        self.strays.clients()
     }
 
     /// Of the watch that began and ended like this, while this command ran.
@@ -84,14 +93,18 @@ impl Heard {
                 .any(|words| words.starts_with("listener ")),
             reads_all: start.reads_all,
         };
-        let (dropped, doubts) = judge(&summary, scope, &told.without_listener);
+        let astray = self.strays.astray(&told.own_clients, &summary.stats);
+        let (dropped, mut doubts) = judge(&summary, scope, &told.without_listener, &astray);
+        if astray.others > 0 {
+            doubts.extend(told.unasked_clients);
+        }
         let hurt = |tally: &ListenerTally| Hurt {
             moments: self.ledger.moments(tally),
             tally: tally.clone(),
         };
         let hurt = summary.listeners.iter().map(hurt).collect();
         let diagnosed = (summary.tier != Tier::Counters).then(|| Diagnosed {
-            answers: answers(self.places, &self.hurt, &self.beside, &summary),
+            answers: answers(self.places, &self.hurt, &self.beside, &summary, &astray),
             incidents: self.beside.told(&summary),
         });
         Ran {
@@ -103,6 +116,7 @@ impl Heard {
             dropped,
             doubts,
             hurt,
+            astray,
             candidates: self.ledger.candidates(),
             diagnosed,
             summary,
@@ -111,12 +125,14 @@ impl Heard {
     }
 }
 
-/// Of those that refused and were looked at, and of those before which something was dropped; the worst first.
+/// Of those that refused and were looked at, of those before which something was dropped, and of where clients of this host
+/// found nobody; the worst first.
 fn answers(
     places: Places,
     hurt: &HurtPlaces,
     beside: &Beside,
     summary: &Summary,
+    astray: &Astray,
 ) -> Vec<ListenerAnswer> {
     let hurt = hurt.all();
     let mut answers = places.answers(Asks {
@@ -128,7 +144,8 @@ fn answers(
     answers.all.retain(|one| {
         let is_hurt = one.place.is_some_and(|place| hurt.contains(&place));
         let is_dropped = one.signals.of_kind(Kind::PacketDrop) > 0;
-        is_hurt && one.signals.refusals > 0 || is_dropped
+        let is_astray = one.place.is_some_and(|place| astray.came_to(place));
+        is_hurt && one.signals.refusals > 0 || is_dropped || is_astray
     });
     answers.all
 }

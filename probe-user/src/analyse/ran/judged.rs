@@ -3,7 +3,7 @@
 use crate::{
     analyse::judge::{self, Scope},
     filter::ListenerFilter,
-    model::{Dropped, Ended, Summary, WithoutListener, status, tier::Tier},
+    model::{Dropped, Ended, Summary, WithoutListener, astray::Astray, status, tier::Tier},
 };
 
 /// Whether anything was dropped, and why that may not be all. Where nobody listens nothing can be: that says nothing of
@@ -12,16 +12,18 @@ pub(crate) fn judge(
     summary: &Summary,
     scope: Scope<'_>,
     without_listener: &[WithoutListener],
+    astray: &Astray,
 ) -> (Dropped, Vec<String>) {
     let mut doubts = judge::doubts(summary, scope);
     let silent = without_listener
         .iter()
-        .filter(|asked| !was_heard_of(summary, &asked.listener));
+        .filter(|asked| !was_heard_of(summary, astray, asked));
     doubts.extend(silent.flat_map(in_sentences));
     let is_dropped_before = summary.dropped_before().next().is_some();
     let dropped = match summary.refusals() {
         // No client cares who threw its SYN away.
         0 if is_dropped_before => Dropped::Something,
+        0 if astray.own > 0 => Dropped::Refused,
         0 if doubts.is_empty() => Dropped::Nothing,
         0 => Dropped::CannotTell,
         // Without hooks, one of several candidates: it may have been another listener.
@@ -31,14 +33,16 @@ pub(crate) fn judge(
     (dropped, doubts)
 }
 
-/// Whether somebody listened there meanwhile, and something came.
-fn was_heard_of(summary: &Summary, listener: &str) -> bool {
+/// Whether somebody listened there meanwhile, and something came; or whether nobody did, which is told by who came.
+fn was_heard_of(summary: &Summary, astray: &Astray, asked: &WithoutListener) -> bool {
     let rows = summary.stats.iter().filter_map(|row| row.addr);
     let tallies = summary.listeners.iter().filter_map(|tally| tally.addr);
-    let asked: Result<ListenerFilter, _> = listener.parse();
-    asked.is_ok_and(|asked| {
-        let mut heard = rows.chain(tallies);
-        heard.any(|addr| asked.takes_listener(addr))
+    let came = astray.places.iter().map(|place| place.addr);
+    let came = came.filter(|_| asked.unasked.is_empty());
+    let listener: Result<ListenerFilter, _> = asked.listener.parse();
+    listener.is_ok_and(|listener| {
+        let mut heard = rows.chain(tallies).chain(came);
+        heard.any(|addr| listener.takes_listener(addr))
     })
 }
 
@@ -69,6 +73,7 @@ mod tests {
         analyse::judge::tests::summary,
         model::{
             ListenerStatsRow,
+            incident::Place,
             kind::{Kind, Stage},
         },
     };
@@ -79,7 +84,7 @@ mod tests {
             picks_listeners,
             reads_all: true,
         };
-        assert_eq!(judge(summary, scope, &[]).0, expect);
+        assert_eq!(judge(summary, scope, &[], &Astray::default()).0, expect);
     }
 
     #[test]
@@ -120,10 +125,11 @@ mod tests {
             listener: ":80".into(),
             unasked: unasked.iter().map(|why| (*why).to_owned()).collect(),
         };
-        let (dropped, doubts) = judge(&quiet, scope, &[without(&[])]);
+        let nobody = Astray::default();
+        let (dropped, doubts) = judge(&quiet, scope, &[without(&[])], &nobody);
         assert_eq!(dropped, Dropped::CannotTell);
         assert!(doubts[0].starts_with("nobody listens on :80"), "{doubts:?}");
-        let (dropped, doubts) = judge(&quiet, scope, &[without(&["netns 7: denied"])]);
+        let (dropped, doubts) = judge(&quiet, scope, &[without(&["netns 7: denied"])], &nobody);
         assert_eq!(dropped, Dropped::CannotTell);
         assert!(doubts[0].contains("is not known: netns 7"), "{doubts:?}");
         // One that the command has started and ended again.
@@ -131,8 +137,41 @@ mod tests {
             addr: Some(([10, 0, 0, 1], 80).into()),
             ..ListenerStatsRow::default()
         });
-        let (dropped, doubts) = judge(&quiet, scope, &[without(&[])]);
+        let (dropped, doubts) = judge(&quiet, scope, &[without(&[])], &nobody);
         assert_eq!((dropped, doubts), (Dropped::Nothing, Vec::new()));
+    }
+
+    #[test]
+    fn who_found_nobody_says_that_nobody_listens() {
+        let scope = Scope {
+            namespaces: None,
+            picks_listeners: true,
+            reads_all: true,
+        };
+        let quiet = summary(Tier::Cgroup, Some(0), Some(0));
+        let without = WithoutListener {
+            listener: ":80".into(),
+            unasked: Vec::new(),
+        };
+        let at = |port: u16| Astray {
+            own: 3,
+            places: [Place {
+                netns: 7,
+                addr: ([127, 0, 0, 1], port).into(),
+            }]
+            .into(),
+            ..Astray::default()
+        };
+        let told = judge(&quiet, scope, std::slice::from_ref(&without), &at(80));
+        assert_eq!(told, (Dropped::Refused, Vec::new()), "one statement");
+        let (dropped, doubts) = judge(&quiet, scope, &[without], &at(81));
+        assert_eq!((dropped, doubts.len()), (Dropped::Refused, 1));
+        let early = Astray {
+            early: 3,
+            others: 2,
+            ..Astray::default()
+        };
+        assert_eq!(judge(&quiet, scope, &[], &early).0, Dropped::Nothing);
     }
 
     #[test]
@@ -155,7 +194,7 @@ mod tests {
 
     #[test]
     fn the_command_s_own_status_comes_first() {
-        use Dropped::{CannotTell, Nothing, Something};
+        use Dropped::{CannotTell, Nothing, Refused, Something};
         let check = |ended, dropped, fail, expect| {
             assert_eq!(
                 status_of(ended, dropped, fail),
@@ -167,6 +206,8 @@ mod tests {
         check(Ended::Code(0), Nothing, true, 0);
         check(Ended::Code(0), Something, true, 1);
         check(Ended::Code(0), CannotTell, true, 1);
+        check(Ended::Code(0), Refused, true, 1);
+        check(Ended::Code(0), Refused, false, 0);
         check(Ended::Code(7), Something, true, 7);
         check(Ended::Signal(9), Something, true, 137);
     }

@@ -25,8 +25,8 @@ use crate::{
 
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
-    /// End with status 1 if the command succeeded and a listener refused anything or something was dropped before one,
-    /// or if whydrop cannot tell
+    /// End with status 1 if the command succeeded and a listener refused anything, something was dropped before one,
+    /// a client of this host found no listener, or whydrop cannot tell
     #[arg(long)]
     pub fail_on_drop: bool,
 
@@ -42,7 +42,7 @@ pub struct RunArgs {
     #[arg(long = "listener", short = 'l', value_name = "[ADDR:]PORT")]
     pub listeners: Vec<ListenerFilter>,
 
-    /// Judge only this network namespace: a name of `ip netns`, a PID, a path, `self` or `all`
+    /// Judge only this network namespace: a name of `ip netns`, a PID, its number, a path, `self` or `all`
     #[arg(long, short = 'n', value_name = "NETNS", default_value = "all")]
     pub netns: String,
 

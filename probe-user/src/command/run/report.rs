@@ -13,6 +13,7 @@ use crate::{
         Host,
         clock::{self, mono_ns},
         netns,
+        unread::Unread,
     },
     model::{
         Ended, Line, Observed, Origin, Ran, Start, Summary, ToldRan, WithoutListener,
@@ -110,6 +111,8 @@ fn report(
         keep(&facts);
     }
     let word = |word: &OsString| word.to_string_lossy().into_owned();
+    let mut unread = Unread::default();
+    let own_clients = observe::of_this_host(&heard.clients(), host, &mut unread);
     let mut told = ToldRan {
         mono_ns: mono_ns(),
         clock: clock::wall(),
@@ -121,6 +124,8 @@ fn report(
         dropped: String::new(),
         doubts: Vec::new(),
         without_listener,
+        own_clients,
+        unasked_clients: unread.into_sentences(),
     };
     let ran = heard.ran(told.clone(), start, summary, args.fail_on_drop);
     ran.dropped.name().clone_into(&mut told.dropped);

@@ -3,6 +3,7 @@
 use super::{Judged, VerifyArgs};
 use crate::{
     analyse::{
+        astray::Strays,
         narrow::{Rest, narrowed, takes},
         verify::{Asked, Bar, judge},
     },
@@ -19,17 +20,19 @@ use crate::{
 struct Heard {
     filter: Filter,
     rest: Rest,
+    strays: Strays,
     /// What `verify` itself has recorded.
     told: Option<ToldVerified>,
 }
 
 impl Hears for Heard {
-    fn line(&mut self, _: u64, line: &Line<'_>) {
+    fn line(&mut self, mono_ns: u64, line: &Line<'_>) {
         if let Line::Observed(Observed::Verified(told)) = line {
             self.told = Some(ToldVerified::clone(told));
         }
         if takes(&self.filter, line) {
             self.rest.line(line);
+            self.strays.line(mono_ns, line);
         }
     }
 }
@@ -57,6 +60,7 @@ pub(super) fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
     let read = read(&args.from, |_| Heard {
         filter: filter.clone(),
         rest: Rest::default(),
+        strays: Strays::default(),
         told: None,
     })?;
     if read.summary.tier == Tier::Counters {
@@ -95,7 +99,8 @@ pub(super) fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
         };
         (asked, narrowed(&read.summary, is_there, heard.rest.others))
     };
-    let mut verified = judge(asked, summary);
+    let astray = heard.strays.of_anybody(&summary.stats);
+    let mut verified = judge(asked, summary, &astray);
     verified.notes.extend(other_bar);
     Ok(Judged {
         verified,

@@ -25,7 +25,7 @@ pub struct VerifyArgs {
     #[arg(long = "for", short = 't', value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
     pub duration: Duration,
 
-    /// Look only in this network namespace: a name of `ip netns`, a PID, a path, `self` or `all`
+    /// Look only in this network namespace: a name of `ip netns`, a PID, its number, a path, `self` or `all`
     #[arg(long, short = 'n', value_name = "NETNS", default_value = "all")]
     pub netns: String,
 

@@ -4,7 +4,10 @@ use std::cell::RefCell;
 
 use super::{Judged, VerifyArgs};
 use crate::{
-    analyse::verify::{Asked, judge},
+    analyse::{
+        astray::Strays,
+        verify::{Asked, judge},
+    },
     command::{
         Failure,
         watch::{self, WatchArgs},
@@ -44,6 +47,7 @@ pub(super) fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
     let found = RefCell::new(Vec::new());
     let unasked = RefCell::new(Unread::default());
     let began = RefCell::new(None);
+    let mut strays = Strays::default();
     let (summary, recording) = watch::run_open(
         &watch_args,
         &host,
@@ -62,7 +66,7 @@ pub(super) fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
                     args.duration.as_secs_f64()
                 ));
             }),
-            ..Conduct::silent(|_, _| {})
+            ..Conduct::silent(|mono_ns, line| strays.line(mono_ns, line))
         },
     )?;
     let mut namespaces = found.into_inner();
@@ -76,7 +80,8 @@ pub(super) fn verified(args: &VerifyArgs) -> Result<Judged, Failure> {
         unasked: unasked.into_sentences(),
         reads_all: args.netns != "all" || reads_every_netns(),
     };
-    let verified = judge(asked.clone(), summary);
+    let astray = strays.of_anybody(&summary.stats);
+    let verified = judge(asked.clone(), summary, &astray);
     let told = told(asked, &verified);
     let own_netns = netns::current().unwrap_or(0);
     let reporter = Reporter::new(

@@ -27,7 +27,7 @@ pub struct WatchArgs {
     #[arg(long = "listener", short = 'l', value_name = "[ADDR:]PORT")]
     pub listeners: Vec<ListenerFilter>,
 
-    /// Only this network namespace: a name of `ip netns`, a PID, a path, `self` or `all`
+    /// Only this network namespace: a name of `ip netns`, a PID, its number, a path, `self` or `all`
     #[arg(long, short = 'n', value_name = "NETNS", default_value = "all")]
     pub netns: String,
 

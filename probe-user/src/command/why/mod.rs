@@ -31,7 +31,7 @@ pub struct WhyArgs {
     #[arg(long)]
     pub full: bool,
 
-    /// In this network namespace only: a name of `ip netns`, a PID, a path, `self` or `all`
+    /// In this network namespace only: a name of `ip netns`, a PID, its number, a path, `self` or `all`
     #[arg(long, short = 'n', value_name = "NETNS", default_value = "all")]
     pub netns: String,
 

@@ -2,7 +2,7 @@
 
 use super::{
     Judged,
-    said::{OF_KERNEL, evidence, none_of},
+    said::{OF_KERNEL, certain_of, evidence, none_of},
 };
 use crate::model::{
     cause::is_stray_drop,
@@ -23,8 +23,11 @@ const HAVE_THEIR_OWN: &[&str] = &[
     "netfilter-drop",
     "tcp-rfc7323-paws",
     "tcp-rfc7323-tsecr",
-    "tcp-rfc7323-tw-paws",
+    IN_TIME_WAIT,
 ];
+
+/// Of a connection in TIME_WAIT, and of nothing else (net/ipv4/tcp_minisocks.c:tcp_timewait_state_process, from 6.14 on).
+const IN_TIME_WAIT: &str = "tcp-rfc7323-tw-paws";
 
 const ANY: Meaning = Meaning {
     reasons: &[],
@@ -163,9 +166,19 @@ const MEANINGS: &[Meaning] = &[
             "look for a client, or a NAT before it, that uses a port again while the old connection is still known here: ss -tan",
         ],
     },
+    // The kernel gives it in one place: net/ipv4/tcp_input.c:tcp_validate_incoming, of a connection that is established or on
+    // its way to its end.
     Meaning {
-        reasons: &["tcp-invalid-syn", "tcp-fastopen"],
-        is: "a SYN that does not belong there, or a fast-open cookie that is not valid",
+        reasons: &["tcp-invalid-syn"],
+        is: "a SYN from the address and port of a connection that is still open here, which answered it with an ACK (RFC 5961; TCPSYNChallenge)",
+        advice: &[
+            "the client resets the old connection when it gets that ACK, and its next SYN connects: where it never does, look for a firewall or a NAT that drops that ACK or the reset",
+            "look at the old connection, and at why its client does not know of it any more (a host that crashed, a NAT that forgot it): ss -tano 'sport = :PORT'; TCP keepalive ends such a one",
+        ],
+    },
+    Meaning {
+        reasons: &["tcp-fastopen"],
+        is: "a fast-open cookie that is not valid, or a segment that a fast-open request does not take",
         advice: &["look for a client, or a NAT before it, that uses a port again too early"],
     },
 ];
@@ -180,6 +193,23 @@ fn is_one_of(cause: &str, reasons: &[&str]) -> bool {
 fn meaning(cause: &str) -> &'static Meaning {
     let known = MEANINGS.iter().find(|one| is_one_of(cause, one.reasons));
     known.unwrap_or(&ANY)
+}
+
+/// Timestamps that were too old, and of which connection.
+pub(super) fn timestamps(signals: &Signals) -> Judged {
+    let mut judged = certain_of(
+        signals,
+        Kind::PacketDrop,
+        &["tcp-rfc7323-paws", "tcp-rfc7323-tsecr", IN_TIME_WAIT],
+    );
+    let n = signals.of(Kind::PacketDrop, IN_TIME_WAIT);
+    if let (Judged::Yes(_, found), 1..) = (&mut judged, n) {
+        let says = format!(
+            "{n} of them met a connection of the same addresses and ports in TIME_WAIT (PAWSTimewait)"
+        );
+        found.push(evidence(says, OF_KERNEL));
+    }
+    judged
 }
 
 pub(super) fn by_kernel(signals: &Signals) -> Judged {

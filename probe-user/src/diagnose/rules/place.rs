@@ -67,6 +67,10 @@ pub(super) fn died(signals: &Signals) -> Judged {
         .filter(|death| !death.ending.is_asked_for() && (!death.outlived || missed == 0))
         .map(|death| {
             let again = match (death.back, &death.by) {
+                (Some(after), Some(by)) if death.stays => format!(
+                    "after {} ms {by} listened there again, and still does",
+                    after.as_millis()
+                ),
                 (Some(after), Some(by)) => {
                     format!("after {} ms {by} listened there again", after.as_millis())
                 }
@@ -86,8 +90,11 @@ pub(super) fn died(signals: &Signals) -> Judged {
         .collect();
     let more = found.len().saturating_sub(DEATHS_AT_MOST);
     if more > 0 {
-        found.truncate(DEATHS_AT_MOST);
+        let last = found.split_off(found.len() - 1);
+        found.truncate(DEATHS_AT_MOST - 1);
         found.push(evidence(format!("and {more} more"), OF_ENDING));
+        // Who listens now is told with the last one.
+        found.extend(last);
     }
     if found.is_empty() {
         let why = "whoever closed the listener did not die, or was asked to end".into();

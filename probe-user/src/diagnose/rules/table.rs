@@ -444,17 +444,7 @@ pub(crate) const RULES: &[Rule] = &[
         ],
         overflow: false,
         explains: &[],
-        judge: |signals| {
-            certain_of(
-                signals,
-                Kind::PacketDrop,
-                &[
-                    "tcp-rfc7323-paws",
-                    "tcp-rfc7323-tsecr",
-                    "tcp-rfc7323-tw-paws",
-                ],
-            )
-        },
+        judge: drops::timestamps,
     },
     Rule {
         id: "dropped-by-kernel",

@@ -41,6 +41,19 @@ fn the_kernel_names_a_reason() {
     // These have a verdict of their own, or nobody meant to connect.
     check("netfilter-drop", &["rejected-by-firewall"], "");
     check("tcp-rfc7323-paws", &["timestamps-rejected"], "");
+    let in_time_wait = "3 of them met a connection of the same addresses and ports in TIME_WAIT";
+    check(
+        "tcp-rfc7323-tw-paws",
+        &["timestamps-rejected"],
+        in_time_wait,
+    );
+    // An old connection of the same ports is told from a cookie.
+    check(
+        "tcp-invalid-syn",
+        by_kernel,
+        "of a connection that is still open here",
+    );
+    check("tcp-fastopen", by_kernel, "a fast-open cookie");
     check("tcp-flags", &[], "");
     check("tcp-reset", &[], "");
 }
@@ -66,6 +79,7 @@ fn gone(ending: Option<Ending>, is_back: bool) -> Signals {
     signals.closed_by = vec!["server[7]".into()];
     signals.deaths = ending
         .map(|ending| Death {
+            stays: is_back,
             who: "server[7]".into(),
             ending,
             outlived: false,
@@ -105,7 +119,7 @@ fn who_started_it_again_is_named() {
     };
     assert_eq!(
         evidence(true),
-        "server[7] was killed by signal 9 (SIGKILL); after 1000 ms server[9], a child of systemd[1], listened there again"
+        "server[7] was killed by signal 9 (SIGKILL); after 1000 ms server[9], a child of systemd[1], listened there again, and still does"
     );
     assert!(evidence(false).ends_with("nobody was seen to listen there again"));
 }

@@ -5,6 +5,7 @@
 //! an answer it did not see the end of it calls itself spoiled.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -14,7 +15,7 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
 use super::error::DiagError;
 use super::wire::{Frame, Frames, WireError};
-use crate::host::clock::mono_ns;
+use crate::host::{clock::mono_ns, netns::cookie_of};
 
 const RECEIVE_LIMIT: Duration = Duration::from_secs(1);
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);
@@ -43,6 +44,11 @@ pub(super) struct Channel {
 }
 
 impl Channel {
+    /// That of the namespace it was opened in.
+    pub(super) fn netns_cookie(&self) -> Option<u64> {
+        cookie_of(self.socket.as_fd())
+    }
+
     pub(super) fn open() -> Result<Channel, DiagError> {
         let socket = Socket::new(NETLINK_SOCK_DIAG).map_err(DiagError::socket("socket"))?;
         // Connected to the kernel, so that nobody else's message is ever taken for an answer.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::wire::WireError;
 use crate::host::netns::NetnsError;
@@ -35,6 +36,9 @@ pub enum DiagError {
     )]
     /// The kernel did not answer in time.
     Timeout,
+    /// Others had to be asked first.
+    #[error("there was no time left for it after {0:?}")]
+    NoTime(Duration),
     /// Sockets changed while they were listed (`NLM_F_DUMP_INTR`), each time.
     #[error("the listeners changed during each of {tries} sock_diag dumps; ask again")]
     Interrupted { tries: u32 },

@@ -49,6 +49,11 @@ impl Diag {
             .map_err(|source| NetnsError::enter(inum_of_fd(ns).unwrap_or(0), source))?
     }
 
+    /// The net cookie of its namespace, where the kernel has one.
+    pub fn netns_cookie(&self) -> Option<u64> {
+        self.channel.netns_cookie()
+    }
+
     /// Whether this kernel answers at all: where inet_diag or tcp_diag is a module that is not there, everything is ENOENT.
     pub fn probe(&mut self) -> Result<(), DiagError> {
         self.dump(wire::AF_INET, Some(1)).map(drop)

@@ -19,6 +19,8 @@ const SOCKETS: usize = 128;
 #[derive(Debug, Default)]
 pub struct DiagPool {
     open: HashMap<u32, (Diag, Instant)>,
+    /// Net cookies of all that were ever opened.
+    cookies: HashMap<u32, u64>,
 }
 
 impl DiagPool {
@@ -41,13 +43,26 @@ impl DiagPool {
             .filter(|diag| !diag.is_spoiled());
         let diag = match kept {
             Some(diag) => diag,
-            None if current().is_ok_and(|current| current == inum) => Diag::open()?,
-            None => Diag::open_in(way(inum)?.as_fd())?,
+            None => {
+                let is_here = current().is_ok_and(|current| current == inum);
+                let diag = match is_here {
+                    true => Diag::open()?,
+                    false => Diag::open_in(way(inum)?.as_fd())?,
+                };
+                let cookie = diag.netns_cookie();
+                self.cookies.extend(cookie.map(|cookie| (inum, cookie)));
+                diag
+            }
         };
         if self.open.len() >= SOCKETS {
             self.drop_oldest();
         }
         Ok(&mut self.open.entry(inum).insert_entry((diag, now)).into_mut().0)
+    }
+
+    /// The net cookie of whoever had this number when a socket was last opened for it; asks nobody.
+    pub fn last_cookie(&self, inum: u32) -> Option<u64> {
+        self.cookies.get(&inum).copied()
     }
 
     /// Closes what has not been used for a while. Call it every second or so.

@@ -3,19 +3,19 @@
 //! In: an inode number, a process, a name. Out: a number, or a descriptor that leads in, or the answer of a function run inside.
 //! It never keeps a descriptor of a namespace it found: that would keep a namespace alive after its last process has ended.
 
+mod entering;
 mod error;
+mod opening;
 mod private;
 mod registry;
 mod scan;
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::panic::resume_unwind;
-use std::thread;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::fs::{fstat, stat};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+pub use entering::{inside, inside_within};
 pub use error::NetnsError;
 pub use private::Private;
 pub use registry::Registry;
@@ -36,22 +36,22 @@ pub fn inum_of_fd(ns: BorrowedFd<'_>) -> io::Result<u32> {
     Ok(as_inum(fstat(ns)?.st_ino))
 }
 
-/// Runs `f` in the namespace `ns`: directly where the calling thread is in it already, else on a short thread of its own.
-///
-/// A socket made in `f` stays in the namespace when it is handed out, so one call is enough for many questions.
-pub fn inside<T: Send>(ns: BorrowedFd<'_>, f: impl FnOnce() -> T + Send) -> io::Result<T> {
-    if inum_of_fd(ns)? == current()? {
-        return Ok(f());
-    }
-    thread::scope(|scope| {
-        let entered = thread::Builder::new()
-            .name("netns".into())
-            .spawn_scoped(scope, || {
-                move_into_link_name_space(ns.as_fd(), Some(LinkNameSpaceType::Network))?;
-                Ok(f())
-            })?;
-        entered.join().unwrap_or_else(|panic| resume_unwind(panic))
-    })
+/// The net cookie of the namespace that a socket was made in, which the kernel gives to no other one until it is booted
+/// again, as it does with numbers; `None` before 5.14 (`SO_NETNS_COOKIE`).
+pub fn cookie_of(socket: BorrowedFd<'_>) -> Option<u64> {
+    let mut cookie = 0_u64;
+    let mut length = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: the descriptor is open, and both pointers are to values of this stack, the second of the size of the first.
+    let failed = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut length,
+        )
+    } != 0;
+    (!failed).then_some(cookie)
 }
 
 /// Namespace numbers are 32 bits wide in the kernel (include/linux/ns_common.h: `unsigned int inum`).

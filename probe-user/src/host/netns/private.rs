@@ -6,13 +6,14 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::panic::resume_unwind;
 use std::thread;
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::net::{AddressFamily, SocketType};
-use rustix::thread::{UnshareFlags, unshare_unsafe};
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
-use super::{inside, inum_of_fd};
+use super::{current, inum_of_fd};
 
 /// A network namespace of its own, with loopback up, on a thread of its own.
 #[derive(Debug)]
@@ -51,7 +52,21 @@ impl Private {
 
     /// Runs `f` in the namespace; sockets made by `f` stay in it.
     pub fn inside<T: Send>(&self, f: impl FnOnce() -> T + Send) -> io::Result<T> {
-        inside(self.ns.as_fd(), f)
+        if current()? == self.inum {
+            return Ok(f());
+        }
+        // In a namespace of ours nothing of others' holds anybody up, so `f` may borrow.
+        thread::scope(|scope| {
+            let entered =
+                thread::Builder::new()
+                    .name("netns".into())
+                    .spawn_scoped(scope, || {
+                        let network = Some(LinkNameSpaceType::Network);
+                        move_into_link_name_space(self.ns.as_fd(), network)?;
+                        Ok(f())
+                    })?;
+            entered.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })
     }
 
     /// Sets a sysctl of this namespace, such as `net.ipv4.tcp_syncookies` or `net/ipv4/tcp_syncookies`.

@@ -5,22 +5,23 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{CWD, Mode, OFlags, fstatfs, open};
+use rustix::fs::CWD;
 use rustix::io::Errno;
 
 use super::error::{KnownNames, NetnsError};
-use super::{inum_of_fd, inum_of_pid, scan};
+use super::{
+    inum_of_pid,
+    opening::{open_checked, resolve_path},
+    scan,
+};
 use crate::host::open_files::OpenFiles;
 use crate::host::pace::Pace;
 use crate::host::procfs::read_small;
 use crate::{host::holder::comm_text, model::netns_name::NetnsName};
-
-/// include/uapi/linux/magic.h.
-const NSFS_MAGIC: rustix::fs::FsWord = 0x6e73_6673;
 
 /// More processes than this lead to the same place without making it safer.
 const PIDS_KEPT: usize = 4;
@@ -249,6 +250,10 @@ impl Registry {
             return Ok(inum);
         }
         self.refresh();
+        // Numbers of namespaces are beyond those that processes can have.
+        if let Some(inum) = pid.filter(|inum| self.known.contains_key(inum)) {
+            return Ok(inum);
+        }
         let mut names: Vec<String> = self
             .known
             .values()
@@ -301,115 +306,5 @@ impl Registry {
             }),
             None => Ok(None),
         }
-    }
-}
-
-/// `Ok(None)` when the path leads elsewhere by now; an error only when it leads there and may not be opened.
-fn open_checked(path: &Path, inum: u32) -> Result<Option<OwnedFd>, Errno> {
-    let found = match open_namespace(path) {
-        Ok(Some(found)) => found,
-        Err(errno @ (Errno::ACCESS | Errno::PERM)) => return Err(errno),
-        Ok(None) | Err(_) => return Ok(None),
-    };
-    let is_it = inum_of_fd(found.as_fd()).is_ok_and(|number| number == inum);
-    Ok(is_it.then_some(found))
-}
-
-/// Opens what the path leads to if it is a namespace, `None` if it is anything else. Whoever owns the path may make
-/// another thing of it at any time, such as a FIFO, on which open(2) waits for a writer: so the path is resolved once,
-/// to a descriptor that opens nothing (O_PATH), and what that stands for is looked at before it is opened.
-fn open_namespace(path: &Path) -> Result<Option<OwnedFd>, Errno> {
-    let found = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    if fstatfs(&found)?.f_type != NSFS_MAGIC {
-        return Ok(None);
-    }
-    let by_descriptor = format!("/proc/self/fd/{}", found.as_raw_fd());
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-    open(by_descriptor, flags, Mode::empty()).map(Some)
-}
-
-fn resolve_path(path: &Path) -> Result<u32, NetnsError> {
-    let error = |errno: Errno| NetnsError::Path {
-        path: path.to_owned(),
-        source: errno.into(),
-    };
-    let not_a_netns = || NetnsError::NotANetns {
-        path: path.to_owned(),
-    };
-    let found = open_namespace(path)
-        .map_err(error)?
-        .ok_or_else(not_a_netns)?;
-    // SAFETY: NS_GET_NSTYPE takes no argument and answers with the CLONE_NEW* flag of the namespace behind an open descriptor.
-    let kind = unsafe { libc::ioctl(found.as_raw_fd(), libc::NS_GET_NSTYPE) };
-    if kind != libc::CLONE_NEWNET {
-        return Err(not_a_netns());
-    }
-    inum_of_fd(found.as_fd()).map_err(|source| NetnsError::Path {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{
-        fs,
-        os::unix::fs::symlink,
-        sync::{
-            atomic::{AtomicBool, Ordering},
-            mpsc::channel,
-        },
-        thread,
-        time::Duration,
-    };
-
-    use super::*;
-
-    /// A path that its owner makes a FIFO and a namespace in turn, as fast as that goes.
-    #[test]
-    fn what_becomes_a_fifo_is_never_opened() {
-        let folder = std::env::temp_dir().join(format!("whydrop-fifo-{}", std::process::id()));
-        fs::create_dir_all(&folder).expect("a folder");
-        let fifo = folder.join("fifo");
-        let _ = fs::remove_file(&fifo);
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            &fifo,
-            rustix::fs::FileType::Fifo,
-            Mode::RUSR | Mode::WUSR,
-            0,
-        )
-        .expect("a FIFO");
-        let path = folder.join("link");
-        let inum = crate::host::netns::current().expect("a namespace");
-        let is_over = AtomicBool::new(false);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                let targets = [Path::new("/proc/self/ns/net"), fifo.as_path()];
-                for target in targets.into_iter().cycle() {
-                    let next = folder.join("next");
-                    let _ = fs::remove_file(&next);
-                    symlink(target, &next).expect("a link");
-                    fs::rename(&next, &path).expect("in its place");
-                    if is_over.load(Ordering::Relaxed) {
-                        break;
-                    }
-                }
-            });
-            let (done, waits) = channel();
-            let path = &path;
-            scope.spawn(move || {
-                let opened = (0..20_000)
-                    .filter(|_| open_checked(path, inum).is_ok_and(|found| found.is_some()));
-                let _ = done.send(opened.count());
-            });
-            let opened = waits.recv_timeout(Duration::from_secs(30));
-            is_over.store(true, Ordering::Relaxed);
-            // Whoever waits for a writer gets one, so that the test ends.
-            let flags = OFlags::WRONLY | OFlags::NONBLOCK;
-            while opened.is_err() && open(&fifo, flags, Mode::empty()).is_err() {}
-            assert!(opened.is_ok_and(|opened| opened > 0), "{opened:?}");
-        });
-        let _ = fs::remove_dir_all(&folder);
     }
 }

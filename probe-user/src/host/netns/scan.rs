@@ -9,12 +9,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use rustix::fs::{AtFlags, CWD, readlinkat_raw, stat, statat};
+use rustix::fs::{AtFlags, CWD, Statx, readlinkat_raw, statat};
 
 use super::as_inum;
 use crate::host::mountinfo::mounts;
 use crate::host::procfs::{
-    bracketed, for_each_entry, for_each_pid, names, open_dir, open_proc, read_small,
+    bracketed, for_each_entry, for_each_pid, in_memory, names, open_dir, open_proc, read_small,
 };
 
 /// Where `ip netns` keeps its names.
@@ -24,10 +24,25 @@ const DOCKER_DIR: &str = "/var/run/docker/netns";
 
 /// The namespace a path leads to now; `None` when it is no namespace (a name whose mount has gone is a plain file).
 pub(super) fn inum_of_path(path: impl rustix::path::Arg) -> Option<u32> {
-    static NSFS: OnceLock<Option<u64>> = OnceLock::new();
-    let nsfs = *NSFS.get_or_init(|| stat(c"/proc/self/ns/net").ok().map(|found| found.st_dev));
-    let found = stat(path).ok()?;
-    (Some(found.st_dev) == nsfs).then(|| as_inum(found.st_ino))
+    inum_if_nsfs(CWD, path)
+}
+
+/// As [`inum_of_path`], of what is open already, be it as O_PATH.
+pub(super) fn inum_of_any_fd(file: BorrowedFd<'_>) -> Option<u32> {
+    inum_if_nsfs(file, c"")
+}
+
+/// Nobody is asked for it but what the kernel has in memory: a path of another's may lead to a file system that answers when its
+/// owner likes, or never (FUSE, NFS).
+fn inum_if_nsfs(at: BorrowedFd<'_>, path: impl rustix::path::Arg) -> Option<u32> {
+    static NSFS: OnceLock<Option<(u32, u32)>> = OnceLock::new();
+    let device = |found: &Statx| (found.stx_dev_major, found.stx_dev_minor);
+    let nsfs = NSFS.get_or_init(|| {
+        let own = in_memory(CWD, c"/proc/self/ns/net");
+        own.ok().map(|own| device(&own))
+    });
+    let found = in_memory(at, path).ok()?;
+    (Some(device(&found)) == *nsfs).then(|| as_inum(found.stx_ino))
 }
 
 /// The namespace of each process, by ascending pid.

@@ -55,6 +55,7 @@ fn ways_in_through_a_process() {
     );
     assert!(registry.iter().any(|known| known == inum));
     assert_eq!(registry.resolve(&pid.to_string()).unwrap(), inum);
+    assert_eq!(registry.resolve(&inum.to_string()).unwrap(), inum);
     assert_eq!(
         registry.resolve(&format!("/proc/{pid}/ns/net")).unwrap(),
         inum

@@ -91,6 +91,9 @@ impl ListenerAnswer {
             [..] => {
                 let all = self.members.len() + self.others.listeners;
                 title.push_str(&format!("  {all} listeners"));
+                if self.others.are_in_turn {
+                    title.push_str(", one after another");
+                }
             }
         }
         if place.netns != known.own_netns {
@@ -111,6 +114,7 @@ impl ListenerAnswer {
         let Others {
             listeners,
             refusals,
+            are_in_turn: _,
         } = self.others;
         if listeners > 0 {
             writeln!(

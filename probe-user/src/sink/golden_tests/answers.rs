@@ -14,6 +14,7 @@ use crate::{
         self, Answer, Clock, Diagnosed, Dropped, Early, Ended, Found, Holding, Hurt,
         ListenerAnswer, Listening, Missing, Moments, Now, OfClient, Origin, Others, Ran, Seen,
         ThreadState, TopClient, Tried, Verified,
+        astray::Astray,
         cgroup::Cgroup,
         incident::{Depth, Gap, Incident, Place, Rates, Told},
         kind::Kind,
@@ -194,6 +195,7 @@ fn group() -> ListenerAnswer {
             },
         ],
         others: Others {
+            are_in_turn: false,
             listeners: 3,
             refusals: 0,
         },
@@ -363,6 +365,11 @@ fn full_ran() -> Ran {
         dropped: Dropped::Something,
         doubts: vec!["counters of namespace 7 could not be read".into()],
         hurt: vec![hurt(Some(moments)), hurt(None)],
+        astray: Astray {
+            own: 3,
+            others: 2,
+            ..Astray::default()
+        },
         candidates: vec!["0.0.0.0:8080 nginx[4321]".into()],
         diagnosed: Some(Diagnosed {
             answers: vec![full_part()],
@@ -382,6 +389,7 @@ fn a_report_of_run_looks_as_it_did() {
         dropped: Dropped::Nothing,
         doubts: Vec::new(),
         hurt: Vec::new(),
+        astray: Astray::default(),
         candidates: Vec::new(),
         diagnosed: None,
         summary: empty(),

@@ -381,6 +381,8 @@ pub(in crate::sink) mod tests {
                     listener: ":9".into(),
                     unasked: Vec::new(),
                 }],
+                own_clients: vec![std::net::Ipv4Addr::LOCALHOST.into()],
+                unasked_clients: vec!["why".into()],
             })),
         ]
     }

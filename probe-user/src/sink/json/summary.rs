@@ -88,6 +88,8 @@ struct RowView<'a> {
     netns: NetnsView<'a>,
     counter: &'a str,
     kernel: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    no_kernel: Option<String>,
     seen: u64,
     sampled: u64,
     lost: u64,
@@ -100,6 +102,7 @@ impl<'a> RowView<'a> {
             netns: NetnsView::among(row.netns, names),
             counter: row.counter,
             kernel: row.kernel,
+            no_kernel: row.no_kernel.map(|why| why.to_string()),
             seen: row.seen,
             sampled: row.sampled,
             lost: row.lost,

@@ -60,9 +60,10 @@ impl<'a> HookPipeline<'a> {
     /// The same with what the kernel counted, which costs a reading of every namespace.
     fn read_by_now(&mut self, probe: &mut Probe) -> Result<Summary, ReadError> {
         self.enricher.host.namespaces().refresh();
-        let (host, only) = (&self.enricher.host, self.lines.filter.netns);
+        let (host, only) = (&mut self.enricher.host, self.lines.filter.netns);
         let (last, _) = sample::take(probe, host, only, Some(&self.reconciler), |_| {})?;
-        self.reconciler.observe(&last.present, &last.kernel);
+        self.reconciler
+            .observe(&last.present, &last.kernel, &last.cookies);
         self.by_now(probe, last)
     }
 
@@ -99,7 +100,7 @@ impl<'a> HookPipeline<'a> {
         self.enricher.host.namespaces().refresh();
         let only = self.lines.filter.netns;
         let against = Some(&self.reconciler);
-        let taken = sample::take(probe, &self.enricher.host, only, against, |_| {});
+        let taken = sample::take(probe, &mut self.enricher.host, only, against, |_| {});
         let taken = self.unread.note(taken);
         let is_read = taken.is_some();
         let (last, sampled_ns) = taken.unwrap_or_else(|| (self.nothing(), mono_ns()));
@@ -120,7 +121,8 @@ impl<'a> HookPipeline<'a> {
             stories.end(mono_ns(), last.totals.health.sampled, &self.lines.loss());
         self.lines.tell_stories(&told);
         self.lines.sinks.flush();
-        self.reconciler.observe(&last.present, &last.kernel);
+        self.reconciler
+            .observe(&last.present, &last.kernel, &last.cookies);
         let moved = self
             .moved
             .take(sampled_ns, &last.kernel, self.reconciler.unknown());

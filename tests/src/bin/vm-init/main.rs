@@ -141,9 +141,8 @@ fn run() -> Result<()> {
             .collect()
     };
     let asked = option("whydrop.filter=");
-    let is_kept = cmdline
-        .split_whitespace()
-        .any(|word| word == "whydrop.keep");
+    let has = |option: &str| cmdline.split_whitespace().any(|word| word == option);
+    let is_kept = has("whydrop.keep");
     if is_kept {
         note(keep::FOLDER, std::fs::create_dir_all(keep::FOLDER));
     }
@@ -155,6 +154,9 @@ fn run() -> Result<()> {
         let mut scenarios = command("/bin/scenarios");
         // The figures of `measure` are for a person at a quiet machine.
         scenarios.args(["--test-threads=1", "--skip", "measure::"]);
+        if has("whydrop.ignored") {
+            scenarios.arg("--include-ignored");
+        }
         if tier == answers::TURN {
             scenarios.arg("--exact").args(answers::SCENARIOS);
         } else if !asked.is_empty() {

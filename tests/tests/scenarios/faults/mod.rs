@@ -5,7 +5,9 @@
 
 mod clock;
 mod gone;
+mod many;
 mod output;
+mod reused;
 mod signals;
 mod threads;
 mod unread;

@@ -73,11 +73,17 @@ fn translated_to_a_listener_that_is_full() -> Result<()> {
 #[test]
 fn translated_to_a_listener_that_serves() -> Result<()> {
     let netns = Netns::new()?;
-    let Some((from, _, _holder)) = published(&netns, Work::Serve { rest_us: 0 })? else {
+    let Some((from, to, _holder)) = published(&netns, Work::Serve { rest_us: 0 })? else {
         return skip(NO_NFT);
     };
     let answer = visited(&netns, from)?;
-    expect(&answer, &[])
+    expect(&answer, &[])?;
+    let says = notes(&answer);
+    let note = format!("{from} is translated to {to} (DNAT, REDIRECT): ");
+    ensure!(says.contains(&note), "no note of it: {answer:#}");
+    let ask = format!("whydrop why {to} --netns");
+    ensure!(says.contains(&ask), "not told to `{ask}`: {answer:#}");
+    Ok(())
 }
 
 /// Nobody listens where that comes out: the reset is of there.

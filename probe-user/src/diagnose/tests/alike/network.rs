@@ -58,6 +58,7 @@ pub(super) fn nobody_there() -> Vec<Row> {
     };
     let mut died = closed();
     died.deaths.push(Death {
+        stays: false,
         who: "server[7]".into(),
         ending: Ending::Signal(9),
         outlived: false,
