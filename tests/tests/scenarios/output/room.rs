@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::Signal;
+use whydrop_tests::command::{Running, whydrop};
 use whydrop_tests::deadline::{ready, scaled, wait_until};
 use whydrop_tests::family::Family;
 use whydrop_tests::flood::{Flood, clients};
@@ -87,6 +88,19 @@ fn a_disk_that_is_full_for_a_while() -> Result<()> {
         .filter(|line| line["kind"] == "overflow" && line["netns"] == wire.netns().inum())
         .count() as u64;
     ensure!(lines == row.seen, "{lines} lines: {row:?}");
+    Ok(())
+}
+
+/// Whatever the command's status is.
+#[test]
+fn a_report_that_cannot_be_written_is_told() -> Result<()> {
+    for status in ["0", "5"] {
+        let exit = format!("exit {status}");
+        let arguments = ["--report", "/dev/full", "--", "sh", "-c", &exit];
+        let over = Running::start(whydrop("run", &arguments)?)?.finish()?;
+        over.ensure_says("writing the report failed")?;
+        over.ensure_status(if status == "0" { 1 } else { 5 })?;
+    }
     Ok(())
 }
 
