@@ -100,6 +100,42 @@ fn a_hangup_opens_a_recording_by_its_name_again() -> Result<()> {
     Ok(())
 }
 
+/// What is started has the limit that whydrop was started with.
+#[test]
+fn a_small_stack_is_enough() -> Result<()> {
+    let limited = |mut asked: Command| {
+        // SAFETY: both system calls are async-signal-safe; the limit lives on this stack.
+        unsafe {
+            asked.pre_exec(|| {
+                let mut limit = libc::rlimit {
+                    rlim_cur: 0,
+                    rlim_max: 0,
+                };
+                let mut failed = libc::getrlimit(libc::RLIMIT_STACK, &raw mut limit);
+                // The hard limit stays: only CAP_SYS_RESOURCE could raise it again.
+                limit.rlim_cur = 64 << 10;
+                failed |= libc::setrlimit(libc::RLIMIT_STACK, &raw const limit);
+                match failed {
+                    0 => Ok(()),
+                    _ => Err(std::io::Error::last_os_error()),
+                }
+            });
+        }
+        Running::start(asked)?.finish()
+    };
+    let watched = limited(command("watch", &["--format", "json", "--for", "1s"])?)?;
+    watched.ensure_status(0)?;
+    line_of_type(&lines(&watched.stdout)?, "summary")?;
+    let ran = limited(command("run", &["--", "sh", "-c", "ulimit -s"])?)?;
+    ran.ensure_status(0)?;
+    ensure!(
+        ran.stdout == b"64\n",
+        "{:?}",
+        String::from_utf8_lossy(&ran.stdout)
+    );
+    Ok(())
+}
+
 /// nohup(1) around the tests would make whydrop ignore some.
 fn by_default(command: &mut Command, signal: Signal) {
     let raw = signal.as_raw();
