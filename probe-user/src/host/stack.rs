@@ -21,7 +21,7 @@ pub fn widen() {
     };
     let most = Rlimit {
         current: before.maximum,
-        ..before.clone()
+        ..before
     };
     // Only who has CAP_SYS_RESOURCE may have more than the hard limit. What is not given may still be enough.
     if setrlimit(Resource::Stack, wanted).is_ok() || setrlimit(Resource::Stack, most).is_ok() {
@@ -40,7 +40,7 @@ pub fn is_widened() -> bool {
 /// The kernel refuses it.
 pub fn restore() -> io::Result<()> {
     match BEFORE.get() {
-        Some(before) => Ok(setrlimit(Resource::Stack, before.clone())?),
+        Some(before) => Ok(setrlimit(Resource::Stack, *before)?),
         None => Ok(()),
     }
 }
