@@ -66,7 +66,7 @@ fn a_summary_is_given_without_hooks_and_without_lines_too() -> Result<()> {
     let folder = Folder::new("interim")?;
     let path = folder.path("x.whydrop");
     let path = path.to_str().context("no UTF-8")?;
-    let mut recording = Running::start(command("record", &["--output", path])?)?;
+    let mut recording = Running::start(command("record", &["--output", path, "--netns", "self"])?)?;
     while !recording.error_line()?.contains("watching") {}
     recording.signal(Signal::USR1)?;
     while !recording.error_line()?.starts_with("so far, ") {}
@@ -86,7 +86,7 @@ fn a_hangup_opens_a_recording_by_its_name_again() -> Result<()> {
     let folder = Folder::new("recorded")?;
     let [path, moved] = ["x.whydrop", "moved.whydrop"].map(|name| folder.path(name));
     let name = path.to_str().context("no UTF-8")?;
-    let mut asked = command("record", &["--output", name])?;
+    let mut asked = command("record", &["--output", name, "--netns", "self"])?;
     by_default(&mut asked, Signal::HUP);
     let mut recording = Running::start(asked)?;
     while !recording.error_line()?.contains("watching") {}
@@ -123,7 +123,10 @@ fn a_small_stack_is_enough() -> Result<()> {
         }
         Running::start(asked)?.finish()
     };
-    let watched = limited(command("watch", &["--format", "json", "--for", "1s"])?)?;
+    let watched = limited(command(
+        "watch",
+        &["--format", "json", "--for", "1s", "--netns", "self"],
+    )?)?;
     watched.ensure_status(0)?;
     line_of_type(&lines(&watched.stdout)?, "summary")?;
     let ran = limited(command("run", &["--", "sh", "-c", "ulimit -s"])?)?;
