@@ -1,7 +1,7 @@
 //! What a stream says beside the events: lines come in, with their times; looks at queues and processes, incidents, and
 //! what namespaces say of themselves go out. Reads no clock.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{around::Surroundings, facts, incident::Incidents, looks::Looks};
 use crate::model::{
@@ -52,6 +52,14 @@ impl Beside {
     /// The incidents of the watch that this is the summary of.
     pub fn told(&self, summary: &Summary) -> Told {
         self.incidents.told(summary.duration.as_nanos() as u64)
+    }
+
+    /// The longest, at least, that a listener accepted nothing while connections waited and it refused.
+    pub fn stood_still(&self, summary: &Summary, cookie: u64) -> Duration {
+        let told = self.told(summary).incidents.into_iter();
+        let of_it = told.filter(|incident| incident.listeners.keys().eq([&cookie]));
+        let still = of_it.map(|incident| incident.stood_still());
+        still.max().unwrap_or_default()
     }
 
     /// What the first namespace that said anything said last.

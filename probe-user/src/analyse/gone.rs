@@ -106,9 +106,15 @@ impl Gone {
             .collect()
     }
 
-    /// Whether each listener that was found there was closed after it was found last: nobody listens there again.
+    /// Whether each listener that was found there was closed after it was found last, and none came after another: nobody listens
+    /// there again. One that comes and goes may be away when the watch ends.
     pub(crate) fn is_final(&self, looks: &Looks) -> bool {
-        !looks.queues.is_empty() && looks.queues.values().all(|queue| self.is_closed(queue))
+        let mut closed = self.closed.iter();
+        let came_again =
+            closed.any(|((netns, at_ns), (addr, _))| next(looks, *netns, *addr, *at_ns).is_some());
+        !came_again
+            && !looks.queues.is_empty()
+            && looks.queues.values().all(|queue| self.is_closed(queue))
     }
 
     /// Whether a listener of its address was closed after it was found last.

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
+    time::Duration,
 };
 
 use super::thread_state::ThreadState;
@@ -152,6 +153,12 @@ impl Incident {
     /// How many refusals there were.
     pub fn drops(&self) -> u64 {
         self.causes.values().sum()
+    }
+
+    /// For how long nothing was accepted, at least; nothing where that is not known.
+    pub fn stood_still(&self) -> Duration {
+        let gap = self.gap.map_or(0, Gap::ns);
+        Duration::from_nanos(gap.saturating_sub(self.precision_ns))
     }
 
     /// Whether nothing was accepted for longer than it takes to see that.

@@ -14,6 +14,8 @@ use super::{
 
 /// Longer than a sound server leaves its queue full: two looks.
 const STRETCH: Duration = Duration::from_millis(100);
+/// Longer than one who takes every connection that waits leaves one waiting, on a busy host too.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// Everything that rules judge by.
 #[derive(Clone, Debug, Default)]
@@ -44,7 +46,7 @@ pub struct Signals {
     pub is_gap: bool,
     /// Connections of the port that this side closed first, as the kernel still knows them: they were accepted.
     pub closed_here: Option<u64>,
-    /// Each listener that was found here was closed, and none was found since.
+    /// Each listener that was found here was closed, and none was found after another.
     pub is_final: bool,
     /// The listeners of the port.
     pub members: Vec<Member>,
@@ -197,6 +199,8 @@ pub struct Member {
     pub accepted_while_full: Option<u64>,
     /// Whether meanwhile as many were accepted as it holds, five times a second: then nobody stood still.
     pub turned_over: Option<bool>,
+    /// The longest that nothing was accepted while connections waited and it refused, by so much at least.
+    pub stood_still: Duration,
     /// Processes that hold it.
     pub owners: usize,
     /// Whether an epoll instance of its owners waits for it; `None` where they have none.
@@ -252,6 +256,12 @@ impl Member {
         let looks = |(first, last): (u32, u32)| (last + 1).saturating_sub(first);
         let both = (self.seen.0.max(other.seen.0), self.seen.1.min(other.seen.1));
         looks(both) * 2 >= looks(self.seen)
+    }
+
+    /// Whether its connections waited for so long, and none was accepted, that who accepts stood still. Looks that came late may not
+    /// have found the queue full meanwhile.
+    pub fn has_stood_still(&self) -> bool {
+        self.stood_still >= PAUSE
     }
 
     /// Over its limit for so long at a stretch that it is no burst: whoever accepts stood still, or was slower than who came.

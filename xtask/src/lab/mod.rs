@@ -23,14 +23,13 @@ const DOCUMENT: &str = "docs/lab.md";
 /// The scenarios that say what `why` answered.
 const SCENARIOS: [&str; 3] = ["why::", "demo::", "servers::"];
 
-/// What a VM plays: it has a few servers, and `demo` plays what the others do.
-const IN_A_VM: [&str; 14] = [
+/// What a VM plays: it has a few servers. Some scenes of `demo` need a second processor.
+const IN_A_VM: [&str; 13] = [
     "servers::haproxy::",
     "servers::later::haproxy::",
     "servers::later::memcached::",
     "servers::nginx::",
     "servers::redis::",
-    "demo::",
     "why::acceptor",
     "why::backlog",
     "why::client",
@@ -192,6 +191,11 @@ fn document(matrix: &Matrix, log: &Log, place: &str, runs: u32) -> Result<String
              Servers of Debian in situations that no rule was made for (tests/tests/scenarios/servers/later); they are counted above \
              too.\n\n";
         text += &later;
+    }
+    if !log.unexplained().is_empty() {
+        text += "\nNot played to their end, and not counted: ";
+        text += &log.unexplained().join(", ");
+        text += ".\n";
     }
     if !log.absent().is_empty() {
         text += "\nNot played, and not counted, since the machine lacked a package: ";

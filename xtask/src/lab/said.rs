@@ -27,9 +27,13 @@ impl Verdict {
         self.test.contains("::later::")
     }
 
-    /// Where there is something to say, that it is not known.
+    /// Where there is something to say, that it is not known; what is said beside that is true.
     pub(super) fn is_undetermined(&self) -> bool {
-        !self.is_right() && !self.truth.is_empty() && self.given == ["undetermined"]
+        let unknown = "undetermined";
+        let is_true = |id: &String| id == unknown || self.truth.contains(id);
+        !self.truth.is_empty()
+            && self.given.iter().any(|id| id == unknown)
+            && self.given.iter().all(is_true)
     }
 }
 
@@ -183,13 +187,16 @@ mod tests {
 
     #[test]
     fn undetermined_is_an_answer_only_where_something_is_wrong() {
-        let log = log("VERDICT a undetermined\nVERDICT none undetermined\nVERDICT a none\n");
+        let log = log(
+            "VERDICT a undetermined\nVERDICT none undetermined\nVERDICT a none\nVERDICT a+b b+undetermined\n\
+             VERDICT a b+undetermined\n",
+        );
         let undetermined: Vec<bool> = log
             .verdicts()
             .iter()
             .map(Verdict::is_undetermined)
             .collect();
-        assert_eq!(undetermined, [true, false, false]);
+        assert_eq!(undetermined, [true, false, false, true, false]);
     }
 
     #[test]

@@ -121,6 +121,9 @@ impl Part {
         if let Some(place) = place {
             beside.around.add(&mut signals, place);
         }
+        for member in &mut signals.members {
+            member.stood_still = beside.stood_still(&summary, member.cookie);
+        }
         ListenerAnswer {
             place,
             members,

@@ -128,6 +128,12 @@ fn bursts(signals: &Signals) -> Result<&Member, Judged> {
             worst.longest_full.as_millis()
         )));
     }
+    if worst.has_stood_still() {
+        return Err(Judged::No(format!(
+            "nothing was accepted for {} ms at least while connections waited",
+            worst.stood_still.as_millis()
+        )));
+    }
     if worst.full_looks * 5 > worst.looks || worst.drained_looks * 2 < worst.looks {
         return Err(Judged::No(format!(
             "the queue was over its limit in {} of {} looks, and drained in {}",

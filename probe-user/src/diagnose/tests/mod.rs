@@ -255,6 +255,10 @@ fn cases() -> Vec<Case> {
         ("undetermined", pinned(), |s| s.members.clear()),
         ("undetermined", burst(), |s| s.sysctls.somaxconn = None),
         ("undetermined", burst(), |s| s.members[0].drained_looks = 5),
+        // Looks came late, and did not find the queue full while nobody accepted.
+        ("undetermined", burst(), |s| {
+            s.members[0].stood_still = std::time::Duration::from_millis(500);
+        }),
     ]
 }
 
