@@ -9,11 +9,19 @@ use whydrop::{
         Failure, check, demo, empty, explain, list, record, replay, run, schema, status, verify,
         watch, why,
     },
+    host::stack,
     sink::aside,
     source::Conduct,
 };
 
 fn main() -> ExitCode {
+    stack::widen();
+    run_command()
+}
+
+/// With a frame of its own, which may be larger than the stack was before.
+#[inline(never)]
+fn run_command() -> ExitCode {
     let cli = match Cli::try_parse_from(words::in_order(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => {

@@ -30,6 +30,7 @@ pub mod parent;
 mod procfs;
 pub mod route;
 pub mod sample;
+pub mod stack;
 pub mod status;
 pub mod sysctl;
 pub mod task;

@@ -88,13 +88,12 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     report_of.ran.against = against;
     let ran = &report_of.ran;
     let told = tell(&report_of, report);
-    let failed = match (told, report_of.recorded) {
-        (Err(error), _) if error.kind() != io::ErrorKind::BrokenPipe => {
-            format!("writing the report failed: {error}")
-        }
-        (_, Err(failure)) => failure,
-        _ => String::new(),
-    };
+    let untold = told
+        .err()
+        .filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
+    let untold = untold.map(|error| format!("writing the report failed: {error}"));
+    let failed: Vec<String> = untold.into_iter().chain(report_of.recorded.err()).collect();
+    let failed = failed.join("; ");
     match (ran.status, failed.is_empty()) {
         (status::OK, true) => Ok(()),
         (status::OK, false) => Err(Failure::failed(failed)),

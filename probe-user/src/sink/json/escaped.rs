@@ -69,7 +69,11 @@ impl Formatter for Escaping {
         fragment: &str,
     ) -> io::Result<()> {
         // Without an early end: many bytes are looked at in one instruction.
-        if fragment.bytes().fold(true, |all, byte| all & (byte < 0x7f)) {
+        let is_plain = |byte: u8| byte < 0x7f;
+        if fragment
+            .bytes()
+            .fold(true, |all, byte| all & is_plain(byte))
+        {
             return CompactFormatter.write_string_fragment(writer, fragment);
         }
         let mut escaped = String::with_capacity(fragment.len());

@@ -114,7 +114,7 @@ mod tests {
         let turn = |text: &str| text.parse::<Turn>();
         assert_eq!(turn("64M"), Ok(Turn::Size(Size(64 << 20))));
         assert_eq!(turn("4096"), Ok(Turn::Size(Size(4096))));
-        let day = Duration::from_secs(86_400);
+        let day = Duration::from_hours(24);
         assert_eq!(turn("1d"), Ok(Turn::Age(Age(day))));
         assert_eq!(turn("24h"), Ok(Turn::Age(Age(day))));
         for wrong in ["", "0", "30m", "64m", "1w", "-1h"] {

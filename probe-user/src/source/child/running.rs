@@ -12,7 +12,7 @@ use rustix::process::{Pid, kill_process};
 use tokio::signal::unix::{Signal, SignalKind};
 
 use super::not_run::NotRun;
-use crate::model::Ended;
+use crate::{host::stack, model::Ended};
 
 #[derive(Debug, Default)]
 pub(crate) enum State {
@@ -63,22 +63,23 @@ pub(crate) fn how(status: std::process::ExitStatus) -> Ended {
     }
 }
 
-/// Told to ignore these signals.
+/// Told to ignore these signals, and with the limits that whydrop was started with.
 pub(crate) fn command(words: &[OsString], ignored: &[i32]) -> Result<Command, NotRun> {
     let Some((program, arguments)) = words.split_first() else {
         return Err(NotRun::Unnamed);
     };
     let mut command = Command::new(program);
     command.args(arguments);
-    if !ignored.is_empty() {
+    // Without either the kernel has less to copy.
+    if !ignored.is_empty() || stack::is_widened() {
         let ignored = ignored.to_vec();
-        // SAFETY: signal(2) is async-signal-safe, and nothing else is done between fork and exec.
+        // SAFETY: signal(2) and setrlimit(2) are async-signal-safe, and nothing else is done between fork and exec.
         unsafe {
             command.pre_exec(move || {
                 for number in &ignored {
                     libc::signal(*number, libc::SIG_IGN);
                 }
-                Ok(())
+                stack::restore()
             });
         }
     }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::Signal;
+use whydrop_tests::command::{Running, whydrop};
 use whydrop_tests::deadline::{ready, scaled, wait_until};
 use whydrop_tests::family::Family;
 use whydrop_tests::flood::{Flood, clients};
@@ -52,7 +53,7 @@ fn a_disk_that_is_full_for_a_while() -> Result<()> {
         clients: clients(64, 1),
         to: listener.address(),
         syns: 500,
-        limit: Duration::from_secs(60),
+        limit: Duration::from_mins(1),
         threads: 1,
     };
     burst.ready(&wire)?.run(&AtomicBool::new(false))?;
@@ -84,9 +85,22 @@ fn a_disk_that_is_full_for_a_while() -> Result<()> {
     let lines = lines_of(&path, "event");
     let lines = lines
         .iter()
-        .filter(|line| line["kind"] == "overflow")
+        .filter(|line| line["kind"] == "overflow" && line["netns"] == wire.netns().inum())
         .count() as u64;
     ensure!(lines == row.seen, "{lines} lines: {row:?}");
+    Ok(())
+}
+
+/// Whatever the command's status is.
+#[test]
+fn a_report_that_cannot_be_written_is_told() -> Result<()> {
+    for status in ["0", "5"] {
+        let exit = format!("exit {status}");
+        let arguments = ["--report", "/dev/full", "--", "sh", "-c", &exit];
+        let over = Running::start(whydrop("run", &arguments)?)?.finish()?;
+        over.ensure_says("writing the report failed")?;
+        over.ensure_status(if status == "0" { 1 } else { 5 })?;
+    }
     Ok(())
 }
 
@@ -112,7 +126,7 @@ fn a_pipe_that_is_non_blocking() -> Result<()> {
         clients: clients(64, 1),
         to: listener.address(),
         syns: 2000,
-        limit: Duration::from_secs(60),
+        limit: Duration::from_mins(1),
         threads: 1,
     };
     burst.ready(&wire)?.run(&AtomicBool::new(false))?;

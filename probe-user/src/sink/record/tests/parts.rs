@@ -304,3 +304,35 @@ fn what_is_kept_holds_one_part_at_least() {
     };
     assert!(error.is_usage() && !scratch.file().exists(), "{error}");
 }
+
+/// As logrotate moves it, and as somebody deletes it.
+#[test]
+fn a_part_that_has_lost_its_name_is_followed_by_one_of_the_same_name() {
+    let scratch = Scratch::new();
+    let mut recorder = create(&scratch.file(), Options::default()).unwrap();
+    add_frame(&mut recorder, 1);
+    let moved = scratch.0.join("moved");
+    fs::rename(scratch.file(), &moved).unwrap();
+    add_frame(&mut recorder, 2);
+    recorder.reopen();
+    // One that has its name stays.
+    for n in 3..6 {
+        add_frame(&mut recorder, n);
+        recorder.reopen();
+    }
+    fs::remove_file(scratch.file()).unwrap();
+    recorder.reopen();
+    add_frame(&mut recorder, 6);
+    let status = recorder.finish(PATIENCE);
+    assert_eq!((status.lines_written, status.lost_lines), (6, 0));
+    assert_eq!(status.parts, 3, "{status:?}");
+    let numbers = |path: &Path| {
+        let text = zstd::decode_all(File::open(path).unwrap()).unwrap();
+        let lines = String::from_utf8(text).unwrap();
+        let number = |n: &u64| lines.contains(&format!(r#"{{"n":{n},"#));
+        (1..=6).filter(number).collect::<Vec<u64>>()
+    };
+    assert_eq!(numbers(&moved), [1, 2]);
+    assert_eq!(numbers(&scratch.file()), [6]);
+    assert_eq!(names(&scratch.0).len(), 2);
+}
