@@ -440,7 +440,7 @@ fn arguments_that_make_no_sense() -> Result<()> {
     let path = marker.0.to_str().context("no UTF-8")?;
     for options in [
         &["--report", "/no/such/folder/report"][..],
-        &["--listener", "80"],
+        &["--listener", "nowhere:80"],
         &["--netns", "no-such-namespace"],
         &["--no-such-option"],
     ] {
