@@ -1,27 +1,34 @@
 //! SO_REUSEPORT groups: the rows of a summary and a LISTEN dump of their ports
 //! come in, the groups they belong to go out.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::model::{Group, GroupMember, ListenerTally, socket::ListenerSnapshot};
 
 /// The groups of more than one in which one of the `shown` rows is, as they are now. What their members have refused is in
-/// `all` rows, whatever is shown. `listeners_of` says who listens on a port of a namespace, `None` where nobody can tell.
+/// `all` rows, whatever is shown. `listeners_in` says who listens in a namespace, `None` where nobody can tell; it is asked once
+/// for each, since the kernel walks all listeners for one port too.
 pub fn of_rows(
     shown: &[ListenerTally],
     all: &[ListenerTally],
-    mut listeners_of: impl FnMut(u32, u16) -> Option<Vec<ListenerSnapshot>>,
+    mut listeners_in: impl FnMut(u32) -> Option<Vec<ListenerSnapshot>>,
 ) -> Vec<Group> {
-    let ports: HashSet<(u32, u16)> = shown
+    let namespaces: BTreeSet<u32> = shown
         .iter()
-        .filter_map(|row| Some((row.netns, row.addr?.port())))
+        .filter(|row| row.addr.is_some())
+        .map(|row| row.netns)
         .collect();
-    let mut groups: Vec<Group> = ports
+    let shown: HashSet<u64> = shown.iter().map(|row| row.cookie).collect();
+    let is_shown = |group: &Group| {
+        let mut members = group.members.iter();
+        members.any(|member| shown.contains(&member.cookie))
+    };
+    let mut groups: Vec<Group> = namespaces
         .into_iter()
         // Of a namespace that has ended nothing can be said, and no listener is left.
-        .filter_map(|(netns, port)| Some((netns, listeners_of(netns, port)?)))
+        .filter_map(|netns| Some((netns, listeners_in(netns)?)))
         .flat_map(|(netns, listeners)| among(netns, &listeners, all))
-        .filter(|group| shown.iter().any(|row| group.member(row.cookie).is_some()))
+        .filter(is_shown)
         .collect();
     groups.sort_by_key(|group| std::cmp::Reverse(group.refusals()));
     groups
@@ -34,10 +41,11 @@ fn among(netns: u32, listeners: &[ListenerSnapshot], rows: &[ListenerTally]) -> 
         let place = (listener.addr, listener.ifindex, listener.v6only);
         by_place.entry(place).or_default().push(listener);
     }
-    let refused_by = |cookie: u64| -> u64 {
-        let of_member = rows.iter().filter(|row| row.cookie == cookie);
-        of_member.map(ListenerTally::refusals).sum()
-    };
+    let mut refused: HashMap<u64, u64> = HashMap::new();
+    for row in rows {
+        *refused.entry(row.cookie).or_default() += row.refusals();
+    }
+    let refused_by = |cookie: u64| refused.get(&cookie).copied().unwrap_or(0);
     by_place
         .into_iter()
         .filter(|(_, members)| members.len() > 1)
@@ -98,6 +106,27 @@ mod tests {
             })
             .collect();
         assert_eq!(found, expect);
+    }
+
+    /// However many ports: the kernel walks all listeners for each question.
+    #[test]
+    fn a_namespace_is_asked_once() {
+        let at = |port: u16| ListenerTally {
+            addr: Some(([0, 0, 0, 0], port).into()),
+            ..row(u64::from(port), 1)
+        };
+        let rows: Vec<ListenerTally> = (1..1000).map(at).collect();
+        let mut asked = Vec::new();
+        let groups = of_rows(&rows, &rows, |netns| {
+            asked.push(netns);
+            Some(
+                [80, 1080]
+                    .map(|cookie| listener(cookie, "0.0.0.0:80"))
+                    .into(),
+            )
+        });
+        assert_eq!(asked, [1]);
+        assert_eq!(groups.len(), 1);
     }
 
     #[test]

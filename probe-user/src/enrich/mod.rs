@@ -143,9 +143,10 @@ impl Enricher {
         namespaces.sort_unstable();
         let latest = Instant::now() + PRIME_AT_MOST;
         for netns in namespaces {
-            let listed = match Instant::now() > latest {
-                true => Err(DiagError::NoTime(PRIME_AT_MOST)),
-                false => self.host.all_listeners(netns),
+            let listed = if Instant::now() > latest {
+                Err(DiagError::NoTime(PRIME_AT_MOST))
+            } else {
+                self.host.all_listeners(netns)
             };
             match listed {
                 Ok(listeners) => {

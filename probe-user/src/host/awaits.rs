@@ -13,10 +13,13 @@ use std::{
     path::Path,
 };
 
-use super::procfs::{in_memory, number, read_small};
+use super::{
+    procfs::{in_memory, number, read_small},
+    task::socket,
+};
 use crate::model::{
     Awaits,
-    process::{Process, Thread, accepts, waits_for_epoll},
+    process::{Process, Thread, accepts, waits_for_epoll, waits_for_files},
 };
 
 /// Threads of one process that are looked at.
@@ -25,8 +28,15 @@ const THREADS_AT_MOST: usize = 32;
 /// So much of a table of the kernel is read: some thousand sockets. What stands behind it is not known.
 const TABLE_BYTES: u64 = 1 << 20;
 
-/// Where the DNS listens.
+/// Where the DNS listens; the second one with TLS.
 const DNS_PORT: u16 = 53;
+const DNS_TLS_PORT: u16 = 853;
+
+/// Who waits for more files than these is no client of somebody who resolves names.
+const FILES_AT_MOST: usize = 16;
+
+/// The first port that the kernel gives to a socket that asks for none (net/ipv4/af_inet.c:inet_init_net, 5.10 to 7.2).
+const FIRST_OF_CLIENTS: u16 = 32768;
 
 /// What is read for several processes.
 #[derive(Default)]
@@ -39,16 +49,41 @@ pub struct Awaiting {
 /// By thread.
 pub fn awaits(process: &Process, tables: &mut Awaiting) -> Vec<(u32, Awaits)> {
     let asleep = process.threads.iter().filter(|thread| is_asleep(thread));
-    let asleep = asleep.take(THREADS_AT_MOST);
+    let is_in_epoll = |thread: &&Thread| thread.syscall.as_deref().is_some_and(waits_for_epoll);
+    // Most of those in epoll_wait have nothing to do.
+    let (last, first): (Vec<&Thread>, Vec<&Thread>) = asleep.partition(is_in_epoll);
+    let asleep = first.into_iter().chain(last).take(THREADS_AT_MOST);
     asleep
         .filter_map(|thread| Some((thread.tid, of_thread(process, thread, tables)?)))
         .collect()
 }
 
-/// In something else than what those sleep in who have nothing to do.
+/// In something else than accept(2).
 fn is_asleep(thread: &Thread) -> bool {
-    let waits = |call: &str| accepts(call) || waits_for_epoll(call);
-    matches!(thread.state, 'S' | 'D') && !thread.syscall.as_deref().is_none_or(waits)
+    matches!(thread.state, 'S' | 'D') && !thread.syscall.as_deref().is_none_or(accepts)
+}
+
+/// The files that it waits for at once.
+fn files(pid: u32, thread: &Thread) -> Option<Vec<u32>> {
+    let call = thread.syscall.as_deref()?;
+    if waits_for_epoll(call) {
+        let mut text = Vec::new();
+        let path = format!("/proc/{pid}/fdinfo/{}", thread.fd?);
+        read_small(rustix::fs::CWD, path, &mut text).ok()?;
+        return Some(in_epoll(&text));
+    }
+    thread.polled.clone().filter(|_| waits_for_files(call))
+}
+
+/// `tfd:        5 events:       19 …` (fs/eventpoll.c:ep_show_fdinfo, 5.10 to 7.2).
+fn in_epoll(fdinfo: &[u8]) -> Vec<u32> {
+    let lines = fdinfo.split(|b| *b == b'\n');
+    let numbers = lines.filter_map(|line| {
+        let rest = line.strip_prefix(b"tfd:")?;
+        let mut words = rest.split(u8::is_ascii_whitespace);
+        number(words.find(|word| !word.is_empty())?)
+    });
+    numbers.collect()
 }
 
 fn of_thread(process: &Process, thread: &Thread, tables: &mut Awaiting) -> Option<Awaits> {
@@ -58,6 +93,9 @@ fn of_thread(process: &Process, thread: &Thread, tables: &mut Awaiting) -> Optio
     }
     if let Some(inode) = thread.socket {
         return tables.peer(process.pid, inode);
+    }
+    if let Some(files) = files(process.pid, thread) {
+        return tables.peers(process.pid, &files);
     }
     let link = format!("/proc/{}/fd/{}", process.pid, thread.fd?);
     let path = std::fs::read_link(&link).ok()?;
@@ -88,10 +126,9 @@ fn name(pid: u32) -> String {
 }
 
 /// The sockets of a network namespace, as text.
-#[derive(Default)]
 struct Sockets {
-    udp: Option<Vec<u8>>,
-    tcp: Option<Vec<u8>>,
+    udp: Vec<u8>,
+    tcp: Vec<u8>,
 }
 
 impl Awaiting {
@@ -103,15 +140,51 @@ impl Awaiting {
 
     /// The other end of a socket of this process.
     fn peer(&mut self, pid: u32, inode: u32) -> Option<Awaits> {
-        let netns = std::fs::metadata(format!("/proc/{pid}/ns/net")).ok()?.ino();
-        let sockets = self.sockets.entry(netns).or_default();
-        let both = |name: &str| table(&["", "6"].map(|v| format!("/proc/{pid}/net/{name}{v}")));
-        let udp = sockets.udp.get_or_insert_with(|| both("udp"));
+        let Sockets { udp, tcp } = self.of_namespace(pid)?;
         if let Some(to) = remote(udp, inode) {
             return (to.port() == DNS_PORT).then_some(Awaits::Dns(to));
         }
-        let tcp = sockets.tcp.get_or_insert_with(|| both("tcp"));
         remote(tcp, inode).map(Awaits::Peer)
+    }
+
+    /// Whom a process has asked that waits for these files at once; `None` where that may be nobody: a listener is among
+    /// them, a connection that is not for names, or a UDP socket of a server.
+    fn peers(&mut self, pid: u32, files: &[u32]) -> Option<Awaits> {
+        if files.is_empty() || files.len() > FILES_AT_MOST {
+            return None;
+        }
+        let Sockets { udp, tcp } = self.of_namespace(pid)?;
+        let (mut clients, mut dns) = (0, None);
+        for inode in files.iter().filter_map(|fd| socket(pid, *fd)) {
+            if let Some((_, to)) = entry(tcp, inode) {
+                let is_for_names = |to: &SocketAddr| [DNS_PORT, DNS_TLS_PORT].contains(&to.port());
+                dns = Some(to.filter(is_for_names)?);
+            } else if let Some((at, to)) = entry(udp, inode) {
+                // Without a peer it may send to any; servers have a port that is known.
+                let is_client = |at: SocketAddr| at.port() >= FIRST_OF_CLIENTS;
+                if to.is_none() && !at.is_some_and(is_client) {
+                    return None;
+                }
+                clients += 1;
+                dns = dns.or(to.filter(|to| to.port() == DNS_PORT));
+            }
+        }
+        // Beside one for names, a pipe or the like wakes it up.
+        dns.map(Awaits::DnsAmong).or(match clients {
+            0 => None,
+            n if n == files.len() => Some(Awaits::Peers(n)),
+            n => Some(Awaits::PeersAmong(n)),
+        })
+    }
+
+    fn of_namespace(&mut self, pid: u32) -> Option<&Sockets> {
+        let netns = std::fs::metadata(format!("/proc/{pid}/ns/net")).ok()?.ino();
+        let both = |name: &str| table(&["", "6"].map(|v| format!("/proc/{pid}/net/{name}{v}")));
+        let sockets = self.sockets.entry(netns).or_insert_with(|| Sockets {
+            udp: both("udp"),
+            tcp: both("tcp"),
+        });
+        Some(sockets)
     }
 }
 
@@ -127,18 +200,21 @@ fn table(paths: &[String]) -> Vec<u8> {
     text
 }
 
-/// The remote end in the line of the socket with this inode number, of tables of TCP and UDP (net/ipv4/udp.c:udp4_format_sock,
-/// net/ipv4/tcp_ipv4.c:get_tcp4_sock, 5.10 to 7.2).
+/// The remote end of the socket with this inode number.
 fn remote(table: &[u8], inode: u32) -> Option<SocketAddr> {
+    entry(table, inode)?.1
+}
+
+/// Both ends, where there are, in the line of the socket with this inode number, of tables of TCP and UDP
+/// (net/ipv4/udp.c:udp4_format_sock, net/ipv4/tcp_ipv4.c:get_tcp4_sock, 5.10 to 7.2).
+fn entry(table: &[u8], inode: u32) -> Option<(Option<SocketAddr>, Option<SocketAddr>)> {
     table.split(|b| *b == b'\n').find_map(|line| {
         let text = std::str::from_utf8(line).ok()?;
         let mut words = text.split_whitespace();
-        let remote = words.nth(2)?;
+        let (local, remote) = (words.nth(1)?, words.next()?);
         let found: u32 = words.nth(6)?.parse().ok()?;
-        if found != inode {
-            return None;
-        }
-        address(remote).filter(|to| to.port() != 0)
+        let end = |text| address(text).filter(|at| at.port() != 0);
+        (found == inode).then(|| (end(local), end(remote)))
     })
 }
 
@@ -233,6 +309,37 @@ mod tests {
         assert_eq!(remote(udp, 4243), None);
         assert_eq!(address("0100007F"), None);
         assert_eq!(address("0100007:0035"), None);
+    }
+
+    #[test]
+    fn who_waits_for_several_files_has_asked_somebody_or_nobody() {
+        let here = std::process::id();
+        let asked = |files: &[&dyn AsRawFd]| {
+            let files: Vec<u32> = files.iter().map(|one| one.as_raw_fd() as u32).collect();
+            Awaiting::default().peers(here, &files)
+        };
+        let client = || UdpSocket::bind(("127.0.0.1", 0)).expect("a socket");
+        let (one, two, to_dns) = (client(), client(), client());
+        let dns = SocketAddr::from(([127, 0, 0, 1], DNS_PORT));
+        to_dns.connect(dns).expect("a peer");
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a listener");
+        let file = File::open("/dev/null").expect("a file");
+        assert_eq!(asked(&[&one, &two]), Some(Awaits::Peers(2)));
+        let among = Some(Awaits::DnsAmong(dns));
+        assert_eq!(asked(&[&file, &to_dns, &one]), among);
+        // A listener, or what is no socket, may be all that it waits for.
+        assert_eq!(asked(&[&listener, &to_dns]), None);
+        assert_eq!(asked(&[&one, &listener]), None);
+        assert_eq!(asked(&[&one, &file]), Some(Awaits::PeersAmong(1)));
+        assert_eq!(asked(&[&file]), None);
+        assert_eq!(asked(&[]), None);
+    }
+
+    #[test]
+    fn what_an_epoll_instance_waits_for() {
+        let text = b"pos:\t0\nflags:\t02\ntfd:        5 events:       19 data:   5\ntfd:       16 events: 1\n";
+        assert_eq!(in_epoll(text), [5, 16]);
+        assert_eq!(in_epoll(b"pos:\t0\ntfd: x\n"), [] as [u32; 0]);
     }
 
     #[test]

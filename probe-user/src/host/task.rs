@@ -91,7 +91,7 @@ fn thread(
 }
 
 /// The inode number of the socket that a descriptor leads to.
-fn socket(pid: u32, fd: u32) -> Option<u32> {
+pub(super) fn socket(pid: u32, fd: u32) -> Option<u32> {
     let mut link = [MaybeUninit::uninit(); 64];
     let (link, _) = readlinkat_raw(CWD, format!("/proc/{pid}/fd/{fd}"), &mut link).ok()?;
     bracketed(link, b"socket")

@@ -87,3 +87,15 @@ impl Astray {
         all
     }
 }
+
+#[cfg(test)]
+impl Astray {
+    /// Three of this host's and two of others, for tests.
+    pub fn sample() -> Self {
+        Self {
+            own: 3,
+            others: 2,
+            ..Self::default()
+        }
+    }
+}

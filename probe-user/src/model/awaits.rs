@@ -19,8 +19,26 @@ pub enum Awaits {
     Futex(usize),
     /// An answer to a question of the DNS: a UDP socket to port 53.
     Dns(SocketAddr),
+    /// One of several files, among which a socket leads to port 53 or 853.
+    DnsAmong(SocketAddr),
     /// The other end of a connection.
     Peer(SocketAddr),
+    /// One of so many UDP sockets, each of which is a client's.
+    Peers(usize),
+    /// The same, or one of other files.
+    PeersAmong(usize),
+}
+
+impl Awaits {
+    /// Whether who waits for it has sent a question, most likely to the DNS: it has something to do, and waits to go on.
+    pub const fn is_an_answer(&self) -> bool {
+        self.is_nothing_else() || matches!(self, Self::PeersAmong(_))
+    }
+
+    /// Whether it waits for nothing else that matters.
+    pub const fn is_nothing_else(&self) -> bool {
+        matches!(self, Self::Dns(_) | Self::DnsAmong(_) | Self::Peers(_))
+    }
 }
 
 /// As it goes on in a sentence about a thread that slept.
@@ -39,7 +57,16 @@ impl fmt::Display for Awaits {
             Self::Futex(1) => f.write_str("on a futex, and another of its threads on the same"),
             Self::Futex(n) => write!(f, "on a futex, and {n} others of its threads on the same"),
             Self::Dns(server) => write!(f, "likely for the DNS, by UDP from {server}"),
+            Self::DnsAmong(server) => {
+                write!(
+                    f,
+                    "likely for the DNS, since one of the files leads to {server}"
+                )
+            }
             Self::Peer(peer) => write!(f, "on a connection to {peer}"),
+            Self::Peers(1) => f.write_str("on a UDP socket of a client"),
+            Self::PeersAmong(n) => write!(f, "on {n} UDP sockets of clients or other files"),
+            Self::Peers(n) => write!(f, "on {n} UDP sockets of clients"),
         }
     }
 }
@@ -70,6 +97,11 @@ mod tests {
             Awaits::Dns(at),
             "likely for the DNS, by UDP from 10.0.0.1:53",
         );
+        check(
+            Awaits::DnsAmong(at),
+            "likely for the DNS, since one of the files leads to 10.0.0.1:53",
+        );
         check(Awaits::Peer(at), "on a connection to 10.0.0.1:53");
+        check(Awaits::Peers(2), "on 2 UDP sockets of clients");
     }
 }

@@ -270,6 +270,10 @@ pub struct ToldRan {
     /// What was asked for, and nobody was found to listen there, at the beginning or at the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without_listener: Vec<WithoutListener>,
+    /// Namespaces in which somebody was found to listen where it was asked for; `None` where not all could be asked, or
+    /// nothing was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listening_in: Option<Vec<u32>>,
     /// Addresses of this host among those of clients that found no listener; loopback is not asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub own_clients: Vec<IpAddr>,

@@ -114,5 +114,7 @@ pub struct Ran {
 pub struct Diagnosed {
     /// Where something was refused, the worst first, as far as there were not too many.
     pub answers: Vec<ListenerAnswer>,
+    /// Other places where somebody was refused, of which nothing is answered: there were too many.
+    pub more_places: usize,
     pub incidents: Told,
 }

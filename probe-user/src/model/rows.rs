@@ -42,7 +42,7 @@ pub enum NoKernel {
     UnreadBefore,
     /// More than one namespace has had this number, and what the hooks saw is of all of them.
     NumberReused,
-    /// The hooks saw more than was counted when it was read, and went on seeing.
+    /// That, or the hooks saw more than was counted when it was read, and went on seeing.
     Moving,
 }
 
@@ -55,7 +55,9 @@ impl fmt::Display for NoKernel {
             Self::NumberReused => {
                 "its number was given to another namespace, and what was seen is of both"
             }
-            Self::Moving => "the counters moved while they were read",
+            Self::Moving => {
+                "its number was given to another namespace, or the counters moved while they were read"
+            }
         })
     }
 }

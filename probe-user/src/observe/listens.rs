@@ -8,11 +8,21 @@ use crate::{
     model::WithoutListener,
 };
 
+/// What looks for them have found.
+pub struct Listens {
+    /// Where nobody was found to listen.
+    pub without: Vec<WithoutListener>,
+    /// Namespaces in which somebody was; `None` where not all could be asked, or nothing was asked for.
+    pub places: Option<Vec<u32>>,
+}
+
 /// Listeners that were asked for, looked for at the beginning and at the end.
 pub struct Wanted<'a> {
     asked: &'a [ListenerFilter],
     /// Those that were found, by their number.
     found: BTreeSet<usize>,
+    /// In which namespaces.
+    places: BTreeSet<u32>,
     unasked: Unread,
 }
 
@@ -22,13 +32,14 @@ impl<'a> Wanted<'a> {
         Self {
             asked,
             found: BTreeSet::new(),
+            places: BTreeSet::new(),
             unasked: Unread::default(),
         }
     }
 
-    /// Looks for those that were not found yet, in this namespace or in all; an error is a sentence.
+    /// Looks for them, in this namespace or in all; an error is a sentence.
     pub fn look(&mut self, only: Result<Option<u32>, String>, host: &Host) {
-        if self.found.len() == self.asked.len() {
+        if self.asked.is_empty() {
             return;
         }
         let mut host = host.another();
@@ -36,27 +47,29 @@ impl<'a> Wanted<'a> {
             return;
         };
         for (n, listener) in self.asked.iter().enumerate() {
-            if self.found.contains(&n) {
-                continue;
-            }
             let places = listening_in(*listener, only, &mut host, &mut self.unasked);
             if !places.is_empty() {
                 self.found.insert(n);
             }
+            self.places.extend(places);
         }
     }
 
-    /// Those that were not found.
-    pub fn without(self) -> Vec<WithoutListener> {
+    /// What the looks have found.
+    pub fn listens(self) -> Listens {
         let unasked = self.unasked.into_sentences();
+        let is_known = unasked.is_empty() && !self.asked.is_empty();
+        let places = is_known.then(|| self.places.into_iter().collect());
         let asked = self.asked.iter().enumerate();
         let without = asked.filter(|(n, _)| !self.found.contains(n));
-        without
-            .map(|(_, listener)| WithoutListener {
-                listener: listener.to_string(),
-                unasked: unasked.clone(),
-            })
-            .collect()
+        let without = without.map(|(_, listener)| WithoutListener {
+            listener: listener.to_string(),
+            unasked: unasked.clone(),
+        });
+        Listens {
+            without: without.collect(),
+            places,
+        }
     }
 }
 

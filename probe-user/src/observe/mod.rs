@@ -29,7 +29,7 @@ pub use self::{
     around::around,
     host::host_facts,
     hurt::listening_at,
-    listens::{Wanted, listening_in},
+    listens::{Listens, Wanted, listening_in},
     looking::Looker,
     own::of_this_host,
     survey::Survey,

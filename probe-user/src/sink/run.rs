@@ -126,7 +126,14 @@ fn write_unheard(reporter: &Reporter, ran: &Ran, to: &mut String) -> fmt::Result
             diagnosed.write_place(place, known, to)?;
         }
     }
-    Ok(())
+    match diagnosed.more_places {
+        0 => Ok(()),
+        n => writeln!(
+            to,
+            "\nand {n} more place{}, for which no reason was looked for: there are too many",
+            plural(n)
+        ),
+    }
 }
 
 fn known<'a>(reporter: &Reporter, ran: &'a Ran, diagnosed: &'a Diagnosed) -> Known<'a> {

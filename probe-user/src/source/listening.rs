@@ -1,7 +1,13 @@
 //! Listeners that something came to, as they are now: rows come in, and get owner, queue and the name of their namespace
 //! by asking `sock_diag`.
 
-use crate::{analyse::pressure::is_address, host::Host, model::ListenerStatsRow};
+use std::{collections::HashMap, net::SocketAddr};
+
+use crate::{
+    analyse::pressure::is_address,
+    host::Host,
+    model::{ListenerStatsRow, socket::ListenerSnapshot},
+};
 
 /// Owner and queue of those that still listen.
 pub(crate) fn look(rows: &mut [ListenerStatsRow], host: &mut Host) {
@@ -12,13 +18,15 @@ pub(crate) fn look(rows: &mut [ListenerStatsRow], host: &mut Host) {
         let Ok(found) = host.all_listeners(netns) else {
             continue;
         };
+        let by_cookie: HashMap<u64, &ListenerSnapshot> =
+            found.iter().map(|one| (one.cookie, one)).collect();
         for row in rows.iter_mut().filter(|row| row.netns == netns) {
-            let mut same = found.iter().filter(|listener| {
-                listener.cookie == row.cookie
-                    || is_address(row.cookie) && Some(listener.addr) == row.addr
-            });
-            // Of several that share an address, an address alone does not tell which.
-            if let (Some(listener), None) = (same.next(), same.next()) {
+            let listener = if is_address(row.cookie) {
+                only_one_at(&found, row.addr)
+            } else {
+                by_cookie.get(&row.cookie).copied()
+            };
+            if let Some(listener) = listener {
                 (row.owner, row.cgroup) = host.identity(listener);
                 row.cookie = listener.cookie;
                 row.queued = Some(listener.accept_queue_len);
@@ -28,4 +36,10 @@ pub(crate) fn look(rows: &mut [ListenerStatsRow], host: &mut Host) {
     for row in rows {
         row.netns_name = host.netns_name(row.netns);
     }
+}
+
+/// Of several that share an address, an address alone does not tell which.
+fn only_one_at(found: &[ListenerSnapshot], addr: Option<SocketAddr>) -> Option<&ListenerSnapshot> {
+    let mut same = found.iter().filter(|one| Some(one.addr) == addr);
+    same.next().filter(|_| same.next().is_none())
 }

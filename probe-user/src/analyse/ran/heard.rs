@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use super::{
     hurt::Hurt as HurtPlaces,
-    judged::{judge, status_of},
+    judged::{judge, status_of, without_others},
 };
 use crate::{
     analyse::{
@@ -17,9 +17,12 @@ use crate::{
     },
     model::{
         Diagnosed, Hurt, Line, ListenerAnswer, ListenerTally, Observed, Ran, Start, Summary,
-        ToldRan, astray::Astray, kind::Kind, tier::Tier,
+        ToldRan, astray::Astray, incident::Place, kind::Kind, tier::Tier,
     },
 };
+
+/// Places beside those that refused that are answered for.
+const OTHERS_AT_MOST: usize = 16;
 
 /// What the lines have told.
 pub(crate) struct Heard {
@@ -94,7 +97,8 @@ impl Heard {
             reads_all: start.reads_all,
         };
         let astray = self.strays.astray(&told.own_clients, &summary.stats);
-        let (dropped, mut doubts) = judge(&summary, scope, &told.without_listener, &astray);
+        let judged = without_others(&summary, told.listening_in.as_deref());
+        let (dropped, mut doubts) = judge(&judged, scope, &told.without_listener, &astray);
         if astray.others > 0 {
             doubts.extend(told.unasked_clients);
         }
@@ -103,9 +107,14 @@ impl Heard {
             tally: tally.clone(),
         };
         let hurt = summary.listeners.iter().map(hurt).collect();
-        let diagnosed = (summary.tier != Tier::Counters).then(|| Diagnosed {
-            answers: answers(self.places, &self.hurt, &self.beside, &summary, &astray),
-            incidents: self.beside.told(&summary),
+        let diagnosed = (summary.tier != Tier::Counters).then(|| {
+            let (answers, more_places) =
+                answers(self.places, &self.hurt, &self.beside, &summary, &astray);
+            Diagnosed {
+                answers,
+                more_places,
+                incidents: self.beside.told(&summary),
+            }
         });
         Ran {
             command: told.command,
@@ -126,14 +135,14 @@ impl Heard {
 }
 
 /// Of those that refused and were looked at, of those before which something was dropped, and of where clients of this host
-/// found nobody; the worst first.
+/// found nobody; the worst first, and how many others there are.
 fn answers(
     places: Places,
     hurt: &HurtPlaces,
     beside: &Beside,
     summary: &Summary,
     astray: &Astray,
-) -> Vec<ListenerAnswer> {
+) -> (Vec<ListenerAnswer>, usize) {
     let hurt = hurt.all();
     let mut answers = places.answers(Asks {
         beside,
@@ -147,5 +156,21 @@ fn answers(
         let is_astray = one.place.is_some_and(|place| astray.came_to(place));
         is_hurt && one.signals.refusals > 0 || is_dropped || is_astray
     });
-    answers.all
+    let refusing = summary.listeners.iter().filter_map(|tally| {
+        let netns = tally.netns;
+        let addr = tally.addr.filter(|_| tally.refusals() > 0)?;
+        Some(Place { netns, addr })
+    });
+    // Those are told of with what they refused, and without a reason.
+    let answered: BTreeSet<Place> = answers.all.iter().filter_map(|one| one.place).collect();
+    let unlooked: BTreeSet<Place> = refusing.filter(|place| !answered.contains(place)).collect();
+    let mut places = 0;
+    let all = answers.all.len();
+    answers.all.retain(|one| {
+        let is_hurt = one.place.is_some_and(|place| hurt.contains(&place));
+        places += usize::from(!is_hurt);
+        is_hurt || places <= OTHERS_AT_MOST
+    });
+    let more = unlooked.len() + all - answers.all.len();
+    (answers.all, more)
 }

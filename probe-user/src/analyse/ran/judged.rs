@@ -1,9 +1,17 @@
 //! What is made of what was counted: whether anything was dropped, and the status to end with.
 
+use std::borrow::Cow;
+
 use crate::{
     analyse::judge::{self, Scope},
     filter::ListenerFilter,
-    model::{Dropped, Ended, Summary, WithoutListener, astray::Astray, status, tier::Tier},
+    model::{
+        Dropped, Ended, Summary, WithoutListener,
+        astray::Astray,
+        rows::{NoKernel, Row},
+        status,
+        tier::Tier,
+    },
 };
 
 /// Whether anything was dropped, and why that may not be all. Where nobody listens nothing can be: that says nothing of
@@ -31,6 +39,36 @@ pub(crate) fn judge(
         _ => Dropped::Something,
     };
     (dropped, doubts)
+}
+
+/// A namespace whose number was another's before, or that moved when it was read, is no matter of who listens elsewhere: what is
+/// not known of it is left out. `None` where it is not known who listens where.
+pub(crate) fn without_others<'a>(
+    summary: &'a Summary,
+    listening_in: Option<&[u32]>,
+) -> Cow<'a, Summary> {
+    let Some(listening_in) = listening_in else {
+        return Cow::Borrowed(summary);
+    };
+    let is_own = |netns: u32| {
+        let mut stats = summary.stats.iter();
+        let mut tallies = summary.listeners.iter();
+        listening_in.contains(&netns)
+            || stats.any(|row| row.netns == netns)
+            || tallies.any(|tally| tally.netns == netns)
+    };
+    let is_of_another = |row: &Row| {
+        matches!(
+            row.no_kernel,
+            Some(NoKernel::NumberReused | NoKernel::Moving)
+        ) && !is_own(row.netns)
+    };
+    if !summary.rows.iter().any(is_of_another) {
+        return Cow::Borrowed(summary);
+    }
+    let mut own = summary.clone();
+    own.rows.retain(|row| !is_of_another(row));
+    Cow::Owned(own)
 }
 
 /// Whether somebody listened there meanwhile, and something came; or whether nobody did, which is told by who came.
@@ -111,6 +149,33 @@ mod tests {
         };
         drop("tcp-flags", Dropped::Nothing);
         drop("netfilter-drop", Dropped::Something);
+    }
+
+    #[test]
+    fn a_number_that_was_used_again_elsewhere_is_no_doubt() {
+        let check = |listening_in: Option<&[u32]>, why, expect| {
+            let mut reused = summary(Tier::Cgroup, None, None);
+            reused.accounted.insert(8);
+            for row in &mut reused.rows {
+                row.no_kernel = why;
+            }
+            let scope = Scope {
+                namespaces: None,
+                picks_listeners: true,
+                reads_all: true,
+            };
+            let judged = without_others(&reused, listening_in);
+            assert_eq!(
+                judge(&judged, scope, &[], &Astray::default()).0,
+                expect,
+                "{listening_in:?}"
+            );
+        };
+        let reused = Some(NoKernel::NumberReused);
+        check(Some(&[8]), reused, Dropped::Nothing);
+        check(Some(&[7, 8]), reused, Dropped::CannotTell);
+        check(None, reused, Dropped::CannotTell);
+        check(Some(&[8]), Some(NoKernel::Ended), Dropped::CannotTell);
     }
 
     #[test]

@@ -16,10 +16,9 @@ use crate::{
         unread::Unread,
     },
     model::{
-        Ended, Line, Observed, Origin, Ran, Start, Summary, ToldRan, WithoutListener,
-        request::Request, tier::Tier,
+        Ended, Line, Observed, Origin, Ran, Start, Summary, ToldRan, request::Request, tier::Tier,
     },
-    observe::{self, STATS, Wanted},
+    observe::{self, Listens, STATS, Wanted},
     sink::{Recording, Reporter},
     source::{Conduct, child::While},
 };
@@ -83,11 +82,11 @@ pub(crate) fn watch_it_run(args: &RunArgs) -> Result<Report, Failure> {
     })?;
     let outcome = outcome?;
     look_for();
-    let without = wanted.into_inner().without();
+    let listens = wanted.into_inner().listens();
     let Some(start) = began.into_inner() else {
         return Err(Failure::failed("the watch ended before it began"));
     };
-    let report_of = (summary, recording, without);
+    let report_of = (summary, recording, listens);
     report(args, &host, heard, report_of, &start, outcome)
 }
 
@@ -96,7 +95,7 @@ fn report(
     args: &RunArgs,
     host: &Host,
     mut heard: Heard,
-    (summary, mut recording, without_listener): (Summary, Option<Recording>, Vec<WithoutListener>),
+    (summary, mut recording, listens): (Summary, Option<Recording>, Listens),
     start: &Start,
     (ended, lasted): (Ended, Duration),
 ) -> Result<Report, Failure> {
@@ -123,7 +122,8 @@ fn report(
         lasted,
         dropped: String::new(),
         doubts: Vec::new(),
-        without_listener,
+        without_listener: listens.without,
+        listening_in: listens.places,
         own_clients,
         unasked_clients: unread.into_sentences(),
     };

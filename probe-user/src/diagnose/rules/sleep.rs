@@ -180,12 +180,16 @@ fn stands_paused(signals: &Signals, worst: &Member) -> Result<Vec<Evidence>, Jud
     }
 }
 
+/// Whether it waits for whatever comes first, by epoll or of several files.
+fn is_loop(thread: &Thread) -> bool {
+    let waits = mostly(thread.other_epoll, thread) || mostly(thread.several, thread);
+    waits && !who::has_asked(thread)
+}
+
 /// The listener stands in no epoll instance, and threads wait for other files: who accepts has taken it out, unless another
 /// thread may be the one. Where accept(2) does not wait, that is one that is stuck; where it does, any that waits by no
 /// epoll or several files.
 fn by_idleness(signals: &Signals, worst: &Member) -> Result<Vec<Evidence>, Judged> {
-    let is_loop =
-        |thread: &Thread| mostly(thread.other_epoll, thread) || mostly(thread.several, thread);
     let looked = || signals.threads().filter(|(_, thread)| thread.looks >= 3);
     if !looked().any(|(_, thread)| is_loop(thread)) {
         return Err(Judged::No("no thread of the owner waits for files".into()));
@@ -200,7 +204,8 @@ fn by_idleness(signals: &Signals, worst: &Member) -> Result<Vec<Evidence>, Judge
     }
     let may_be_another = |thread: &Thread| {
         let is_other = worst.blocking != Some(false) && !is_loop(thread);
-        is_other || mostly(thread.stuck, thread) || who::is_awake(thread)
+        let is_stuck = mostly(thread.stuck, thread) || who::may_have_asked(thread);
+        is_other || is_stuck || who::is_awake(thread)
     };
     if let Some((process, thread)) = looked().find(|(_, thread)| may_be_another(thread)) {
         return Err(Judged::No(format!(
@@ -283,13 +288,11 @@ fn everybody_else_sleeps<'a>(
         return beside_awake(signals, worst, looked);
     }
     let is_in_none = matches!(worst.standing, Some(Standing::Absent | Standing::NoEpoll));
-    let is_in_loop =
-        |thread: &Thread| mostly(thread.other_epoll, thread) || mostly(thread.several, thread);
-    let has_loop = looked.iter().any(|(_, thread)| is_in_loop(thread));
+    let has_loop = looked.iter().any(|(_, thread)| is_loop(thread));
     // Who waits by epoll for other files does not accept from what is in none.
     let mut rest = looked.to_vec();
     if is_in_none {
-        rest.retain(|(_, thread)| !mostly(thread.other_epoll, thread));
+        rest.retain(|(_, thread)| !mostly(thread.other_epoll, thread) || who::has_asked(thread));
     }
     if rest.is_empty() {
         return no("every thread of the owner waits for other files");

@@ -9,6 +9,7 @@ use super::{
     said::{OF_FDINFO, OF_QUEUE, evidence, pinned_with_everybody, refused},
 };
 use crate::model::{
+    Awaits,
     hold::Standing,
     signals::{Member, Process, Signals, Thread},
     verdict::Confidence,
@@ -17,6 +18,19 @@ use crate::model::{
 /// In eight of ten looks, of three or more.
 pub(super) const fn mostly(times: u32, thread: &Thread) -> bool {
     thread.looks >= 3 && times * 10 >= thread.looks * 8
+}
+
+/// Whether it slept all the time on files that lead to somebody whom it has asked, most likely the DNS: that is no loop which
+/// waits for whatever comes.
+pub(super) fn has_asked(thread: &Thread) -> bool {
+    let waits = thread.awaits.as_ref().is_some_and(Awaits::is_nothing_else);
+    waits && mostly(thread.elsewhere.max(thread.blocked), thread)
+}
+
+/// The same, or it may have.
+pub(super) fn may_have_asked(thread: &Thread) -> bool {
+    let waits = thread.awaits.as_ref().is_some_and(Awaits::is_an_answer);
+    waits && mostly(thread.elsewhere.max(thread.blocked), thread)
 }
 
 /// Whether it was found running, or about to, too often to have slept all the time.
@@ -48,7 +62,7 @@ pub(super) fn is_unused(signals: &Signals, worst: &Member) -> bool {
     // A poll of a single socket waits for a peer, as a call does.
     let is_idle = |thread: &Thread| {
         let asleep = mostly(thread.elsewhere, thread) || mostly(thread.blocked, thread);
-        asleep && !mostly(thread.stuck, thread)
+        asleep && !may_have_asked(thread) && !mostly(thread.stuck, thread)
     };
     let mut waits = false;
     let are_idle = looked.all(|(_, thread)| {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::{hold::Standing, signals::Missing};
+use crate::model::{Awaits, hold::Standing, signals::Missing};
 
 /// Somebody pressed it all the time, and it accepted nothing.
 pub(super) fn standing(standing: Standing, blocking: bool) -> Signals {
@@ -246,6 +246,22 @@ fn unused() {
     assert!(!found(&lately).contains(&unused), "{:?}", found(&lately));
     lately.closed_here = None;
     assert!(diagnose(&lately).abstained.contains(&unused));
+    // Who has asked the DNS, or somebody else by UDP, waits to go on.
+    let dns = Awaits::DnsAmong(([127, 0, 0, 53], 53).into());
+    for awaits in [dns, Awaits::Peers(2)] {
+        for does in [polls_several, epoll_elsewhere] {
+            let mut asks = of(with(standing(NoEpoll, false), does));
+            asks.processes[0].threads[0].awaits = Some(awaits.clone());
+            check("acceptor-blocked", &asks);
+            // Beside a loop that waits for whatever comes, either may be who accepts.
+            let both = with(asks, epoll_elsewhere);
+            assert!(!found(&both).contains(&unused), "{:?}", found(&both));
+        }
+    }
+    // It may have, or waits for something else.
+    let mut may = of(with(standing(NoEpoll, false), polls_several));
+    may.processes[0].threads[0].awaits = Some(Awaits::PeersAmong(2));
+    check("undetermined", &may);
     // A poll of a single socket waits for a peer.
     let mut stuck = of(with(standing(NoEpoll, false), polls_several));
     stuck.processes[0].threads[0].stuck = 20;

@@ -41,18 +41,18 @@ impl DiagPool {
             .remove(&inum)
             .map(|(diag, _)| diag)
             .filter(|diag| !diag.is_spoiled());
-        let diag = match kept {
-            Some(diag) => diag,
-            None => {
-                let is_here = current().is_ok_and(|current| current == inum);
-                let diag = match is_here {
-                    true => Diag::open()?,
-                    false => Diag::open_in(way(inum)?.as_fd())?,
-                };
-                let cookie = diag.netns_cookie();
-                self.cookies.extend(cookie.map(|cookie| (inum, cookie)));
-                diag
-            }
+        let diag = if let Some(diag) = kept {
+            diag
+        } else {
+            let is_here = current().is_ok_and(|current| current == inum);
+            let diag = if is_here {
+                Diag::open()?
+            } else {
+                Diag::open_in(way(inum)?.as_fd())?
+            };
+            let cookie = diag.netns_cookie();
+            self.cookies.extend(cookie.map(|cookie| (inum, cookie)));
+            diag
         };
         if self.open.len() >= SOCKETS {
             self.drop_oldest();

@@ -365,14 +365,11 @@ fn full_ran() -> Ran {
         dropped: Dropped::Something,
         doubts: vec!["counters of namespace 7 could not be read".into()],
         hurt: vec![hurt(Some(moments)), hurt(None)],
-        astray: Astray {
-            own: 3,
-            others: 2,
-            ..Astray::default()
-        },
+        astray: Astray::sample(),
         candidates: vec!["0.0.0.0:8080 nginx[4321]".into()],
         diagnosed: Some(Diagnosed {
             answers: vec![full_part()],
+            more_places: 3,
             incidents: told(),
         }),
         summary: full(),

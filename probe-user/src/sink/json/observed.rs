@@ -381,6 +381,7 @@ pub(in crate::sink) mod tests {
                     listener: ":9".into(),
                     unasked: Vec::new(),
                 }],
+                listening_in: Some(vec![4]),
                 own_clients: vec![std::net::Ipv4Addr::LOCALHOST.into()],
                 unasked_clients: vec!["why".into()],
             })),

@@ -37,6 +37,7 @@ impl Diagnosed {
 #[derive(Serialize, JsonSchema)]
 pub(super) struct DiagnosedView<'a> {
     answers: Vec<PlaceView<'a>>,
+    more_places: usize,
     incidents: Vec<IncidentView<'a>>,
     incidents_let_go: u64,
 }
@@ -47,6 +48,7 @@ impl<'a> DiagnosedView<'a> {
         let answers = diagnosed.answers.iter();
         Self {
             answers: answers.map(|answer| PlaceView::of(answer, known)).collect(),
+            more_places: diagnosed.more_places,
             incidents: incidents
                 .map(|incident| IncidentView::of(incident, known.clock, known.names))
                 .collect(),

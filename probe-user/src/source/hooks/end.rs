@@ -179,8 +179,8 @@ impl<'a> HookPipeline<'a> {
             counts: figures.counts,
             causes: figures.causes,
             top_clients: Some(self.lines.clients.top()),
-            groups: group::of_rows(&figures.listeners, &all.listeners, |netns, port| {
-                self.enricher.host.listeners_of(netns, port).ok()
+            groups: group::of_rows(&figures.listeners, &all.listeners, |netns| {
+                self.enricher.host.all_listeners(netns).ok()
             }),
             listeners: figures.listeners,
             stats,

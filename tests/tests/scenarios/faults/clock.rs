@@ -1,15 +1,21 @@
-//! The wall clock is set while whydrop watches. Only in a VM of ours.
+//! Clocks that are not what they were: the wall clock is set while whydrop watches (only in a VM of ours), and whydrop's
+//! monotonic clock is that of a time namespace.
 
-use std::time::{Duration, Instant};
+use std::{
+    os::unix::process::CommandExt,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
+use serde_json::Value;
 use whydrop_tests::deadline::{scaled, wait_until};
 use whydrop_tests::event::{Event, overflow_in};
 use whydrop_tests::family::Family;
 use whydrop_tests::skip::skip;
 use whydrop_tests::truth::Truth;
-use whydrop_tests::whydrop::Whydrop;
+use whydrop_tests::whydrop::{Watch, Whydrop};
 use whydrop_tests::wire::Wire;
 
 const HOUR: i64 = 3600;
@@ -56,6 +62,56 @@ fn wall_clock_that_is_set() -> Result<()> {
         "it ran for {duration:?} s"
     );
     Ok(())
+}
+
+/// Further ahead than a day.
+const AHEAD: &[u8] = b"monotonic 300000 0\nboottime 300000 0\n";
+
+#[test]
+fn time_namespace() -> Result<()> {
+    let wire = Wire::new()?;
+    let here = wire.netns().pid().to_string();
+    let mut command = Watch::new().args(["--netns", &here]).command()?;
+    let ahead = || {
+        // SAFETY: a plain system call, which a child may make between fork and exec.
+        let made = unsafe { libc::unshare(libc::CLONE_NEWTIME) } == 0;
+        if !made {
+            return Err(std::io::Error::last_os_error());
+        }
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        let offsets = open(c"/proc/self/timens_offsets", flags, Mode::empty())?;
+        rustix::io::write(offsets, AHEAD)?;
+        Ok(())
+    };
+    // SAFETY: what it does are system calls alone.
+    unsafe { command.pre_exec(ahead) };
+    let Ok(whydrop) = Whydrop::spawn(command) else {
+        return skip("this kernel has no time namespaces");
+    };
+    let its = |name: &str| std::fs::read_link(format!("/proc/{}/ns/{name}", whydrop.pid()));
+    whydrop.wait_line("readiness", |line| line["type"] == "start")?;
+    let started = whydrop.readiness()?;
+    if its("time")? != its("time_for_children")? {
+        return skip("this kernel enters a time namespace at fork alone");
+    }
+    let listener = wire.full_listener()?;
+    wire.peer(Family::V4, listener.port()).syn()?;
+    let events = whydrop.wait_events(1, "overflow", overflow_in(wire.netns()))?;
+    let [event] = &events[..] else {
+        anyhow::bail!("{} events", events.len());
+    };
+    let lag = event.0["snapshot"]["lag_us"].as_u64();
+    ensure!(
+        lag.is_some_and(|lag| lag < SLACK as u64 * 1_000_000),
+        "a lag of {lag:?}: {event}"
+    );
+    let day = |line: &Value| line["ts"].as_str().map(|ts| ts[..10].to_owned());
+    let is_new_day = second_of_day(event)? < SLACK;
+    ensure!(
+        is_new_day || day(&started) == day(&event.0),
+        "{event} after {started}"
+    );
+    whydrop.stop().map(drop)
 }
 
 /// One SYN after the other was sent, and so they are told.
