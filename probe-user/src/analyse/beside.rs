@@ -80,6 +80,7 @@ impl Beside {
         };
         signals.sysctls = last.sysctls;
         signals.conntrack = last.conntrack;
+        signals.is_host_unread = !last.unread.is_empty();
         let meanwhile = first.put_off.zip(last.put_off);
         signals.put_off = meanwhile.map(|(first, last)| (last, last.saturating_sub(first)));
         if first.mono_ns < last.mono_ns {

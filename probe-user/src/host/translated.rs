@@ -88,6 +88,8 @@ fn ways(
     at_most: usize,
 ) -> io::Result<Ways> {
     let mut ways = Ways::new();
+    // Taking a line apart takes ten times as long as finding out that it is another's.
+    let theirs = format!("dport={port} ");
     let mut line = String::new();
     let mut entries = 0;
     loop {
@@ -99,6 +101,9 @@ fn ways(
         if entries > at_most {
             let says = format!("it has more than {at_most} entries");
             return Err(io::Error::new(ErrorKind::FileTooLarge, says));
+        }
+        if !line.contains(&theirs) {
+            continue;
         }
         let Some(entry) = Entry::of(&line).filter(|entry| entry.from.port() == port) else {
             continue;

@@ -60,6 +60,8 @@ pub struct Signals {
     pub somaxconn_before: Option<u32>,
     /// `nf_conntrack_count` and `nf_conntrack_max` of the namespace.
     pub conntrack: Option<(u32, u32)>,
+    /// Something that the namespace says could not be read.
+    pub is_host_unread: bool,
     /// Packets dropped during the watch since their connection could not be tracked.
     pub untracked: Option<u64>,
     /// Where connections to this address are sent instead; `None` where that could not be read.

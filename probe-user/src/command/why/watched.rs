@@ -72,12 +72,13 @@ pub(super) fn watched(
     };
     let tried = tried.into_inner().flatten();
     let mut after: Vec<Observed> = tried.map(Observed::Tried).into_iter().collect();
+    let facts = |netns: u32| Observed::Host(Box::new(observe::host_facts(netns, &host)));
+    // First, since what is around may be a table that takes its time.
+    let asked = inquiry.namespaces();
+    after.extend(asked.iter().map(|netns| facts(*netns)));
     let around = Observed::Around(Box::new(around(Some(first_ns))));
     inquiry.line(around.mono_ns(), &Line::Observed(&around));
-    for netns in inquiry.namespaces() {
-        let facts = observe::host_facts(netns, &host);
-        after.push(Observed::Host(Box::new(facts)));
-    }
+    after.extend(inquiry.namespaces().difference(&asked).map(|n| facts(*n)));
     for seen in &after {
         inquiry.line(seen.mono_ns(), &Line::Observed(seen));
     }

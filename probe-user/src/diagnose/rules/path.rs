@@ -2,9 +2,18 @@
 
 use super::{
     Judged,
-    said::{OF_KERNEL, evidence, none_of},
+    said::{OF_KERNEL, certain_of, evidence, none_of},
 };
 use crate::model::{kind::Kind, signals::Signals, verdict::Confidence};
+
+/// What netfilter drops for want of room in its table has the same reason: where that table could not be read it may be that.
+pub(super) fn rejected_by_firewall(signals: &Signals) -> Judged {
+    let is_unknown = signals.conntrack.is_none() && signals.is_host_unread;
+    if is_unknown && signals.of(Kind::PacketDrop, "netfilter-drop") > 0 {
+        return Judged::Abstains;
+    }
+    certain_of(signals, Kind::PacketDrop, &["netfilter-drop"])
+}
 
 pub(super) fn conntrack_full(signals: &Signals) -> Judged {
     let Some((count, most)) = signals.conntrack else {

@@ -434,7 +434,7 @@ pub(crate) const RULES: &[Rule] = &[
         advice: &["find the rule: nft list ruleset, iptables-save -c"],
         overflow: false,
         explains: &[],
-        judge: |signals| certain_of(signals, Kind::PacketDrop, &["netfilter-drop"]),
+        judge: path::rejected_by_firewall,
     },
     Rule {
         id: "timestamps-rejected",

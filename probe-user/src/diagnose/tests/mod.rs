@@ -460,16 +460,18 @@ fn blind_rules_abstain() {
 
 #[test]
 fn full_tables_and_rules_that_drop() {
-    let of = |conntrack, untracked| {
+    let with = |conntrack, untracked, is_host_unread| {
         let dropped = (Kind::PacketDrop, "netfilter-drop".to_owned());
         let signals = Signals {
             causes: Causes::from([(dropped, 40)]),
             conntrack,
             untracked,
+            is_host_unread,
             ..Signals::default()
         };
         found(&signals)
     };
+    let of = |conntrack, untracked| with(conntrack, untracked, false);
     assert_eq!(of(Some((100, 100)), Some(40)), ["conntrack-full"]);
     assert_eq!(of(Some((95, 100)), Some(99)), ["conntrack-full"]);
     assert_eq!(of(Some((100, 100)), None), ["conntrack-full"]);
@@ -478,6 +480,7 @@ fn full_tables_and_rules_that_drop() {
     assert_eq!(of(Some((5, 100)), Some(40)), ["rejected-by-firewall"]);
     assert_eq!(of(Some((95, 100)), None), ["rejected-by-firewall"]);
     assert_eq!(of(None, None), ["rejected-by-firewall"]);
+    assert_eq!(with(None, None, true), ["undetermined"]);
 }
 
 /// Beside a flood a client that was refused is one of its victims; one that was not has another cause, or none.
