@@ -240,7 +240,7 @@ fn every_member_of_a_group_is_judged() -> Result<()> {
 fn arguments_that_make_no_sense() -> Result<()> {
     for arguments in [
         &["0"][..],
-        &["localhost:80"],
+        &["nowhere:80"],
         &[],
         &["80", "--for", "0s"],
         &["80", "--tier", "counters"],
