@@ -11,7 +11,7 @@ pub(crate) const TURN: &str = "answers";
 pub(crate) const TIER: &str = "trampoline";
 
 /// By their whole names.
-pub(crate) const SCENARIOS: [&str; 21] = [
+pub(crate) const SCENARIOS: [&str; 20] = [
     "identity::cgroups::container_of_docker",
     "identity::each_member_of_a_reuseport_group",
     "identity::owners::workers_of_a_forking_server",
@@ -20,7 +20,6 @@ pub(crate) const SCENARIOS: [&str; 21] = [
     "run::nothing_stays_attached",
     "run::nobody::other_listeners_are_not_judged",
     "run::overflow_during_the_command",
-    "run::pause::pause_of_the_application",
     "verify::every_member_of_a_group_is_judged",
     "verify::overflow_does_not_hold",
     "verify::sound_listener_holds",
