@@ -24,7 +24,7 @@ mod verify;
 use self::ticket::Ticket;
 pub use self::{
     listing::listing,
-    output::{Output, OutputError, Patient, aside, create, whole_aside},
+    output::{Output, OutputError, Patient, aside, create, is_standard_output, whole_aside},
     printed::{Lost, Printed},
     record::Kept,
     recording::{RecordArgs, Recording},

@@ -109,10 +109,16 @@ pub struct Output {
     is_failing: bool,
 }
 
+/// Whether this names standard output: it is no file that could be made, moved or opened again.
+pub fn is_standard_output(path: &Path) -> bool {
+    const NAMES: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+    NAMES.iter().any(|name| path.as_os_str() == *name)
+}
+
 impl Output {
-    /// Standard output, or a file to which lines are added; `-` is standard output, too.
+    /// Standard output, or a file to which lines are added.
     pub fn open(path: Option<&Path>, kept: &Kept) -> Result<Self, OutputError> {
-        if let Some(path) = path.filter(|path| path.as_os_str() != "-") {
+        if let Some(path) = path.filter(|path| !is_standard_output(path)) {
             let name = path.display().to_string();
             let file = Named::open(path, kept)?;
             return Self::begin(name, Target::Named(Box::new(file)));

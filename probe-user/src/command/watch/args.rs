@@ -10,7 +10,7 @@ use clap::Args;
 use crate::{
     filter::{ListenerFilter, Only},
     model::request::{Request, defaults, parse_duration},
-    sink::{Format, RecordArgs},
+    sink::{Format, RecordArgs, is_standard_output},
 };
 
 #[derive(Args, Clone, Debug)]
@@ -49,7 +49,7 @@ impl WatchArgs {
     /// The file that lines are added to.
     pub fn file(&self) -> Option<&Path> {
         let path = self.output.as_deref();
-        path.filter(|path| path.as_os_str() != "-")
+        path.filter(|path| !is_standard_output(path))
     }
 }
 

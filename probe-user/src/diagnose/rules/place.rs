@@ -170,7 +170,10 @@ pub(super) fn no_listener(signals: &Signals) -> Judged {
         }
     }
     let mut found = vec![evidence(
-        format!("{missed} connections refused with a reset"),
+        match missed {
+            1 => "1 connection refused with a reset".into(),
+            missed => format!("{missed} connections refused with a reset"),
+        },
         OF_KERNEL,
     )];
     found.extend(

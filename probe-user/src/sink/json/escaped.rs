@@ -1,4 +1,4 @@
-//! JSON in which no character steers a terminal, turns the direction of writing or hides: each is escaped as `\uXXXX`, which
+//! JSON in which no character steers a terminal, turns the direction of writing or hides: each is escaped by its number (`\u202e`), which
 //! every reader of JSON takes for the character itself.
 
 use std::io;

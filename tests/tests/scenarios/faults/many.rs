@@ -9,8 +9,8 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use whydrop_tests::{
-    deadline::scaled, family::Family, listener::Listener, netns::Netns, whydrop::Whydrop,
-    wire::Wire,
+    deadline::scaled, every::Every, family::Family, listener::Listener, netns::Netns,
+    whydrop::Whydrop, wire::Wire,
 };
 
 const NAMESPACES: usize = 300;
@@ -32,9 +32,12 @@ fn start() -> Result<u64> {
 fn refuses_until(is_over: &AtomicBool, wire: &Wire, listener: &Listener) -> Result<()> {
     let deadline = Instant::now() + scaled(LIMIT);
     let peer = wire.peer(Family::V4, listener.port());
+    let mut every = Every::new(EVERY);
     while !is_over.load(Ordering::Relaxed) && Instant::now() < deadline {
-        peer.syn()?;
-        thread::sleep(EVERY);
+        if every.is_due() {
+            peer.syn()?;
+        }
+        thread::yield_now();
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 use whydrop_tests::deadline::{ready, wait_until};
@@ -31,10 +31,12 @@ fn each_start_adds_its_lines() -> Result<()> {
 }
 
 #[test]
-fn a_dash_is_standard_output() -> Result<()> {
-    let stopped = Watch::new().args(["--output", "-"]).start()?.stop()?;
-    stopped.ended_well()?;
-    stopped.summary()?;
+fn a_dash_is_standard_output_and_so_is_its_device() -> Result<()> {
+    for name in ["-", "/dev/stdout"] {
+        let stopped = Watch::new().args(["--output", name]).start()?.stop()?;
+        stopped.ended_well()?;
+        stopped.summary().context(name)?;
+    }
     Ok(())
 }
 
