@@ -40,7 +40,8 @@ pub enum NoKernel {
     Unread,
     /// It was there at the start, and could not be read then.
     UnreadBefore,
-    /// More than one namespace has had this number, and what the hooks saw is of all of them.
+    /// More than one namespace has had this number, by net cookies, or by counters that fell or are less than the hooks saw. Below 5.14
+    /// there are no cookies, and the last looks the same as a mistake of the hooks.
     NumberReused,
     /// That, or the hooks saw more than was counted when it was read, and went on seeing.
     Moving,
@@ -53,10 +54,10 @@ impl fmt::Display for NoKernel {
             Self::Unread => "the namespace could not be read",
             Self::UnreadBefore => "the namespace could not be read at the start",
             Self::NumberReused => {
-                "its number was given to another namespace, and what was seen is of both"
+                "another namespace seems to have had its number, and what was seen is of both"
             }
             Self::Moving => {
-                "its number was given to another namespace, or the counters moved while they were read"
+                "another namespace seems to have had its number, or the counters moved while they were read"
             }
         })
     }
