@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
@@ -93,18 +93,20 @@ impl Filed {
         Ok(())
     }
 
-    /// Ctrl-C, and what was said until the end.
-    pub fn stop(self) -> Result<(Stopped, Lines)> {
+    /// Ctrl-C, and what was said until the end; how long that took.
+    pub fn stop(self) -> Result<(Stopped, Lines, Duration)> {
         let Self {
             whydrop,
             folder,
             mut lines,
         } = self;
+        let began = Instant::now();
         let mut stopped = whydrop.stop()?;
+        let took = began.elapsed();
         lines.read()?;
         stopped.others = std::mem::take(&mut lines.others);
         drop(folder);
-        Ok((stopped, lines))
+        Ok((stopped, lines, took))
     }
 }
 
@@ -141,18 +143,17 @@ impl Lines {
         Ok(())
     }
 
+    /// Without parsing it: there are many.
     fn event(&mut self, line: &[u8]) {
-        let after = |what: &[u8]| {
-            let at = line.windows(what.len()).position(|part| part == what)?;
-            line.get(at + what.len()..)
-        };
-        if after(br#""kind":"overflow""#).is_none() {
+        let line = String::from_utf8_lossy(line);
+        let after = |what| line.split_once(what).map(|(_, after)| after);
+        if after(r#""kind":"overflow""#).is_none() {
             return;
         }
-        let digits = after(br#""netns":"#).unwrap_or_default().iter();
-        let digits = digits.take_while(|byte| byte.is_ascii_digit());
-        let netns = digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
-        *self.overflows.entry(netns).or_default() += 1;
+        let number = after(r#""netns":"#).and_then(|rest| rest.split_once(','));
+        if let Some(netns) = number.and_then(|(number, _)| number.parse().ok()) {
+            *self.overflows.entry(netns).or_default() += 1;
+        }
     }
 
     /// Waits for a line that is no event, which comes out with those before it.
@@ -169,14 +170,5 @@ impl Lines {
             Ok(at.is_some())
         })?;
         Ok(self.others.drain(..=at.context("no line")?).collect())
-    }
-
-    /// Waits for so many refusals of a namespace.
-    pub fn wait_overflows(&mut self, netns: u64, n: u64) -> Result<()> {
-        let waited = wait_until("refusals", soon(), || {
-            self.read()?;
-            Ok(self.overflows(netns) >= n)
-        });
-        waited.with_context(|| format!("{} of {n} have a line", self.overflows(netns)))
     }
 }

@@ -33,6 +33,7 @@ mod residual;
 mod retransmits;
 mod run;
 mod servers;
+mod soak;
 mod stories;
 mod stress;
 mod tiers;
