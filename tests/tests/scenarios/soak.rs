@@ -170,16 +170,18 @@ fn everything_comes_and_goes() -> Result<()> {
     ensure_room(summary)
 }
 
-/// No map is full, ever.
+/// No map is full, ever. Where others take the processor for seconds, as a ring that was full tells, what came meanwhile may have
+/// found no room for a row of its own.
 fn ensure_room(summary: &Value) -> Result<()> {
-    for name in [
-        "counts_full",
-        "sums_full",
-        "stats_full",
-        "undecodable",
-        "unreadable",
-    ] {
-        let n = summary["loss"][name].as_u64().context("no number")?;
+    let number = |name: &str| summary["loss"][name].as_u64().context("no number");
+    let is_starved = number("ring_full")? > 0;
+    let always = ["sums_full", "undecodable", "unreadable"];
+    let with_time = ["counts_full", "stats_full"];
+    for name in always
+        .iter()
+        .chain(with_time.iter().filter(|_| !is_starved))
+    {
+        let n = number(name)?;
         ensure!(n == 0, "{name} is {n}: {}", summary["loss"]);
     }
     Ok(())
