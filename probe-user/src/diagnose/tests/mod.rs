@@ -3,6 +3,7 @@
 mod acceptors;
 mod alike;
 mod around;
+mod forked;
 mod network;
 mod properties;
 mod would_tell;
@@ -57,6 +58,7 @@ fn pinned() -> Signals {
                 memory_high: Some(0),
                 ..Cgroup::default()
             }),
+            ..Process::default()
         }],
         sysctls: Sysctls {
             somaxconn: Some(4096),
@@ -481,20 +483,4 @@ fn full_tables_and_rules_that_drop() {
     assert_eq!(of(Some((95, 100)), None), ["rejected-by-firewall"]);
     assert_eq!(of(None, None), ["rejected-by-firewall"]);
     assert_eq!(with(None, None, true), ["undetermined"]);
-}
-
-/// Beside a flood a client that was refused is one of its victims; one that was not has another cause, or none.
-#[test]
-fn one_client_in_a_flood() {
-    let beyond = (Kind::RequestDrop, "syn-queue-full".to_owned());
-    let mut signals = Signals {
-        everybody: Some(Causes::from([(beyond.clone(), 5000)])),
-        members: vec![Member::default()],
-        ..Signals::default()
-    };
-    signals.members[0].limit = 16;
-    assert_eq!(found(&signals), [""; 0]);
-    signals.causes.insert(beyond, 1);
-    signals.refusals = 1;
-    assert_eq!(found(&signals), ["syn-flood"]);
 }
