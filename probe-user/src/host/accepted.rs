@@ -13,7 +13,9 @@ use super::{
 };
 use crate::model::socket::AcceptedSnapshot;
 
-/// Ages are known to a tick of each of the kernel's clocks, 10 ms at most; this is more.
+/// Ages are known to a tick of each of the kernel's clocks, 10 ms at most.
+const TICKS: Duration = Duration::from_millis(20);
+/// The age of the process is read later: it seems to be older than it was.
 const BIRTH: Duration = Duration::from_millis(50);
 /// USER_HZ is 100 (include/asm-generic/param.h, arch/x86, 5.10 to 7.2).
 const TICK_NS: u64 = 10_000_000;
@@ -33,11 +35,12 @@ pub enum Came {
 
 impl Came {
     fn of(connection: &AcceptedSnapshot, process: Duration) -> Self {
-        let younger = |age: Duration| age + BIRTH < process;
-        if connection.age.is_some_and(younger) {
+        if connection.age.is_some_and(|age| age + BIRTH < process) {
             return Self::Accepted;
         }
-        let is_older = connection.quiet.is_some_and(|quiet| !younger(quiet));
+        let is_older = connection
+            .quiet
+            .is_some_and(|quiet| quiet + TICKS >= process);
         if is_older {
             Self::Inherited
         } else {
@@ -128,6 +131,7 @@ mod tests {
         check(Some(10_002), 10_002, Came::Inherited);
         check(Some(9_990), 9_990, Came::Inherited);
         check(Some(60_000), 60_000, Came::Inherited);
+        check(Some(9_970), 9_970, Came::Unknown);
         // Once something was sent on it, it may be of any age above that.
         check(None, 100, Came::Unknown);
         check(None, 10_500, Came::Inherited);
