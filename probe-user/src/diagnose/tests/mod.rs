@@ -484,3 +484,13 @@ fn full_tables_and_rules_that_drop() {
     assert_eq!(of(None, None), ["rejected-by-firewall"]);
     assert_eq!(with(None, None, true), ["undetermined"]);
 }
+
+#[test]
+fn stopped_at_all_looks_but_one() {
+    let unknown = "undetermined";
+    for (stopped, looks, id) in [(8, 9, "acceptor-stopped"), (7, 9, unknown), (6, 7, unknown)] {
+        let mut signals = pinned();
+        (thread(&mut signals).stopped, thread(&mut signals).looks) = (stopped, looks);
+        assert_eq!(found(&signals), [id]);
+    }
+}
