@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use super::{OutputError, Printed, Sink, printed::Lost, recording::Recording, text, whole_aside};
+use super::{
+    OutputError, Printed, Sink, TOP, printed::Lost, recording::Recording, text, whole_aside,
+};
 use crate::{
     host::clock::{self, mono_ns},
     model::{Clock, Heartbeat, Line, Summary},
@@ -117,7 +119,7 @@ impl<'a> Sinks<'a> {
                 printed.take(mono_ns(), &Line::Summary(&summary));
                 printed.flush();
             }
-            None => whole_aside(&text::summary(&summary)),
+            None => whole_aside(&text::summary(&summary, TOP)),
         }
     }
 

@@ -10,7 +10,7 @@ use clap::Args;
 use crate::{
     filter::{ListenerFilter, Only},
     model::request::{Request, defaults, parse_duration},
-    sink::{Format, RecordArgs, is_standard_output},
+    sink::{Format, RecordArgs, TOP, is_standard_output},
 };
 
 #[derive(Args, Clone, Debug)]
@@ -37,6 +37,10 @@ pub struct WatchArgs {
     /// Add the lines to this file instead of standard output, which is `-`
     #[arg(long, short = 'o', value_name = "FILE")]
     pub output: Option<PathBuf>,
+
+    /// Listeners in the tables of the summary, those with the most refusals; 0 for all (JSON has all)
+    #[arg(long, value_name = "N", default_value_t = TOP)]
+    pub top: usize,
 
     #[command(flatten)]
     pub record: RecordArgs,

@@ -94,7 +94,8 @@ fn until_its_end<'a>(
         .map_or_else(Reasons::default, |probe| std::mem::take(&mut probe.reasons));
     enricher.name_reasons(reasons);
     let recording = args.record.begin(&start, args.file().is_some())?;
-    let printed = output.map(|output| Printed::new(Reporter::of(args.format, &start), output));
+    let reporter = Reporter::of(args.format, &start).with_top(args.top);
+    let printed = output.map(|output| Printed::new(reporter, output));
     let parts = Parts {
         filter,
         sinks: Sinks::new(conduct.stage, printed, recording, start.clock)
