@@ -37,7 +37,7 @@ pub(super) use self::{
 use self::{
     start::StartView, stats::StatsView, story::StoryView, summary::SummaryView, tick::TickView,
 };
-use super::Reporter;
+use super::{Reporter, alarm::AlarmView};
 use crate::model::{Line, Residual, Sampled, kind::Stage};
 
 /// Version of the lines' meaning.
@@ -115,6 +115,7 @@ pub(super) enum Object<'a> {
         unattributed: i64,
         news: i64,
     },
+    Incident(AlarmView<'a>),
     Heartbeat {
         ts: String,
         idle_s: u64,
@@ -153,6 +154,7 @@ pub(super) fn write(reporter: &Reporter, mono_ns: u64, line: &Line<'_>, to: &mut
             ts: reporter.clock.at(story.last_ns).to_string(),
             story: StoryView::of(story, reporter.tier.name()),
         },
+        Line::Incident(alarm) => Object::Incident(AlarmView::of(reporter, alarm)),
         Line::Heartbeat(beat) => Object::Heartbeat {
             ts: at(),
             idle_s: beat.idle_s,

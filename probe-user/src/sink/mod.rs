@@ -3,6 +3,7 @@
 //! that writes to standard output.
 
 mod against;
+mod alarm;
 pub mod answer;
 mod append;
 mod clients;

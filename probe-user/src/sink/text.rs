@@ -25,7 +25,7 @@ pub(super) use self::{
     table::Table,
     time::time,
 };
-use super::{Reporter, clients::top_clients};
+use super::{Reporter, alarm, clients::top_clients};
 use crate::model::{
     Line, ListenerStatsRow, ListenerTally, Loss, Residual, Sampled, SelfTest, Start, Summary, Tick,
     counts_in_words,
@@ -84,6 +84,7 @@ pub(super) fn write(reporter: &Reporter, mono_ns: u64, line: &Line<'_>, to: &mut
         Line::Sampled(sampled) => write_sampled(reporter, mono_ns, sampled, to),
         Line::Stats(row) => write_stats(reporter, mono_ns, row, to),
         Line::Story(story) => write_story(reporter, story, to),
+        Line::Incident(alarm) => alarm::write_text(reporter, alarm, to),
         Line::Summary(summary) => write_summary(summary, to),
         // Nobody who reads wants to be told each minute that there is nothing to read.
         Line::Heartbeat(_) | Line::Observed(_) | Line::Clock(_) | Line::Ended => Ok(()),

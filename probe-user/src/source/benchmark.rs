@@ -64,6 +64,7 @@ impl Pipeline {
             filter: Filter::default(),
             request: Request::default(),
             sinks: Sinks::new(None, Some(printed), None, clock),
+            tells_incidents: true,
             enricher,
         };
         let (lines, enricher) = Lines::of(parts, 0);

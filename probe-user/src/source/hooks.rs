@@ -187,6 +187,7 @@ impl<'a> HookPipeline<'a> {
         self.unread.note(reconciled);
         let told = self.tell_health(probe);
         self.unread.note(told);
+        self.lines.tell_incidents();
         self.lines.sinks.flush();
         if let Some(share) = self.warn_percent {
             self.end_episodes(probe, share);

@@ -26,7 +26,9 @@ use crate::{
 
 /// Runs until a signal or the end of the time; the summary is for callers that judge it.
 pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
-    if args.record.path.is_none() || args.request.tier == Some(Tier::Counters) {
+    let is_recorded = args.record.path.is_some();
+    let looks = is_recorded || conduct.tells_incidents;
+    if !looks || args.request.tier == Some(Tier::Counters) {
         return conducted(args, &Host::new(), conduct);
     }
     observed::run(args, &Host::new(), conduct)
@@ -100,6 +102,7 @@ fn until_its_end<'a>(
         sinks: Sinks::new(conduct.stage, printed, recording, start.clock)
             .with_heartbeat(!args.request.no_heartbeat),
         request: args.request.clone(),
+        tells_incidents: conduct.tells_incidents,
         enricher,
     };
     runtime.block_on(async {

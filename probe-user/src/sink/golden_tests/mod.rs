@@ -40,6 +40,7 @@ kinds! {
     Sampled => "sampled",
     Stats => "stats",
     Story => "story",
+    Incident => "incident",
     Heartbeat => "heartbeat",
     Summary => "summary",
     Observed => "observed",
