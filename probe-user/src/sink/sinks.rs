@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use super::{OutputError, Printed, Sink, printed::Lost, recording::Recording, text, whole_aside};
+use super::{
+    OnIncident, OutputError, Printed, Sink, printed::Lost, recording::Recording, text, whole_aside,
+};
 use crate::{
     host::clock::{self, mono_ns},
     model::{Clock, Heartbeat, Line, Summary},
@@ -14,6 +16,7 @@ pub struct Sinks<'a> {
     stage: Option<Box<dyn Sink + 'a>>,
     printed: Option<Printed>,
     recording: Option<Recording>,
+    on_incident: Option<OnIncident>,
     clock: Clock,
     pulse: Option<Pulse>,
 }
@@ -54,9 +57,16 @@ impl<'a> Sinks<'a> {
             stage,
             printed,
             recording,
+            on_incident: None,
             clock,
             pulse: None,
         }
+    }
+
+    /// Hands incidents to this command.
+    pub fn with_command(mut self, on_incident: Option<OnIncident>) -> Self {
+        self.on_incident = on_incident;
+        self
     }
 
     /// An idle stream says each minute that it is alive, where anything is printed.
@@ -77,6 +87,7 @@ impl<'a> Sinks<'a> {
         };
         if let Some(pulse) = &mut self.pulse
             && !matches!(line, Line::Observed(_) | Line::Clock(_))
+            && self.printed.as_ref().is_some_and(|one| one.shows(line))
         {
             pulse.last_ns = now;
         }
@@ -88,6 +99,9 @@ impl<'a> Sinks<'a> {
         }
         if let Some(recording) = &mut self.recording {
             recording.take(now, line);
+        }
+        if let Some(command) = &mut self.on_incident {
+            command.take(now, line);
         }
     }
 
@@ -125,6 +139,9 @@ impl<'a> Sinks<'a> {
     pub fn tick(&mut self) {
         if let Some(printed) = &mut self.printed {
             printed.second();
+        }
+        if let Some(command) = &mut self.on_incident {
+            command.second();
         }
         let is_due = self.recording.as_mut().is_some_and(Recording::second);
         let news = match clock::set_since(self.clock) {
@@ -178,10 +195,15 @@ impl<'a> Sinks<'a> {
             recording.take(now, &Line::Summary(summary));
             recording.finish(now)
         });
-        Closed {
+        let closed = Closed {
             printed: self.printed.map(|printed| printed.finish(now, summary)),
             recorded: recorded.unwrap_or(Ok(())),
+        };
+        // It may take its time.
+        if let Some(command) = self.on_incident {
+            command.finish();
         }
+        closed
     }
 }
 

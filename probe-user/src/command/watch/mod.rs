@@ -20,7 +20,7 @@ use crate::{
     loader::Probe,
     model::{SelfTest, Summary, cause::Reasons, tier::Tier},
     selftest,
-    sink::{Printed, Recording, Reporter, Sinks},
+    sink::{OnIncident, Printed, Recording, Reporter, Sinks},
     source::{Conduct, Parts, counters, ring, stop::Stop},
 };
 
@@ -96,11 +96,16 @@ fn until_its_end<'a>(
         .map_or_else(Reasons::default, |probe| std::mem::take(&mut probe.reasons));
     enricher.name_reasons(reasons);
     let recording = args.record.begin(&start, args.file().is_some())?;
-    let printed = output.map(|output| Printed::new(Reporter::of(args.format, &start), output));
+    let printed = output
+        .map(|output| Printed::new(Reporter::of(args.format, &start), output).quietly(args.quiet));
+    let command = args.on_incident.as_ref();
+    let command = command.map(|words| OnIncident::new(words, &start));
+    let command = command.transpose().map_err(Failure::failed)?;
     let parts = Parts {
         filter,
         sinks: Sinks::new(conduct.stage, printed, recording, start.clock)
-            .with_heartbeat(!args.request.no_heartbeat),
+            .with_heartbeat(!args.request.no_heartbeat)
+            .with_command(command),
         request: args.request.clone(),
         tells_incidents: conduct.tells_incidents,
         enricher,
