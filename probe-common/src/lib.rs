@@ -22,7 +22,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub use self::{count::*, record::*, stats::*};
 
 /// Raised whenever a record, a key or a constant below changes its meaning.
-pub const ABI: u32 = 8;
+pub const ABI: u32 = 9;
 
 /// The value of an offset that the running kernel's BTF does not have. Positive as a signed number,
 /// since that is what an instruction of BPF has room for.
@@ -47,6 +47,22 @@ pub const REFUSED_AT_MOST: u32 = 65_536;
 /// Segments of one attempt begin at most so far from its first sequence number: what a client
 /// may send before its window is scaled.
 pub const SAME_ATTEMPT: u32 = 65_536;
+
+/// Entries of the maps that are written to one generation after the other, in one of the two.
+pub mod room {
+    /// Counts of what happened, by listener.
+    pub const COUNTS: usize = 4096;
+    /// The same by namespace, of listeners that find no room.
+    pub const REST: usize = 512;
+    /// The same by what happened alone: of this there is one, for good.
+    pub const ANYWHERE: usize = 256;
+    /// How far counters moved, by namespace.
+    pub const SUMS: usize = 512;
+    /// Figures of listeners.
+    pub const STATS: usize = 2048;
+    /// How long connections waited, by listener.
+    pub const WAITS: usize = 512;
+}
 
 /// TCP flag bits as in byte 13 of the header.
 pub mod tcp_flag {
@@ -96,7 +112,7 @@ pub mod family {
 pub struct Health {
     /// Records that found no room in the ring.
     pub ring_full: u64,
-    /// Events that found no room in the map of counts.
+    /// Events that found no room in the map of counts, and were counted without their listener.
     pub counts_full: u64,
     /// Events that found no room in the map of namespace sums.
     pub sums_full: u64,
@@ -114,6 +130,26 @@ pub struct Health {
     pub filtered: u64,
     /// Figures of listeners that found no room in their maps.
     pub stats_full: u64,
+}
+
+/// Entries that were made in the maps of [`room`], per CPU.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(
+    feature = "user",
+    derive(FromBytes, IntoBytes, Immutable, KnownLayout, PartialEq, Eq)
+)]
+#[repr(C)]
+pub struct Made {
+    /// In [`room::COUNTS`].
+    pub counts: u64,
+    /// In [`room::REST`] or [`room::ANYWHERE`].
+    pub rest: u64,
+    /// In [`room::SUMS`].
+    pub sums: u64,
+    /// In [`room::STATS`].
+    pub stats: u64,
+    /// In [`room::WAITS`].
+    pub waits: u64,
 }
 
 #[cfg(test)]

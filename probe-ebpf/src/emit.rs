@@ -8,7 +8,8 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use probe_common::{
-    Closed, CountKey, CountValue, Part, Record, Segment, Tail, counter, flag, hook, state, tcp_flag,
+    Closed, CountKey, CountValue, Part, Record, Segment, Tail, counter, flag, hook, room, state,
+    tcp_flag,
 };
 
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
         TASK_FLAGS, TREQ_RCV_ISN, TREQ_SNT_ISN,
     },
     event::{Detail, NOTHING_MOVED, OfListener},
+    generation::{self, Of},
     health::{Noted, add, note},
     kernel::{self, Headers, Ptr, is_full},
     sample, wanted,
@@ -26,32 +28,74 @@ use crate::{
 #[btf_map]
 static EVENTS: RingBuf<Record, 1_048_576> = RingBuf::new();
 
+type Counts<const N: usize> = PerCpuHashMap<CountKey, CountValue, N>;
+
 /// Exact counts by listener and by what happened.
 #[btf_map]
-static COUNTS: PerCpuHashMap<CountKey, CountValue, 8192> = PerCpuHashMap::new();
+static COUNTS_EVEN: Counts<{ room::COUNTS }> = PerCpuHashMap::new();
+#[btf_map]
+static COUNTS_ODD: Counts<{ room::COUNTS }> = PerCpuHashMap::new();
+
+/// By namespace and by what happened, of listeners that find no room for a count of their own.
+#[btf_map]
+static REST_EVEN: Counts<{ room::REST }> = PerCpuHashMap::new();
+#[btf_map]
+static REST_ODD: Counts<{ room::REST }> = PerCpuHashMap::new();
+
+/// By what happened alone, where that finds no room either. What may happen is bounded, so this never fills.
+#[btf_map]
+static ANYWHERE: Counts<{ room::ANYWHERE }> = PerCpuHashMap::new();
 
 const BPF_NOEXIST: u64 = 1;
 
 /// Counts an event and returns its count, so that a record that was left out can be noted there.
 #[inline(always)]
 fn count(key: &CountKey) -> Option<*mut CountValue> {
-    let mut value = COUNTS.get_ptr_mut(key);
-    if value.is_none() {
-        let zero = CountValue {
-            events: 0,
-            shed: 0,
-            sampled: 0,
-            sampled_clients: 0,
-        };
-        let _ = COUNTS.insert(key, zero, BPF_NOEXIST);
-        value = COUNTS.get_ptr_mut(key);
-    }
-    match value {
-        // SAFETY: this CPU's value; entries are never removed while programs run.
-        Some(value) => add(unsafe { &raw mut (*value).events }, 1),
-        None => note(Noted::CountsFull),
+    let counts = generation::current(&COUNTS_EVEN, &COUNTS_ODD);
+    let value = match entry(counts, key, Of::Counts) {
+        Some(value) => Some(value),
+        None => without_listener(key),
+    };
+    if let Some(value) = value {
+        // SAFETY: this CPU's value, which nobody removes while a program may hold it (`generation`).
+        add(unsafe { &raw mut (*value).events }, 1);
     }
     value
+}
+
+#[inline(always)]
+fn entry<const N: usize>(
+    counts: &'static Counts<N>,
+    key: &CountKey,
+    of: Of,
+) -> Option<*mut CountValue> {
+    if let Some(value) = counts.get_ptr_mut(key) {
+        return Some(value);
+    }
+    let zero = CountValue {
+        events: 0,
+        shed: 0,
+        sampled: 0,
+        sampled_clients: 0,
+    };
+    if counts.insert(key, zero, BPF_NOEXIST).is_ok() {
+        generation::made(of);
+    }
+    counts.get_ptr_mut(key)
+}
+
+/// The listener has no room for a count of its own: what happened is counted all the same.
+#[inline(never)]
+fn without_listener(key: &CountKey) -> Option<*mut CountValue> {
+    let mut key = *key;
+    key.listener = 0;
+    note(Noted::CountsFull);
+    let rest = generation::current(&REST_EVEN, &REST_ODD);
+    if let Some(value) = entry(rest, &key, Of::Rest) {
+        return Some(value);
+    }
+    key.netns = 0;
+    entry(&ANYWHERE, &key, Of::Rest)
 }
 
 /// The bits of the decisive slots.
@@ -131,13 +175,14 @@ pub(crate) fn emit(detail: &Detail, moved: &[u8; counter::SLOTS]) {
         sock_state,
         reserved: 0,
     };
+    // What nobody asked for takes no room from what is.
+    if !wanted::any(detail, sock_state) {
+        return note(Noted::Filtered);
+    }
     let counted = count(&key);
     if EVENTS_ALL.load() == 0 && mask & DECISIVE == 1 << counter::DEFER_ACCEPT_DROP {
         // A bare ACK where data is waited for is no news: every connection there begins with one.
         return;
-    }
-    if !wanted::any(detail, sock_state) {
-        return note(Noted::Filtered);
     }
     let verdict = sample::decide(&key, detail);
     if verdict != sample::Verdict::Kept {
@@ -281,20 +326,25 @@ fn part<T: Part>(tail: &mut Tail) -> &mut T {
 /// Counts it, and hands its record out; `tell` writes what only such an event tells, over zeroes.
 #[inline(always)]
 pub(crate) fn of_listener<T: Part>(event: &OfListener, tell: impl FnOnce(&mut T)) {
-    let counted = count(&CountKey {
-        listener: event.counted_by,
-        netns: event.netns,
-        moved: 0,
-        flags: event.flags,
-        reason: 0,
-        hook: event.hook,
-        sock_state: state::LISTEN,
-        reserved: 0,
-    });
+    let is_wanted = wanted::listener(event.netns, event.sock);
     // What is refused later is told by the closing of whichever listener.
-    if event.hook != hook::LISTENER_CLOSED && !wanted::listener(event.netns, event.sock) {
+    if event.hook != hook::LISTENER_CLOSED && !is_wanted {
         return note(Noted::Filtered);
     }
+    let counted = if is_wanted {
+        count(&CountKey {
+            listener: event.counted_by,
+            netns: event.netns,
+            moved: 0,
+            flags: event.flags,
+            reason: 0,
+            hook: event.hook,
+            sock_state: state::LISTEN,
+            reserved: 0,
+        })
+    } else {
+        None
+    };
     let Some(mut entry) = EVENTS.reserve(0) else {
         note(Noted::RingFull);
         if let Some(value) = counted {

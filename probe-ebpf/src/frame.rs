@@ -10,13 +10,14 @@ use aya_ebpf::{
     btf_maps::{PerCpuArray, PerCpuHashMap},
     macros::btf_map,
 };
-use probe_common::{ABSENT, NetnsSums, counter, flag, hook};
+use probe_common::{ABSENT, NetnsSums, counter, flag, hook, room};
 
 use crate::{
     attempt,
     config::{self, HAVE_CAST, NET_STATISTICS, PASSIVE_OPENS, WARN_PERCENT},
     emit::emit,
     event::Detail,
+    generation::{self, Of},
     health::{Noted, add, note},
     kernel::{self, Headers, Ptr},
     listener_id::Listener,
@@ -72,7 +73,9 @@ static FRAME: PerCpuArray<Frame, 1> = PerCpuArray::new();
 
 /// How far the counters of each namespace moved inside the hooks.
 #[btf_map]
-static SUMS: PerCpuHashMap<u32, NetnsSums, 1024> = PerCpuHashMap::new();
+static SUMS_EVEN: PerCpuHashMap<u32, NetnsSums, { room::SUMS }> = PerCpuHashMap::new();
+#[btf_map]
+static SUMS_ODD: PerCpuHashMap<u32, NetnsSums, { room::SUMS }> = PerCpuHashMap::new();
 
 const BPF_NOEXIST: u64 = 1;
 
@@ -436,20 +439,23 @@ fn decision(frame: &Frame, flags: u16, headers: Headers) {
 
 #[inline(always)]
 fn add_sums(netns: u32, moved: &[u8; counter::SLOTS]) {
-    let mut sums = SUMS.get_ptr_mut(netns);
+    let map = generation::current(&SUMS_EVEN, &SUMS_ODD);
+    let mut sums = map.get_ptr_mut(netns);
     if sums.is_none() {
         let zero = NetnsSums {
             moved: [0; counter::SLOTS],
         };
-        let _ = SUMS.insert(netns, zero, BPF_NOEXIST);
-        sums = SUMS.get_ptr_mut(netns);
+        if map.insert(netns, zero, BPF_NOEXIST).is_ok() {
+            generation::made(Of::Sums);
+        }
+        sums = map.get_ptr_mut(netns);
     }
     let Some(sums) = sums else {
         return note(Noted::SumsFull);
     };
     let mut slot = 0;
     while slot < counter::SLOTS {
-        // SAFETY: this CPU's value; entries are never removed while programs run.
+        // SAFETY: this CPU's value, which nobody removes while a program may hold it (`generation`).
         add(
             unsafe { &raw mut (*sums).moved[slot] },
             u64::from(moved[slot]),

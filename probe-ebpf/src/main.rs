@@ -17,6 +17,7 @@ mod config;
 mod emit;
 mod event;
 mod frame;
+mod generation;
 mod health;
 mod kernel;
 mod listener_id;

@@ -4,7 +4,7 @@
 //! clients that it came from.
 
 use aya_ebpf::{
-    btf_maps::{Array, HashMap},
+    btf_maps::{Array, HashMap, LruHashMap},
     helpers::bpf_ktime_get_ns,
     macros::btf_map,
 };
@@ -29,8 +29,9 @@ struct Share {
     taken: u64,
 }
 
+/// Where there are more, one that is forgotten has its share of a second twice.
 #[btf_map]
-static SHARES: HashMap<CountKey, Share, 8192> = HashMap::new();
+static SHARES: LruHashMap<CountKey, Share, 4096> = LruHashMap::new();
 
 /// A client of one count.
 #[repr(C)]

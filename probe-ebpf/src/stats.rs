@@ -14,13 +14,14 @@ use aya_ebpf::{
     helpers::bpf_ktime_get_ns,
     macros::btf_map,
 };
-use probe_common::{ListenerStats, StatKey, Waits, state, wait};
+use probe_common::{ListenerStats, StatKey, Waits, room, state, wait};
 
 use crate::{
     attempt,
     config::{
         ICSK_QLEN, SK_ACK_BACKLOG, SK_MAX_ACK_BACKLOG, SKC_FAMILY, TCP_IS_MPTCP, WARN_PERCENT,
     },
+    generation::{self, Of},
     health::{Noted, add, add_small, note},
     kernel::{self, Ptr},
     listener_id::Listener,
@@ -29,11 +30,15 @@ use crate::{
 };
 
 #[btf_map]
-static STATS: PerCpuHashMap<StatKey, ListenerStats, 4096> = PerCpuHashMap::new();
-
-/// Fewer than `STATS` has, since each takes as much as 38 of those.
+static STATS_EVEN: PerCpuHashMap<StatKey, ListenerStats, { room::STATS }> = PerCpuHashMap::new();
 #[btf_map]
-static WAITS: HashMap<StatKey, Waits, 1024> = HashMap::new();
+static STATS_ODD: PerCpuHashMap<StatKey, ListenerStats, { room::STATS }> = PerCpuHashMap::new();
+
+/// Fewer than figures, since each takes as much as 38 of those.
+#[btf_map]
+static WAITS_EVEN: HashMap<StatKey, Waits, { room::WAITS }> = HashMap::new();
+#[btf_map]
+static WAITS_ODD: HashMap<StatKey, Waits, { room::WAITS }> = HashMap::new();
 
 /// Too large for the stack of a program; nobody writes to it.
 #[btf_map]
@@ -77,7 +82,8 @@ const BPF_NOEXIST: u64 = 1;
 /// `sock` is null where it may be another's memory by now.
 #[inline(always)]
 fn stats_of(key: &StatKey, sock: Ptr) -> Option<*mut ListenerStats> {
-    let mut stats = STATS.get_ptr_mut(key);
+    let map = generation::current(&STATS_EVEN, &STATS_ODD);
+    let mut stats = map.get_ptr_mut(key);
     if stats.is_none() {
         let mut first = ListenerStats {
             established: 0,
@@ -99,8 +105,10 @@ fn stats_of(key: &StatKey, sock: Ptr) -> Option<*mut ListenerStats> {
             first.is_mptcp = u32::from(kernel::read::<u8>(sock, TCP_IS_MPTCP.load()) & 1);
             kernel::copy_bound(sock, &raw mut first.bound_addr);
         }
-        let _ = STATS.insert(key, first, BPF_NOEXIST);
-        stats = STATS.get_ptr_mut(key);
+        if map.insert(key, first, BPF_NOEXIST).is_ok() {
+            generation::made(Of::Stats);
+        }
+        stats = map.get_ptr_mut(key);
     }
     if stats.is_none() {
         note(Noted::StatsFull);
@@ -279,12 +287,15 @@ fn waited(key: &StatKey, time: u64) -> Option<()> {
             (*stats).wait_max_ns = time;
         }
     }
-    let mut waits = WAITS.get_ptr_mut(key);
+    let map = generation::current(&WAITS_EVEN, &WAITS_ODD);
+    let mut waits = map.get_ptr_mut(key);
     if waits.is_none() {
         let none = NO_WAITS.get_ptr(0)?;
         // SAFETY: a map value that is never written to.
-        let _ = WAITS.insert(key, unsafe { &*none }, BPF_NOEXIST);
-        waits = WAITS.get_ptr_mut(key);
+        if map.insert(key, unsafe { &*none }, BPF_NOEXIST).is_ok() {
+            generation::made(Of::Waits);
+        }
+        waits = map.get_ptr_mut(key);
     }
     let Some(waits) = waits else {
         note(Noted::StatsFull);

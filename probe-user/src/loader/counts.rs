@@ -4,12 +4,16 @@ use std::collections::HashMap;
 
 use aya::{
     Ebpf,
-    maps::{Array, HashMap as AyaHashMap, MapData, PerCpuArray, PerCpuHashMap},
+    maps::{Array, HashMap as AyaHashMap, MapData, PerCpuArray, PerCpuHashMap, PerCpuValues},
 };
 use probe_common::{ClientKey, CountKey, CountValue, Health, NetnsSums, counter};
 use zerocopy::transmute;
 
-use super::{looks::Looks, read::ReadError};
+use super::{
+    looks::Looks,
+    pair::{Entries, Pair},
+    read::ReadError,
+};
 use crate::model::counted::Totals;
 
 const KEY: usize = size_of::<CountKey>();
@@ -20,21 +24,35 @@ const CLIENT: usize = size_of::<ClientKey>();
 
 /// The maps of exact counts. Byte arrays, since aya's `Pod` cannot be given to another crate's types.
 pub struct Counts {
-    counts: PerCpuHashMap<MapData, [u8; KEY], [u8; VALUE]>,
-    sums: PerCpuHashMap<MapData, u32, [u8; SUMS]>,
+    counts: Pair<OfKeys>,
+    /// Without their listeners.
+    rest: Pair<OfKeys>,
+    anywhere: OfKeys,
+    sums: Pair<PerCpuHashMap<MapData, u32, [u8; SUMS]>>,
+    /// What was taken out of the maps.
+    folded: HashMap<CountKey, CountValue>,
+    folded_sums: HashMap<u32, [u64; counter::SLOTS]>,
     health: PerCpuArray<MapData, [u8; HEALTH]>,
     clients: AyaHashMap<MapData, [u8; CLIENT], [u64; 2]>,
     period: Array<MapData, u64>,
     looks: Looks,
 }
 
+type OfKeys = PerCpuHashMap<MapData, [u8; KEY], [u8; VALUE]>;
+
 impl Counts {
     pub(super) fn take(ebpf: &mut Ebpf, looks: Looks) -> Result<Self, String> {
+        let (counts, rest) = (Pair::take(ebpf, "COUNTS")?, Pair::take(ebpf, "REST")?);
+        let sums = Pair::take(ebpf, "SUMS")?;
         let mut map = |name: &str| ebpf.take_map(name).ok_or(format!("it has no map {name}"));
         let bad = |error: aya::maps::MapError| error.to_string();
         Ok(Self {
-            counts: map("COUNTS")?.try_into().map_err(bad)?,
-            sums: map("SUMS")?.try_into().map_err(bad)?,
+            counts,
+            rest,
+            anywhere: map("ANYWHERE")?.try_into().map_err(bad)?,
+            sums,
+            folded: HashMap::new(),
+            folded_sums: HashMap::new(),
             health: map("HEALTH")?.try_into().map_err(bad)?,
             clients: map("CLIENTS")?.try_into().map_err(bad)?,
             period: map("PERIOD")?.try_into().map_err(bad)?,
@@ -42,20 +60,24 @@ impl Counts {
         })
     }
 
+    /// Takes everything out of a generation of maps that nothing writes to any more.
+    pub(super) fn fold(&mut self, generation: u32) -> Result<(), ReadError> {
+        let _look = self.looks.begin();
+        let folded = &mut self.folded;
+        for maps in [&mut self.counts, &mut self.rest] {
+            maps.empty(generation, |key, cpus| add(folded, transmute!(key), &cpus))?;
+        }
+        let sums = &mut self.folded_sums;
+        (self.sums).empty(generation, |netns, cpus| add_sums(sums, netns, &cpus))
+    }
+
     /// How far the counters of each namespace moved inside the hooks.
     pub fn sums(&self) -> Result<HashMap<u32, [u64; counter::SLOTS]>, ReadError> {
         let _look = self.looks.begin();
-        let mut sums = HashMap::new();
-        for read in &self.sums {
-            let (netns, cpus) = read.map_err(ReadError::of_map("SUMS"))?;
-            let mut total = [0; counter::SLOTS];
-            for bytes in cpus.iter() {
-                let one: NetnsSums = transmute!(*bytes);
-                for (total, moved) in total.iter_mut().zip(one.moved) {
-                    *total += moved;
-                }
-            }
-            sums.insert(netns, total);
+        let mut sums = self.folded_sums.clone();
+        for read in self.sums.entries() {
+            let (netns, cpus) = read?;
+            add_sums(&mut sums, netns, &cpus);
         }
         Ok(sums)
     }
@@ -72,19 +94,15 @@ impl Counts {
     /// By listener and by what happened.
     pub fn counts(&self) -> Result<HashMap<CountKey, CountValue>, ReadError> {
         let _look = self.looks.begin();
-        let mut counts = HashMap::new();
-        for read in &self.counts {
-            let (key, cpus) = read.map_err(ReadError::of_map("COUNTS"))?;
-            let mut total = CountValue::default();
-            for bytes in cpus.iter() {
-                let one: CountValue = transmute!(*bytes);
-                total.events += one.events;
-                total.shed += one.shed;
-                total.sampled += one.sampled;
-                total.sampled_clients += one.sampled_clients;
-            }
-            let key: CountKey = transmute!(key);
-            counts.insert(key, total);
+        let mut counts = self.folded.clone();
+        let of_anywhere = self.anywhere.iter();
+        let of_anywhere = of_anywhere.map(|read| read.map_err(ReadError::of_map("ANYWHERE")));
+        for read in (self.counts.entries())
+            .chain(self.rest.entries())
+            .chain(of_anywhere)
+        {
+            let (key, cpus) = read?;
+            add(&mut counts, transmute!(key), &cpus);
         }
         Ok(counts)
     }
@@ -129,5 +147,34 @@ impl Counts {
             total.stats_full += one.stats_full;
         }
         Ok(total)
+    }
+}
+
+fn add(
+    counts: &mut HashMap<CountKey, CountValue>,
+    key: CountKey,
+    cpus: &PerCpuValues<[u8; VALUE]>,
+) {
+    let total = counts.entry(key).or_default();
+    for bytes in cpus.iter() {
+        let one: CountValue = transmute!(*bytes);
+        total.events += one.events;
+        total.shed += one.shed;
+        total.sampled += one.sampled;
+        total.sampled_clients += one.sampled_clients;
+    }
+}
+
+fn add_sums(
+    sums: &mut HashMap<u32, [u64; counter::SLOTS]>,
+    netns: u32,
+    cpus: &PerCpuValues<[u8; SUMS]>,
+) {
+    let total = sums.entry(netns).or_default();
+    for bytes in cpus.iter() {
+        let one: NetnsSums = transmute!(*bytes);
+        for (total, moved) in total.iter_mut().zip(one.moved) {
+            *total += moved;
+        }
     }
 }

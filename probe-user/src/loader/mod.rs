@@ -24,9 +24,11 @@ pub mod fuzz {
     }
 }
 mod empty;
+mod generations;
 mod layout;
 mod looks;
 mod names;
+mod pair;
 mod privilege;
 mod programs;
 mod read;
@@ -56,7 +58,9 @@ pub use self::{
     stats::Stats,
     wanted::Wanted,
 };
-use self::{layout::Layout, looks::Looks, programs::with_attacher, skips::Skips};
+use self::{
+    generations::Generations, layout::Layout, looks::Looks, programs::with_attacher, skips::Skips,
+};
 use crate::{
     btf::{Btf, BtfError},
     model::{cause::Reasons, counted::Skipped, hook::HookReport, request::Request, tier::Tier},
@@ -203,6 +207,7 @@ fn give_back_memory() {
 pub struct Probe {
     ring: RingBuf<aya::maps::MapData>,
     counts: Counts,
+    generations: Generations,
     skips: Skips,
     /// What listeners go through.
     pub stats: Stats,
@@ -240,6 +245,7 @@ impl Probe {
         let mut loader = rootless::loader();
         loader.map_max_entries("EVENTS", request.ring_bytes);
         layout.fill(&mut loader);
+        generations::fit(&mut loader);
         let detail = request.detail.0.map_or(0, NonZeroU32::get);
         let warn = request.warn.map_or(0, u32::from);
         loader.override_global("WARN_PERCENT", &warn, true);
@@ -284,6 +290,7 @@ impl Probe {
         give_back_memory();
         let counts = Counts::take(&mut ebpf, looks).map_err(LoadError::Object)?;
         let mut stats = Stats::take(&mut ebpf, looks).map_err(LoadError::Object)?;
+        let generations = Generations::take(&mut ebpf, looks).map_err(LoadError::Object)?;
         if attach::sees_accept(&hooks) {
             stats.have_accept().map_err(LoadError::Object)?;
         }
@@ -295,6 +302,7 @@ impl Probe {
         Ok(Self {
             ring,
             counts,
+            generations,
             skips,
             stats,
             blind,
@@ -346,6 +354,16 @@ impl Probe {
     /// The exact counts.
     pub const fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// Makes room for counts and figures, where it gets less. To be called every second, and when much has come.
+    pub fn make_room(&mut self) -> Result<(), ReadError> {
+        if let Some(generation) = self.generations.over()? {
+            self.counts.fold(generation)?;
+            self.stats.fold(generation)?;
+            self.generations.emptied();
+        }
+        Ok(())
     }
 
     /// The same, to make room in them.

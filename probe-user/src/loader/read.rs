@@ -20,6 +20,13 @@ impl ReadError {
         move |error| Self::new(what.clone(), &error)
     }
 
+    /// Programs that may still write to a map could not be waited for.
+    pub(super) fn of_grace(why: String) -> Self {
+        let what = "a full map of the kernel side".into();
+        let why = format!("the programs that write to it could not be waited for: {why}");
+        Self { what, why }
+    }
+
     pub(super) fn new(what: String, error: &(dyn Error + 'static)) -> Self {
         let advice = advice(error);
         let why = format!("{}{advice}", in_short(error));

@@ -4,12 +4,16 @@ use std::collections::HashMap;
 
 use aya::{
     Ebpf,
-    maps::{Array, HashMap as AyaHashMap, MapData, MapError, PerCpuHashMap},
+    maps::{Array, HashMap as AyaHashMap, MapData, MapError, PerCpuHashMap, PerCpuValues},
 };
 use probe_common::{Episode, EpisodeKey, ListenerStats, StatKey, Waits, wait};
 use zerocopy::{IntoBytes, transmute};
 
-use super::{looks::Looks, read::ReadError};
+use super::{
+    looks::Looks,
+    pair::{Entries, Pair},
+    read::ReadError,
+};
 use crate::model::counted::Figures;
 
 const KEY: usize = size_of::<StatKey>();
@@ -19,8 +23,10 @@ const EPISODE: usize = size_of::<Episode>();
 
 /// The maps.
 pub struct Stats {
-    stats: PerCpuHashMap<MapData, [u8; KEY], [u8; STATS]>,
-    waits: AyaHashMap<MapData, [u8; KEY], [u32; wait::STEPS]>,
+    stats: Pair<PerCpuHashMap<MapData, [u8; KEY], [u8; STATS]>>,
+    waits: Pair<AyaHashMap<MapData, [u8; KEY], [u32; wait::STEPS]>>,
+    /// What was taken out of these.
+    folded: HashMap<StatKey, Figures>,
     accept: Array<MapData, u32>,
     episodes: AyaHashMap<MapData, [u8; EPISODE_KEY], [u8; EPISODE]>,
     looks: Looks,
@@ -28,11 +34,13 @@ pub struct Stats {
 
 impl Stats {
     pub(super) fn take(ebpf: &mut Ebpf, looks: Looks) -> Result<Self, String> {
+        let (stats, waits) = (Pair::take(ebpf, "STATS")?, Pair::take(ebpf, "WAITS")?);
         let mut map = |name: &str| ebpf.take_map(name).ok_or(format!("it has no map {name}"));
         let bad = |error: aya::maps::MapError| error.to_string();
         Ok(Self {
-            stats: map("STATS")?.try_into().map_err(bad)?,
-            waits: map("WAITS")?.try_into().map_err(bad)?,
+            stats,
+            waits,
+            folded: HashMap::new(),
             accept: map("HAVE_ACCEPT")?.try_into().map_err(bad)?,
             episodes: map("EPISODES")?.try_into().map_err(bad)?,
             looks,
@@ -69,22 +77,49 @@ impl Stats {
     /// Of every listener that a packet came to.
     pub fn figures(&self) -> Result<HashMap<StatKey, Figures>, ReadError> {
         let _look = self.looks.begin();
-        let mut figures = HashMap::new();
-        for read in &self.stats {
-            let (raw, cpus) = read.map_err(ReadError::of_map("STATS"))?;
-            let cpus = cpus.iter().map(|bytes| transmute!(*bytes));
-            let stats = cpus.fold(ListenerStats::default(), together);
-            let waits = match self.waits.get(&raw, 0) {
-                _ if stats.accepted == 0 => None,
-                Ok(steps) => Some(Waits { steps }),
-                // It found no room.
-                Err(error) if is_absent(&error) => None,
-                Err(error) => return Err(ReadError::of_map("WAITS")(error)),
-            };
-            let key: StatKey = transmute!(raw);
-            figures.insert(key, Figures { stats, waits });
+        let mut figures = self.folded.clone();
+        for read in self.stats.entries() {
+            let (key, cpus) = read?;
+            add_stats(&mut figures, transmute!(key), &cpus);
+        }
+        for read in self.waits.entries() {
+            let (key, steps) = read?;
+            add_waits(&mut figures, transmute!(key), steps);
         }
         Ok(figures)
+    }
+
+    /// Takes everything out of a generation of maps that nothing writes to any more.
+    pub(super) fn fold(&mut self, generation: u32) -> Result<(), ReadError> {
+        let _look = self.looks.begin();
+        let folded = &mut self.folded;
+        (self.stats).empty(generation, |key, cpus| {
+            add_stats(folded, transmute!(key), &cpus)
+        })?;
+        (self.waits).empty(generation, |key, steps| {
+            add_waits(folded, transmute!(key), steps)
+        })
+    }
+}
+
+fn add_stats(
+    figures: &mut HashMap<StatKey, Figures>,
+    key: StatKey,
+    cpus: &PerCpuValues<[u8; STATS]>,
+) {
+    let before = figures.entry(key).or_default();
+    let cpus = cpus.iter().map(|bytes| transmute!(*bytes));
+    before.stats = cpus.fold(before.stats, together);
+}
+
+fn add_waits(figures: &mut HashMap<StatKey, Figures>, key: StatKey, steps: [u32; wait::STEPS]) {
+    let before = &mut figures.entry(key).or_default().waits;
+    let Some(before) = before else {
+        *before = Some(Waits { steps });
+        return;
+    };
+    for (before, more) in before.steps.iter_mut().zip(steps) {
+        *before = before.saturating_add(more);
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Totals {
 }
 
 /// What one listener went through so far, all CPUs taken together.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
     /// The kernel side's figures of the listener.
     pub stats: ListenerStats,

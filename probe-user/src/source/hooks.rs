@@ -34,6 +34,12 @@ use crate::{
 /// Records taken out of the ring before signals and ticks get their turn.
 const DRAIN_AT_MOST: usize = 1024;
 
+/// So many in a drain may be of as many listeners: whether there is room for them is looked at sooner than each second.
+const MANY: usize = 128;
+
+/// But not more often than that.
+const ROOM_EVERY: Duration = Duration::from_millis(20);
+
 /// Drains of the ring before the end of an episode is told.
 const DRAINS_AT_MOST: usize = 64;
 
@@ -55,6 +61,8 @@ pub struct HookPipeline<'a> {
     seen: Vec<Observation>,
     schedule: Schedule,
     unread: Unread,
+    /// When the kernel side was last looked at for room.
+    room_made: Instant,
 }
 
 /// What was taken out of the ring at once.
@@ -112,6 +120,7 @@ impl<'a> HookPipeline<'a> {
             seen: Vec::new(),
             schedule: Schedule::now(),
             unread,
+            room_made: Instant::now(),
         })
     }
 
@@ -166,6 +175,9 @@ impl<'a> HookPipeline<'a> {
         self.show_events();
         self.lines.settle_stories();
         self.lines.sinks.flush();
+        if drained.records >= MANY && self.room_made.elapsed() >= ROOM_EVERY {
+            self.make_room(probe);
+        }
         drained
     }
 
@@ -183,6 +195,7 @@ impl<'a> HookPipeline<'a> {
         self.lines.sinks.tick();
         self.enricher.tick(Instant::now());
         self.tell_moved();
+        self.make_room(probe);
         let reconciled = self.reconcile(probe);
         self.unread.note(reconciled);
         let told = self.tell_health(probe);
@@ -192,6 +205,13 @@ impl<'a> HookPipeline<'a> {
         if let Some(share) = self.warn_percent {
             self.end_episodes(probe, share);
         }
+    }
+
+    /// What was counted of many listeners and namespaces makes room for what comes.
+    fn make_room(&mut self, probe: &mut Probe) {
+        self.room_made = Instant::now();
+        let made = probe.make_room();
+        self.unread.note(made);
     }
 
     /// Tells what the kernel side says of itself: what it left out, and what it lost.
