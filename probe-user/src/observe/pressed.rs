@@ -7,7 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Looker, budget::Budget, host_news::HostNews, told::Refusals};
+use super::{
+    Looker,
+    budget::{Budget, ONE_IN, ONE_IN_NOW},
+    host_news::HostNews,
+    told::Refusals,
+};
 use crate::{
     filter::Filter,
     host::{Host, clock::thread_ns},
@@ -64,7 +69,7 @@ impl<'a> Pressed<'a> {
             sweeps,
             places: BTreeMap::new(),
             turn: None,
-            budget: Budget::full(),
+            budget: Budget::full(if sweeps { ONE_IN } else { ONE_IN_NOW }),
             look_cost: Duration::ZERO,
             sweep_cost: Duration::ZERO,
             swept: None,

@@ -114,7 +114,7 @@ impl OnIncident {
 /// Runs it to its end; an error is a sentence.
 fn run(words: &Words, line: &str) -> Result<(), String> {
     let mut child = start(words, line).map_err(|error| error.to_string())?;
-    match ended(&mut child) {
+    match ended(&mut child, AT_MOST) {
         Ok(Some(status)) if status.success() => Ok(()),
         Ok(Some(status)) => Err(match status.signal() {
             Some(signal) => format!("it was killed by signal {signal}"),
@@ -142,12 +142,12 @@ fn start(words: &Words, line: &str) -> io::Result<Child> {
 }
 
 /// Waits for it, and ends it when its time is over: then there is no status.
-fn ended(child: &mut Child) -> io::Result<Option<ExitStatus>> {
+fn ended(child: &mut Child, at_most: Duration) -> io::Result<Option<ExitStatus>> {
     let pid = Pid::from_child(child);
     let has_ended = pidfd_open(pid, PidfdFlags::empty()).and_then(|pidfd| {
         let timeout = Timespec {
-            tv_sec: AT_MOST.as_secs() as i64,
-            tv_nsec: 0,
+            tv_sec: at_most.as_secs() as i64,
+            tv_nsec: at_most.subsec_nanos().into(),
         };
         let mut ends = [PollFd::new(&pidfd, PollFlags::IN)];
         // A signal for this thread is rare, and only makes the time shorter.
@@ -159,4 +159,62 @@ fn ended(child: &mut Child) -> io::Result<Option<ExitStatus>> {
     }
     let status = child.wait()?;
     Ok(has_ended?.then_some(status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::golden_tests::lines;
+
+    fn words(text: &str) -> Words {
+        text.parse().expect(text)
+    }
+
+    #[test]
+    fn one_that_takes_too_long_is_ended_with_whom_it_started() {
+        let mut child = start(&words("sh -c 'sleep 600 & wait'"), "{}").expect("sh");
+        let ended = ended(&mut child, Duration::from_millis(50)).expect("a child");
+        assert!(ended.is_none(), "{ended:?}");
+        let group = Pid::from_child(&child);
+        // Nobody is left in its group but who is not waited for yet by its own parent.
+        let began = std::time::Instant::now();
+        while rustix::process::test_kill_process_group(group).is_ok() {
+            assert!(began.elapsed() < Duration::from_secs(5), "somebody is left");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn how_it_ended_is_said() {
+        assert_eq!(run(&words("true"), "{}"), Ok(()));
+        assert_eq!(run(&words("grep -q drops"), "drops"), Ok(()));
+        let check = |text: &str, expect: &str| {
+            let why = run(&words(text), "{}").expect_err(text);
+            assert!(why.contains(expect), "{why}");
+        };
+        check("false", "status 1");
+        check("sh -c 'kill -9 $$'", "signal 9");
+        check("/nowhere/at/all", "No such file");
+        // Its input is not read: nobody waits for that.
+        assert_eq!(run(&words("true"), &"x".repeat(1 << 20)), Ok(()));
+    }
+
+    #[test]
+    fn what_comes_while_one_runs_is_counted() {
+        let mut command = OnIncident::new(&words("true"), &lines::start()).expect("a thread");
+        // As if one ran.
+        command.is_busy.store(true, Ordering::Release);
+        let alarms = lines::incidents();
+        for alarm in &alarms {
+            command.take(1, &Line::Incident(alarm));
+        }
+        command.second();
+        assert_eq!(command.missed, alarms.len() as u64, "it still runs");
+        command.is_busy.store(false, Ordering::Release);
+        command.second();
+        assert_eq!(command.missed, 0);
+        command.take(1, &Line::Incident(&alarms[0]));
+        assert_eq!(command.missed, 0);
+        command.finish();
+    }
 }

@@ -13,6 +13,7 @@ use crate::{
         HostFacts, ListenerStatsRow, ObservedProcess, ObservedQueue, Sampled, Start,
         alarm::{Alarm, Phase, Refusing, Said},
         incident::Place,
+        kind::Kind,
         netns_name::NetnsName,
         observation::Observation,
         tier::Tier,
@@ -27,6 +28,9 @@ const WINDOW_NS: u64 = 60_000_000_000;
 
 /// What is known of so short a time says less than what was said before.
 const YOUNG_NS: u64 = 5_000_000_000;
+
+/// A queue that was full when it was looked at last is taken for full for so long: looks may come late.
+const FULL_NS: u64 = 5_000_000_000;
 
 /// Client addresses of one incident that are remembered.
 const CLIENTS_AT_MOST: usize = 4096;
@@ -46,6 +50,8 @@ pub(super) struct Episode {
     last_ns: u64,
     /// When a look found the queue over its limit last.
     full_ns: u64,
+    /// It was when it was looked at last.
+    is_full: bool,
     told_ns: Option<u64>,
     netns_name: Option<Arc<NetnsName>>,
     causes: BTreeMap<String, u64>,
@@ -77,6 +83,7 @@ impl Episode {
             start_ns: mono_ns,
             last_ns: mono_ns,
             full_ns: 0,
+            is_full: false,
             told_ns: None,
             netns_name: None,
             causes: BTreeMap::new(),
@@ -95,6 +102,8 @@ impl Episode {
     /// Takes an event of its listener; 1 where it was looked at closely.
     pub(super) fn event(&mut self, seen: &Observation, has_room: bool) -> usize {
         let event = &seen.event;
+        // Who is gone has no queue.
+        self.is_full &= event.kind != Kind::ListenerClosed;
         if event.kind.is_refusal() {
             self.start_ns = self.start_ns.min(event.mono_ns);
             self.last_ns = self.last_ns.max(event.mono_ns);
@@ -145,7 +154,8 @@ impl Episode {
     pub(super) fn look(&mut self, queue: &ObservedQueue, processes: &[ObservedProcess]) {
         let snapshot = &queue.snapshot;
         self.looks += 1;
-        if queue.is_over_its_limit() {
+        self.is_full = queue.is_over_its_limit();
+        if self.is_full {
             self.full_ns = self.full_ns.max(snapshot.taken_mono_ns);
         }
         self.deepest((snapshot.accept_queue_len, snapshot.accept_queue_limit));
@@ -158,9 +168,11 @@ impl Episode {
 
     /// When it is over, if nothing happens any more.
     fn over_ns(&self) -> u64 {
+        let close = if self.is_full { FULL_NS } else { CLOSE_NS };
+        let full_ns = self.full_ns.saturating_add(close);
         self.last_ns
-            .max(self.full_ns)
             .saturating_add(CLOSE_NS)
+            .max(full_ns)
             .saturating_add(1)
     }
 

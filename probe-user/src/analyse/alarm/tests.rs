@@ -155,13 +155,17 @@ fn it_lasts_while_its_queue_stands_full() {
         look(&mut alarms, now, "10.0.0.1:80", 3);
         assert_eq!(phases(&alarms.tell(now)), [], "{tenth}");
     }
+    // A look that comes late is no end.
+    let late = BEGAN + 8 * S;
+    assert_eq!(phases(&alarms.tell(late)), []);
+    look(&mut alarms, late, "10.0.0.1:80", 3);
     // Emptied: looks go on, and say so.
-    for tenth in 41..=50 {
+    for tenth in 81..=90 {
         let now = BEGAN + tenth * S / 10;
         look(&mut alarms, now, "10.0.0.1:80", 0);
         assert_eq!(phases(&alarms.tell(now)), [], "{tenth}");
     }
-    let over = BEGAN + 51 * S / 10;
+    let over = BEGAN + 91 * S / 10;
     assert_eq!(phases(&alarms.tell(over)), [(1, Phase::End, 1)]);
 }
 

@@ -108,7 +108,7 @@ pub(super) fn samples() -> Vec<Sample> {
 }
 
 /// At its begin, while it lasts, and when the watch ended.
-fn incidents() -> [Alarm; 3] {
+pub(in crate::sink) fn incidents() -> [Alarm; 3] {
     let refusing = |cookie, drops| Refusing {
         cookie,
         owner: [owner(812, "nginx", Some("/usr/sbin/nginx"))].into(),
@@ -183,7 +183,7 @@ fn given() -> Option<Arc<NetnsName>> {
     Some(NetnsName::Given("blue".into()).into())
 }
 
-pub(super) fn start() -> Start {
+pub(in crate::sink) fn start() -> Start {
     let trial = |via, refused: Option<&str>| Trial {
         via,
         refused: refused.map(Into::into),
