@@ -29,8 +29,8 @@ pub struct CountKey {
     pub hook: u8,
     /// [`crate::state`] of the socket, 0 without one.
     pub sock_state: u8,
-    /// Zeroes, so that no byte is undefined.
-    pub reserved: u32,
+    /// When it was counted, as the user side numbers it; 0 where it is no key of the maps.
+    pub generation: u32,
 }
 
 /// Value of the exact counts, per CPU.
@@ -85,6 +85,20 @@ pub mod wanted {
     pub const SOME: u32 = 1;
     /// Every address.
     pub const ALL: u32 = 2;
+}
+
+/// Key of [`NetnsSums`].
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    feature = "user",
+    derive(FromBytes, IntoBytes, Immutable, KnownLayout, PartialEq, Eq, Hash)
+)]
+#[repr(C)]
+pub struct SumKey {
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// As [`CountKey::generation`].
+    pub generation: u32,
 }
 
 /// How far each counter moved in one namespace while the hooks watched, per CPU.

@@ -48,20 +48,20 @@ pub const REFUSED_AT_MOST: u32 = 65_536;
 /// may send before its window is scaled.
 pub const SAME_ATTEMPT: u32 = 65_536;
 
-/// Entries of the maps that are written to one generation after the other, in one of the two.
+/// Entries of the maps that are emptied from time to time, in both generations together.
 pub mod room {
     /// Counts of what happened, by listener.
-    pub const COUNTS: usize = 4096;
+    pub const COUNTS: usize = 8192;
     /// The same by namespace, of listeners that find no room.
-    pub const REST: usize = 512;
-    /// The same by what happened alone: of this there is one, for good.
+    pub const REST: usize = 1024;
+    /// The same by what happened alone: these are never removed.
     pub const ANYWHERE: usize = 256;
     /// How far counters moved, by namespace.
-    pub const SUMS: usize = 512;
+    pub const SUMS: usize = 1024;
     /// Figures of listeners.
-    pub const STATS: usize = 2048;
+    pub const STATS: usize = 4096;
     /// How long connections waited, by listener.
-    pub const WAITS: usize = 512;
+    pub const WAITS: usize = 1024;
 }
 
 /// TCP flag bits as in byte 13 of the header.

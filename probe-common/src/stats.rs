@@ -19,8 +19,8 @@ pub struct StatKey {
     pub listener: u64,
     /// Inode number of the network namespace.
     pub netns: u32,
-    /// Zeroes, so that no byte is undefined.
-    pub reserved: u32,
+    /// As [`CountKey::generation`].
+    pub generation: u32,
 }
 
 /// What a listener goes through, per CPU.

@@ -32,15 +32,11 @@ type Counts<const N: usize> = PerCpuHashMap<CountKey, CountValue, N>;
 
 /// Exact counts by listener and by what happened.
 #[btf_map]
-static COUNTS_EVEN: Counts<{ room::COUNTS }> = PerCpuHashMap::new();
-#[btf_map]
-static COUNTS_ODD: Counts<{ room::COUNTS }> = PerCpuHashMap::new();
+static COUNTS: Counts<{ room::COUNTS }> = PerCpuHashMap::new();
 
 /// By namespace and by what happened, of listeners that find no room for a count of their own.
 #[btf_map]
-static REST_EVEN: Counts<{ room::REST }> = PerCpuHashMap::new();
-#[btf_map]
-static REST_ODD: Counts<{ room::REST }> = PerCpuHashMap::new();
+static REST: Counts<{ room::REST }> = PerCpuHashMap::new();
 
 /// By what happened alone, where that finds no room either. What may happen is bounded, so this never fills.
 #[btf_map]
@@ -50,12 +46,13 @@ const BPF_NOEXIST: u64 = 1;
 
 /// Counts an event and returns its count, so that a record that was left out can be noted there.
 #[inline(always)]
-fn count(key: &CountKey) -> Option<*mut CountValue> {
-    let counts = generation::current(&COUNTS_EVEN, &COUNTS_ODD);
-    let value = match entry(counts, key, Of::Counts) {
+fn count(key: &mut CountKey) -> Option<*mut CountValue> {
+    key.generation = generation::now();
+    let value = match entry(&COUNTS, key, Of::Counts) {
         Some(value) => Some(value),
         None => without_listener(key),
     };
+    key.generation = 0;
     if let Some(value) = value {
         // SAFETY: this CPU's value, which nobody removes while a program may hold it (`generation`).
         add(unsafe { &raw mut (*value).events }, 1);
@@ -90,11 +87,11 @@ fn without_listener(key: &CountKey) -> Option<*mut CountValue> {
     let mut key = *key;
     key.listener = 0;
     note(Noted::CountsFull);
-    let rest = generation::current(&REST_EVEN, &REST_ODD);
-    if let Some(value) = entry(rest, &key, Of::Rest) {
+    if let Some(value) = entry(&REST, &key, Of::Rest) {
         return Some(value);
     }
     key.netns = 0;
+    key.generation = 0;
     entry(&ANYWHERE, &key, Of::Rest)
 }
 
@@ -156,7 +153,7 @@ pub(crate) fn emit(detail: &Detail, moved: &[u8; counter::SLOTS]) {
         mask |= ((u16::from(moved[slot]) + 255) >> 8) << slot;
         slot += 1;
     }
-    let key = CountKey {
+    let mut key = CountKey {
         // A key for each connection would fill the map; only listeners have their own.
         listener: match (sock_state, detail.cookie) {
             (state::LISTEN, 0) => detail.sock as u64,
@@ -173,13 +170,13 @@ pub(crate) fn emit(detail: &Detail, moved: &[u8; counter::SLOTS]) {
         },
         hook: detail.hook,
         sock_state,
-        reserved: 0,
+        generation: 0,
     };
     // What nobody asked for takes no room from what is.
     if !wanted::any(detail, sock_state) {
         return note(Noted::Filtered);
     }
-    let counted = count(&key);
+    let counted = count(&mut key);
     if EVENTS_ALL.load() == 0 && mask & DECISIVE == 1 << counter::DEFER_ACCEPT_DROP {
         // A bare ACK where data is waited for is no news: every connection there begins with one.
         return;
@@ -332,7 +329,7 @@ pub(crate) fn of_listener<T: Part>(event: &OfListener, tell: impl FnOnce(&mut T)
         return note(Noted::Filtered);
     }
     let counted = if is_wanted {
-        count(&CountKey {
+        count(&mut CountKey {
             listener: event.counted_by,
             netns: event.netns,
             moved: 0,
@@ -340,7 +337,7 @@ pub(crate) fn of_listener<T: Part>(event: &OfListener, tell: impl FnOnce(&mut T)
             reason: 0,
             hook: event.hook,
             sock_state: state::LISTEN,
-            reserved: 0,
+            generation: 0,
         })
     } else {
         None

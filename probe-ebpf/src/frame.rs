@@ -10,7 +10,7 @@ use aya_ebpf::{
     btf_maps::{PerCpuArray, PerCpuHashMap},
     macros::btf_map,
 };
-use probe_common::{ABSENT, NetnsSums, counter, flag, hook, room};
+use probe_common::{ABSENT, NetnsSums, SumKey, counter, flag, hook, room};
 
 use crate::{
     attempt,
@@ -73,9 +73,7 @@ static FRAME: PerCpuArray<Frame, 1> = PerCpuArray::new();
 
 /// How far the counters of each namespace moved inside the hooks.
 #[btf_map]
-static SUMS_EVEN: PerCpuHashMap<u32, NetnsSums, { room::SUMS }> = PerCpuHashMap::new();
-#[btf_map]
-static SUMS_ODD: PerCpuHashMap<u32, NetnsSums, { room::SUMS }> = PerCpuHashMap::new();
+static SUMS: PerCpuHashMap<SumKey, NetnsSums, { room::SUMS }> = PerCpuHashMap::new();
 
 const BPF_NOEXIST: u64 = 1;
 
@@ -439,16 +437,19 @@ fn decision(frame: &Frame, flags: u16, headers: Headers) {
 
 #[inline(always)]
 fn add_sums(netns: u32, moved: &[u8; counter::SLOTS]) {
-    let map = generation::current(&SUMS_EVEN, &SUMS_ODD);
-    let mut sums = map.get_ptr_mut(netns);
+    let key = SumKey {
+        netns,
+        generation: generation::now(),
+    };
+    let mut sums = SUMS.get_ptr_mut(&key);
     if sums.is_none() {
         let zero = NetnsSums {
             moved: [0; counter::SLOTS],
         };
-        if map.insert(netns, zero, BPF_NOEXIST).is_ok() {
+        if SUMS.insert(&key, zero, BPF_NOEXIST).is_ok() {
             generation::made(Of::Sums);
         }
-        sums = map.get_ptr_mut(netns);
+        sums = SUMS.get_ptr_mut(&key);
     }
     let Some(sums) = sums else {
         return note(Noted::SumsFull);

@@ -1,6 +1,6 @@
-//! Two maps of a kind, of which programs write to one at a time. When the user side changes the generation and has waited
-//! until every program that may have begun before has ended, nobody holds an entry of the other one any more: it is read
-//! and emptied as a whole. So nothing fills up for good, and no entry is taken from under a program.
+//! Counts and figures are kept by generation, which is a part of their keys. When the user side has begun the next one and
+//! has waited until every program that may have begun before has ended, nobody holds an entry of the last one any more: it
+//! is read and removed as a whole. So nothing fills up for good, and no entry is taken from under a program.
 
 use aya_ebpf::{
     btf_maps::{Array, ArrayOfMaps, PerCpuArray},
@@ -10,7 +10,6 @@ use probe_common::Made;
 
 use crate::health::add;
 
-/// Even or odd.
 #[btf_map]
 static GENERATION: Array<u32, 1> = Array::new();
 
@@ -26,14 +25,11 @@ static GRACE_INNER: Array<u32, 1> = Array::new();
 #[btf_map]
 static MADE: PerCpuArray<Made, 1> = PerCpuArray::new();
 
-/// Of two maps the one to write to. To be asked once for what is done with it.
+/// The one that is counted in.
 #[inline(always)]
-pub(crate) fn current<M>(even: &'static M, odd: &'static M) -> &'static M {
-    match GENERATION.get_ptr(0) {
-        // SAFETY: a map value, which the user side writes whole.
-        Some(generation) if unsafe { generation.read_volatile() } & 1 == 1 => odd,
-        _ => even,
-    }
+pub(crate) fn now() -> u32 {
+    // SAFETY: a map value, which the user side writes whole.
+    (GENERATION.get_ptr(0)).map_or(0, |generation| unsafe { generation.read_volatile() })
 }
 
 /// Which of the maps has got an entry.

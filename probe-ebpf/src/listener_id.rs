@@ -21,7 +21,7 @@ impl Listener {
                 self.cookie
             },
             netns: self.netns,
-            reserved: 0,
+            generation: 0,
         }
     }
 

@@ -30,15 +30,11 @@ use crate::{
 };
 
 #[btf_map]
-static STATS_EVEN: PerCpuHashMap<StatKey, ListenerStats, { room::STATS }> = PerCpuHashMap::new();
-#[btf_map]
-static STATS_ODD: PerCpuHashMap<StatKey, ListenerStats, { room::STATS }> = PerCpuHashMap::new();
+static STATS: PerCpuHashMap<StatKey, ListenerStats, { room::STATS }> = PerCpuHashMap::new();
 
-/// Fewer than figures, since each takes as much as 38 of those.
+/// Fewer than `STATS` has, since each takes as much as 38 of those.
 #[btf_map]
-static WAITS_EVEN: HashMap<StatKey, Waits, { room::WAITS }> = HashMap::new();
-#[btf_map]
-static WAITS_ODD: HashMap<StatKey, Waits, { room::WAITS }> = HashMap::new();
+static WAITS: HashMap<StatKey, Waits, { room::WAITS }> = HashMap::new();
 
 /// Too large for the stack of a program; nobody writes to it.
 #[btf_map]
@@ -82,8 +78,11 @@ const BPF_NOEXIST: u64 = 1;
 /// `sock` is null where it may be another's memory by now.
 #[inline(always)]
 fn stats_of(key: &StatKey, sock: Ptr) -> Option<*mut ListenerStats> {
-    let map = generation::current(&STATS_EVEN, &STATS_ODD);
-    let mut stats = map.get_ptr_mut(key);
+    let key = &StatKey {
+        generation: generation::now(),
+        ..*key
+    };
+    let mut stats = STATS.get_ptr_mut(key);
     if stats.is_none() {
         let mut first = ListenerStats {
             established: 0,
@@ -105,10 +104,10 @@ fn stats_of(key: &StatKey, sock: Ptr) -> Option<*mut ListenerStats> {
             first.is_mptcp = u32::from(kernel::read::<u8>(sock, TCP_IS_MPTCP.load()) & 1);
             kernel::copy_bound(sock, &raw mut first.bound_addr);
         }
-        if map.insert(key, first, BPF_NOEXIST).is_ok() {
+        if STATS.insert(key, first, BPF_NOEXIST).is_ok() {
             generation::made(Of::Stats);
         }
-        stats = map.get_ptr_mut(key);
+        stats = STATS.get_ptr_mut(key);
     }
     if stats.is_none() {
         note(Noted::StatsFull);
@@ -249,7 +248,7 @@ pub(crate) fn accepted(child: u64, twin: Twin) -> Option<()> {
             key: StatKey {
                 listener: 0,
                 netns: 0,
-                reserved: 0,
+                generation: 0,
             },
             since_ns: 0,
             listener: 0,
@@ -287,15 +286,18 @@ fn waited(key: &StatKey, time: u64) -> Option<()> {
             (*stats).wait_max_ns = time;
         }
     }
-    let map = generation::current(&WAITS_EVEN, &WAITS_ODD);
-    let mut waits = map.get_ptr_mut(key);
+    let key = &StatKey {
+        generation: generation::now(),
+        ..*key
+    };
+    let mut waits = WAITS.get_ptr_mut(key);
     if waits.is_none() {
         let none = NO_WAITS.get_ptr(0)?;
         // SAFETY: a map value that is never written to.
-        if map.insert(key, unsafe { &*none }, BPF_NOEXIST).is_ok() {
+        if WAITS.insert(key, unsafe { &*none }, BPF_NOEXIST).is_ok() {
             generation::made(Of::Waits);
         }
-        waits = map.get_ptr_mut(key);
+        waits = WAITS.get_ptr_mut(key);
     }
     let Some(waits) = waits else {
         note(Noted::StatsFull);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use probe_common::counter;
 
-use crate::model::{CountersMoved, reading::Reading};
+use crate::model::{CountersMoved, gone::Gone, reading::Reading};
 
 /// The newest readings.
 #[derive(Debug)]
@@ -25,6 +25,12 @@ impl Moved {
             last: last.collect(),
             last_ns: mono_ns,
         }
+    }
+
+    /// These have ended.
+    pub fn forget(&mut self, gone: &Gone) {
+        self.last
+            .retain(|netns, _| !gone.namespaces.contains(netns));
     }
 
     /// What moved since. Of `unknown` namespaces it cannot be told: they were not read before, or their number was

@@ -40,6 +40,7 @@ pub fn part(
         causes: others,
         // Whom it happened to is told place by place.
         top_clients: None,
+        others: summary.others.clone(),
         stories: summary.stories.clone(),
         groups: summary.groups.clone(),
         skipped: summary.skipped.clone(),

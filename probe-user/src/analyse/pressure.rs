@@ -14,14 +14,15 @@ use crate::{
         counted::Figures,
         event::Event,
         evidence::Evidence,
+        gone::{Gone, TOGETHER, fold},
         kind::{Kind, Stage},
     },
 };
 
 type All = HashMap<StatKey, Figures>;
 
-/// Closed listeners that are remembered at most.
-const CLOSED_AT_MOST: usize = 4096;
+/// Closed listeners that are remembered at most, each under two names.
+const CLOSED_AT_MOST: usize = 65_536;
 
 /// How many connections a listener had in its queue when it was closed, by namespace and
 /// cookie (or kernel address).
@@ -35,6 +36,8 @@ pub struct Pressure {
     /// What each had refused by then.
     told_refused: HashMap<StatKey, u64>,
     closed: Closed,
+    /// Connections that were in the queues of those that are forgotten, when they were closed.
+    reset: u64,
     sees: Sees,
 }
 
@@ -70,9 +73,9 @@ impl<'a> Counted<'a> {
             let name = StatKey {
                 listener: key.listener,
                 netns: key.netns,
-                reserved: 0,
+                generation: 0,
             };
-            (n > 0 && key.listener != 0).then_some(OfListener {
+            (n > 0 && !matches!(key.listener, 0 | TOGETHER)).then_some(OfListener {
                 key: name,
                 kind,
                 stage,
@@ -101,6 +104,7 @@ impl Pressure {
             base,
             told_refused: HashMap::new(),
             closed: HashMap::new(),
+            reset: 0,
             sees,
         }
     }
@@ -114,6 +118,37 @@ impl Pressure {
         for name in [event.cookie, event.sock] {
             self.closed.insert((event.netns, name), queued);
         }
+    }
+
+    /// What was counted of these is counted together.
+    pub fn forget(&mut self, gone: &Gone) {
+        let add = |sum: &mut Figures, one: Figures| sum.add(&one.nameless());
+        for figures in [&mut self.base, &mut self.told] {
+            fold(figures, |key| gone.figures(key), add);
+        }
+        self.told_refused
+            .retain(|key, _| gone.figures(key).is_none());
+        for name in gone.listeners.keys() {
+            let queued = self.closed.remove(name).unwrap_or(0);
+            // Each has two names, of which the counts have one.
+            if gone.listeners[name] && !is_address(name.1) {
+                self.reset += u64::from(queued);
+            }
+        }
+        self.closed.shrink_to(self.closed.len() * 2);
+    }
+
+    /// Connections of those that have no row: how many there were, and how many were lost when their listeners were closed.
+    pub fn others(&self, now: &All, netns: Option<u32>) -> (u64, u64) {
+        let together = now.iter().filter(|(key, _)| {
+            key.listener == TOGETHER && netns.is_none_or(|netns| netns == key.netns)
+        });
+        let established = together.map(|(key, figures)| {
+            let before = self.base.get(key).map_or(0, |base| base.stats.established);
+            figures.stats.established.saturating_sub(before)
+        });
+        let established = established.sum();
+        (established, self.reset.min(established))
     }
 
     /// The rows of the listeners to which something came since this was last asked, with all of the watch in them.
@@ -153,6 +188,7 @@ impl Pressure {
         let moved = now
             .iter()
             .filter(|(key, figures)| self.base.get(*key) != Some(*figures))
+            .filter(|(key, _)| !matches!(key.listener, 0 | TOGETHER))
             .filter(|(key, _)| filter.netns.is_none_or(|netns| netns == key.netns));
         let mut wanted_names = Vec::new();
         for (key, figures) in moved {
@@ -269,7 +305,7 @@ fn add(row: &mut ListenerStatsRow, now: &Figures, base: Option<&Figures>) {
     let none = Waits {
         steps: [0; wait::STEPS],
     };
-    let before_waits = base.and_then(|base| base.waits.as_ref()).unwrap_or(&none);
+    let before_waits = base.and_then(|base| base.waits.as_deref()).unwrap_or(&none);
     let steps = waits.steps.iter().zip(&before_waits.steps);
     row.waits.add_steps(
         steps.map(|(now, before)| now.wrapping_sub(*before)),

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use probe_common::{CountValue, counter};
 
 use crate::model::{
-    counted::Totals,
+    counted::{Totals, add_counts, add_sums},
+    gone::{Gone, NAMESPACES, fold},
     reading::{LostInUserSpace, Reading, Sample},
     rows::{NoKernel, Residual, Row},
 };
@@ -62,6 +63,22 @@ impl Reconciler {
             told: HashMap::new(),
             is_unsettled: false,
         }
+    }
+
+    /// These ended: what the hooks saw in them is told as one number. If one is found yet, whatever differs there is not known.
+    pub fn forget(&mut self, gone: &Gone) {
+        let stays = |netns: &u32| !gone.namespaces.contains(netns);
+        let totals = &mut self.base.totals;
+        let becomes = |netns: &u32| (!stays(netns)).then_some(NAMESPACES);
+        fold(&mut totals.sums, becomes, add_sums);
+        fold(&mut totals.counts, |key| gone.count(key), add_counts);
+        self.base.kernel.retain(|netns, _| stays(netns));
+        self.base.cookies.retain(|netns, _| stays(netns));
+        self.newest.retain(|netns, _| stays(netns));
+        self.cookies.retain(|netns, _| stays(netns));
+        self.told.retain(|(netns, _), _| stays(netns));
+        self.doubted.retain(|netns| stays(netns));
+        self.doubtful.extend(&gone.namespaces);
     }
 
     /// Namespaces that were there at the start, but could not be read.
@@ -281,6 +298,22 @@ impl Reconciler {
             .collect()
     }
 
+    /// What was lost in user space; of namespaces that are told of together it is what no other row has.
+    fn lost_by_user(&self, netns: u32, last: &Sample, user: &LostInUserSpace) -> Reading {
+        if netns != NAMESPACES {
+            return user.0.get(&netns).copied().unwrap_or_default();
+        }
+        let has_row =
+            |netns: &u32| self.newest.contains_key(netns) || last.totals.sums.contains_key(netns);
+        let mut sum = Reading::default();
+        for (_, lost) in user.0.iter().filter(|(netns, _)| !has_row(netns)) {
+            for (sum, lost) in sum.iter_mut().zip(lost) {
+                *sum += lost;
+            }
+        }
+        sum
+    }
+
     fn rows_of(&self, netns: u32, last: &Sample, user: &LostInUserSpace) -> Vec<Row> {
         let sums = self.sums_since(&last.totals.sums, netns);
         let since = |part: Part| {
@@ -290,7 +323,7 @@ impl Reconciler {
         };
         let shed = since(|value| value.shed);
         let left_out = since(|value| value.sampled);
-        let user = user.0.get(&netns).copied().unwrap_or_default();
+        let user = self.lost_by_user(netns, last, user);
         let base = self.base.kernel.get(&netns).copied().unwrap_or_default();
         let no_kernel = self.unknown_in(netns, last);
         let now = last.kernel.get(&netns).filter(|_| no_kernel.is_none());

@@ -15,7 +15,7 @@ fn totals(sum: u64, shed: u64) -> Totals {
         reason: 0,
         hook: 1,
         sock_state: 10,
-        reserved: 0,
+        generation: 0,
     };
     let value = CountValue {
         events: sum,

@@ -5,6 +5,11 @@ use std::collections::HashMap;
 
 use probe_common::{CLIENT_FORGOTTEN_NS, CLIENTS_AT_MOST, CountKey, CountValue, Health};
 
+use crate::model::{
+    counted::add_counts,
+    gone::{Gone, fold},
+};
+
 /// Clients are looked through when there are so many: three quarters of the room.
 const MANY_CLIENTS: u64 = CLIENTS_AT_MOST as u64 / 4 * 3;
 
@@ -52,6 +57,11 @@ impl LeftOut {
         }
     }
 
+    /// What was counted of these is counted together.
+    pub fn forget(&mut self, gone: &Gone) {
+        fold(&mut self.told, |key| gone.count(key), add_counts);
+    }
+
     /// Whether anything may have been left out since this was last asked: maps are only read then.
     pub fn is_news(&mut self, health: &Health) -> bool {
         let is_news = health.sampled > self.sampled;
@@ -65,6 +75,9 @@ impl LeftOut {
         self.clients_full = self.clients_full.max(health.clients_full);
         let mut news = Vec::new();
         for (key, value) in now {
+            if value.sampled == 0 {
+                continue;
+            }
             let told = self.told.entry(*key).or_default();
             if value.sampled > told.sampled {
                 news.push(News {
@@ -112,7 +125,7 @@ mod tests {
             reason: 0,
             hook: 1,
             sock_state: 10,
-            reserved: 0,
+            generation: 0,
         };
         let value = CountValue {
             events: 100,

@@ -15,6 +15,7 @@ use crate::{
         Causes, ListenerTally,
         cause::Reasons,
         evidence::Evidence,
+        gone::{Others, TOGETHER},
         kind::{Kind, Stage},
         observation::Observation,
     },
@@ -52,6 +53,8 @@ pub struct Figures {
     pub causes: Causes,
     /// Of each listener that refused somebody.
     pub listeners: Vec<ListenerTally>,
+    /// Of those that have no counts of their own.
+    pub others: Others,
 }
 
 /// What a tally is made with.
@@ -89,7 +92,17 @@ impl Tally<'_> {
                 let name = (what.0, cause.id.clone().into_owned());
                 *figures.causes.entry(name).or_default() += events;
             }
-            if key.listener != 0 && what.0.is_refusal() {
+            if !what.0.is_refusal() {
+                continue;
+            }
+            if matches!(key.listener, 0 | TOGETHER) {
+                let others = &mut figures.others;
+                *others.counts.entry(what).or_default() += events;
+                if let Some(cause) = cause {
+                    let name = (what.0, cause.id.into_owned());
+                    *others.causes.entry(name).or_default() += events;
+                }
+            } else {
                 let tally = self.listener(key);
                 // A listener that has no cookie yet is known by the name its counts have.
                 let name = if tally.cookie == 0 {
@@ -167,13 +180,18 @@ impl Tally<'_> {
     }
 
     fn takes_listener(&self, key: &CountKey) -> bool {
+        key.listener == TOGETHER || self.takes_name(key.listener)
+    }
+
+    /// Whether the listener of this name is among those that were asked for.
+    pub fn takes_name(&self, name: u64) -> bool {
         let takes = |tally: &ListenerTally| {
             tally.addr.is_some_and(|addr| {
                 self.filter
                     .takes_row(addr, &tally.owner, tally.cgroup.as_deref())
             })
         };
-        !self.filter.picks_listeners() || self.known.get(&key.listener).is_some_and(takes)
+        !self.filter.picks_listeners() || self.known.get(&name).is_some_and(takes)
     }
 
     fn takes_cause(&self, key: &CountKey) -> bool {
@@ -224,7 +242,7 @@ mod tests {
             reason: 0,
             hook,
             sock_state: state::LISTEN,
-            reserved: 0,
+            generation: 0,
         }
     }
 

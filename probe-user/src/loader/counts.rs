@@ -6,29 +6,29 @@ use aya::{
     Ebpf,
     maps::{Array, HashMap as AyaHashMap, MapData, PerCpuArray, PerCpuHashMap, PerCpuValues},
 };
-use probe_common::{ClientKey, CountKey, CountValue, Health, NetnsSums, counter};
+use probe_common::{ClientKey, CountKey, CountValue, Health, NetnsSums, SumKey, counter};
 use zerocopy::transmute;
 
-use super::{
-    looks::Looks,
-    pair::{Entries, Pair},
-    read::ReadError,
+use super::{aged::Aged, looks::Looks, read::ReadError};
+use crate::model::{
+    counted::{Totals, add_counts, add_sums},
+    gone::{Gone, NAMESPACES, fold},
 };
-use crate::model::counted::Totals;
 
 const KEY: usize = size_of::<CountKey>();
 const VALUE: usize = size_of::<CountValue>();
 const SUMS: usize = size_of::<NetnsSums>();
+const SUM_KEY: usize = size_of::<SumKey>();
 const HEALTH: usize = size_of::<Health>();
 const CLIENT: usize = size_of::<ClientKey>();
 
 /// The maps of exact counts. Byte arrays, since aya's `Pod` cannot be given to another crate's types.
 pub struct Counts {
-    counts: Pair<OfKeys>,
+    counts: Aged<OfKeys>,
     /// Without their listeners.
-    rest: Pair<OfKeys>,
+    rest: Aged<OfKeys>,
     anywhere: OfKeys,
-    sums: Pair<PerCpuHashMap<MapData, u32, [u8; SUMS]>>,
+    sums: Aged<PerCpuHashMap<MapData, [u8; SUM_KEY], [u8; SUMS]>>,
     /// What was taken out of the maps.
     folded: HashMap<CountKey, CountValue>,
     folded_sums: HashMap<u32, [u64; counter::SLOTS]>,
@@ -42,8 +42,8 @@ type OfKeys = PerCpuHashMap<MapData, [u8; KEY], [u8; VALUE]>;
 
 impl Counts {
     pub(super) fn take(ebpf: &mut Ebpf, looks: Looks) -> Result<Self, String> {
-        let (counts, rest) = (Pair::take(ebpf, "COUNTS")?, Pair::take(ebpf, "REST")?);
-        let sums = Pair::take(ebpf, "SUMS")?;
+        let (counts, rest) = (Aged::take(ebpf, "COUNTS")?, Aged::take(ebpf, "REST")?);
+        let sums = Aged::take(ebpf, "SUMS")?;
         let mut map = |name: &str| ebpf.take_map(name).ok_or(format!("it has no map {name}"));
         let bad = |error: aya::maps::MapError| error.to_string();
         Ok(Self {
@@ -68,7 +68,21 @@ impl Counts {
             maps.empty(generation, |key, cpus| add(folded, transmute!(key), &cpus))?;
         }
         let sums = &mut self.folded_sums;
-        (self.sums).empty(generation, |netns, cpus| add_sums(sums, netns, &cpus))
+        (self.sums).empty(generation, |key, cpus| {
+            add_of_netns(sums, transmute!(key), &cpus)
+        })
+    }
+
+    /// The namespaces of which something was taken out of the maps.
+    pub fn namespaces(&self) -> impl Iterator<Item = u32> {
+        self.folded_sums.keys().copied()
+    }
+
+    /// What was taken out of the maps of these is counted together from here on.
+    pub(super) fn forget(&mut self, gone: &Gone) {
+        fold(&mut self.folded, |key| gone.count(key), add_counts);
+        let becomes = |netns: &u32| gone.namespaces.contains(netns).then_some(NAMESPACES);
+        fold(&mut self.folded_sums, becomes, add_sums);
     }
 
     /// How far the counters of each namespace moved inside the hooks.
@@ -76,8 +90,8 @@ impl Counts {
         let _look = self.looks.begin();
         let mut sums = self.folded_sums.clone();
         for read in self.sums.entries() {
-            let (netns, cpus) = read?;
-            add_sums(&mut sums, netns, &cpus);
+            let (key, cpus) = read?;
+            add_of_netns(&mut sums, transmute!(key), &cpus);
         }
         Ok(sums)
     }
@@ -157,24 +171,18 @@ fn add(
 ) {
     let total = counts.entry(key).or_default();
     for bytes in cpus.iter() {
-        let one: CountValue = transmute!(*bytes);
-        total.events += one.events;
-        total.shed += one.shed;
-        total.sampled += one.sampled;
-        total.sampled_clients += one.sampled_clients;
+        add_counts(total, transmute!(*bytes));
     }
 }
 
-fn add_sums(
+fn add_of_netns(
     sums: &mut HashMap<u32, [u64; counter::SLOTS]>,
-    netns: u32,
+    key: SumKey,
     cpus: &PerCpuValues<[u8; SUMS]>,
 ) {
-    let total = sums.entry(netns).or_default();
+    let total = sums.entry(key.netns).or_default();
     for bytes in cpus.iter() {
         let one: NetnsSums = transmute!(*bytes);
-        for (total, moved) in total.iter_mut().zip(one.moved) {
-            *total += moved;
-        }
+        add_sums(total, one.moved);
     }
 }

@@ -1,5 +1,5 @@
-//! When the maps of the kernel side are half full, it goes on in others, and what is in the full ones is taken out: but only
-//! when every program that may still hold an entry of theirs has ended.
+//! When the maps of the kernel side are half full a new generation begins, and what is left of the last one is taken out: but
+//! only when every program that may still hold an entry of it has ended.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -18,7 +18,7 @@ use super::{answer::in_short, looks::Looks, read::ReadError};
 
 const MADE: usize = size_of::<Made>();
 
-/// Which generation of maps the kernel side writes to.
+/// Which generation the kernel side counts in.
 pub(super) struct Generations {
     word: Array<MapData, u32>,
     made: PerCpuArray<MapData, [u8; MADE]>,
@@ -28,11 +28,20 @@ pub(super) struct Generations {
     /// What had been made when this one began.
     at_begin: Made,
     room: Made,
-    other: Other,
+    last: Last,
 }
 
-/// The generation that is not written to by programs that begin now.
-enum Other {
+/// What becomes of generations.
+pub(super) enum Turn {
+    Same,
+    /// A new one has begun.
+    Begun,
+    /// This one is over, and is to be emptied.
+    Over(u32),
+}
+
+/// The generation before, in which no program counts that begins now.
+enum Last {
     Empty,
     /// Programs that began before may write to it; somebody waits for their end.
     Ending(JoinHandle<Result<(), String>>),
@@ -72,59 +81,63 @@ impl Generations {
             current: 0,
             at_begin: Made::default(),
             room: room_here(),
-            other: Other::Empty,
+            last: Last::Empty,
         })
     }
 
-    /// The generation that is to be emptied now, if one is. Where the maps are filling the next one begins.
-    pub(super) fn over(&mut self) -> Result<Option<u32>, ReadError> {
-        match std::mem::replace(&mut self.other, Other::Unsettled) {
-            Other::Empty => {
-                self.other = Other::Empty;
-                self.begin_next()?;
+    /// How far it is. Where the maps are filling, or `now`, the next generation begins.
+    pub(super) fn go_on(&mut self, now: bool) -> Result<Turn, ReadError> {
+        match std::mem::replace(&mut self.last, Last::Unsettled) {
+            Last::Empty => {
+                self.last = Last::Empty;
+                if self.begin_next(now)? {
+                    return Ok(Turn::Begun);
+                }
             }
-            Other::Unsettled => self.other = self.settle()?,
-            Other::Over => self.other = Other::Over,
-            Other::Ending(waiting) if waiting.is_finished() => match waiting.join() {
-                Ok(Ok(())) => self.other = Other::Over,
+            Last::Unsettled => self.last = self.settle()?,
+            Last::Over => self.last = Last::Over,
+            Last::Ending(waiting) if waiting.is_finished() => match waiting.join() {
+                Ok(Ok(())) => self.last = Last::Over,
                 Ok(Err(why)) => return Err(ReadError::of_grace(why)),
                 Err(_) => return Err(ReadError::of_grace("its thread ended".into())),
             },
-            waiting @ Other::Ending(_) => self.other = waiting,
+            waiting @ Last::Ending(_) => self.last = waiting,
         }
-        let is_over = matches!(self.other, Other::Over);
-        Ok(is_over.then_some(self.current ^ 1))
+        Ok(match self.last {
+            Last::Over => Turn::Over(self.current.wrapping_sub(1)),
+            _ => Turn::Same,
+        })
     }
 
-    /// The other generation is empty by now.
+    /// The last generation is empty by now.
     pub(super) fn emptied(&mut self) {
-        self.other = Other::Empty;
+        self.last = Last::Empty;
     }
 
-    fn begin_next(&mut self) -> Result<(), ReadError> {
+    fn begin_next(&mut self, now: bool) -> Result<bool, ReadError> {
         let made = self.made()?;
-        if !is_filling(&since(&made, &self.at_begin), &self.room) {
-            return Ok(());
+        if !now && !is_filling(&since(&made, &self.at_begin), &self.room) {
+            return Ok(false);
         }
-        let next = self.current ^ 1;
+        let next = self.current.wrapping_add(1);
         let set = self.word.set(0, next, 0);
         set.map_err(ReadError::of_map("GENERATION"))?;
         self.current = next;
         self.at_begin = made;
-        self.other = Other::Unsettled;
-        self.other = self.settle()?;
-        Ok(())
+        self.last = Last::Unsettled;
+        self.last = self.settle()?;
+        Ok(true)
     }
 
     /// Waits aside, since it takes some hundredths of a second; here where no thread is to be had.
-    fn settle(&self) -> Result<Other, ReadError> {
+    fn settle(&self) -> Result<Last, ReadError> {
         let grace = Arc::clone(&self.grace);
         let wait = move || lock(&grace).wait();
         match thread::Builder::new().name("grace".into()).spawn(wait) {
-            Ok(waiting) => Ok(Other::Ending(waiting)),
+            Ok(waiting) => Ok(Last::Ending(waiting)),
             Err(_) => lock(&self.grace)
                 .wait()
-                .map(|()| Other::Over)
+                .map(|()| Last::Over)
                 .map_err(ReadError::of_grace),
         }
     }
@@ -149,7 +162,7 @@ fn lock(grace: &Mutex<Grace>) -> std::sync::MutexGuard<'_, Grace> {
     grace.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Room in one generation. An entry has a value for each processor: where there are many there is room for fewer, since
+/// Room for two generations. An entry has a value for each processor: where there are many there is room for fewer, since
 /// no more than those of a second are in it at once.
 fn room_here() -> Made {
     let cpus = nr_cpus().unwrap_or(1);
@@ -173,14 +186,10 @@ fn room_here() -> Made {
 pub(super) fn fit(loader: &mut EbpfLoader<'_>) {
     let room = room_here();
     let maps = [
-        ("COUNTS_EVEN", room.counts),
-        ("COUNTS_ODD", room.counts),
-        ("REST_EVEN", room.rest),
-        ("REST_ODD", room.rest),
-        ("SUMS_EVEN", room.sums),
-        ("SUMS_ODD", room.sums),
-        ("STATS_EVEN", room.stats),
-        ("STATS_ODD", room.stats),
+        ("COUNTS", room.counts),
+        ("REST", room.rest),
+        ("SUMS", room.sums),
+        ("STATS", room.stats),
     ];
     for (name, room) in maps {
         loader.map_max_entries(name, room as u32);

@@ -5,6 +5,7 @@
 //! Every hook is chosen by trying: what loads and attaches here is used, what
 //! does not is kept with the kernel's own words.
 
+mod aged;
 mod answer;
 mod attach;
 mod counts;
@@ -28,7 +29,6 @@ mod generations;
 mod layout;
 mod looks;
 mod names;
-mod pair;
 mod privilege;
 mod programs;
 mod read;
@@ -59,11 +59,18 @@ pub use self::{
     wanted::Wanted,
 };
 use self::{
-    generations::Generations, layout::Layout, looks::Looks, programs::with_attacher, skips::Skips,
+    generations::{Generations, Turn},
+    layout::Layout,
+    looks::Looks,
+    programs::with_attacher,
+    skips::Skips,
 };
 use crate::{
     btf::{Btf, BtfError},
-    model::{cause::Reasons, counted::Skipped, hook::HookReport, request::Request, tier::Tier},
+    model::{
+        cause::Reasons, counted::Skipped, gone::Gone, hook::HookReport, request::Request,
+        tier::Tier,
+    },
 };
 
 /// Why nothing could be attached.
@@ -201,6 +208,16 @@ fn give_back_memory() {
     unsafe {
         libc::malloc_trim(0)
     };
+}
+
+/// What became of the maps of counts and figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    Same,
+    /// Programs that begin from here on count in other maps.
+    Begun,
+    /// What was counted before that has been taken out of them.
+    Emptied,
 }
 
 /// The attached kernel side. Dropping it detaches everything.
@@ -356,14 +373,24 @@ impl Probe {
         &self.counts
     }
 
-    /// Makes room for counts and figures, where it gets less. To be called every second, and when much has come.
-    pub fn make_room(&mut self) -> Result<(), ReadError> {
-        if let Some(generation) = self.generations.over()? {
-            self.counts.fold(generation)?;
-            self.stats.fold(generation)?;
-            self.generations.emptied();
+    /// Makes room for counts and figures, where it gets less, or `now`. To be called every second, and when much has come.
+    pub fn make_room(&mut self, now: bool) -> Result<Room, ReadError> {
+        match self.generations.go_on(now)? {
+            Turn::Same => Ok(Room::Same),
+            Turn::Begun => Ok(Room::Begun),
+            Turn::Over(generation) => {
+                self.counts.fold(generation)?;
+                self.stats.fold(generation)?;
+                self.generations.emptied();
+                Ok(Room::Emptied)
+            }
         }
-        Ok(())
+    }
+
+    /// What was taken out of the maps of these is counted together from here on.
+    pub fn forget(&mut self, gone: &Gone) {
+        self.counts.forget(gone);
+        self.stats.forget(gone);
     }
 
     /// The same, to make room in them.

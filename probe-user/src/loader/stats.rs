@@ -9,12 +9,11 @@ use aya::{
 use probe_common::{Episode, EpisodeKey, ListenerStats, StatKey, Waits, wait};
 use zerocopy::{IntoBytes, transmute};
 
-use super::{
-    looks::Looks,
-    pair::{Entries, Pair},
-    read::ReadError,
+use super::{aged::Aged, looks::Looks, read::ReadError};
+use crate::model::{
+    counted::{Figures, together},
+    gone::{Gone, fold},
 };
-use crate::model::counted::Figures;
 
 const KEY: usize = size_of::<StatKey>();
 const STATS: usize = size_of::<ListenerStats>();
@@ -23,8 +22,8 @@ const EPISODE: usize = size_of::<Episode>();
 
 /// The maps.
 pub struct Stats {
-    stats: Pair<PerCpuHashMap<MapData, [u8; KEY], [u8; STATS]>>,
-    waits: Pair<AyaHashMap<MapData, [u8; KEY], [u32; wait::STEPS]>>,
+    stats: Aged<PerCpuHashMap<MapData, [u8; KEY], [u8; STATS]>>,
+    waits: Aged<AyaHashMap<MapData, [u8; KEY], [u32; wait::STEPS]>>,
     /// What was taken out of these.
     folded: HashMap<StatKey, Figures>,
     accept: Array<MapData, u32>,
@@ -34,7 +33,7 @@ pub struct Stats {
 
 impl Stats {
     pub(super) fn take(ebpf: &mut Ebpf, looks: Looks) -> Result<Self, String> {
-        let (stats, waits) = (Pair::take(ebpf, "STATS")?, Pair::take(ebpf, "WAITS")?);
+        let (stats, waits) = (Aged::take(ebpf, "STATS")?, Aged::take(ebpf, "WAITS")?);
         let mut map = |name: &str| ebpf.take_map(name).ok_or(format!("it has no map {name}"));
         let bad = |error: aya::maps::MapError| error.to_string();
         Ok(Self {
@@ -89,6 +88,16 @@ impl Stats {
         Ok(figures)
     }
 
+    /// What was taken out of the maps of these is counted together from here on.
+    pub(super) fn forget(&mut self, gone: &Gone) {
+        let becomes = |key: &StatKey| gone.figures(key);
+        fold(&mut self.folded, becomes, |sum, one| {
+            sum.add(&one.nameless())
+        });
+        // Nobody asked for these.
+        self.folded.retain(|key, _| key.listener != 0);
+    }
+
     /// Takes everything out of a generation of maps that nothing writes to any more.
     pub(super) fn fold(&mut self, generation: u32) -> Result<(), ReadError> {
         let _look = self.looks.begin();
@@ -113,14 +122,11 @@ fn add_stats(
 }
 
 fn add_waits(figures: &mut HashMap<StatKey, Figures>, key: StatKey, steps: [u32; wait::STEPS]) {
-    let before = &mut figures.entry(key).or_default().waits;
-    let Some(before) = before else {
-        *before = Some(Waits { steps });
-        return;
+    let more = Figures {
+        waits: Some(Box::new(Waits { steps })),
+        ..Figures::default()
     };
-    for (before, more) in before.steps.iter_mut().zip(steps) {
-        *before = before.saturating_add(more);
-    }
+    figures.entry(key).or_default().add(&more);
 }
 
 /// Whether the map has no such key.
@@ -129,27 +135,5 @@ fn is_absent(error: &MapError) -> bool {
         MapError::KeyNotFound | MapError::ElementNotFound => true,
         MapError::SyscallError(error) => error.io_error.raw_os_error() == Some(libc::ENOENT),
         _ => false,
-    }
-}
-
-fn together(sum: ListenerStats, one: ListenerStats) -> ListenerStats {
-    let (accept_queue_peak, accept_queue_limit) = (sum.accept_queue_peak, sum.accept_queue_limit)
-        .max((one.accept_queue_peak, one.accept_queue_limit));
-    let (syn_queue_peak, syn_queue_limit) =
-        (sum.syn_queue_peak, sum.syn_queue_limit).max((one.syn_queue_peak, one.syn_queue_limit));
-    let named = if one.sock == 0 { &sum } else { &one };
-    ListenerStats {
-        sock: named.sock,
-        bound_addr: named.bound_addr,
-        bound_port: named.bound_port,
-        sock_family: named.sock_family,
-        is_mptcp: sum.is_mptcp | one.is_mptcp,
-        established: sum.established + one.established,
-        accepted: sum.accepted + one.accepted,
-        wait_max_ns: sum.wait_max_ns.max(one.wait_max_ns),
-        accept_queue_peak,
-        accept_queue_limit,
-        syn_queue_peak,
-        syn_queue_limit,
     }
 }

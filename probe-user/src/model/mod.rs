@@ -16,6 +16,7 @@ pub mod evidence;
 pub mod flood;
 pub mod format;
 mod found;
+pub mod gone;
 mod group;
 pub mod harmless;
 pub mod health;

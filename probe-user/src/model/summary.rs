@@ -11,6 +11,7 @@ use probe_common::Health;
 
 use super::{
     client::TopClient,
+    gone::Others,
     group::Group,
     loss::Loss,
     rows::Row,
@@ -49,6 +50,9 @@ pub struct Summary {
     pub listeners: Vec<ListenerTally>,
     /// What listeners went through, each to which something came.
     pub stats: Vec<ListenerStatsRow>,
+    /// Those that have no row in either.
+    #[serde(default, skip_serializing_if = "Others::is_empty")]
+    pub others: Others,
     /// What became of attempts that were refused, where that is wanted.
     pub stories: Option<Totals>,
     /// SO_REUSEPORT groups of more than one that these listeners belong to.

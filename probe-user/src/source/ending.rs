@@ -44,6 +44,7 @@ pub(super) fn summary(ending: Ending<'_>) -> Summary {
         top_clients: None,
         listeners: Vec::new(),
         stats: Vec::new(),
+        others: Default::default(),
         stories: None,
         groups: Vec::new(),
         loss: crate::model::Loss {

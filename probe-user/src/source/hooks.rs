@@ -4,7 +4,7 @@
 mod end;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -12,7 +12,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use probe_common::{CountKey, CountValue, Health};
 
-use super::{Parts, episodes, lines::Lines, listening, sample, schedule::Schedule};
+use super::{Parts, closed::Closed, episodes, lines::Lines, listening, sample, schedule::Schedule};
 use crate::{
     analyse::{
         moved::Moved,
@@ -24,10 +24,14 @@ use crate::{
     cause, decode,
     enrich::Enricher,
     host::{clock::mono_ns, unread::Unread},
-    loader::{Probe, ReadError},
+    loader::{Probe, ReadError, Room},
     model::{
-        CountersMoved, Line, ListenerStatsRow, Observed, Sampled, counted::Totals,
-        evidence::Evidence, kind::Kind, observation::Observation,
+        CountersMoved, Line, ListenerStatsRow, Observed, Sampled,
+        counted::{Totals, add_counts},
+        evidence::Evidence,
+        gone::{NAMESPACES, fold},
+        kind::Kind,
+        observation::Observation,
     },
 };
 
@@ -63,6 +67,7 @@ pub struct HookPipeline<'a> {
     unread: Unread,
     /// When the kernel side was last looked at for room.
     room_made: Instant,
+    closed: Closed,
 }
 
 /// What was taken out of the ring at once.
@@ -121,6 +126,7 @@ impl<'a> HookPipeline<'a> {
             schedule: Schedule::now(),
             unread,
             room_made: Instant::now(),
+            closed: Closed::default(),
         })
     }
 
@@ -163,6 +169,7 @@ impl<'a> HookPipeline<'a> {
                     if event.kind == Kind::ListenerClosed {
                         self.enricher.closed(&event);
                         self.pressure.closed(&event);
+                        self.closed.add(&event);
                     }
                     if self.lines.wants(&event) {
                         self.seen.push(self.enricher.begin(event));
@@ -207,11 +214,47 @@ impl<'a> HookPipeline<'a> {
         }
     }
 
-    /// What was counted of many listeners and namespaces makes room for what comes.
+    /// What was counted of many listeners and namespaces makes room for what comes, and what ended long ago is forgotten.
     fn make_room(&mut self, probe: &mut Probe) {
         self.room_made = Instant::now();
-        let made = probe.make_room();
-        self.unread.note(made);
+        let made = probe.make_room(self.closed.are_many());
+        match self.unread.note(made) {
+            None | Some(Room::Same) => {}
+            Some(Room::Begun) => {
+                let missing = self.missing(probe);
+                self.closed.turn_begins(missing);
+            }
+            Some(Room::Emptied) => self.forget(probe),
+        }
+    }
+
+    /// Namespaces in which the hooks have seen something and that are not found.
+    fn missing(&self, probe: &Probe) -> HashSet<u32> {
+        self.enricher.host.namespaces().refresh();
+        let namespaces = self.enricher.host.namespaces();
+        let seen = probe.counts().namespaces();
+        seen.filter(|netns| *netns != NAMESPACES && !namespaces.knows(*netns))
+            .collect()
+    }
+
+    fn forget(&mut self, probe: &mut Probe) {
+        let missing = self.missing(probe);
+        let mut closed = std::mem::take(&mut self.closed);
+        let tally = self.tallying();
+        let takes_all = !tally.filter.picks_listeners();
+        let is_wanted = |name| tally.takes_name(name);
+        let gone = closed.turn_ends(&missing, is_wanted, takes_all);
+        self.closed = closed;
+        if gone.is_empty() {
+            return;
+        }
+        probe.forget(&gone);
+        fold(&mut self.base.counts, |key| gone.count(key), add_counts);
+        self.reconciler.forget(&gone);
+        self.moved.forget(&gone);
+        self.left_out.forget(&gone);
+        self.pressure.forget(&gone);
+        self.lines.forget(&gone);
     }
 
     /// Tells what the kernel side says of itself: what it left out, and what it lost.

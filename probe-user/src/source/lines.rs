@@ -13,8 +13,8 @@ use crate::{
     filter::Filter,
     host::clock::mono_ns,
     model::{
-        Causes, Line, ListenerTally, Loss, event::Event, kind::Kind, observation::Observation,
-        story::Story,
+        Causes, Line, ListenerTally, Loss, event::Event, gone::Gone, kind::Kind,
+        observation::Observation, story::Story,
     },
     sink::Sinks,
 };
@@ -184,6 +184,21 @@ impl<'a> Lines<'a> {
                 tally.cgroup.clone_from(&seen.cgroup);
             }
         }
+    }
+
+    /// These are told of no more.
+    pub fn forget(&mut self, gone: &Gone) {
+        self.newest = Newest::default();
+        let is_gone = |name: u64, tally: &ListenerTally| {
+            let names = [tally.cookie, name];
+            gone.namespaces.contains(&tally.netns)
+                || names
+                    .map(|name| (tally.netns, name))
+                    .iter()
+                    .any(|name| gone.listeners.contains_key(name))
+        };
+        self.listeners.retain(|name, tally| !is_gone(*name, tally));
+        self.listeners.shrink_to(self.listeners.len() * 2);
     }
 
     /// What was lost until now, with what the output did not take.

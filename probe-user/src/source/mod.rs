@@ -7,6 +7,7 @@ use crate::{enrich::Enricher, filter::Filter, model::request::Request, sink::Sin
 #[doc(hidden)]
 pub mod benchmark;
 pub mod child;
+mod closed;
 pub mod coalesce;
 mod conduct;
 pub mod counters;

@@ -13,6 +13,7 @@ use crate::{
     model::{
         Summary,
         counted::{Figures, Skipped},
+        gone::Others,
         kind::Kind,
         reading::Sample,
         story::Totals,
@@ -151,6 +152,7 @@ impl<'a> HookPipeline<'a> {
         };
         let stats = (self.pressure).all(&read.stats, counted, &self.lines.filter);
         let stats = self.as_they_are(stats);
+        let (established, reset) = self.pressure.others(&read.stats, self.lines.filter.netns);
         let figures = self
             .tallying()
             .between(&self.base.counts, &last.totals.counts);
@@ -185,6 +187,12 @@ impl<'a> HookPipeline<'a> {
             }),
             listeners: figures.listeners,
             stats,
+            others: Others {
+                listeners: self.closed.forgotten,
+                established,
+                reset,
+                ..figures.others
+            },
             stories: read.stories,
             loss: self.lines.loss(),
             health: self.health(last),
