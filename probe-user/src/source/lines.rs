@@ -16,6 +16,7 @@ use crate::{
         Causes, Line, ListenerTally, Loss, event::Event, gone::Gone, kind::Kind,
         observation::Observation, story::Story,
     },
+    observe::STATS,
     sink::Sinks,
 };
 
@@ -83,7 +84,9 @@ impl<'a> Lines<'a> {
     pub fn tell(&mut self, line: &Line<'_>) {
         self.sinks.write(line);
         match line {
-            Line::Start(start) if self.tells_incidents => self.alarms = Alarms::of(start),
+            Line::Start(start) if self.tells_incidents => {
+                self.alarms = Alarms::of(start, Some(STATS))
+            }
             line => self.alarms.line(mono_ns(), line),
         }
         self.sinks.flush();

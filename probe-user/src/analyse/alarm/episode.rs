@@ -133,8 +133,8 @@ impl Episode {
         self.window.sampled(mono_ns, sampled);
     }
 
-    pub(super) fn row(&mut self, mono_ns: u64, row: &ListenerStatsRow) {
-        self.window.row(mono_ns, row);
+    pub(super) fn figures(&mut self, mono_ns: u64, rows: &[ListenerStatsRow]) {
+        self.window.figures(mono_ns, rows);
     }
 
     pub(super) const fn lost(&mut self, lines: u64) {

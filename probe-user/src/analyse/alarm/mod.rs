@@ -5,15 +5,16 @@
 //! a second: what [`super::incident`] calls close.
 
 mod episode;
+mod figures;
 mod window;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use foldhash::HashMap;
 
 use self::episode::Episode;
 use crate::model::{
-    HostFacts, Line, Observed, ObservedProcess, Start,
+    HostFacts, Line, ListenerStatsRow, Observed, ObservedProcess, Start,
     alarm::{Alarm, Phase},
     incident::Place,
     observation::Observation,
@@ -49,10 +50,12 @@ pub struct Alarms {
 }
 
 impl Alarms {
-    /// Of a watch that begins like this.
-    pub fn of(start: &Start) -> Self {
+    /// Of a watch that begins like this; figures of listeners are read so often, or never.
+    pub fn of(start: &Start, figures_every: Option<Duration>) -> Self {
+        let mut start = start.clone();
+        start.asked.stats_every = figures_every;
         Self {
-            start: Some(Box::new(start.clone())),
+            start: Some(Box::new(start)),
             due_ns: u64::MAX,
             ..Self::default()
         }
@@ -66,6 +69,21 @@ impl Alarms {
     /// Whether [`Self::tell`] has anything to say by then.
     pub const fn is_due(&self, now_ns: u64) -> bool {
         self.has_news || now_ns >= self.due_ns
+    }
+
+    /// Whether one goes on there.
+    pub fn is_at(&self, netns: u32, addr: SocketAddr) -> bool {
+        self.episodes.contains_key(&Place { netns, addr })
+    }
+
+    /// A reading of figures: all that listeners went through where an incident goes on.
+    pub fn figures(&mut self, mono_ns: u64, rows: &[ListenerStatsRow]) {
+        for (place, episode) in &mut self.episodes {
+            let is_there =
+                |row: &&ListenerStatsRow| (row.netns, row.addr) == (place.netns, Some(place.addr));
+            let own: Vec<ListenerStatsRow> = rows.iter().filter(is_there).cloned().collect();
+            episode.figures(mono_ns, &own);
+        }
     }
 
     /// To be told of every event that is wanted.
@@ -104,16 +122,6 @@ impl Alarms {
                 }
                 if let Some(episode) = self.episodes.get_mut(&place) {
                     episode.sampled(mono_ns, sampled);
-                }
-            }
-            Line::Stats(row) => {
-                let place = row.addr.map(|addr| Place {
-                    netns: row.netns,
-                    addr,
-                });
-                let episode = place.and_then(|place| self.episodes.get_mut(&place));
-                if let Some(episode) = episode {
-                    episode.row(mono_ns, row);
                 }
             }
             Line::Loss(loss) => {

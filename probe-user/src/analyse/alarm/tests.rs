@@ -46,7 +46,7 @@ fn start() -> Start {
 }
 
 fn alarms() -> Alarms {
-    Alarms::of(&start())
+    Alarms::of(&start(), None)
 }
 
 fn refused(at_ns: u64, bound: &str, client: &str) -> Observation {

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
+use super::figures::Figures;
 use crate::{
     analyse::{
         beside::Beside,
@@ -63,8 +64,7 @@ pub(super) struct Window {
     places: Places,
     beside: Beside,
     has_looks: bool,
-    /// The newest figures of each of its listeners.
-    rows: BTreeMap<u64, ListenerStatsRow>,
+    figures: Figures,
     residual: i64,
     second: u64,
     in_second: u32,
@@ -88,7 +88,7 @@ impl Window {
             places: Places::of_listeners(),
             beside: Beside::default(),
             has_looks: false,
-            rows: BTreeMap::new(),
+            figures: Figures::since(mono_ns),
             residual: 0,
             second: 0,
             in_second: 0,
@@ -97,6 +97,9 @@ impl Window {
         let line = Line::Start(start);
         window.places.line(mono_ns, &line);
         window.beside.line(mono_ns, &line);
+        if start.asked.stats_every.is_none() {
+            window.forget_accepted();
+        }
         if let Some(facts) = facts {
             window.host(mono_ns, facts);
         }
@@ -201,13 +204,28 @@ impl Window {
         }
     }
 
-    pub(super) fn row(&mut self, mono_ns: u64, row: &ListenerStatsRow) {
-        let line = Line::Stats(row);
-        self.places.line(mono_ns, &line);
-        self.beside.line(mono_ns, &line);
-        if self.rows.len() < COUNTS_AT_MOST || self.rows.contains_key(&row.cookie) {
-            self.rows.insert(row.cookie, row.clone());
+    /// A reading of what its listeners went through.
+    pub(super) fn figures(&mut self, mono_ns: u64, rows: &[ListenerStatsRow]) {
+        if self.figures.are_unknown {
+            return;
         }
+        for row in self.figures.read(mono_ns, rows) {
+            let line = Line::Stats(&row);
+            self.places.line(mono_ns, &line);
+            self.beside.line(mono_ns, &line);
+        }
+        if self.figures.are_unknown {
+            self.forget_accepted();
+        }
+    }
+
+    /// What was accepted is not known, from here on and before.
+    fn forget_accepted(&mut self) {
+        self.figures.are_unknown = true;
+        self.places.forget_accepted();
+        let mut start = self.start.clone();
+        start.asked.stats_every = None;
+        self.beside.line(self.began_ns, &Line::Start(&start));
     }
 
     pub(super) const fn residual(&mut self, news: i64) {
@@ -243,7 +261,10 @@ impl Window {
     }
 
     /// Why, by what is known until then.
-    pub(super) fn verdicts(&self, now_ns: u64) -> Vec<Said> {
+    pub(super) fn verdicts(&mut self, now_ns: u64) -> Vec<Said> {
+        if !self.figures.are_unknown && self.figures.are_late(now_ns) {
+            self.forget_accepted();
+        }
         let summary = self.summary(now_ns);
         let answers = self.places.clone().answers(Asks {
             beside: &self.beside,
@@ -276,12 +297,13 @@ impl Window {
         Summary {
             duration: Duration::from_nanos(now_ns.saturating_sub(self.began_ns)),
             tier: self.start.tier,
-            stats: self.figures(),
+            stats: self.rows(),
             counts,
             causes,
             top_clients: None,
             listeners,
             stories: None,
+            others: Default::default(),
             groups: Vec::new(),
             loss: Default::default(),
             health: Default::default(),
@@ -328,7 +350,7 @@ impl Window {
     }
 
     /// Of a listener without figures it is not known what it accepted, which is not nothing.
-    fn figures(&self) -> Vec<ListenerStatsRow> {
+    fn rows(&self) -> Vec<ListenerStatsRow> {
         let looked = self.beside.looks.queues.values();
         let looked = looked.map(|queue| {
             let last = &queue.last;
@@ -337,7 +359,11 @@ impl Window {
         // A limit that nobody told of is not 0.
         let counted = self.counts.iter();
         let counted = counted.filter_map(|count| Some((count.name.cookie, count.name.queue?)));
-        let mut rows = self.rows.clone();
+        let mut rows = self.figures.newest.clone();
+        if !self.figures.are_unknown && self.has_looks {
+            // Without figures nothing came to it.
+            return rows.into_values().collect();
+        }
         for (cookie, accept_queue) in looked.chain(counted) {
             rows.entry(cookie).or_insert_with(|| ListenerStatsRow {
                 netns: self.place.netns,
