@@ -2,6 +2,7 @@
 //! A change of meaning raises [`SCHEMA`].
 
 mod address;
+mod alarm;
 mod counts;
 mod escaped;
 mod event;
@@ -35,9 +36,10 @@ pub(super) use self::{
     story::TotalsView,
 };
 use self::{
-    start::StartView, stats::StatsView, story::StoryView, summary::SummaryView, tick::TickView,
+    alarm::AlarmView, start::StartView, stats::StatsView, story::StoryView, summary::SummaryView,
+    tick::TickView,
 };
-use super::{Reporter, alarm::AlarmView};
+use super::Reporter;
 use crate::model::{Line, Residual, Sampled, kind::Stage};
 
 /// Version of the lines' meaning.

@@ -3,7 +3,6 @@
 //! that writes to standard output.
 
 mod against;
-mod alarm;
 pub mod answer;
 mod append;
 mod clients;

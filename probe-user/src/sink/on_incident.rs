@@ -164,7 +164,7 @@ fn ended(child: &mut Child, at_most: Duration) -> io::Result<Option<ExitStatus>>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::golden_tests::lines;
+    use crate::sink::golden_tests::{alarms, lines};
 
     fn words(text: &str) -> Words {
         text.parse().expect(text)
@@ -204,16 +204,16 @@ mod tests {
         let mut command = OnIncident::new(&words("true"), &lines::start()).expect("a thread");
         // As if one ran.
         command.is_busy.store(true, Ordering::Release);
-        let alarms = lines::incidents();
-        for alarm in &alarms {
+        let all = alarms::incidents();
+        for alarm in &all {
             command.take(1, &Line::Incident(alarm));
         }
         command.second();
-        assert_eq!(command.missed, alarms.len() as u64, "it still runs");
+        assert_eq!(command.missed, all.len() as u64, "it still runs");
         command.is_busy.store(false, Ordering::Release);
         command.second();
         assert_eq!(command.missed, 0);
-        command.take(1, &Line::Incident(&alarms[0]));
+        command.take(1, &Line::Incident(&all[0]));
         assert_eq!(command.missed, 0);
         command.finish();
     }

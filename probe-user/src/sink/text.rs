@@ -1,6 +1,7 @@
 //! Text for people: aligned, short, in the order in which a person asks.
 //! Names that others chose (a process's comm, a namespace) are sanitised.
 
+mod alarm;
 mod event;
 mod group;
 mod identity;
@@ -25,7 +26,7 @@ pub(super) use self::{
     table::Table,
     time::time,
 };
-use super::{Reporter, alarm, clients::top_clients};
+use super::{Reporter, clients::top_clients};
 use crate::model::{
     Line, ListenerStatsRow, ListenerTally, Loss, Residual, Sampled, SelfTest, Start, Summary, Tick,
     counts_in_words,

@@ -85,7 +85,7 @@ impl<'a> Lines<'a> {
         self.sinks.write(line);
         match line {
             Line::Start(start) if self.tells_incidents => {
-                self.alarms = Alarms::of(start, Some(STATS))
+                self.alarms = Alarms::of(start, Some(STATS));
             }
             line => self.alarms.line(mono_ns(), line),
         }

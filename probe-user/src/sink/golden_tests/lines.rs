@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use super::alarms;
 use crate::{
     model::{
         Accepted, Asked, Candidate, Clock, Group, GroupMember, Heartbeat, Histogram, Line,
         ListenerStatsRow, ListenerTally, Loss, Observed, Refusals, Residual, Row, Sampled,
         SelfTest, Start, Summary, Tick, TopClient,
-        alarm::{Alarm, Phase, Refusing, Said},
+        alarm::Alarm,
         cause::Cause,
         cgroup::Cgroup,
         hook::{HookReport, Trial},
@@ -24,7 +25,7 @@ use crate::{
     },
 };
 
-const OTHER_NETNS: u32 = 4_026_532_999;
+pub(super) const OTHER_NETNS: u32 = 4_026_532_999;
 
 /// What a line is written of.
 pub(super) enum Sample {
@@ -100,86 +101,23 @@ pub(super) fn samples() -> Vec<Sample> {
             .map(Sample::Summary),
     );
     all.extend(every_look().into_iter().map(Sample::Observed));
-    all.extend(incidents().into_iter().map(Box::new).map(Sample::Incident));
+    all.extend(
+        alarms::incidents()
+            .into_iter()
+            .map(Box::new)
+            .map(Sample::Incident),
+    );
     all.push(Sample::Heartbeat(Heartbeat { idle_s: 61 }));
     all.push(Sample::Clock(Clock::ahead(1_795_000_000_000_000_007)));
     all.push(Sample::Ended);
     all
 }
 
-/// At its begin, while it lasts, and when the watch ended.
-pub(in crate::sink) fn incidents() -> [Alarm; 3] {
-    let refusing = |cookie, drops| Refusing {
-        cookie,
-        owner: [owner(812, "nginx", Some("/usr/sbin/nginx"))].into(),
-        cgroup: cgroup(),
-        drops,
-    };
-    let begin = Alarm {
-        id: 1,
-        phase: Phase::Begin,
-        mono_ns: AT_NS,
-        start_ns: AT_NS,
-        last_ns: AT_NS,
-        netns: OWN_NETNS,
-        netns_name: None,
-        addr: addr("127.0.0.1:8080"),
-        listeners: vec![refusing(0x1f, 1)],
-        causes: [("overflow/accept-queue-full".to_owned(), 1)].into(),
-        at_least: false,
-        clients: 1,
-        clients_exact: true,
-        top_clients: Vec::new(),
-        accept_queue: Some((129, 128)),
-        verdicts: Vec::new(),
-        doubts: Vec::new(),
-        untold: 0,
-    };
-    let update = Alarm {
-        phase: Phase::Update,
-        mono_ns: AT_NS + 10_000_000_000,
-        last_ns: AT_NS + 9_700_000_000,
-        netns: OTHER_NETNS,
-        netns_name: given(),
-        listeners: vec![refusing(0x1f, 40), refusing(0x20, 2)],
-        causes: [
-            ("overflow/accept-queue-full".to_owned(), 41),
-            ("request-drop/syn-queue-full".to_owned(), 1),
-        ]
-        .into(),
-        at_least: true,
-        clients: 2,
-        clients_exact: false,
-        top_clients: vec![TopClient {
-            addr: addr("198.51.100.207:0").ip(),
-            refusals: 40,
-        }],
-        verdicts: vec![Said {
-            id: "acceptor-stopped".into(),
-            confidence: "likely".into(),
-            says: "Everybody who accepts from it is stopped.".into(),
-            evidence: vec![("1 of 1 threads was stopped".into(), "task/status".into())],
-            advice: vec!["Let it go on: kill -CONT 812".into()],
-        }],
-        doubts: vec!["3 lines were lost meanwhile: some of these may have been of it".into()],
-        untold: 2,
-        ..begin.clone()
-    };
-    let cut = Alarm {
-        phase: Phase::Cut,
-        mono_ns: AT_NS + 12_000_000_000,
-        accept_queue: None,
-        listeners: Vec::new(),
-        ..begin.clone()
-    };
-    [begin, update, cut]
-}
-
-fn cgroup() -> Option<Arc<Cgroup>> {
+pub(super) fn cgroup() -> Option<Arc<Cgroup>> {
     Some(Arc::new(Cgroup::of("/system.slice/nginx.service".into())))
 }
 
-fn given() -> Option<Arc<NetnsName>> {
+pub(super) fn given() -> Option<Arc<NetnsName>> {
     Some(NetnsName::Given("blue".into()).into())
 }
 

@@ -2,6 +2,7 @@
 //! `WHYDROP_GOLDEN=write` in the environment the files are written anew; what has changed then shows in the difference.
 
 mod against;
+pub(super) mod alarms;
 mod answers;
 pub(super) mod lines;
 mod sentences;
