@@ -145,6 +145,7 @@ pub mod tests {
             causes: Default::default(),
             top_clients: None,
             listeners: Vec::new(),
+            others: Default::default(),
             stats: Vec::new(),
             groups: Vec::new(),
             loss: Default::default(),

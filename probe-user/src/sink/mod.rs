@@ -57,6 +57,9 @@ pub enum Format {
     Json,
 }
 
+/// Listeners that a table of text has, unless others are asked for.
+pub const TOP: usize = 20;
+
 /// Formats lines.
 pub struct Reporter {
     format: Format,
@@ -68,6 +71,8 @@ pub struct Reporter {
     origin: Origin,
     /// Whether lines hold all that a recording needs.
     is_whole: bool,
+    /// Listeners in a table of text.
+    top: usize,
 }
 
 impl Reporter {
@@ -86,7 +91,17 @@ impl Reporter {
             own_netns,
             origin,
             is_whole: false,
+            top: TOP,
         }
+    }
+
+    /// With so many listeners in a table of text; 0 for all.
+    pub const fn with_top(mut self, top: usize) -> Self {
+        self.top = match top {
+            0 => usize::MAX,
+            top => top,
+        };
+        self
     }
 
     /// Of a watch.

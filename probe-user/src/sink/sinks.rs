@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use super::{
-    OnIncident, OutputError, Printed, Sink, printed::Lost, recording::Recording, text, whole_aside,
+    OnIncident, OutputError, Printed, Sink, TOP, printed::Lost, recording::Recording, text,
+    whole_aside,
 };
 use crate::{
     host::clock::{self, mono_ns},
@@ -131,7 +132,7 @@ impl<'a> Sinks<'a> {
                 printed.take(mono_ns(), &Line::Summary(&summary));
                 printed.flush();
             }
-            None => whole_aside(&text::summary(&summary)),
+            None => whole_aside(&text::summary(&summary, TOP)),
         }
     }
 

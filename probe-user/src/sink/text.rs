@@ -9,6 +9,7 @@ mod stats;
 mod story;
 mod table;
 mod time;
+mod top;
 
 use std::{
     borrow::Cow,
@@ -86,7 +87,7 @@ pub(super) fn write(reporter: &Reporter, mono_ns: u64, line: &Line<'_>, to: &mut
         Line::Stats(row) => write_stats(reporter, mono_ns, row, to),
         Line::Story(story) => write_story(reporter, story, to),
         Line::Incident(alarm) => alarm::write_text(reporter, alarm, to),
-        Line::Summary(summary) => write_summary(summary, to),
+        Line::Summary(summary) => write_summary(summary, reporter.top, to),
         // Nobody who reads wants to be told each minute that there is nothing to read.
         Line::Heartbeat(_) | Line::Observed(_) | Line::Clock(_) | Line::Ended => Ok(()),
     };
@@ -282,15 +283,15 @@ fn write_story(reporter: &Reporter, story: &Story, to: &mut String) -> fmt::Resu
 }
 
 /// What a watch comes to, where no lines are printed.
-pub(super) fn summary(summary: &Summary) -> String {
+pub(super) fn summary(summary: &Summary, top: usize) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = write_summary(summary, &mut text);
+    let _ = write_summary(summary, top, &mut text);
     clean_since(&mut text, 0);
     text
 }
 
-fn write_summary(summary: &Summary, to: &mut String) -> fmt::Result {
+fn write_summary(summary: &Summary, most: usize, to: &mut String) -> fmt::Result {
     writeln!(
         to,
         "\n{}{:.1} s on tier {}: {}",
@@ -300,14 +301,15 @@ fn write_summary(summary: &Summary, to: &mut String) -> fmt::Result {
         happened(summary)
     )?;
     if !summary.listeners.is_empty() {
-        write_listeners(&summary.listeners, to)?;
+        write_listeners(&summary.listeners, most, to)?;
         write_groups(&summary.groups, to)?;
     }
+    top::write_others(&summary.others, to)?;
     if let Some(clients @ [_, ..]) = summary.top_clients.as_deref() {
         let clients = top_clients(clients, summary.harm());
         writeln!(to, "\nrefused most: {clients}")?;
     }
-    stats::write_table(&summary.stats, to)?;
+    top::write_stats(&summary.stats, most, to)?;
     if let Some(totals) = &summary.stories {
         story::write_totals(totals, to)?;
     }
@@ -353,7 +355,9 @@ fn happened(summary: &Summary) -> String {
     }
 }
 
-fn write_listeners(listeners: &[ListenerTally], to: &mut String) -> fmt::Result {
+fn write_listeners(all: &[ListenerTally], most: usize, to: &mut String) -> fmt::Result {
+    // Those that refused most come first.
+    let (listeners, rest) = all.split_at(most.min(all.len()));
     let owners: Vec<String> = listeners
         .iter()
         .map(|tally| whose(&tally.owner, tally.cgroup.as_deref()))
@@ -364,7 +368,7 @@ fn write_listeners(listeners: &[ListenerTally], to: &mut String) -> fmt::Result 
     for (tally, owner) in listeners.iter().zip(&owners) {
         write_tally(tally, &format!("{owner:<width$}"), to)?;
     }
-    Ok(())
+    top::write_rest(rest, to)
 }
 
 fn write_tally(tally: &ListenerTally, owner: &str, to: &mut String) -> fmt::Result {
@@ -378,7 +382,7 @@ pub(super) fn write_rows(summary: &Summary, to: &mut String) -> fmt::Result {
         "\n{:<26} {:>10} {:>10} {:>10} {:>10} {:>13}  NETNS",
         "COUNTER", "KERNEL", "SEEN", "SAMPLED", "LOST", "UNATTRIBUTED"
     )?;
-    for row in &summary.rows {
+    for (row, ended) in top::rows(&summary.rows) {
         let known = |n: Option<String>| n.unwrap_or_else(|| "?".into());
         writeln!(
             to,
@@ -389,7 +393,10 @@ pub(super) fn write_rows(summary: &Summary, to: &mut String) -> fmt::Result {
             row.sampled,
             row.lost,
             known(row.unattributed.map(|n| n.to_string())),
-            netns_called(row.netns, summary.netns_names.get(&row.netns))
+            match ended {
+                0 => netns_called(row.netns, summary.netns_names.get(&row.netns)),
+                _ => "all that ended".into(),
+            }
         )?;
     }
     for note in unattributed_notes(summary) {

@@ -10,7 +10,7 @@ use clap::Args;
 use crate::{
     filter::{ListenerFilter, Only},
     model::request::{Request, Words, defaults, parse_duration},
-    sink::{Format, RecordArgs, is_standard_output},
+    sink::{Format, RecordArgs, TOP, is_standard_output},
 };
 
 #[derive(Args, Clone, Debug)]
@@ -46,6 +46,10 @@ pub struct WatchArgs {
     /// at most, without a shell (quotes hold words together)
     #[arg(long, value_name = "COMMAND")]
     pub on_incident: Option<Words>,
+
+    /// Listeners in the tables of the summary, those with the most refusals; 0 for all (JSON has all)
+    #[arg(long, value_name = "N", default_value_t = TOP)]
+    pub top: usize,
 
     #[command(flatten)]
     pub record: RecordArgs,

@@ -96,8 +96,8 @@ fn until_its_end<'a>(
         .map_or_else(Reasons::default, |probe| std::mem::take(&mut probe.reasons));
     enricher.name_reasons(reasons);
     let recording = args.record.begin(&start, args.file().is_some())?;
-    let printed = output
-        .map(|output| Printed::new(Reporter::of(args.format, &start), output).quietly(args.quiet));
+    let reporter = Reporter::of(args.format, &start).with_top(args.top);
+    let printed = output.map(|output| Printed::new(reporter, output).quietly(args.quiet));
     let command = args.on_incident.as_ref();
     let command = command.map(|words| OnIncident::new(words, &start));
     let command = command.transpose().map_err(Failure::failed)?;

@@ -17,7 +17,9 @@ use super::{
     story::TotalsView,
 };
 use crate::{
-    model::{Counts, ListenerTally, NetnsNames, Row, Summary, counted::Skipped, kind::Kind},
+    model::{
+        Counts, ListenerTally, NetnsNames, Row, Summary, counted::Skipped, gone::Others, kind::Kind,
+    },
     sink::{Reporter, clients::TopClientView},
 };
 
@@ -42,6 +44,9 @@ pub(crate) struct SummaryView<'a> {
     top_clients: Option<Vec<TopClientView>>,
     listeners: Vec<TallyView<'a>>,
     stats: Vec<StatsView<'a>>,
+    /// Those that have no row in either: they closed long ago, or found no room for counts of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other_listeners: Option<OthersView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stories: Option<TotalsView>,
     reconciliation: Vec<RowView<'a>>,
@@ -52,6 +57,29 @@ pub(crate) struct SummaryView<'a> {
     /// Only in one that was asked for while the watch went on.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     interim: bool,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct OthersView<'a> {
+    /// Those that closed; of others it is not known how many they are.
+    closed: u64,
+    events: BTreeMap<&'a str, u64>,
+    causes: BTreeMap<String, u64>,
+    established: u64,
+    /// Of these, connections that were in a queue when its listener was closed.
+    reset: u64,
+}
+
+impl<'a> OthersView<'a> {
+    fn of(others: &'a Others) -> Option<Self> {
+        (!others.is_empty()).then(|| Self {
+            closed: others.listeners,
+            events: by_kind(&others.counts),
+            causes: by_cause(&others.causes),
+            established: others.established,
+            reset: others.reset,
+        })
+    }
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -178,6 +206,7 @@ impl<'a> SummaryView<'a> {
                 .map(|clients| TopClientView::all(clients, summary.harm())),
             listeners: tallies.map(|tally| TallyView::of(tally, summary)).collect(),
             stats: summary.stats.iter().map(StatsView::from).collect(),
+            other_listeners: OthersView::of(&summary.others),
             stories: summary.stories.as_ref().map(TotalsView::from),
             reconciliation: rows
                 .map(|row| RowView::of(row, &summary.netns_names))

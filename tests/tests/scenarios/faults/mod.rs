@@ -5,6 +5,7 @@
 
 mod clock;
 mod gone;
+mod long;
 mod many;
 mod output;
 mod reused;

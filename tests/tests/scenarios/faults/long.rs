@@ -1,0 +1,177 @@
+//! What a watch of weeks goes through, in seconds: thousands of listeners and hundreds of namespaces, one after the other.
+//! Nothing fills up: whoever comes after all of them is counted and told as the first, the sums are the kernel's own, and
+//! whydrop does not grow with what was.
+
+use std::{net::SocketAddr, thread};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use whydrop_tests::{
+    client::connect_here,
+    interface::set_up,
+    listener::Listener,
+    netns::Netns,
+    process::memory_kib,
+    truth::{Row, find_row, row},
+    whydrop::{Watch, forced_tier},
+};
+
+/// Refusals of the listener that comes last.
+const LAST: u64 = 100;
+
+/// Twice what the kernel side has room for at once; in a virtual machine just enough to begin another generation.
+fn listeners() -> usize {
+    match forced_tier() {
+        None => 16_000,
+        Some(_) => 2_300,
+    }
+}
+
+fn loopback(netns: &Netns) -> Result<Listener> {
+    Listener::new(netns, [127, 0, 0, 1].into(), 0)
+}
+
+/// A full queue, and so many SYNs that find it full.
+fn refuses_here(to: SocketAddr, times: u64) -> Result<()> {
+    let filling = connect_here(to)?;
+    for _ in 0..times {
+        drop(connect_here(to)?);
+    }
+    drop(filling);
+    Ok(())
+}
+
+fn overflows(of: &Value) -> u64 {
+    of["events"]["overflow"].as_u64().unwrap_or(0)
+}
+
+#[test]
+fn listeners_one_after_the_other() -> Result<()> {
+    let netns = Netns::new()?;
+    let whydrop = Watch::new()
+        .args(["--netns", &netns.pid().to_string()])
+        .keeping(&["kind"])
+        .start()?;
+    let before = netns.counters()?;
+    let one_by_one = |n: usize| -> Result<()> {
+        for _ in 0..n {
+            let listener = loopback(&netns)?;
+            let to = listener.address();
+            netns.run(|| refuses_here(to, 1))??;
+        }
+        Ok(())
+    };
+    one_by_one(listeners() / 8)?;
+    let (early, _) = memory_kib(whydrop.pid())?;
+    one_by_one(listeners() / 8 * 7)?;
+    let (late, _) = memory_kib(whydrop.pid())?;
+    let last = loopback(&netns)?;
+    let to = last.address();
+    netns.run(|| refuses_here(to, LAST))??;
+    let counted = netns.counters()?.since(&before).get("ListenOverflows");
+    let stopped = whydrop.stop()?;
+    let summary = stopped.summary()?;
+    ensure!(
+        counted >= listeners() as u64 / 8 * 8 + LAST,
+        "the kernel counted {counted}"
+    );
+    check_row(
+        &row(&stopped, &netns, "ListenOverflows")?.context("no row")?,
+        counted,
+        summary,
+    )?;
+    let rows = summary["listeners"].as_array().context("no listeners")?;
+    let of_rows: u64 = rows.iter().map(overflows).sum();
+    let others = overflows(&summary["other_listeners"]);
+    let told = (overflows(summary), of_rows + others);
+    ensure!(
+        is_nearly(told.0, counted, summary) && told.0 == told.1,
+        "{told:?} of {counted}"
+    );
+    let of_last = rows
+        .iter()
+        .find(|row| row["port"] == to.port() && overflows(row) >= LAST);
+    ensure!(of_last.is_some(), "nothing of {to}");
+    ensure!(
+        late < early + 4096 || forced_tier().is_some(),
+        "{early} KiB grew to {late}"
+    );
+    Ok(())
+}
+
+/// Where looks into maps keep kprobes from running, the kernel counts what they missed.
+fn skipped(summary: &Value) -> u64 {
+    let skipped = summary["skipped"].as_object();
+    let numbers = skipped
+        .into_iter()
+        .flatten()
+        .filter_map(|(_, n)| n.as_u64());
+    numbers.sum()
+}
+
+fn is_nearly(told: u64, counted: u64, summary: &Value) -> bool {
+    told <= counted && counted - told <= skipped(summary)
+}
+
+fn check_row(row: &Row, counted: u64, summary: &Value) -> Result<()> {
+    ensure!(row.kernel == counted, "{counted}: {row:?}");
+    let missed = row.unattributed;
+    ensure!((0..=skipped(summary) as i64).contains(&missed), "{row:?}");
+    let told = row.seen + row.sampled + row.lost;
+    ensure!(told as i64 + missed == counted as i64, "{row:?}");
+    Ok(())
+}
+
+/// More than there is room for at once.
+const NAMESPACES: usize = 1_100;
+
+fn a_namespace_refuses_and_ends() -> Result<()> {
+    let ends = thread::Builder::new().spawn(|| -> Result<()> {
+        // SAFETY: it moves this thread alone, which ends here.
+        ensure!(
+            unsafe { libc::unshare(libc::CLONE_NEWNET) } == 0,
+            "no namespace"
+        );
+        set_up("lo")?;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        rustix::net::listen(&listener, 0)?;
+        refuses_here(listener.local_addr()?, 1)
+    })?;
+    ends.join().ok().context("the thread panicked")?
+}
+
+#[test]
+fn namespaces_one_after_the_other() -> Result<()> {
+    let whydrop = Watch::new().keeping(&["kind"]).start()?;
+    for _ in 0..NAMESPACES {
+        a_namespace_refuses_and_ends()?;
+    }
+    let netns = Netns::new()?;
+    let last = loopback(&netns)?;
+    let to = last.address();
+    netns.run(|| refuses_here(to, LAST))??;
+    let stopped = whydrop.stop()?;
+    let summary = stopped.summary()?;
+    let row = find_row(summary, netns.inum(), "ListenOverflows").context("no row")?;
+    let is_whole = row["kernel"] == LAST && row["unattributed"] == 0;
+    ensure!(is_whole || row["no_kernel"].is_string(), "{row}");
+    ensure!(row["seen"] == LAST, "{row}");
+    let rows = summary["reconciliation"].as_array().context("no rows")?;
+    let of_overflows = rows
+        .iter()
+        .filter(|row| row["counter"] == "ListenOverflows");
+    let sum = |name: &str| {
+        of_overflows
+            .clone()
+            .filter_map(|row| row[name].as_u64())
+            .sum::<u64>()
+    };
+    let told = sum("seen") + sum("sampled") + sum("lost");
+    let wanted = NAMESPACES as u64 + LAST;
+    ensure!(
+        told >= wanted && overflows(summary) >= wanted,
+        "{told} of {wanted}"
+    );
+    ensure!(summary["loss"]["sums_full"] == 0, "{}", summary["loss"]);
+    Ok(())
+}
