@@ -85,13 +85,8 @@ fn made_of(path: &Path, answer: &Answer) -> String {
     let mut text = String::new();
     for verdict in (answer.answers.iter()).flat_map(|one| &one.diagnosis.verdicts) {
         let from: Vec<&str> = verdict.evidence.iter().map(|one| one.from).collect();
-        let _ = writeln!(
-            text,
-            "  {} ({}): {}",
-            verdict.id,
-            verdict.confidence.name(),
-            from.join("; ")
-        );
+        let (id, sure) = (&verdict.id, verdict.confidence.name());
+        let _ = writeln!(text, "  {id} ({sure}): {}", from.join("; "));
     }
     for incident in &answer.incidents.incidents {
         let _ = writeln!(text, "  incident {}", of_incident(incident, answer));
@@ -118,10 +113,8 @@ fn check(folder: &str, at_least: usize) {
         let answer = again(&path, &answered(&path));
         let now = Answered::of(answer.mono_ns, &answer);
         let ids: Vec<&str> = now.verdicts.iter().map(|verdict| &*verdict.id).collect();
-        let ids = match ids.as_slice() {
-            [] => "none".to_owned(),
-            ids => ids.join("+"),
-        };
+        let ids = ids.join("+");
+        let ids = if ids.is_empty() { "none" } else { &ids };
         assert_eq!(ids, named, "{name}");
         let _ = writeln!(all, "{name}");
         all += &made_of(&path, &answer);
