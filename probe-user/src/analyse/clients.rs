@@ -22,6 +22,11 @@ pub struct Clients {
 impl Clients {
     /// Counts an event that had a line.
     pub fn add(&mut self, seen: &Observation) {
+        self.add_of_few(seen, AT_MOST);
+    }
+
+    /// The same, of so many addresses at most.
+    pub fn add_of_few(&mut self, seen: &Observation, at_most: usize) {
         let Some(client) = seen.event.client else {
             return;
         };
@@ -29,7 +34,7 @@ impl Clients {
         let n = u64::from(is_harm(seen.event.kind));
         if let Some(refused) = self.refused.get_mut(&client) {
             *refused += n;
-        } else if self.refused.len() < AT_MOST {
+        } else if self.refused.len() < at_most {
             self.refused.insert(client, n);
         }
     }

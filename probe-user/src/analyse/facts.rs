@@ -18,7 +18,8 @@ pub fn fact(mono_ns: u64, line: &Line<'_>) -> Option<Fact> {
     }
 }
 
-fn named(kind: Kind, cause: Option<&Cause>) -> String {
+/// `kind/cause`, or the kind alone.
+pub(super) fn named(kind: Kind, cause: Option<&Cause>) -> String {
     match cause {
         Some(cause) => format!("{kind}/{}", cause.id),
         None => kind.name().to_owned(),

@@ -2,6 +2,7 @@
 //! It knows nothing of how anything is shown.
 
 pub mod against;
+pub mod alarm;
 pub mod around;
 pub mod astray;
 pub mod beside;

@@ -171,6 +171,12 @@ impl Heard {
         }
     }
 
+    /// Forgets what listeners accepted: from here on that is not known.
+    pub fn forget_accepted(&mut self) {
+        self.is_coarse = true;
+        self.accepted.clear();
+    }
+
     /// Rows that are kept.
     #[cfg(test)]
     pub fn rows(&self) -> usize {

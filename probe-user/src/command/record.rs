@@ -44,6 +44,7 @@ pub fn run(args: &RecordCommand) -> Result<(), Failure> {
             &watch_args,
             Conduct {
                 ready: Box::new(say_ready),
+                tells_incidents: true,
                 ..Conduct::silent(|_, _| {})
             },
         )?;
@@ -55,7 +56,11 @@ pub fn run(args: &RecordCommand) -> Result<(), Failure> {
 
 fn while_it_runs(watch_args: &WatchArgs, command: &[OsString]) -> Result<(), Failure> {
     let running = While::new(command);
-    let watched = watch::run(watch_args, running.conduct(say_ready, |_, _| {}));
+    let conduct = Conduct {
+        tells_incidents: true,
+        ..running.conduct(say_ready, |_, _| {})
+    };
+    let watched = watch::run(watch_args, conduct);
     let outcome = running.into_child().outcome();
     let failed = match watched {
         Ok(summary) => {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, sync::Arc};
 
 use super::{
-    clock::Clock, loss::Loss, observed::Observed, rows::Residual, start::Start,
+    alarm::Alarm, clock::Clock, loss::Loss, observed::Observed, rows::Residual, start::Start,
     stats::ListenerStatsRow, summary::Summary,
 };
 use crate::model::{
@@ -104,6 +104,8 @@ pub enum Line<'a> {
     Stats(&'a ListenerStatsRow),
     /// What became of an attempt.
     Story(&'a Story),
+    /// An incident begins, goes on, or is over.
+    Incident(&'a Alarm),
     /// Nothing was told for a while.
     Heartbeat(Heartbeat),
     /// What the watch ended with.

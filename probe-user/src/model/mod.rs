@@ -1,6 +1,7 @@
 //! The nouns of the stream: what is told, counted and answered. No I/O, no clock, and no way of showing anything.
 
 mod against;
+pub mod alarm;
 mod answer;
 pub mod around;
 pub mod astray;

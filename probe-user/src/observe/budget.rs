@@ -3,8 +3,11 @@
 
 use std::time::Duration;
 
-/// A share of the time, one part in so many.
-const ONE_IN: u32 = 300;
+/// A share of the time, one part in so many: all the time.
+pub(super) const ONE_IN: u32 = 300;
+
+/// And while somebody refuses.
+pub(super) const ONE_IN_NOW: u32 = 20;
 
 /// More is not saved up: enough for a few looks at once after a rest.
 const SAVED_AT_MOST: Duration = Duration::from_millis(20);
@@ -12,14 +15,16 @@ const SAVED_AT_MOST: Duration = Duration::from_millis(20);
 /// CPU time that may be spent.
 #[derive(Debug)]
 pub(super) struct Budget {
+    one_in: u32,
     left: Duration,
     /// Spent beyond what there was.
     owed: Duration,
 }
 
 impl Budget {
-    pub(super) const fn full() -> Self {
+    pub(super) const fn full(one_in: u32) -> Self {
         Self {
+            one_in,
             left: SAVED_AT_MOST,
             owed: Duration::ZERO,
         }
@@ -27,7 +32,7 @@ impl Budget {
 
     /// So much time has passed.
     pub(super) fn passed(&mut self, time: Duration) {
-        let earned = time / ONE_IN;
+        let earned = time / self.one_in;
         let paid = earned.min(self.owed);
         self.owed -= paid;
         self.left = (self.left + earned).saturating_sub(paid).min(SAVED_AT_MOST);
@@ -55,7 +60,7 @@ mod tests {
 
     #[test]
     fn no_more_is_spent_than_the_share() {
-        let mut budget = Budget::full();
+        let mut budget = Budget::full(ONE_IN);
         let (mut spent, tick) = (Duration::ZERO, ms(50));
         let time = Duration::from_mins(1);
         for _ in 0..time.as_millis() / tick.as_millis() {
@@ -72,7 +77,7 @@ mod tests {
 
     #[test]
     fn what_is_dear_waits_for_what_is_owed() {
-        let mut budget = Budget::full();
+        let mut budget = Budget::full(ONE_IN);
         assert!(budget.has(ms(500)));
         budget.spent(ms(520));
         budget.passed(Duration::from_secs(124));

@@ -51,6 +51,9 @@ pub const STATS: Duration = Duration::from_millis(100);
 /// How often queues are looked at.
 const PERIOD: Duration = Duration::from_millis(50);
 
+/// While nobody is to be looked at, it is looked so seldom whether the watch goes on.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// Looks that wait for the stream. When it has no time, fewer are taken.
 const WAITING_AT_MOST: usize = 256;
 
@@ -104,8 +107,33 @@ pub fn at_the_pressed<T>(
 ) -> Result<T, NotLooked> {
     let host = host.another();
     beside(Vec::new(), watch, || {
-        let mut pressed = Pressed::new(host, filter, refusals);
+        let mut pressed = Pressed::new(host, filter, refusals, true);
         move |now| pressed.look(now)
+    })
+}
+
+/// Looks at whoever of these has refused somebody a moment ago. While nobody has, it waits.
+pub fn at_the_refusing<T>(
+    host: &Host,
+    filter: Filter,
+    refusals: &Refusals,
+    watch: impl FnOnce(Looks) -> T,
+) -> Result<T, NotLooked> {
+    let host = host.another();
+    let watch = |looks| {
+        let watched = watch(looks);
+        refusals.wake();
+        watched
+    };
+    beside(Vec::new(), watch, || {
+        let mut pressed = Pressed::new(host, filter, refusals, false);
+        move |mut now| {
+            if pressed.is_idle() {
+                refusals.wait(IDLE);
+                now = Instant::now();
+            }
+            pressed.look(now)
+        }
     })
 }
 

@@ -7,7 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Looker, budget::Budget, host_news::HostNews, told::Refusals};
+use super::{
+    Looker,
+    budget::{Budget, ONE_IN, ONE_IN_NOW},
+    host_news::HostNews,
+    told::Refusals,
+};
 use crate::{
     filter::Filter,
     host::{Host, clock::thread_ns},
@@ -37,6 +42,8 @@ pub(crate) struct Pressed<'a> {
     looker: Looker,
     filter: Filter,
     refusals: &'a Refusals,
+    /// Whether the host is swept for those that are pressed and have refused nobody yet.
+    sweeps: bool,
     /// Until when each is looked at.
     places: BTreeMap<Place, Instant>,
     /// Whose turn it is, and how many looks it has had.
@@ -53,15 +60,16 @@ pub(crate) struct Pressed<'a> {
 }
 
 impl<'a> Pressed<'a> {
-    pub(crate) fn new(host: Host, filter: Filter, refusals: &'a Refusals) -> Self {
+    pub(crate) fn new(host: Host, filter: Filter, refusals: &'a Refusals, sweeps: bool) -> Self {
         let now = Instant::now();
         Self {
             looker: Looker::new(host),
             filter,
             refusals,
+            sweeps,
             places: BTreeMap::new(),
             turn: None,
-            budget: Budget::full(),
+            budget: Budget::full(if sweeps { ONE_IN } else { ONE_IN_NOW }),
             look_cost: Duration::ZERO,
             sweep_cost: Duration::ZERO,
             swept: None,
@@ -70,6 +78,11 @@ impl<'a> Pressed<'a> {
             paid_ns: thread_ns(),
             news: HostNews::begin(),
         }
+    }
+
+    /// Whether nobody is to be looked at.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.sweeps && self.places.is_empty()
     }
 
     /// To be called 20 times a second: what there is to tell.
@@ -86,7 +99,9 @@ impl<'a> Pressed<'a> {
             self.press(place);
         }
         let mut seen = Vec::new();
-        if self.swept.is_none_or(|swept| now >= swept + SWEEP_EVERY)
+        if !self.sweeps {
+            seen.extend(self.news_of_places(now));
+        } else if self.swept.is_none_or(|swept| now >= swept + SWEEP_EVERY)
             && self.budget.has(self.sweep_cost)
         {
             self.swept = Some(now);
@@ -100,6 +115,13 @@ impl<'a> Pressed<'a> {
             self.look_cost = self.cost(|this| seen.extend(this.look_at(place)));
         }
         seen
+    }
+
+    /// What the namespaces say in which somebody is looked at.
+    fn news_of_places(&mut self, now: Instant) -> Vec<Observed> {
+        let mut namespaces: Vec<u32> = self.places.keys().map(|place| place.netns).collect();
+        namespaces.dedup();
+        self.news.news(now, &namespaces, &self.looker.host)
     }
 
     /// Does it, and says what it cost.

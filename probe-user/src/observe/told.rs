@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Mutex, PoisonError},
+    sync::{Condvar, Mutex, PoisonError},
+    time::Duration,
 };
 
 use crate::model::{Line, incident::Place};
@@ -15,20 +16,38 @@ const AGAIN_NS: u64 = 200_000_000;
 
 /// Where somebody was refused since this was last asked.
 #[derive(Default)]
-pub struct Refusals(Mutex<BTreeSet<Place>>);
+pub struct Refusals {
+    places: Mutex<BTreeSet<Place>>,
+    news: Condvar,
+}
 
 impl Refusals {
     fn add(&self, place: Place) {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         if places.len() < PLACES_AT_MOST {
             places.insert(place);
         }
+        drop(places);
+        self.news.notify_one();
     }
 
     /// Places that refused somebody since this was last asked.
     pub fn take(&self) -> BTreeSet<Place> {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *places)
+    }
+
+    /// Waits until a place refuses somebody, or somebody wakes it, and for so long at most.
+    pub(super) fn wait(&self, at_most: Duration) {
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if places.is_empty() {
+            // Whoever is woken looks for himself.
+            drop(self.news.wait_timeout(places, at_most));
+        }
+    }
+
+    pub(super) fn wake(&self) {
+        self.news.notify_all();
     }
 }
 

@@ -2,6 +2,7 @@
 //! A change of meaning raises [`SCHEMA`].
 
 mod address;
+mod alarm;
 mod counts;
 mod escaped;
 mod event;
@@ -35,7 +36,8 @@ pub(super) use self::{
     story::TotalsView,
 };
 use self::{
-    start::StartView, stats::StatsView, story::StoryView, summary::SummaryView, tick::TickView,
+    alarm::AlarmView, start::StartView, stats::StatsView, story::StoryView, summary::SummaryView,
+    tick::TickView,
 };
 use super::Reporter;
 use crate::model::{Line, Residual, Sampled, kind::Stage};
@@ -115,6 +117,7 @@ pub(super) enum Object<'a> {
         unattributed: i64,
         news: i64,
     },
+    Incident(AlarmView<'a>),
     Heartbeat {
         ts: String,
         idle_s: u64,
@@ -153,6 +156,7 @@ pub(super) fn write(reporter: &Reporter, mono_ns: u64, line: &Line<'_>, to: &mut
             ts: reporter.clock.at(story.last_ns).to_string(),
             story: StoryView::of(story, reporter.tier.name()),
         },
+        Line::Incident(alarm) => Object::Incident(AlarmView::of(reporter, alarm)),
         Line::Heartbeat(beat) => Object::Heartbeat {
             ts: at(),
             idle_s: beat.idle_s,

@@ -9,6 +9,7 @@ mod clients;
 mod incident;
 mod json;
 mod listing;
+mod on_incident;
 mod output;
 mod printed;
 pub mod record;
@@ -24,6 +25,7 @@ mod verify;
 use self::ticket::Ticket;
 pub use self::{
     listing::listing,
+    on_incident::OnIncident,
     output::{Output, OutputError, Patient, aside, create, is_standard_output, whole_aside},
     printed::{Lost, Printed},
     record::Kept,

@@ -25,6 +25,8 @@ pub struct Printed {
     output: Output,
     batch: Batch,
     lost: Lost,
+    /// Incidents alone are shown, and what has to be known of the watch.
+    is_quiet: bool,
 }
 
 /// What the output did not take.
@@ -57,7 +59,27 @@ impl Printed {
             output,
             batch: Batch::default(),
             lost: Lost::default(),
+            is_quiet: false,
         }
+    }
+
+    /// Leaves out what is about no incident.
+    pub const fn quietly(mut self, is_quiet: bool) -> Self {
+        self.is_quiet = is_quiet;
+        self
+    }
+
+    /// Whether it writes such a line.
+    pub const fn shows(&self, line: &Line<'_>) -> bool {
+        let is_told = matches!(
+            line,
+            Line::Start(_)
+                | Line::Incident(_)
+                | Line::Loss(_)
+                | Line::Heartbeat(_)
+                | Line::Summary(_)
+        );
+        is_told || !self.is_quiet
     }
 
     /// What the output did not take.
@@ -117,17 +139,18 @@ impl Printed {
 
 impl Sink for Printed {
     fn take(&mut self, mono_ns: u64, line: &Line<'_>) {
+        if let Line::Clock(clock) = line {
+            self.reporter.set_clock(*clock);
+        }
+        if !self.shows(line) {
+            return;
+        }
         let before = self.batch.text.len();
         self.reporter.write(mono_ns, line, &mut self.batch.text);
         match line {
             Line::Event(seen) => self.batch.add(&seen.event),
             Line::Tick(_) => self.batch.lines += 1,
-            other => {
-                self.batch.keep(before);
-                if let Line::Clock(clock) = other {
-                    self.reporter.set_clock(*clock);
-                }
-            }
+            _ => self.batch.keep(before),
         }
         if self.batch.text.len() >= self.batch.waiting + BATCH_BYTES {
             self.flush();

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use super::{
-    OutputError, Printed, Sink, TOP, printed::Lost, recording::Recording, text, whole_aside,
+    OnIncident, OutputError, Printed, Sink, TOP, printed::Lost, recording::Recording, text,
+    whole_aside,
 };
 use crate::{
     host::clock::{self, mono_ns},
@@ -16,6 +17,7 @@ pub struct Sinks<'a> {
     stage: Option<Box<dyn Sink + 'a>>,
     printed: Option<Printed>,
     recording: Option<Recording>,
+    on_incident: Option<OnIncident>,
     clock: Clock,
     pulse: Option<Pulse>,
 }
@@ -56,9 +58,16 @@ impl<'a> Sinks<'a> {
             stage,
             printed,
             recording,
+            on_incident: None,
             clock,
             pulse: None,
         }
+    }
+
+    /// Hands incidents to this command.
+    pub fn with_command(mut self, on_incident: Option<OnIncident>) -> Self {
+        self.on_incident = on_incident;
+        self
     }
 
     /// An idle stream says each minute that it is alive, where anything is printed.
@@ -79,6 +88,7 @@ impl<'a> Sinks<'a> {
         };
         if let Some(pulse) = &mut self.pulse
             && !matches!(line, Line::Observed(_) | Line::Clock(_))
+            && self.printed.as_ref().is_some_and(|one| one.shows(line))
         {
             pulse.last_ns = now;
         }
@@ -90,6 +100,9 @@ impl<'a> Sinks<'a> {
         }
         if let Some(recording) = &mut self.recording {
             recording.take(now, line);
+        }
+        if let Some(command) = &mut self.on_incident {
+            command.take(now, line);
         }
     }
 
@@ -127,6 +140,9 @@ impl<'a> Sinks<'a> {
     pub fn tick(&mut self) {
         if let Some(printed) = &mut self.printed {
             printed.second();
+        }
+        if let Some(command) = &mut self.on_incident {
+            command.second();
         }
         let is_due = self.recording.as_mut().is_some_and(Recording::second);
         let news = match clock::set_since(self.clock) {
@@ -180,10 +196,15 @@ impl<'a> Sinks<'a> {
             recording.take(now, &Line::Summary(summary));
             recording.finish(now)
         });
-        Closed {
+        let closed = Closed {
             printed: self.printed.map(|printed| printed.finish(now, summary)),
             recorded: recorded.unwrap_or(Ok(())),
+        };
+        // It may take its time.
+        if let Some(command) = self.on_incident {
+            command.finish();
         }
+        closed
     }
 }
 

@@ -1,6 +1,7 @@
 //! Text for people: aligned, short, in the order in which a person asks.
 //! Names that others chose (a process's comm, a namespace) are sanitised.
 
+mod alarm;
 mod event;
 mod group;
 mod identity;
@@ -85,6 +86,7 @@ pub(super) fn write(reporter: &Reporter, mono_ns: u64, line: &Line<'_>, to: &mut
         Line::Sampled(sampled) => write_sampled(reporter, mono_ns, sampled, to),
         Line::Stats(row) => write_stats(reporter, mono_ns, row, to),
         Line::Story(story) => write_story(reporter, story, to),
+        Line::Incident(alarm) => alarm::write_text(reporter, alarm, to),
         Line::Summary(summary) => write_summary(summary, reporter.top, to),
         // Nobody who reads wants to be told each minute that there is nothing to read.
         Line::Heartbeat(_) | Line::Observed(_) | Line::Clock(_) | Line::Ended => Ok(()),

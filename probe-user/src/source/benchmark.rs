@@ -12,13 +12,16 @@ use rustix::fs::fstat;
 use zerocopy::{FromZeros, IntoBytes, transmute_mut};
 
 use crate::{
+    analyse::alarm::Alarms,
     decode::decode,
     enrich::Enricher,
     filter::Filter,
     host::{Host, clock, netns},
     model::{
-        Origin, observation::Observation, request::Request, socket::ListenerSnapshot, tier::Tier,
+        Asked, Origin, SelfTest, Start, observation::Observation, request::Request,
+        socket::ListenerSnapshot, tier::Tier,
     },
+    observe::STATS,
     sink::{Format, Output, Printed, Reporter, Sinks},
     source::{Parts, lines::Lines},
 };
@@ -64,9 +67,11 @@ impl Pipeline {
             filter: Filter::default(),
             request: Request::default(),
             sinks: Sinks::new(None, Some(printed), None, clock),
+            tells_incidents: true,
             enricher,
         };
-        let (lines, enricher) = Lines::of(parts, 0);
+        let (mut lines, enricher) = Lines::of(parts, 0);
+        lines.alarms = Alarms::of(&start(netns), Some(STATS));
         Ok(Self {
             record: refusal(netns, addr.port()),
             enricher,
@@ -96,6 +101,30 @@ impl Pipeline {
         }
         self.seen.clear();
         self.lines.sinks.flush();
+    }
+}
+
+fn start(netns: u32) -> Start {
+    Start {
+        tier: Tier::Cgroup,
+        hooks: Vec::new(),
+        self_test: SelfTest::Skipped("nothing is attached".into()),
+        kernel: String::new(),
+        absent: Vec::new(),
+        filters: Vec::new(),
+        listeners: 1,
+        namespaces: 1,
+        blind: Vec::new(),
+        own_netns: netns,
+        mono_ns: 0,
+        clock: clock::wall(),
+        host: String::new(),
+        boot_id: None,
+        command: Vec::new(),
+        observes: true,
+        counts_kernel: true,
+        reads_all: true,
+        asked: Asked::default(),
     }
 }
 

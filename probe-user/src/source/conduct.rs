@@ -28,6 +28,8 @@ pub struct Conduct<'a> {
     pub looks: Option<Looks>,
     /// Whether lines are printed.
     pub prints: bool,
+    /// Whether incidents are told while they go on.
+    pub tells_incidents: bool,
     /// Ends the watch, as the time that was asked for does.
     pub until: Pin<Box<dyn Future<Output = ()> + 'a>>,
     /// Ends it sooner; on the counters tier nobody is asked.
@@ -47,6 +49,7 @@ impl<'a> Conduct<'a> {
             stage: None,
             looks: None,
             prints: true,
+            tells_incidents: true,
             until: Box::pin(std::future::pending()),
             enough: None,
             ends_by_signal: true,
@@ -59,6 +62,7 @@ impl<'a> Conduct<'a> {
         Self {
             stage: Some(Box::new(stage)),
             prints: false,
+            tells_incidents: false,
             ..Self::printed(|_| {})
         }
     }

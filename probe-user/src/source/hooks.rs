@@ -2,6 +2,7 @@
 //! report, and the counts beside it.
 
 mod end;
+mod figures;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -65,6 +66,8 @@ pub struct HookPipeline<'a> {
     seen: Vec<Observation>,
     schedule: Schedule,
     unread: Unread,
+    /// When figures of those who refuse are to be read.
+    figures_due: Instant,
     /// When the kernel side was last looked at for room.
     room_made: Instant,
     closed: Closed,
@@ -125,6 +128,7 @@ impl<'a> HookPipeline<'a> {
             seen: Vec::new(),
             schedule: Schedule::now(),
             unread,
+            figures_due: Instant::now(),
             room_made: Instant::now(),
             closed: Closed::default(),
         })
@@ -207,6 +211,7 @@ impl<'a> HookPipeline<'a> {
         self.unread.note(reconciled);
         let told = self.tell_health(probe);
         self.unread.note(told);
+        self.lines.tell_incidents();
         self.lines.sinks.flush();
         if let Some(share) = self.warn_percent {
             self.end_episodes(probe, share);

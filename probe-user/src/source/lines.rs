@@ -8,7 +8,7 @@ use probe_common::flag;
 
 use super::Parts;
 use crate::{
-    analyse::{clients::Clients, stories::Told, tally::Shown},
+    analyse::{alarm::Alarms, clients::Clients, stories::Told, tally::Shown},
     enrich::Enricher,
     filter::Filter,
     host::clock::mono_ns,
@@ -16,6 +16,7 @@ use crate::{
         Causes, Line, ListenerTally, Loss, event::Event, gone::Gone, kind::Kind,
         observation::Observation, story::Story,
     },
+    observe::STATS,
     sink::Sinks,
 };
 
@@ -36,6 +37,9 @@ pub struct Lines<'a> {
     /// What is known of a listener, under both of the names the counts may know it by.
     pub listeners: HashMap<u64, ListenerTally>,
     newest: Newest,
+    tells_incidents: bool,
+    /// Incidents that go on.
+    pub alarms: Alarms,
     /// What of the detail was lost.
     pub loss: Loss,
     told: Loss,
@@ -60,6 +64,8 @@ impl<'a> Lines<'a> {
             clients: Clients::default(),
             listeners: HashMap::default(),
             newest: Newest::default(),
+            tells_incidents: parts.tells_incidents,
+            alarms: Alarms::default(),
             loss: Loss::default(),
             told: Loss::default(),
         };
@@ -77,6 +83,12 @@ impl<'a> Lines<'a> {
     /// Writes a line that is no event.
     pub fn tell(&mut self, line: &Line<'_>) {
         self.sinks.write(line);
+        match line {
+            Line::Start(start) if self.tells_incidents => {
+                self.alarms = Alarms::of(start, Some(STATS));
+            }
+            line => self.alarms.line(mono_ns(), line),
+        }
         self.sinks.flush();
     }
 
@@ -91,12 +103,34 @@ impl<'a> Lines<'a> {
         self.shown.add(seen);
         self.clients.add(seen);
         self.sinks.write(&Line::Event(seen));
+        if self.tells_incidents {
+            self.alarms.event(seen);
+        }
+    }
+
+    /// Tells of incidents what there is to tell by now.
+    pub fn tell_incidents(&mut self) {
+        let now_ns = mono_ns();
+        if self.alarms.is_due(now_ns) {
+            for alarm in self.alarms.tell(now_ns) {
+                self.sinks.write(&Line::Incident(&alarm));
+            }
+            self.sinks.flush();
+        }
+    }
+
+    /// The watch is over: so is what is told of incidents.
+    pub fn end_incidents(&mut self) {
+        for alarm in self.alarms.end(mono_ns()) {
+            self.sinks.write(&Line::Incident(&alarm));
+        }
     }
 
     /// Tells stories that are in order by now.
     pub fn settle_stories(&mut self) {
         let told = self.stories.settle(mono_ns());
         self.tell_stories(&told);
+        self.tell_incidents();
     }
 
     /// Tells these.

@@ -33,6 +33,8 @@ pub struct Parts<'a> {
     pub request: Request,
     /// Where lines go.
     pub sinks: Sinks<'a>,
+    /// Whether incidents are told while they go on.
+    pub tells_incidents: bool,
     /// What is known beside the events.
     pub enricher: Enricher,
 }

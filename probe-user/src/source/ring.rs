@@ -63,6 +63,7 @@ pub async fn watch<'a>(
                 }
             }
             () = until(pipeline.due()) => pipeline.record(),
+            () = until(pipeline.figures_due()) => pipeline.hear_figures(ring.get_ref()),
             () = next_of(&mut stats) => pipeline.tell_stats(ring.get_ref()),
             seen = next_look(&mut looks) => tell_looks(&mut pipeline, &seen),
             ready = ring.readable_mut() => {

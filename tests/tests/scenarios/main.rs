@@ -11,6 +11,7 @@ mod faults;
 mod filters;
 mod flood;
 mod identity;
+mod incidents;
 mod instructions;
 mod kernel;
 mod lifecycle;

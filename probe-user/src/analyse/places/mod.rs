@@ -90,6 +90,15 @@ impl Places {
         }
     }
 
+    /// Forgets what listeners accepted: from here on that is not known.
+    pub fn forget_accepted(&mut self) {
+        self.blank.forget_accepted();
+        self.unplaced.heard.forget_accepted();
+        for told in self.told.values_mut() {
+            told.heard.forget_accepted();
+        }
+    }
+
     /// An attempt of whydrop's own, in this namespace.
     pub fn tried(&mut self, netns: u32, tried: &Tried) {
         let told = tried.to.and_then(|to| self.at(Spot::on_the_way(netns, to)));

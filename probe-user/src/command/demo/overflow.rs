@@ -59,9 +59,13 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
         let traffic = spawn_scoped(scope, "to make the demo's traffic on", play)?;
         let summary = watch::run(
             &watch_args,
-            Conduct::printed(|_| {
-                let _ = ready.send(());
-            }),
+            // Its lines are about packets.
+            Conduct {
+                tells_incidents: false,
+                ..Conduct::printed(|_| {
+                    let _ = ready.send(());
+                })
+            },
         );
         // The traffic thread keeps its sockets until this end is gone.
         drop(ready);

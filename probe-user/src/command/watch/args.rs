@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::{
     filter::{ListenerFilter, Only},
-    model::request::{Request, defaults, parse_duration},
+    model::request::{Request, Words, defaults, parse_duration},
     sink::{Format, RecordArgs, TOP, is_standard_output},
 };
 
@@ -37,6 +37,15 @@ pub struct WatchArgs {
     /// Add the lines to this file instead of standard output, which is `-`
     #[arg(long, short = 'o', value_name = "FILE")]
     pub output: Option<PathBuf>,
+
+    /// Print incidents only: when one begins, every 10 s while it lasts, and when it is over, with its verdict
+    #[arg(long, short = 'q')]
+    pub quiet: bool,
+
+    /// Run this command for each line of an incident, which it finds as JSON on its standard input: one at a time, for 10 s
+    /// at most, without a shell (quotes hold words together)
+    #[arg(long, value_name = "COMMAND")]
+    pub on_incident: Option<Words>,
 
     /// Listeners in the tables of the summary, those with the most refusals; 0 for all (JSON has all)
     #[arg(long, value_name = "N", default_value_t = TOP)]

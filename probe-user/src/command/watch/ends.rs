@@ -16,6 +16,11 @@ pub(super) fn check(args: &WatchArgs) -> Result<(), Failure> {
             "--stats, --warn and --stories need hooks in the kernel, which the counters tier does not have; leave out --tier",
         ));
     }
+    if args.request.tier == Some(Tier::Counters) && (args.quiet || args.on_incident.is_some()) {
+        return Err(Failure::usage(
+            "--quiet and --on-incident are of incidents, which need hooks in the kernel; leave out --tier counters",
+        ));
+    }
     Ok(())
 }
 

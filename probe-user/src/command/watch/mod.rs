@@ -20,13 +20,15 @@ use crate::{
     loader::Probe,
     model::{SelfTest, Summary, cause::Reasons, tier::Tier},
     selftest,
-    sink::{Printed, Recording, Reporter, Sinks},
+    sink::{OnIncident, Printed, Recording, Reporter, Sinks},
     source::{Conduct, Parts, counters, ring, stop::Stop},
 };
 
 /// Runs until a signal or the end of the time; the summary is for callers that judge it.
 pub fn run(args: &WatchArgs, conduct: Conduct<'_>) -> Result<Summary, Failure> {
-    if args.record.path.is_none() || args.request.tier == Some(Tier::Counters) {
+    let is_recorded = args.record.path.is_some();
+    let looks = is_recorded || conduct.tells_incidents;
+    if !looks || args.request.tier == Some(Tier::Counters) {
         return conducted(args, &Host::new(), conduct);
     }
     observed::run(args, &Host::new(), conduct)
@@ -95,12 +97,17 @@ fn until_its_end<'a>(
     enricher.name_reasons(reasons);
     let recording = args.record.begin(&start, args.file().is_some())?;
     let reporter = Reporter::of(args.format, &start).with_top(args.top);
-    let printed = output.map(|output| Printed::new(reporter, output));
+    let printed = output.map(|output| Printed::new(reporter, output).quietly(args.quiet));
+    let command = args.on_incident.as_ref();
+    let command = command.map(|words| OnIncident::new(words, &start));
+    let command = command.transpose().map_err(Failure::failed)?;
     let parts = Parts {
         filter,
         sinks: Sinks::new(conduct.stage, printed, recording, start.clock)
-            .with_heartbeat(!args.request.no_heartbeat),
+            .with_heartbeat(!args.request.no_heartbeat)
+            .with_command(command),
         request: args.request.clone(),
+        tells_incidents: conduct.tells_incidents,
         enricher,
     };
     runtime.block_on(async {

@@ -1,4 +1,5 @@
-//! A watch that is recorded looks at queues and processes, too: the recording holds what analysis will need.
+//! A watch looks at queues and processes, too: while somebody refuses, to say why; and all the time where it is recorded,
+//! since the recording holds what analysis will need.
 
 use super::{WatchArgs, conducted, filter_of};
 use crate::{
@@ -28,5 +29,10 @@ pub(crate) fn run(
         conduct.looks = Some(looks);
         conducted(args, host, conduct)
     };
-    observe::at_the_pressed(host, filter, &refusals, watch).map_err(Failure::failed)?
+    let watched = if args.record.path.is_some() {
+        observe::at_the_pressed(host, filter, &refusals, watch)
+    } else {
+        observe::at_the_refusing(host, filter, &refusals, watch)
+    };
+    watched.map_err(Failure::failed)?
 }

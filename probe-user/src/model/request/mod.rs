@@ -4,6 +4,7 @@
 mod defaults;
 mod detail;
 mod values;
+mod words;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ pub use self::{
     defaults::defaults,
     detail::Detail,
     values::{parse_duration, parse_share},
+    words::Words,
 };
 use super::{Asked, tier::Tier};
 

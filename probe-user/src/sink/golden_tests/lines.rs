@@ -2,11 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use super::alarms;
 use crate::{
     model::{
         Accepted, Asked, Candidate, Clock, Group, GroupMember, Heartbeat, Histogram, Line,
         ListenerStatsRow, ListenerTally, Loss, Observed, Refusals, Residual, Row, Sampled,
         SelfTest, Start, Summary, Tick, TopClient,
+        alarm::Alarm,
         cause::Cause,
         cgroup::Cgroup,
         gone::Others,
@@ -24,7 +26,7 @@ use crate::{
     },
 };
 
-const OTHER_NETNS: u32 = 4_026_532_999;
+pub(super) const OTHER_NETNS: u32 = 4_026_532_999;
 
 /// What a line is written of.
 pub(super) enum Sample {
@@ -38,6 +40,7 @@ pub(super) enum Sample {
     Story(Box<Story>),
     Summary(Box<Summary>),
     Observed(Observed),
+    Incident(Box<Alarm>),
     Heartbeat(Heartbeat),
     Clock(Clock),
     Ended,
@@ -56,6 +59,7 @@ impl Sample {
             Self::Story(story) => Line::Story(story),
             Self::Summary(summary) => Line::Summary(summary),
             Self::Observed(seen) => Line::Observed(seen),
+            Self::Incident(alarm) => Line::Incident(alarm),
             Self::Heartbeat(beat) => Line::Heartbeat(*beat),
             Self::Clock(clock) => Line::Clock(*clock),
             Self::Ended => Line::Ended,
@@ -98,21 +102,27 @@ pub(super) fn samples() -> Vec<Sample> {
             .map(Sample::Summary),
     );
     all.extend(every_look().into_iter().map(Sample::Observed));
+    all.extend(
+        alarms::incidents()
+            .into_iter()
+            .map(Box::new)
+            .map(Sample::Incident),
+    );
     all.push(Sample::Heartbeat(Heartbeat { idle_s: 61 }));
     all.push(Sample::Clock(Clock::ahead(1_795_000_000_000_000_007)));
     all.push(Sample::Ended);
     all
 }
 
-fn cgroup() -> Option<Arc<Cgroup>> {
+pub(super) fn cgroup() -> Option<Arc<Cgroup>> {
     Some(Arc::new(Cgroup::of("/system.slice/nginx.service".into())))
 }
 
-fn given() -> Option<Arc<NetnsName>> {
+pub(super) fn given() -> Option<Arc<NetnsName>> {
     Some(NetnsName::Given("blue".into()).into())
 }
 
-pub(super) fn start() -> Start {
+pub(in crate::sink) fn start() -> Start {
     let trial = |via, refused: Option<&str>| Trial {
         via,
         refused: refused.map(Into::into),

@@ -2,6 +2,7 @@
 //! `WHYDROP_GOLDEN=write` in the environment the files are written anew; what has changed then shows in the difference.
 
 mod against;
+pub(super) mod alarms;
 mod answers;
 pub(super) mod lines;
 mod sentences;
@@ -40,6 +41,7 @@ kinds! {
     Sampled => "sampled",
     Stats => "stats",
     Story => "story",
+    Incident => "incident",
     Heartbeat => "heartbeat",
     Summary => "summary",
     Observed => "observed",

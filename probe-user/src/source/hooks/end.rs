@@ -121,6 +121,7 @@ impl<'a> HookPipeline<'a> {
         let (told, stories) =
             stories.end(mono_ns(), last.totals.health.sampled, &self.lines.loss());
         self.lines.tell_stories(&told);
+        self.lines.end_incidents();
         self.lines.sinks.flush();
         self.reconciler
             .observe(&last.present, &last.kernel, &last.cookies);

@@ -8,8 +8,8 @@ use crate::{
     analyse::span::Span,
     filter::Filter,
     model::{
-        Line, Sampled, Start, Tick, cgroup::Cgroup, observation::Observation, owner::Owner,
-        story::Story,
+        Line, Sampled, Start, Tick, alarm::Refusing, cgroup::Cgroup, observation::Observation,
+        owner::Owner, story::Story,
     },
 };
 
@@ -128,6 +128,15 @@ impl Choice {
             What::Stats(row) => {
                 let takes = |addr| filter.takes_row(addr, &row.owner, row.cgroup.as_deref());
                 is_netns(row.netns) && row.addr.is_none_or(takes)
+            }
+            What::Incident(alarm) => {
+                let mut all = alarm.listeners.iter();
+                let takes = |one: &Refusing| {
+                    filter.takes_row(alarm.addr, &one.owner, one.cgroup.as_deref())
+                };
+                is_netns(alarm.netns)
+                    && filter.takes_listener(alarm.addr)
+                    && (alarm.listeners.is_empty() || all.any(takes))
             }
             What::Story(story) => is_netns(story.attempt.netns) && takes_story(filter, story),
         }

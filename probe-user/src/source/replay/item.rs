@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::event;
 use crate::model::{
     Clock, Heartbeat, Line, ListenerStatsRow, Loss, Observed, Residual, Sampled, Start, Summary,
-    Tick, observation::Observation, story::Story,
+    Tick, alarm::Alarm, observation::Observation, story::Story,
 };
 
 /// An item that was recorded.
@@ -46,6 +46,8 @@ pub enum What {
     Stats(Box<ListenerStatsRow>),
     /// [`Line::Story`]
     Story(Box<Story>),
+    /// [`Line::Incident`]
+    Incident(Box<Alarm>),
     /// [`Line::Heartbeat`]
     Heartbeat(Heartbeat),
     /// [`Line::Summary`]
@@ -98,6 +100,7 @@ impl Recorded {
                 What::Sampled(sampled) => Line::Sampled(sampled),
                 What::Stats(row) => Line::Stats(row),
                 What::Story(story) => Line::Story(story),
+                What::Incident(alarm) => Line::Incident(alarm),
                 What::Heartbeat(beat) => Line::Heartbeat(*beat),
                 What::Summary(summary) => Line::Summary(summary),
                 What::Observed(seen) => Line::Observed(seen),
@@ -136,13 +139,14 @@ pub fn parse(line: &[u8]) -> Result<Option<Recorded>, serde_json::Error> {
 }
 
 /// The `type` of every line that holds an item.
-const KINDS: [&str; 22] = [
+const KINDS: [&str; 23] = [
     "start",
     "event",
     "loss",
     "sampled",
     "stats",
     "story",
+    "incident",
     "residual",
     "heartbeat",
     "summary",

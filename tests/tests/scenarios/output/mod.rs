@@ -19,10 +19,10 @@ use whydrop_tests::deadline::{ready, wait_until};
 use whydrop_tests::whydrop::{Watch, Whydrop};
 
 /// A folder of one test, which goes with it.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Result<Self> {
+    pub(crate) fn new(name: &str) -> Result<Self> {
         let name = format!("whydrop-output-{}-{name}", std::process::id());
         let path = std::env::temp_dir().join(name);
         let _ = fs::remove_dir_all(&path);
@@ -30,7 +30,7 @@ impl Folder {
         Ok(Self(path))
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 }
