@@ -95,6 +95,7 @@ fn look(alarms: &mut Alarms, at_ns: u64, bound: &str, len: u32) {
         owners_in_all: 0,
         polls: Vec::new(),
         accepted: None,
+        inherited: Vec::new(),
         holds: Vec::new(),
         served: None,
         half_open: None,
