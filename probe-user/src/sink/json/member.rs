@@ -143,6 +143,14 @@ mod tests {
     }
 
     #[test]
+    fn a_cookie_that_nobody_has_asked_for_is_not_known() {
+        let mut to = String::new();
+        cookie(&mut to, r#""cookie":"#, 0);
+        cookie(&mut to, r#","cookie":"#, 31);
+        assert_eq!(to, r#""cookie":null,"cookie":"0x1f""#);
+    }
+
+    #[test]
     fn every_character_that_is_escaped() {
         let all: String = ('\0'..='\u{80}').collect();
         check(&all);

@@ -301,3 +301,16 @@ fn snapshot(found: SnapshotView, rest: &Rest<'_>) -> Result<Snapshot, serde_json
         }),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_of_nobody_comes_back_as_it_was() {
+        let read = |text| serde_json::from_str::<Cookie>(text).map(|cookie| cookie.0);
+        assert_eq!(read("null").ok(), Some(0));
+        assert_eq!(read(r#""0x0""#).ok(), Some(0));
+        assert_eq!(read(r#""0x1f""#).ok(), Some(31));
+    }
+}
