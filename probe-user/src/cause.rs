@@ -75,13 +75,23 @@ fn of_overflow(stage: Option<Stage>, evidence: &Evidence) -> &'static str {
 
 fn of_listen_drop(stage: Option<Stage>, evidence: &Evidence) -> Cause {
     match stage {
+        // Another processor closes it: no request is made of a listener that nobody holds, and no child gets a port that was given
+        // back (net/ipv4/inet_hashtables.c:__inet_inherit_port, 5.10 to 7.2).
+        Some(Stage::Syn) if evidence.sock_state == state::CLOSE => Cause::among(
+            "listener-closed",
+            &["no-route", "security-module", "no-memory", "not-unicast"],
+        ),
+        Some(Stage::Ack | Stage::CookieAck) if evidence.sock_state == state::CLOSE => {
+            Cause::among("listener-closed", &["no-memory", "no-route"])
+        }
         Some(Stage::Syn) if evidence.has(flag::NEARLY_FULL) => Cause::among(
             "max-syn-backlog",
             &["no-route", "security-module", "no-memory"],
         ),
-        Some(Stage::Syn) => {
-            Cause::among("no-route", &["security-module", "no-memory", "not-unicast"])
-        }
+        Some(Stage::Syn) => Cause::among(
+            "no-route",
+            &["security-module", "no-memory", "not-unicast", "mptcp-join"],
+        ),
         Some(Stage::Icmp) => Cause::certain("icmp-error"),
         // Neither its packet nor its listener is known, and what no hook covers is found so.
         _ if evidence.has(flag::LATE) => Cause::among(
@@ -108,6 +118,15 @@ fn of_reset_sent(evidence: &Evidence, reasons: &Reasons) -> Option<Cause> {
     match evidence.sock_state {
         // net/ipv4/tcp_minisocks.c:tcp_check_req: from 6.12 on the kernel calls it `invalid-syn`.
         state::LISTEN if evidence.has(flag::OVERFLOWN) => Some(Cause::certain("abort-on-overflow")),
+        // net/mptcp/subflow.c:subflow_v4_route_req: the kernel says so from 6.12 on.
+        state::LISTEN
+            if evidence.has(flag::SYN)
+                && reasons
+                    .of_reset(evidence)
+                    .is_some_and(|reason| reason.starts_with("mptcp")) =>
+        {
+            Some(Cause::certain("mptcp-join"))
+        }
         state::LISTEN if evidence.has(flag::SYN) => Some(Cause::certain("syn-in-window")),
         state::LISTEN => Some(Cause::among(
             "unknown-ack",
@@ -205,8 +224,19 @@ mod tests {
             Stage::Syn,
             evidence(0, &[]),
             "no-route",
-            3,
+            4,
         );
+    }
+
+    #[test]
+    fn a_listener_that_is_being_closed_is_named() {
+        let closing = || Evidence {
+            sock_state: state::CLOSE,
+            ..evidence(0, &[])
+        };
+        let drop = Kind::ListenDrop;
+        check(drop, Stage::Ack, closing(), "listener-closed", 2);
+        check(drop, Stage::Syn, closing(), "listener-closed", 4);
     }
 
     #[test]
@@ -240,7 +270,10 @@ mod tests {
             moved: 0,
         };
         let reasons = Reasons {
-            reset: HashMap::from([(9, "tcp-abort-on-close".into())]),
+            reset: HashMap::from([
+                (9, "tcp-abort-on-close".into()),
+                (10, "mptcp-rst-emptcp".into()),
+            ]),
             ..Reasons::default()
         };
         of(Kind::ResetSent, None, &evidence, &reasons).map(|c| (c.id.into_owned(), c.or.len()))
@@ -251,6 +284,9 @@ mod tests {
         let case = |id: &str, or| Some((id.to_owned(), or));
         let listen = state::LISTEN;
         assert_eq!(reset(flag::ANSWER, listen, 0), case("unknown-ack", 4));
+        let of_syn = flag::ANSWER | flag::SYN;
+        assert_eq!(reset(of_syn, listen, 0), case("syn-in-window", 0));
+        assert_eq!(reset(of_syn, listen, 10), case("mptcp-join", 0));
         assert_eq!(
             reset(flag::ANSWER | flag::OVERFLOWN, listen, 0),
             case("abort-on-overflow", 0)

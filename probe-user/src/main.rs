@@ -16,7 +16,12 @@ use whydrop::{
 
 fn main() -> ExitCode {
     stack::widen();
-    run_command()
+    stack::with_enough(run_command).unwrap_or_else(|error| {
+        aside(format!(
+            "the stack may not grow beyond its hard limit, and no thread with a larger one can be made: {error}; raise `ulimit -Hs`"
+        ));
+        ExitCode::from(status::FAILED)
+    })
 }
 
 /// With a frame of its own, which may be larger than the stack was before.

@@ -11,6 +11,7 @@ mod kernel_side;
 mod lab;
 mod proc;
 mod setup;
+mod soak;
 mod table;
 mod test;
 mod tidy;
@@ -58,6 +59,9 @@ enum Command {
     /// Measure what whydrop costs here and, in instructions, on every kernel, and write docs/performance.md and
     /// docs/instructions.md; or judge ratios only.
     Bench(bench::Args),
+    /// Run whydrop for half an hour beside listeners, namespaces, cgroups, processes, clients and floods that come and go, and
+    /// then beside attacks of an unprivileged user: all adds up, and nothing grows.
+    Soak(soak::Args),
     /// Build whydrop and trace a listener that overflows, live, in a private network namespace.
     Demo {
         /// Given to `whydrop demo` as they are.
@@ -99,6 +103,7 @@ fn run(command: Command) -> Result<()> {
         Command::Table { check: false } => table::update()?,
         Command::Lab(args) => lab::run(&args)?,
         Command::Bench(args) => bench::run(&args)?,
+        Command::Soak(args) => soak::run(&args)?,
         Command::Demo { args } => {
             setup::run(setup::Needs::Build)?;
             demo(&args)?;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::table::finding::Findings;
 use crate::table::{self, Place};
-use crate::{artifacts, bench, kernel_side, proc, setup, tidy, vm};
+use crate::{artifacts, bench, kernel_side, proc, setup, soak, tidy, vm};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -97,6 +97,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     })?;
     if whole {
         step("what it costs", || bench::quick(&whydrop))?;
+        step("everything comes and goes", || soak::quick(&whydrop))?;
     }
     if !args.quick {
         step("scenarios in virtual machines", || {

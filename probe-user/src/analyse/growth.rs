@@ -12,8 +12,10 @@ pub struct Growth {
     kernel: BTreeMap<u32, Reading>,
     /// Namespaces that were there at the start and could not be read.
     unread: BTreeSet<u32>,
-    /// `sk_drops` by namespace and cookie.
-    drops: HashMap<(u32, u64), u32>,
+    /// `sk_drops` of the listeners of the last look, by namespace and cookie.
+    drops: HashMap<u32, HashMap<u64, u32>>,
+    /// Net cookies, where the kernel has them.
+    cookies: HashMap<u32, u64>,
     /// Namespaces whose listeners could not be listed at the last look.
     unlisted: BTreeSet<u32>,
 }
@@ -25,6 +27,7 @@ impl Growth {
             kernel,
             unread: unread.into_iter().collect(),
             drops: HashMap::new(),
+            cookies: HashMap::new(),
             unlisted: BTreeSet::new(),
         }
     }
@@ -32,6 +35,36 @@ impl Growth {
     /// The newest counters of every namespace that could ever be read.
     pub const fn newest(&self) -> &BTreeMap<u32, Reading> {
         &self.kernel
+    }
+
+    /// Whoever has this number has this net cookie, and whether it is another than before: what was known of the number was
+    /// another's, and this one began at 0.
+    pub fn is_another(&mut self, netns: u32, cookie: Option<u64>) -> bool {
+        let Some(cookie) = cookie else {
+            return false;
+        };
+        let before = self.cookies.insert(netns, cookie);
+        let is_another = before.is_some_and(|before| before != cookie);
+        if is_another {
+            self.kernel.remove(&netns);
+            self.unread.remove(&netns);
+            self.drops.remove(&netns);
+            self.unlisted.remove(&netns);
+        }
+        is_another
+    }
+
+    /// Forgets the listeners of namespaces that are not there. One that is found again later, if it is the same, may have
+    /// been there all the time.
+    pub fn retain(&mut self, is_there: impl Fn(u32) -> bool) {
+        let unlisted = &mut self.unlisted;
+        self.drops.retain(|netns, _| {
+            let is_there = is_there(*netns);
+            if !is_there {
+                unlisted.insert(*netns);
+            }
+            is_there
+        });
     }
 
     /// By how much the counters of a namespace moved; `None` where that is not known. One that was made since began at 0.
@@ -56,16 +89,20 @@ impl Growth {
             self.unlisted.insert(netns);
             format!("the listeners could not be listed ({})", error.to_string())
         })?;
+        if let Some(silent) = listeners.iter().find(|one| one.drops.is_none()) {
+            self.unlisted.insert(netns);
+            return Err(format!(
+                "the kernel does not say what {} has dropped",
+                silent.addr
+            ));
+        }
         let mut grown = Vec::new();
+        let known = self.drops.entry(netns).or_default();
+        let before = std::mem::take(known);
         for listener in listeners {
-            let Some(now) = listener.drops else {
-                self.unlisted.insert(netns);
-                return Err(format!(
-                    "the kernel does not say what {} has dropped",
-                    listener.addr
-                ));
-            };
-            let before = self.drops.insert((netns, listener.cookie), now);
+            let Some(now) = listener.drops else { continue };
+            known.insert(listener.cookie, now);
+            let before = before.get(&listener.cookie).copied();
             // `sk_drops` wraps at 32 bits; a listener that is new began at 0.
             let delta = now.wrapping_sub(before.unwrap_or(0));
             if delta > 0 {
@@ -144,6 +181,43 @@ mod tests {
             ..ListenerSnapshot::sample()
         });
         assert_eq!(grown(&mut growth, Ok(both)), None);
+    }
+
+    #[test]
+    fn a_listener_that_was_closed_is_forgotten() {
+        let mut growth = since_nothing();
+        for cookie in 0..1000 {
+            let mut one = listener(0);
+            one[0].cookie = cookie;
+            assert_eq!(grown(&mut growth, Ok(one)), Some(vec![]));
+        }
+        assert_eq!(growth.drops[&NETNS].len(), 1);
+        growth.retain(|_| true);
+        assert_eq!(growth.drops.len(), 1);
+        growth.retain(|netns| netns != NETNS);
+        assert!(growth.drops.is_empty());
+        // What it had dropped when it was not found is no growth.
+        assert_eq!(grown(&mut growth, Ok(listener(7))), None);
+        assert_eq!(grown(&mut growth, Ok(listener(8))), Some(vec![1]));
+    }
+
+    #[test]
+    fn a_number_that_another_namespace_has_begins_at_zero() {
+        let mut growth = Growth::since([(NETNS, Reading::default())].into(), [NETNS]);
+        assert!(!growth.is_another(NETNS, Some(1)));
+        let reading = |n| {
+            let mut reading = Reading::default();
+            reading[0] = n;
+            reading
+        };
+        growth.of_counters(NETNS, reading(500));
+        assert_eq!(grown(&mut growth, Err("EPERM")), None);
+        assert!(!growth.is_another(NETNS, Some(1)));
+        assert!(!growth.is_another(NETNS, None));
+        assert!(growth.is_another(NETNS, Some(2)));
+        let moved = growth.of_counters(NETNS, reading(3));
+        assert_eq!(moved.map(|moved| moved[0]), Some(3));
+        assert_eq!(grown(&mut growth, Ok(listener(3))), Some(vec![3]));
     }
 
     #[test]

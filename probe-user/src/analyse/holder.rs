@@ -31,6 +31,9 @@ pub(super) fn of_process(pid: u32, looks: &ProcessLooks, queue: Option<&Queue>) 
         pid,
         comm: looks.comm.clone(),
         is_whole: !looks.has_more,
+        has_accepted: queue.is_some_and(|queue| queue.has_accepted(pid)),
+        has_inherited: queue.is_some_and(|queue| queue.has_inherited(pid)),
+        is_child: queue.is_some_and(|queue| queue.holders_seen.is_child(pid)),
         threads: looks
             .threads
             .iter()

@@ -1,9 +1,9 @@
 //! Which observations are about an attempt, and what is told of its story.
 
-use probe_common::{counter, flag};
+use probe_common::{counter, flag, hook};
 
 use crate::{
-    analyse::correlate::{News, Stories, What},
+    analyse::correlate::{Isn, News, Stories, What},
     filter::Filter,
     model::{
         Loss,
@@ -157,12 +157,12 @@ fn what(event: &Event) -> Option<What> {
             isn: event.segment()?.seq,
             aborted: false,
         },
-        Kind::CookieSent => What::CookieSent,
-        Kind::SynackRetransmit => What::SynackAgain,
+        Kind::CookieSent => What::CookieSent(isn(event)),
+        Kind::SynackRetransmit => What::SynackAgain(isn(event)),
         Kind::RequestExpired if event.evidence.has(flag::LISTENER_GONE) => return None,
-        Kind::RequestExpired => What::Expired,
-        Kind::Refused | Kind::ResetSent => What::Reset(End::Server),
-        Kind::ResetReceived => What::Reset(End::Client),
+        Kind::RequestExpired => What::Expired(isn(event)),
+        Kind::Refused | Kind::ResetSent => What::Reset(End::Server, isn(event)),
+        Kind::ResetReceived => What::Reset(End::Client, isn(event)),
         Kind::Connected => {
             let refused = event.refused()?;
             What::Connected {
@@ -173,4 +173,22 @@ fn what(event: &Event) -> Option<What> {
         }
         _ => return None,
     })
+}
+
+/// The client's initial sequence number.
+fn isn(event: &Event) -> Isn {
+    let Some(segment) = event.segment() else {
+        return Isn::Unknown;
+    };
+    let is_of_request = matches!(
+        event.evidence.hook,
+        hook::RETRANSMIT_SYNACK | hook::REQUEST_TIMER
+    );
+    match event.kind {
+        // Another SYN ends a request as a reset does: its number is not that of the request.
+        Kind::ResetReceived if event.evidence.has(flag::SYN) => Isn::Near(segment.seq),
+        _ if !event.evidence.has(flag::PACKET) => Isn::Unknown,
+        _ if is_of_request || event.evidence.has(flag::SYN) => Isn::Exact(segment.seq),
+        _ => Isn::Near(segment.seq.wrapping_sub(1)),
+    }
 }

@@ -1,7 +1,7 @@
 //! Every cause there is but for the kernel's own drop reasons, as far as they are known before a kernel is asked.
 
 /// All that an event's `cause` and `or` may say, except for [`DROPS`] and other drop reasons of the running kernel.
-const CAUSES: [&str; 39] = [
+const CAUSES: [&str; 40] = [
     "accept-queue",
     "syn-queue",
     "accept-queue-full",
@@ -16,6 +16,7 @@ const CAUSES: [&str; 39] = [
     "security-module",
     "no-memory",
     "not-unicast",
+    "mptcp-join",
     "icmp-error",
     "no-listener",
     "listener-closed",

@@ -133,9 +133,22 @@ fn of_threads(signals: &Signals) -> Vec<String> {
         ));
     }
     if tells.is_empty() {
-        tells.extend(which_accepts(&all));
+        let accepts = was_forked(signals).or_else(|| which_accepts(&all));
+        tells.extend(accepts);
     }
     tells
+}
+
+/// A process that may have been started for the connection that it holds, and then accepts nothing.
+fn was_forked(signals: &Signals) -> Option<String> {
+    let processes = || signals.processes.iter();
+    let child = processes().find(|one| one.has_inherited)?;
+    let other = processes().find(|one| !one.is_child && !one.has_inherited);
+    let other = other.unwrap_or(child);
+    Some(format!(
+        "whether {}[{}] accepts, or was forked for the connection that it holds, which it is no older than: `strace -f -e trace=accept,accept4 -p {}` shows who accepts when the queue moves again, and the log of the program whether it is at its limit of processes",
+        child.comm, child.pid, other.pid
+    ))
 }
 
 /// Several threads did different things, and one of them accepts.

@@ -117,7 +117,8 @@ impl Host {
     /// The net cookie of a namespace. While its socket is kept, its number is no other's.
     pub fn netns_cookie(&mut self, netns: u32) -> Option<u64> {
         // Where nobody may enter, only numbers tell namespaces apart.
-        self.diag(netns).ok()?.netns_cookie()
+        self.diag(netns).ok()?;
+        self.pool.last_cookie(netns)
     }
 
     /// That of whoever was asked last under this number; `None` if nobody was.

@@ -3,7 +3,7 @@
 //!
 //! In: nothing. Out: a limit that is large enough, as far as it may be raised; for commands that are started the one of before.
 
-use std::{io, sync::OnceLock};
+use std::{io, sync::OnceLock, thread::Builder};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -27,6 +27,25 @@ pub fn widen() {
     if setrlimit(Resource::Stack, wanted).is_ok() || setrlimit(Resource::Stack, most).is_ok() {
         let _ = BEFORE.set(before);
     }
+}
+
+/// Runs this where the stack is large enough: on this thread, or on another one that waits for nothing but this where the hard
+/// limit leaves too little.
+///
+/// # Errors
+/// There is too little, and no thread can be made.
+pub fn with_enough<T: Send>(what: impl FnOnce() -> T + Send) -> io::Result<T> {
+    if widened(&getrlimit(Resource::Stack)).is_none() {
+        return Ok(what());
+    }
+    std::thread::scope(|scope| {
+        let thread = Builder::new().stack_size(ENOUGH as usize);
+        let running = thread.spawn_scoped(scope, what)?;
+        match running.join() {
+            Ok(done) => Ok(done),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
 }
 
 /// Whether the limit was raised.

@@ -84,6 +84,9 @@ pub struct ObservedQueue {
     pub polls: Vec<(u32, bool)>,
     /// Owners that hold a connection which they accepted; `None` where that was not asked.
     pub accepted: Option<Vec<u32>>,
+    /// Owners that hold connections, all of which may be older than they are; of those that could be asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inherited: Vec<u32>,
     /// How its owners hold it; of those that could be looked at.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<Hold>,

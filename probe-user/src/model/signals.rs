@@ -281,6 +281,13 @@ pub struct Process {
     pub comm: String,
     /// Its threads, as many as were looked at.
     pub threads: Vec<Thread>,
+    /// It holds a connection that came from the listener, and is older than that: it has accepted it.
+    pub has_accepted: bool,
+    /// It holds connections that came from the listener, and is younger than each of them, or about as old: it may have been
+    /// started for them, and then it accepted none.
+    pub has_inherited: bool,
+    /// Its parent holds the listener as well.
+    pub is_child: bool,
     /// Whether these are all of its threads.
     pub is_whole: bool,
     /// Open descriptors at most, and RLIMIT_NOFILE.

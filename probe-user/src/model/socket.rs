@@ -167,4 +167,6 @@ pub struct AcceptedSnapshot {
     pub inode: u32,
     /// Since it was established; `None` once something was sent on it.
     pub age: Option<Duration>,
+    /// Since something was sent on it, or since it was established: it is no younger.
+    pub quiet: Option<Duration>,
 }

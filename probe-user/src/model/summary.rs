@@ -152,6 +152,7 @@ impl Summary {
             Tier::Cgroup => &[
                 "an ICMP error for a half-open request",
                 "a SYN cookie refused to an XDP or tc program",
+                "an ACK whose listener was being closed on another CPU",
                 "DCCP",
             ],
             Tier::Trampoline => &[

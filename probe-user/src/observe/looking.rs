@@ -12,7 +12,7 @@ use std::{
 use crate::{
     host::{
         Host,
-        accepted::has_accepted,
+        accepted::{Came, came},
         awaits::{Awaiting, awaits},
         cgroup::stall,
         holds::holds,
@@ -146,6 +146,7 @@ impl Looker {
             owners_in_all: all.len(),
             polls: Vec::new(),
             accepted: None,
+            inherited: Vec::new(),
             holds: Vec::new(),
             served: None,
             half_open: None,
@@ -220,13 +221,16 @@ impl Looker {
         };
         if is_unclear(queue) {
             let pids = queue.owners.iter().map(|owner| owner.pid);
-            let asked = pids.map(|pid| Some((pid, has_accepted(pid, &connections)?)));
+            let asked = pids.map(|pid| Some((pid, came(pid, &connections)?)));
             // Of one that cannot be looked at it is not said that it has accepted nothing.
-            let asked: Option<Vec<(u32, bool)>> = asked.collect();
-            queue.accepted = asked.map(|all| {
-                let own = all.into_iter().filter(|(_, has)| *has);
-                own.map(|(pid, _)| pid).collect()
-            });
+            if let Some(asked) = asked.collect::<Option<Vec<(u32, Came)>>>() {
+                let so = |how: Came| {
+                    let those = asked.iter().filter(move |(_, came)| *came == how);
+                    those.map(|(pid, _)| *pid).collect()
+                };
+                queue.accepted = Some(so(Came::Accepted));
+                queue.inherited = so(Came::Inherited);
+            }
         }
         let owners = processes.iter().map(|process| &process.process);
         let owners = owners.filter(|process| queue.owners.iter().any(|own| own.pid == process.pid));
@@ -295,6 +299,7 @@ mod tests {
             owners_in_all: 2,
             polls: polls.to_vec(),
             accepted: None,
+            inherited: Vec::new(),
             holds: Vec::new(),
             served: None,
             half_open: None,

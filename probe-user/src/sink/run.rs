@@ -5,6 +5,7 @@ mod diagnosed;
 use std::{
     collections::BTreeMap,
     fmt::{self, Write as _},
+    time::Duration,
 };
 
 use schemars::JsonSchema;
@@ -188,8 +189,24 @@ fn write_headline(ran: &Ran, to: &mut String) -> fmt::Result {
     if !others.is_empty() {
         write!(to, "; not judged: {}", others.join(", "))?;
     }
+    if let Some(counted) = counted_around(ran) {
+        write!(
+            to,
+            "; counted for {:.1} s, from just before it began until just after it had ended",
+            counted.as_secs_f64()
+        )?;
+    }
     to.push('\n');
     Ok(())
+}
+
+/// For how long it was counted, where that is noticeably longer than the command ran: what others on the host refused before and
+/// after is among the refusals.
+fn counted_around(ran: &Ran) -> Option<Duration> {
+    const NOTICEABLE: Duration = Duration::from_millis(100);
+    let around = ran.summary.duration.saturating_sub(ran.lasted);
+    let is_noticeable = around >= NOTICEABLE && around * 10 >= ran.lasted;
+    (ran.dropped == Dropped::Something && is_noticeable).then_some(ran.summary.duration)
 }
 
 fn write_hurt(reporter: &Reporter, ran: &Ran, hurt: &Hurt, to: &mut String) -> fmt::Result {

@@ -3,7 +3,7 @@
 //! grew. No client, no instant, and no certainty: the line says so.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     analyse::{growth::Growth, moved::Moved, reconcile::Reconciler},
-    host::{clock::mono_ns, unread::Unread},
+    host::{Host, clock::mono_ns, unread::Unread},
     model::{
         Candidate, Line, Observed, Start, Summary, Tick,
         kind::{Kind, Stage},
@@ -46,6 +46,27 @@ struct Poller<'a> {
     unread: Unread,
 }
 
+/// What a look at the listeners of a namespace has found.
+struct Looked {
+    grown: Grown,
+    /// Whoever was asked: its net cookie, where the kernel has one.
+    cookie: Option<u64>,
+    /// The number was another namespace's before.
+    is_another: bool,
+}
+
+/// Asks for all listeners of a namespace.
+fn look(host: &mut Host, growth: &mut Growth, netns: u32) -> Looked {
+    let listed = host.all_listeners(netns);
+    let cookie = host.last_netns_cookie(netns);
+    let is_another = growth.is_another(netns, cookie);
+    Looked {
+        grown: growth.of_listeners(netns, listed),
+        cookie,
+        is_another,
+    }
+}
+
 /// Which counter a kind is read from here, without what a kind before it already explains.
 fn kinds(moved: Reading) -> [(Kind, u64); 4] {
     let [overflows, drops, reqq_drops, cookies, ..] = moved;
@@ -71,31 +92,27 @@ impl<'a> Poller<'a> {
         let mut unread = Unread::default();
         unread.registry(&host.namespaces());
         unread.namespaces("at the start", &unread_at_start);
+        let mut growth = Growth::since(kernel.clone(), unread_at_start.keys().copied());
+        let mut cookies = BTreeMap::new();
+        for netns in kernel.keys() {
+            // What cannot be listed now is no candidate the next time.
+            let looked = look(host, &mut growth, *netns);
+            cookies.extend(looked.cookie.map(|cookie| (*netns, cookie)));
+        }
         let mut reconciler = Reconciler::new(Sample {
             kernel: kernel.clone(),
+            cookies,
             ..Sample::default()
         });
-        reconciler.unreadable(unread_at_start.keys().copied());
-        let namespaces: Vec<u32> = kernel.keys().copied().collect();
-        let mut this = Self {
+        reconciler.unreadable(unread_at_start.into_keys());
+        Self {
             moved: Moved::since(mono_ns(), &kernel),
             reconciler,
-            growth: Growth::since(kernel, unread_at_start.into_keys()),
+            growth,
             counts: BTreeMap::new(),
             unread,
             parts,
-        };
-        for netns in namespaces {
-            // What cannot be listed now is no candidate the next time.
-            let _ = this.grown(netns);
         }
-        this
-    }
-
-    /// The listeners whose `sk_drops` grew since they were last looked at, by how much; or why that is not known.
-    fn grown(&mut self, netns: u32) -> Grown {
-        let listed = self.parts.enricher.host.all_listeners(netns);
-        self.growth.of_listeners(netns, listed)
     }
 
     /// Tells what has moved; those that could not be read come out, and what moved there is told once they can be.
@@ -112,18 +129,27 @@ impl<'a> Poller<'a> {
             &|_, _, _| None,
         );
         let read_ns = mono_ns();
-        self.reconciler.observe(&present, &now, &BTreeMap::new());
+        let mut cookies = BTreeMap::new();
         for (&netns, &reading) in &now {
-            let moved = self.growth.of_counters(netns, reading);
             // Asked each time, so that a growth is that of this period alone.
-            let grown = self.grown(netns);
+            let host = &mut self.parts.enricher.host;
+            let looked = look(host, &mut self.growth, netns);
+            cookies.extend(looked.cookie.map(|cookie| (netns, cookie)));
+            if looked.is_another {
+                // Which of both was read is not known; the next time it is.
+                continue;
+            }
+            let moved = self.growth.of_counters(netns, reading);
             for (kind, count) in kinds(moved.unwrap_or_default()) {
                 if count > 0 {
-                    self.tell(netns, kind, count, &grown);
+                    self.tell(netns, kind, count, &looked.grown);
                 }
             }
         }
+        self.reconciler.observe(&present, &now, &cookies);
         if is_second {
+            let present: BTreeSet<u32> = present.into_iter().collect();
+            self.growth.retain(|netns| present.contains(&netns));
             self.tell_moved(read_ns, &now);
         }
         self.parts.sinks.flush();

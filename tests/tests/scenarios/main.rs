@@ -3,6 +3,7 @@
 //! `WHYDROP_BIN` names the binary, `WHYDROP_TIER` forces a tier.
 
 mod against;
+mod attack;
 mod bad_input;
 mod bench;
 mod demo;
@@ -33,6 +34,7 @@ mod residual;
 mod retransmits;
 mod run;
 mod servers;
+mod soak;
 mod stories;
 mod stress;
 mod tiers;

@@ -2,6 +2,7 @@
 
 mod before;
 mod nobody;
+mod others;
 mod pause;
 
 use std::collections::BTreeSet;

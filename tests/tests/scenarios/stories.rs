@@ -307,6 +307,34 @@ fn another_attempt_is_not_late() -> Result<()> {
     ensure_number(outcomes, "/connected-late", 0)
 }
 
+/// Who is refused, gives up, and comes from the same port again: what is reset is that connection, which nobody refused.
+#[test]
+fn reset_of_a_later_connection_ends_no_story() -> Result<()> {
+    let wire = Wire::new()?;
+    let whydrop = watch(&wire)?;
+    let mut played = Vec::new();
+    for family in Family::ALL {
+        let listener = full(&wire, family)?;
+        let mut peer = wire.peer(family, listener.port());
+        peer.syn()?;
+        ensure!(!peer.answered()?, "a full listener answered a SYN");
+        free_a_place(&listener)?;
+        peer.isn = peer.isn.wrapping_add(1_000_000);
+        peer.handshake()?;
+        listener.wait_queued(ROOM)?;
+        peer.reset()?;
+        whydrop.wait_events(1, "a reset", |event| {
+            event.is("reset-received") && event.client() == Some(peer.client)
+        })?;
+        played.push((listener, peer));
+    }
+    let stopped = whydrop.stop()?;
+    for (_, peer) in &played {
+        only_story(&stopped, peer, "still-trying")?;
+    }
+    ensure_number(outcomes(&stopped)?, "/reset", 0)
+}
+
 /// The server forgets a request whose ACK it has refused: a ghost, where a hook tells of it.
 #[test]
 fn forgotten_request_is_a_ghost() -> Result<()> {

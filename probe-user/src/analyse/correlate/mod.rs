@@ -7,7 +7,7 @@ mod story;
 
 use std::collections::{BTreeMap, HashMap};
 
-pub use self::story::{News, What};
+pub use self::story::{Isn, News, What};
 use crate::model::{
     outcome::{Outcome, Why},
     story::{Attempt, Story, Totals},
@@ -184,6 +184,10 @@ impl Stories {
         if let Some(story) = self.stories.get_mut(&news.attempt) {
             if story.is_about(news) {
                 story.take(news);
+                return Vec::new();
+            }
+            if !news.what.begins() {
+                // Of an attempt that was not refused: before this one, or after.
                 return Vec::new();
             }
             let mut old = story.clone();

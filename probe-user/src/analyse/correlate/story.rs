@@ -20,6 +20,17 @@ const MARGIN_NS: u64 = 2_000_000_000;
 /// Longer than any pause of a client that still tries: twice the last one of Linux, which is 64 s.
 const SILENCE_NS: u64 = 130_000_000_000;
 
+/// The client's initial sequence number, as far as an event tells it: another one is another attempt from the same port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Isn {
+    /// Of a SYN or a request.
+    Exact(u32),
+    /// Derived from a later segment, which may be further on.
+    Near(u32),
+    /// Of a connection that entered the accept queue, or is being made: who was refused and made it is told of before.
+    Unknown,
+}
+
 /// Something that happened to an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum What {
@@ -33,13 +44,13 @@ pub enum What {
         aborted: bool,
     },
     /// A SYN cookie answered the SYN.
-    CookieSent,
+    CookieSent(Isn),
     /// The SYN-ACK was sent again: the server knows of the attempt.
-    SynackAgain,
+    SynackAgain(Isn),
     /// The server has forgotten its half-open request.
-    Expired,
+    Expired(Isn),
     /// One end reset it.
-    Reset(End),
+    Reset(End, Isn),
     /// It entered the accept queue; what the kernel side says of the time before.
     Connected {
         /// The client's initial sequence number.
@@ -52,6 +63,22 @@ pub enum What {
 }
 
 impl What {
+    /// Which attempt of those from the same port it is about.
+    const fn isn(self) -> Isn {
+        match self {
+            Self::Refused {
+                stage: Stage::Syn,
+                isn,
+                ..
+            } => Isn::Exact(isn),
+            Self::Refused { isn, .. } | Self::Connected { isn, .. } => Isn::Near(isn),
+            Self::CookieSent(isn)
+            | Self::SynackAgain(isn)
+            | Self::Expired(isn)
+            | Self::Reset(_, isn) => isn,
+        }
+    }
+
     /// Whether a story can begin with it.
     pub(super) const fn begins(self) -> bool {
         match self {
@@ -115,16 +142,12 @@ impl Story {
 
     /// Whether this is about the same attempt, or about another one from the same port.
     pub(super) fn is_about(&self, news: &News) -> bool {
-        match news.what {
-            What::Refused {
-                stage: Stage::Syn,
-                isn,
-                ..
-            } if self.is_isn_exact => isn == self.isn,
-            What::Refused { isn, .. } | What::Connected { isn, .. } => {
+        match news.what.isn() {
+            Isn::Exact(isn) if self.is_isn_exact => isn == self.isn,
+            Isn::Exact(isn) | Isn::Near(isn) => {
                 isn.wrapping_sub(self.isn).wrapping_add(SAME_ATTEMPT) < 2 * SAME_ATTEMPT
             }
-            _ => true,
+            Isn::Unknown => false,
         }
     }
 
@@ -158,17 +181,17 @@ impl Story {
             }
             // Whoever has connected is; what comes later is of a connection, or of another attempt.
             _ if matches!(self.outcome, Outcome::ConnectedLate { .. }) => {}
-            What::CookieSent => {
+            What::CookieSent(_) => {
                 self.has_cookie = true;
                 self.goes_on();
             }
-            What::SynackAgain => self.goes_on(),
-            What::Expired if self.has_acked => self.outcome = Outcome::Ghost,
-            What::Expired => {
+            What::SynackAgain(_) => self.goes_on(),
+            What::Expired(_) if self.has_acked => self.outcome = Outcome::Ghost,
+            What::Expired(_) => {
                 let silent_ns = self.last_ns.saturating_sub(self.last_syn_ns);
                 self.outcome = Outcome::GaveUp { silent_ns };
             }
-            What::Reset(by) => self.outcome = Outcome::Reset { by },
+            What::Reset(by, _) => self.outcome = Outcome::Reset { by },
         }
     }
 

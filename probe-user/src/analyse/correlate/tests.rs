@@ -44,6 +44,12 @@ const SYN: What = refused(Stage::Syn);
 const ACK: What = refused(Stage::Ack);
 const COOKIE_ACK: What = refused(Stage::CookieAck);
 
+const SAME: Isn = Isn::Exact(1000);
+const COOKIE_SENT: What = What::CookieSent(SAME);
+const SYNACK_AGAIN: What = What::SynackAgain(SAME);
+const EXPIRED: What = What::Expired(SAME);
+const RESET: What = What::Reset(End::Client, Isn::Near(1000));
+
 const fn connected(first_ns: u64, times: u32) -> What {
     What::Connected {
         isn: 1000,
@@ -96,7 +102,7 @@ fn an_ack_that_makes_it_and_one_that_does_not() {
         3 * S,
         &["connected-late"],
     );
-    check(&[(S, ACK), (64 * S, What::Expired)], 65 * S, &["ghost"]);
+    check(&[(S, ACK), (64 * S, EXPIRED)], 65 * S, &["ghost"]);
     check(&[(S, ACK)], 60 * S, &["still-trying"]);
     check(&[(S, ACK)], 200 * S, &["unknown"]);
 }
@@ -116,8 +122,8 @@ fn who_has_connected_is_connected() {
         &[
             (S, SYN),
             (2 * S, connected(S, 1)),
-            (3 * S, What::Reset(End::Client)),
-            (4 * S, What::SynackAgain),
+            (3 * S, RESET),
+            (4 * S, SYNACK_AGAIN),
         ],
         5 * S,
         &["connected-late"],
@@ -126,11 +132,7 @@ fn who_has_connected_is_connected() {
 
 #[test]
 fn resets_tell_who_ended_it() {
-    check(
-        &[(S, ACK), (2 * S, What::Reset(End::Client))],
-        3 * S,
-        &["reset"],
-    );
+    check(&[(S, ACK), (2 * S, RESET)], 3 * S, &["reset"]);
     let aborted = What::Refused {
         stage: Stage::Ack,
         isn: 1000,
@@ -152,7 +154,7 @@ fn silence_is_judged_by_the_schedule() {
 #[test]
 fn silence_can_be_broken() {
     check(
-        &[(S, SYN), (200 * S, What::SynackAgain), (201 * S, SYN)],
+        &[(S, SYN), (200 * S, SYNACK_AGAIN), (201 * S, SYN)],
         202 * S,
         &["still-trying"],
     );
@@ -179,14 +181,41 @@ fn another_number_is_another_attempt() {
     assert_eq!(totals.stories(), 2);
 }
 
+/// Whatever happens to an attempt from the same port that was not refused.
+#[test]
+fn what_happens_to_another_attempt_is_none_of_this_one() {
+    let all = |isn| {
+        [
+            What::CookieSent(isn),
+            What::SynackAgain(isn),
+            What::Expired(isn),
+            What::Reset(End::Client, isn),
+            What::Reset(End::Server, isn),
+        ]
+    };
+    for isn in [Isn::Exact(1001), Isn::Near(90_000), Isn::Unknown] {
+        for what in all(isn) {
+            check(&[(S, SYN), (2 * S, what)], 3 * S, &["still-trying"]);
+            // Nor is the next refusal of this one that of a third.
+            let totals = check(
+                &[
+                    (S, SYN),
+                    (2 * S, what),
+                    (3 * S, SYN),
+                    (4 * S, connected(S, 2)),
+                ],
+                5 * S,
+                &["connected-late"],
+            );
+            assert_eq!(totals.stories(), 1, "{what:?}");
+        }
+    }
+}
+
 #[test]
 fn nothing_begins_without_a_refusal() {
     let totals = check(
-        &[
-            (S, What::SynackAgain),
-            (2 * S, What::Reset(End::Client)),
-            (3 * S, What::CookieSent),
-        ],
+        &[(S, SYNACK_AGAIN), (2 * S, RESET), (3 * S, COOKIE_SENT)],
         5 * S,
         &[],
     );
@@ -250,6 +279,16 @@ fn the_oldest_are_let_go_the_finished_first() {
     assert_eq!(totals.stories(), u64::from(at_most) + 1);
 }
 
+fn any_isn() -> impl Strategy<Value = Isn> {
+    prop_oneof![
+        Just(SAME),
+        Just(Isn::Exact(1001)),
+        Just(Isn::Near(1001)),
+        Just(Isn::Near(90_000)),
+        Just(Isn::Unknown),
+    ]
+}
+
 fn any_what() -> impl Strategy<Value = What> {
     let isn = prop_oneof![Just(1000), Just(1001), Just(90_000)];
     let stage = prop_oneof![
@@ -264,10 +303,10 @@ fn any_what() -> impl Strategy<Value = What> {
             isn,
             aborted
         }),
-        Just(What::CookieSent),
-        Just(What::SynackAgain),
-        Just(What::Expired),
-        Just(What::Reset(End::Client)),
+        any_isn().prop_map(What::CookieSent),
+        any_isn().prop_map(What::SynackAgain),
+        any_isn().prop_map(What::Expired),
+        any_isn().prop_map(|isn| What::Reset(End::Client, isn)),
         isn.prop_map(|isn| What::Connected {
             isn,
             first_ns: S,

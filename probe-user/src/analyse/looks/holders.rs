@@ -83,6 +83,12 @@ impl Holders {
             .count()
     }
 
+    /// Whether one who holds it, or has, has started this one.
+    pub fn is_child(&self, pid: u32) -> bool {
+        let parent = self.parents.get(&pid);
+        parent.is_some_and(|its| self.held.contains_key(&its.pid))
+    }
+
     /// Who of them started the others, and whose child that is.
     pub fn eldest(&self) -> Option<String> {
         let (_, last_ns) = self.times?;
@@ -128,6 +134,7 @@ mod tests {
             owners,
             polls: Vec::new(),
             accepted: None,
+            inherited: Vec::new(),
             holds: Vec::new(),
             served: None,
             half_open: None,
@@ -170,6 +177,10 @@ mod tests {
         holders.saw(&look(10, &[5, 4, 6], &[(5, 4), (4, 1), (6, 4)]));
         let eldest = "server[4], a child of systemd[1],";
         assert_eq!(holders.eldest().as_deref(), Some(eldest));
+        assert_eq!(
+            [4, 5, 6, 7].map(|pid| holders.is_child(pid)),
+            [false, true, true, false]
+        );
         let mut unknown = Holders::default();
         unknown.saw(&look(10, &[5], &[]));
         assert_eq!(unknown.eldest().as_deref(), Some("server[5]"));

@@ -57,6 +57,8 @@ pub struct Queue {
     pollers: BTreeMap<u32, u32>,
     /// Owners that hold a connection which they accepted.
     accepted: BTreeSet<u32>,
+    /// Owners that hold connections which they may have been started for.
+    inherited: BTreeSet<u32>,
     /// The highest limit that it had.
     pub limit_before: u32,
     /// How each owner held it at last.
@@ -115,6 +117,7 @@ impl Queue {
             unpolled: 0,
             pollers: BTreeMap::new(),
             accepted: BTreeSet::new(),
+            inherited: BTreeSet::new(),
             limit_before: listener.accept_queue_limit,
             holds: BTreeMap::new(),
             stood: BTreeMap::new(),
@@ -149,6 +152,17 @@ impl Queue {
     /// Whether an epoll instance of this process has waited for it.
     pub fn has_polled(&self, pid: u32) -> bool {
         self.pollers.get(&pid).is_some_and(|looks| *looks > 0)
+    }
+
+    /// Whether this process holds a connection that it accepted.
+    pub fn has_accepted(&self, pid: u32) -> bool {
+        self.accepted.contains(&pid)
+    }
+
+    /// Whether this process may have been started for the connections that it holds, as a child is that is forked for one, and
+    /// has accepted none of them.
+    pub fn has_inherited(&self, pid: u32) -> bool {
+        self.inherited.contains(&pid) && !self.accepted.contains(&pid)
     }
 
     /// Whether an epoll instance of the owners waits for it, mostly; `None` where those that are to accept have none.
@@ -221,6 +235,7 @@ impl Queue {
         if is_full {
             self.polls(&seen.polls);
             self.accepted.extend(seen.accepted.iter().flatten());
+            self.inherited.extend(&seen.inherited);
             if let Some(standing) = Standing::of(&seen.holds) {
                 *self.stood.entry(standing).or_default() += 1;
             }
@@ -312,6 +327,7 @@ mod tests {
             owners_in_all: 0,
             polls: Vec::new(),
             accepted: None,
+            inherited: Vec::new(),
             holds: Vec::new(),
             served: None,
             half_open: None,

@@ -108,6 +108,7 @@ fn look(netns: u32, cookie: u64, bound: &str, queue: (u32, u32)) -> Observed {
         owners_in_all: 0,
         polls: Vec::new(),
         accepted: None,
+        inherited: Vec::new(),
         holds: Vec::new(),
         served: None,
         half_open: None,

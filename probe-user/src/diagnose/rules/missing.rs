@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     Judged,
     said::{OF_FDINFO, OF_HOOKS, OF_QUEUE, evidence, pinned_with_everybody, refused},
-    who::mostly,
+    who::{OF_SIGNALS, mostly},
 };
 use crate::model::{
     signals::{Member, Missing, Process, Signals, Thread},
@@ -14,9 +14,6 @@ use crate::model::{
 
 /// Connections that live are asked for once a second.
 const LONG: Duration = Duration::from_millis(1500);
-
-/// System calls of who has nothing to do until a signal comes.
-const OF_SIGNALS: [&str; 3] = ["pause", "rt_sigsuspend", "rt_sigtimedwait"];
 
 /// And until a child ends. Where children come and go and nobody is accepted, it is for them.
 const OF_CHILDREN: [&str; 2] = ["wait4", "waitid"];

@@ -16,6 +16,7 @@ pub(super) const OF_SLEEP: &str = "/proc/PID/task/TID/syscall, wchan";
 pub(super) const OF_TIMES: &str = "/proc/PID/task/TID/schedstat";
 pub(super) const OF_SYSCTL: &str = "/proc/sys/net";
 pub(super) const OF_FDINFO: &str = "/proc/PID/fdinfo";
+pub(super) const OF_AGES: &str = "/proc/PID/stat, tcp_info";
 pub(super) const OF_HOOKS: &str = "hooks and sock_diag";
 
 pub(super) fn evidence(says: String, from: &'static str) -> Evidence {

@@ -7,7 +7,8 @@ use super::{
     limits::{has_stopped, limit_fell, many_descriptors},
     missing::may_be_missing,
     said::{
-        OF_FDINFO, OF_HOOKS, OF_QUEUE, OF_SLEEP, evidence, pinned, pinned_with_everybody, refused,
+        OF_AGES, OF_FDINFO, OF_HOOKS, OF_QUEUE, OF_SLEEP, evidence, pinned, pinned_with_everybody,
+        refused,
     },
     who::{self, is_unused, mostly},
 };
@@ -222,10 +223,7 @@ pub(super) fn blocked(signals: &Signals) -> Judged {
         Ok(worst) => worst,
         Err(no) => return no,
     };
-    let looked: Vec<(&Process, &Thread)> = signals
-        .threads()
-        .filter(|(_, thread)| thread.looks >= 3)
-        .collect();
+    let looked: Vec<(&Process, &Thread)> = who::may_accept(signals);
     if looked.is_empty() {
         return Judged::Abstains;
     }
@@ -233,6 +231,13 @@ pub(super) fn blocked(signals: &Signals) -> Judged {
         Ok(asleep) => asleep,
         Err(no) => return no,
     };
+    let inherited = started_for_one(signals);
+    // A parent at a limit of children waits so, and so does one that is to be told by a child that it goes on.
+    if inherited.is_some() && asleep.iter().all(|(_, thread)| who::is_idle(thread)) {
+        return Judged::No(
+            "who has connections may have been started for them, and who is left waits for other files or for signals".into(),
+        );
+    }
     let accepted = match worst.accepted_while_full {
         Some(n) => took(worst, n),
         None => evidence(
@@ -246,6 +251,7 @@ pub(super) fn blocked(signals: &Signals) -> Judged {
     let mut found = vec![refused(signals), accepted];
     found.extend(sampled(signals, worst));
     found.extend(places(asleep));
+    found.extend(inherited);
     Judged::Yes(Confidence::Likely, found)
 }
 
@@ -285,7 +291,7 @@ fn everybody_else_sleeps<'a>(
     let is_awake = |(_, thread): &&(&Process, &Thread)| who::is_awake(thread);
     let awake: Vec<_> = looked.iter().filter(is_awake).collect();
     if !awake.is_empty() {
-        return beside_awake(signals, worst, looked);
+        return beside_awake(worst, looked);
     }
     let is_in_none = matches!(worst.standing, Some(Standing::Absent | Standing::NoEpoll));
     let has_loop = looked.iter().any(|(_, thread)| is_loop(thread));
@@ -307,7 +313,7 @@ fn everybody_else_sleeps<'a>(
     let each_is_stuck = worst
         .served
         .is_some_and(|served| (1..=stuck).contains(&served));
-    let is_told = who::on_client(signals).is_some() || each_is_stuck;
+    let is_told = looked.iter().any(|(_, one)| who::whose(one).is_some()) || each_is_stuck;
     if was_taken_out || may_be_paused && !is_told {
         return no("the owner may have taken the listener out of the files that it waits for");
     }
@@ -317,7 +323,6 @@ fn everybody_else_sleeps<'a>(
 /// Beside a thread that is awake only one that sleeps on a client of this listener, alone, is known to be who accepts: not in
 /// an epoll instance, which many threads wait for, and of more than one that sleep so others may serve them.
 fn beside_awake<'a>(
-    signals: &'a Signals,
     worst: &Member,
     looked: &[(&'a Process, &'a Thread)],
 ) -> Result<Vec<(&'a Process, &'a Thread)>, Judged> {
@@ -326,7 +331,10 @@ fn beside_awake<'a>(
             "not every thread of the owner slept all the time".to_owned(),
         ))
     };
-    let Some((process, thread, _)) = who::on_client(signals) else {
+    let mut on_client = looked
+        .iter()
+        .filter(|(_, thread)| who::whose(thread).is_some());
+    let Some(&(process, thread)) = on_client.next() else {
         return no();
     };
     let stuck = looked
@@ -354,6 +362,23 @@ fn sampled(signals: &Signals, worst: &Member) -> Option<Evidence> {
     let has_more = signals.processes.iter().any(|process| !process.is_whole);
     let says = of_processes.or(has_more.then(|| "some of many threads".to_owned()))?;
     Some(evidence(format!("{says} were looked at"), "/proc"))
+}
+
+/// Processes that may have been started for the connections that they hold.
+fn started_for_one(signals: &Signals) -> Option<Evidence> {
+    let started = who::may_be_started_for_one(signals);
+    let first = started.iter().find(|one| one.has_inherited)?;
+    let others = match started.len() - 1 {
+        0 => String::new(),
+        n => format!(", as may {n} more"),
+    };
+    Some(evidence(
+        format!(
+            "{}[{}] is no older than any connection that it holds of this listener: it may have been started for it, and accept nothing{others}",
+            first.comm, first.pid
+        ),
+        OF_AGES,
+    ))
 }
 
 /// One thread for each place that threads slept in, the first thread of a process before the others.

@@ -15,6 +15,9 @@ use crate::model::{
     verdict::Confidence,
 };
 
+/// System calls of who has nothing to do until a signal comes.
+pub(super) const OF_SIGNALS: [&str; 3] = ["pause", "rt_sigsuspend", "rt_sigtimedwait"];
+
 /// In eight of ten looks, of three or more.
 pub(super) const fn mostly(times: u32, thread: &Thread) -> bool {
     thread.looks >= 3 && times * 10 >= thread.looks * 8
@@ -38,16 +41,47 @@ pub(super) const fn is_awake(thread: &Thread) -> bool {
     thread.looks >= 3 && (thread.blocked + thread.waiting) * 10 < thread.looks * 8
 }
 
+/// Processes that may have been started for a connection each, and accept nothing then. Beside one that holds such a
+/// connection, so may others of the family whose connections have ended, where none of them is known to have accepted.
+pub(super) fn may_be_started_for_one(signals: &Signals) -> Vec<&Process> {
+    let all = || signals.processes.iter();
+    let is_family = !all().any(|one| one.is_child && one.has_accepted);
+    if !all().any(|one| one.has_inherited) {
+        return Vec::new();
+    }
+    let may_be = |one: &&Process| one.has_inherited || is_family && one.is_child;
+    all().filter(may_be).collect()
+}
+
+/// Threads of those who may accept, which were looked at often enough.
+pub(super) fn may_accept(signals: &Signals) -> Vec<(&Process, &Thread)> {
+    let started_for_one = may_be_started_for_one(signals);
+    let is_one = |process: &Process| started_for_one.iter().any(|one| one.pid == process.pid);
+    let threads = signals.threads().filter(|(_, thread)| thread.looks >= 3);
+    threads.filter(|(process, _)| !is_one(process)).collect()
+}
+
+/// Whether it slept all the time until one of some files became ready, or a signal came, and waited for nobody that is known:
+/// somebody who has nothing to do may.
+pub(super) fn is_idle(thread: &Thread) -> bool {
+    let place = thread.blocked_in.as_deref().unwrap_or_default();
+    let of_signals = OF_SIGNALS.iter().any(|call| place.starts_with(call));
+    let asleep = thread.elsewhere + if of_signals { thread.blocked } else { 0 };
+    mostly(asleep, thread) && !mostly(thread.stuck, thread) && !may_have_asked(thread)
+}
+
 /// A thread that slept all the time on a connection that came from the listener, and whose that is.
 pub(super) fn on_client(signals: &Signals) -> Option<(&Process, &Thread, SocketAddr)> {
-    let sleeps = |thread: &Thread| {
-        let asleep = thread.blocked.max(thread.elsewhere);
-        thread.on_client.filter(|_| mostly(asleep, thread))
-    };
     let mut found = signals
         .threads()
-        .filter_map(|(process, thread)| Some((process, thread, sleeps(thread)?)));
+        .filter_map(|(process, thread)| Some((process, thread, whose(thread)?)));
     found.next()
+}
+
+/// Whose connection of the listener it slept on all the time.
+pub(super) fn whose(thread: &Thread) -> Option<SocketAddr> {
+    let asleep = thread.blocked.max(thread.elsewhere);
+    thread.on_client.filter(|_| mostly(asleep, thread))
 }
 
 /// Whether nobody who holds it has anything to do with it: none of them waits for it, has a connection of it or has set its

@@ -3,6 +3,7 @@
 mod acceptors;
 mod alike;
 mod around;
+mod forked;
 mod network;
 mod properties;
 mod would_tell;
@@ -57,6 +58,7 @@ fn pinned() -> Signals {
                 memory_high: Some(0),
                 ..Cgroup::default()
             }),
+            ..Process::default()
         }],
         sysctls: Sysctls {
             somaxconn: Some(4096),
@@ -483,18 +485,12 @@ fn full_tables_and_rules_that_drop() {
     assert_eq!(with(None, None, true), ["undetermined"]);
 }
 
-/// Beside a flood a client that was refused is one of its victims; one that was not has another cause, or none.
 #[test]
-fn one_client_in_a_flood() {
-    let beyond = (Kind::RequestDrop, "syn-queue-full".to_owned());
-    let mut signals = Signals {
-        everybody: Some(Causes::from([(beyond.clone(), 5000)])),
-        members: vec![Member::default()],
-        ..Signals::default()
-    };
-    signals.members[0].limit = 16;
-    assert_eq!(found(&signals), [""; 0]);
-    signals.causes.insert(beyond, 1);
-    signals.refusals = 1;
-    assert_eq!(found(&signals), ["syn-flood"]);
+fn stopped_at_all_looks_but_one() {
+    let unknown = "undetermined";
+    for (stopped, looks, id) in [(8, 9, "acceptor-stopped"), (7, 9, unknown), (6, 7, unknown)] {
+        let mut signals = pinned();
+        (thread(&mut signals).stopped, thread(&mut signals).looks) = (stopped, looks);
+        assert_eq!(found(&signals), [id]);
+    }
 }

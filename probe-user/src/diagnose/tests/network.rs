@@ -323,3 +323,19 @@ fn path_loss_is_ruled_out_where_requests_were_looked_at() {
     signals.members[0].half_open = None;
     assert!(abstains(&signals));
 }
+
+/// Beside a flood a client that was refused is one of its victims; one that was not has another cause, or none.
+#[test]
+fn one_client_in_a_flood() {
+    let beyond = (Kind::RequestDrop, "syn-queue-full".to_owned());
+    let mut signals = Signals {
+        everybody: Some(Causes::from([(beyond.clone(), 5000)])),
+        members: vec![Member::default()],
+        ..Signals::default()
+    };
+    signals.members[0].limit = 16;
+    assert_eq!(found(&signals), [""; 0]);
+    signals.causes.insert(beyond, 1);
+    signals.refusals = 1;
+    assert_eq!(found(&signals), ["syn-flood"]);
+}

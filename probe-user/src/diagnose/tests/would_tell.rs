@@ -49,6 +49,11 @@ fn cases() -> Vec<Case> {
                 });
             },
         ),
+        (
+            "whether server[20] accepts, or was forked for the connection that it holds, which it is no older than: `strace -f -e trace=accept,accept4 -p 7`",
+            super::forked::forked(),
+            |_| {},
+        ),
         ("perf top -p 7", pinned(), |s| thread(s).cpu = Some(0.4)),
         ("`whydrop check` says which", pinned(), |s| {
             s.adds_up = false;

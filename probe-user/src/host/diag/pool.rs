@@ -15,6 +15,15 @@ pub const IDLE: Duration = Duration::from_secs(2);
 /// More open sockets than this are not worth their descriptors.
 const SOCKETS: usize = 128;
 
+/// That of whydrop's own namespace where the kernel has no cookies (before 5.14): as long as whydrop is there, so is this one,
+/// and its number is no other's. No cookie of the kernel is so large.
+const OWN: u64 = u64::MAX;
+
+/// What tells a namespace from another one that has its number later.
+fn identity(cookie: Option<u64>, is_here: bool) -> Option<u64> {
+    cookie.or(is_here.then_some(OWN))
+}
+
 /// Netlink sockets, one a namespace, closed when they are idle.
 #[derive(Debug, Default)]
 pub struct DiagPool {
@@ -50,8 +59,11 @@ impl DiagPool {
             } else {
                 Diag::open_in(way(inum)?.as_fd())?
             };
-            let cookie = diag.netns_cookie();
-            self.cookies.extend(cookie.map(|cookie| (inum, cookie)));
+            let cookie = identity(diag.netns_cookie(), is_here);
+            match cookie {
+                Some(cookie) => drop(self.cookies.insert(inum, cookie)),
+                None => drop(self.cookies.remove(&inum)),
+            }
             diag
         };
         if self.open.len() >= SOCKETS {
@@ -90,5 +102,18 @@ impl DiagPool {
         {
             self.open.remove(&oldest);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_namespace_is_itself_without_a_cookie_too() {
+        assert_eq!(identity(Some(7), true), Some(7));
+        assert_eq!(identity(None, true), identity(None, true));
+        assert_eq!(identity(None, true), Some(OWN));
+        assert_eq!(identity(None, false), None);
     }
 }

@@ -38,12 +38,13 @@ pub(super) fn accepted(payload: &[u8]) -> Result<Option<AcceptedSnapshot>, WireE
     let id = &header.socket_id;
     // Set when the connection was made, and by each data segment that is sent (net/ipv4/tcp_minisocks.c:
     // tcp_create_openreq_child, net/ipv4/tcp_output.c:tcp_event_data_sent).
-    let age_ms = info(TCPI_LAST_DATA_SENT).filter(|_| info(TCPI_DATA_SEGS_OUT) == Some(0));
+    let quiet = info(TCPI_LAST_DATA_SENT).map(|ms| Duration::from_millis(ms.into()));
     Ok(Some(AcceptedSnapshot {
         local: SocketAddr::new(id.source_address, id.source_port),
         remote: SocketAddr::new(id.destination_address, id.destination_port),
         inode: header.inode,
-        age: age_ms.map(|age_ms| Duration::from_millis(age_ms.into())),
+        age: quiet.filter(|_| info(TCPI_DATA_SEGS_OUT) == Some(0)),
+        quiet,
     }))
 }
 

@@ -74,7 +74,7 @@ struct EndsOrNull {
 
 #[derive(JsonSchema, Serialize)]
 struct Listener {
-    cookie: Cookie,
+    cookie: Option<Cookie>,
     #[serde(flatten)]
     at: At,
     accept_queue_len: u32,

@@ -81,9 +81,12 @@ pub(super) fn address_or_null(
     }
 }
 
-/// As `"0x…"`.
+/// As `"0x…"`; nobody has asked for that of the socket yet where it is 0.
 pub(super) fn cookie(to: &mut String, key: &str, cookie: u64) {
     to.push_str(key);
+    if cookie == 0 {
+        return to.push_str("null");
+    }
     to.push_str("\"0x");
     append::hex(to, cookie);
     to.push('"');

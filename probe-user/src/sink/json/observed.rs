@@ -285,6 +285,7 @@ pub(in crate::sink) mod tests {
                 owners_in_all: 2,
                 polls: vec![(5, true)],
                 accepted: Some(vec![5]),
+                inherited: vec![6],
                 holds: vec![hold()],
                 served: Some(served()),
                 half_open: Some(HalfOpen::default()),

@@ -17,8 +17,8 @@ use crate::{
 /// When nothing was told for so long, the command's last packets have been dealt with.
 const QUIET: Duration = Duration::from_millis(50);
 
-/// Others on the host may never be quiet.
-const SETTLED_AFTER: Duration = Duration::from_secs(1);
+/// Others on the host may never be quiet, and what they refuse meanwhile is none of the command's.
+const SETTLED_AFTER: Duration = Duration::from_millis(200);
 
 /// A command, and when it was last heard of.
 pub(crate) struct While<'a> {
@@ -55,8 +55,8 @@ impl<'a> While<'a> {
             ends_by_signal: false,
             signalled: Box::new(|kind| self.child.signalled(kind)),
             ..Conduct::silent(move |mono_ns, line| {
-                // Figures, stories and looks are told of when there is time.
-                if !matches!(line, Line::Stats(_) | Line::Story(_) | Line::Observed(_)) {
+                // All else is told of when there is time.
+                if matches!(line, Line::Event(_) | Line::Tick(_)) {
                     self.last_line.set(Instant::now());
                 }
                 stage(mono_ns, line);

@@ -19,13 +19,15 @@ use crate::model::{
     socket::{ConnectionSnapshot, ListenerSnapshot},
 };
 
-/// A cookie as `0x…`.
+/// A cookie as `0x…`; `null` is 0.
 #[derive(Clone, Copy)]
 struct Cookie(u64);
 
 impl<'de> Deserialize<'de> for Cookie {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = Cow::<str>::deserialize(from)?;
+        let Some(text) = Option::<Cow<'_, str>>::deserialize(from)? else {
+            return Ok(Self(0));
+        };
         let digits = text.strip_prefix("0x").unwrap_or(&text);
         u64::from_str_radix(digits, 16)
             .map(Self)

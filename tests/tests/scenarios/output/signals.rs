@@ -103,17 +103,19 @@ fn a_hangup_opens_a_recording_by_its_name_again() -> Result<()> {
 /// What is started has the limit that whydrop was started with.
 #[test]
 fn a_small_stack_is_enough() -> Result<()> {
-    let limited = |mut asked: Command| {
+    let limited = |mut asked: Command, is_hard: bool| {
         // SAFETY: both system calls are async-signal-safe; the limit lives on this stack.
         unsafe {
-            asked.pre_exec(|| {
+            asked.pre_exec(move || {
                 let mut limit = libc::rlimit {
                     rlim_cur: 0,
                     rlim_max: 0,
                 };
                 let mut failed = libc::getrlimit(libc::RLIMIT_STACK, &raw mut limit);
-                // The hard limit stays: only CAP_SYS_RESOURCE could raise it again.
                 limit.rlim_cur = 64 << 10;
+                if is_hard {
+                    limit.rlim_max = limit.rlim_cur;
+                }
                 failed |= libc::setrlimit(libc::RLIMIT_STACK, &raw const limit);
                 match failed {
                     0 => Ok(()),
@@ -123,19 +125,20 @@ fn a_small_stack_is_enough() -> Result<()> {
         }
         Running::start(asked)?.finish()
     };
-    let watched = limited(command(
-        "watch",
-        &["--format", "json", "--for", "1s", "--netns", "self"],
-    )?)?;
-    watched.ensure_status(0)?;
-    line_of_type(&lines(&watched.stdout)?, "summary")?;
-    let ran = limited(command("run", &["--", "sh", "-c", "ulimit -s"])?)?;
-    ran.ensure_status(0)?;
-    ensure!(
-        ran.stdout == b"64\n",
-        "{:?}",
-        String::from_utf8_lossy(&ran.stdout)
-    );
+    // Only CAP_SYS_RESOURCE could raise the hard limit again.
+    for is_hard in [false, true] {
+        let options = ["--format", "json", "--for", "1s", "--netns", "self"];
+        let watched = limited(command("watch", &options)?, is_hard)?;
+        watched.ensure_status(0)?;
+        line_of_type(&lines(&watched.stdout)?, "summary")?;
+        let ran = limited(command("run", &["--", "sh", "-c", "ulimit -s"])?, is_hard)?;
+        ran.ensure_status(0)?;
+        ensure!(
+            ran.stdout == b"64\n",
+            "{:?}",
+            String::from_utf8_lossy(&ran.stdout)
+        );
+    }
     Ok(())
 }
 

@@ -148,3 +148,9 @@ fn every_recorded_scene_is_answered_as_before() {
 fn every_recorded_scene_of_trampolines_is_answered_as_before() {
     check("scenes-6.12", 20);
 }
+
+/// Servers of Debian and others, on the same kernel as the scenes.
+#[test]
+fn every_recorded_server_is_answered_as_before() {
+    check("servers", 40);
+}

@@ -4,6 +4,7 @@ use super::super::{
     acceptors::{
         computes, epoll_elsewhere, idles, left_by, load, reads, reads_from_client, standing, with,
     },
+    forked::forked,
     network::crowded,
 };
 use super::*;
@@ -154,6 +155,15 @@ pub(super) fn doing_something_else() -> Vec<Row> {
             "/proc/PID/task/TID/syscall, wchan",
             with(with(standing(Standing::Level, false), idles), |_| {}),
             |s| s.processes[0].threads[1].blocked = 20,
+        ),
+        Row(
+            "acceptor-blocked",
+            "undetermined",
+            "/proc/PID/stat, tcp_info",
+            changed(forked(), |s| {
+                (s.processes[2].has_inherited, s.processes[2].has_accepted) = (false, true);
+            }),
+            |s| (s.processes[2].has_inherited, s.processes[2].has_accepted) = (true, false),
         ),
     ]
 }

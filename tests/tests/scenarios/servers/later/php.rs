@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
 
 use super::*;
 
@@ -57,6 +58,11 @@ fn php_whose_children_all_sleep() -> Result<()> {
     let (path, script) = (path.display().to_string(), script.display().to_string());
     let arguments = ["--nodaemonize", "-n", "-y", &path];
     let _php = Server::start(&netns, TO, directory, &program, &arguments)?;
+    // A connection that is as old as they are they may have inherited.
+    let began = Instant::now();
+    wait_until("children of some age", soon(), || {
+        Ok(began.elapsed() > Duration::from_millis(100))
+    })?;
     let asked = (0..CHILDREN).map(|_| sent(&netns, &request_for(&script)));
     let asked = asked.collect::<Result<Vec<_>>>()?;
     wait_for_beginnings(&asked)?;
