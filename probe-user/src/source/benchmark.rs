@@ -163,7 +163,10 @@ mod tests {
         let few = count(|| pipeline.run(EVENTS));
         let many = count(|| pipeline.run(4 * EVENTS));
         // One client in so many is looked at closely for the incident.
-        assert!(many < few + EVENTS as u64 / 4, "{format:?}: {many} and {few}");
+        assert!(
+            many < few + EVENTS as u64 / 4,
+            "{format:?}: {many} and {few}"
+        );
         pipeline.lines.alarms = Alarms::default();
         let few = count(|| pipeline.run(EVENTS));
         let many = count(|| pipeline.run(4 * EVENTS));
