@@ -162,6 +162,14 @@ mod tests {
         pipeline.run(4 * EVENTS);
         let few = count(|| pipeline.run(EVENTS));
         let many = count(|| pipeline.run(4 * EVENTS));
+        // One client in so many is looked at closely for the incident.
+        assert!(
+            many < few + EVENTS as u64 / 4,
+            "{format:?}: {many} and {few}"
+        );
+        pipeline.lines.alarms = Alarms::default();
+        let few = count(|| pipeline.run(EVENTS));
+        let many = count(|| pipeline.run(4 * EVENTS));
         assert_eq!(many, few, "{format:?}: what is allocated is by batch");
     }
 

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Events that are looked at closely each second.
-const CLOSELY_A_SECOND: u32 = 128;
+const CLOSELY_A_SECOND: u32 = 32;
 
 /// Beyond that, those of one client in so many: all of its events, or a SYN that comes again would look like the first.
 const ONE_CLIENT_IN: u32 = 256;

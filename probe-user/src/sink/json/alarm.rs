@@ -15,7 +15,7 @@ use crate::{
 };
 
 #[derive(Serialize, JsonSchema)]
-pub(in crate::sink) struct AlarmView<'a> {
+pub(crate) struct AlarmView<'a> {
     ts: String,
     mono_ns: u64,
     id: u64,
