@@ -69,7 +69,7 @@ impl Counts {
         }
         let sums = &mut self.folded_sums;
         (self.sums).empty(generation, |key, cpus| {
-            add_of_netns(sums, transmute!(key), &cpus)
+            add_of_netns(sums, transmute!(key), &cpus);
         })
     }
 

@@ -83,7 +83,7 @@ impl Stats {
         }
         for read in self.waits.entries() {
             let (key, steps) = read?;
-            add_waits(&mut figures, transmute!(key), steps);
+            add_waits(&mut figures, transmute!(key), &steps);
         }
         Ok(figures)
     }
@@ -92,7 +92,7 @@ impl Stats {
     pub(super) fn forget(&mut self, gone: &Gone) {
         let becomes = |key: &StatKey| gone.figures(key);
         fold(&mut self.folded, becomes, |sum, one| {
-            sum.add(&one.nameless())
+            sum.add(&one.nameless());
         });
         // Nobody asked for these.
         self.folded.retain(|key, _| key.listener != 0);
@@ -103,10 +103,10 @@ impl Stats {
         let _look = self.looks.begin();
         let folded = &mut self.folded;
         (self.stats).empty(generation, |key, cpus| {
-            add_stats(folded, transmute!(key), &cpus)
+            add_stats(folded, transmute!(key), &cpus);
         })?;
         (self.waits).empty(generation, |key, steps| {
-            add_waits(folded, transmute!(key), steps)
+            add_waits(folded, transmute!(key), &steps);
         })
     }
 }
@@ -121,9 +121,9 @@ fn add_stats(
     before.stats = cpus.fold(before.stats, together);
 }
 
-fn add_waits(figures: &mut HashMap<StatKey, Figures>, key: StatKey, steps: [u32; wait::STEPS]) {
+fn add_waits(figures: &mut HashMap<StatKey, Figures>, key: StatKey, steps: &[u32; wait::STEPS]) {
     let more = Figures {
-        waits: Some(Box::new(Waits { steps })),
+        waits: Some(Box::new(Waits { steps: *steps })),
         ..Figures::default()
     };
     figures.entry(key).or_default().add(&more);

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    hash::Hash,
+    hash::{BuildHasher, Hash},
 };
 
 use probe_common::{CountKey, StatKey};
@@ -69,8 +69,8 @@ impl Gone {
 }
 
 /// Moves what has another name by now, and adds it to what is there.
-pub fn fold<K: Copy + Eq + Hash, V: Default>(
-    of: &mut HashMap<K, V>,
+pub fn fold<K: Copy + Eq + Hash, V: Default, S: BuildHasher>(
+    of: &mut HashMap<K, V, S>,
     becomes: impl Fn(&K) -> Option<K>,
     add: impl Fn(&mut V, V),
 ) {

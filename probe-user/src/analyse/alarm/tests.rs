@@ -100,7 +100,6 @@ fn look(alarms: &mut Alarms, at_ns: u64, bound: &str, len: u32) {
         served: None,
         half_open: None,
         parents: Vec::new(),
-        inherited: Default::default(),
     }));
     alarms.line(at_ns, &Line::Observed(&seen));
 }

@@ -62,7 +62,7 @@ fn what_does_not_fit_is_refused() {
     check(event, &|line| line["client_port"] = "80".into());
     check(event, &|line| line["cpu"] = Value::from(-1));
     check(event, &|line| {
-        line["listener"]["cookie"] = Value::Bool(true)
+        line["listener"]["cookie"] = Value::Bool(true);
     });
     check(event, &|line| {
         line.as_object_mut().map(|line| line.remove("late"));

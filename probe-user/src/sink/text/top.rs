@@ -7,7 +7,7 @@ use std::{
 
 use super::{counts_in_words, plural, stats};
 use crate::model::{
-    ListenerStatsRow, ListenerTally,
+    ListenerStatsRow, ListenerTally, Refusals,
     gone::{NAMESPACES, Others},
     rows::{NoKernel, Row},
 };
@@ -54,7 +54,7 @@ pub(super) fn write_stats(rows: &[ListenerStatsRow], most: usize, to: &mut Strin
         return stats::write_table(rows, to);
     }
     let busy = |row: &ListenerStatsRow| {
-        let refused = row.refusals.as_ref().map_or(0, |refused| refused.total());
+        let refused = row.refusals.as_ref().map_or(0, Refusals::total);
         (refused, row.established)
     };
     let mut by_business: Vec<usize> = (0..rows.len()).collect();
