@@ -50,10 +50,12 @@ impl Closed {
         self.missing = missing;
     }
 
-    /// The old maps are empty: who may be forgotten? `missing` are the namespaces that are not found now.
+    /// The old maps are empty: who may be forgotten? `missing` are the namespaces that are not
+    /// found now, `too_many` listeners whose closing may have been lost.
     pub(super) fn turn_ends(
         &mut self,
         missing: &HashSet<u32>,
+        too_many: &HashSet<(u32, u64)>,
         is_wanted: impl Fn(u64) -> bool,
         takes_all: bool,
     ) -> Gone {
@@ -62,6 +64,7 @@ impl Closed {
         let listeners: HashMap<_, _> = self
             .listeners
             .drain(..old)
+            .chain(too_many.iter().copied())
             .map(|name| (name, is_wanted(name.1)))
             .collect();
         self.forgotten += listeners.values().filter(|is_wanted| **is_wanted).count() as u64;

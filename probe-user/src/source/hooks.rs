@@ -247,7 +247,8 @@ impl<'a> HookPipeline<'a> {
         let tally = self.tallying();
         let takes_all = !tally.filter.picks_listeners();
         let is_wanted = |name| tally.takes_name(name);
-        let gone = closed.turn_ends(&missing, is_wanted, takes_all);
+        let too_many = probe.counts().too_many();
+        let gone = closed.turn_ends(&missing, &too_many, is_wanted, takes_all);
         self.closed = closed;
         if gone.is_empty() {
             return;

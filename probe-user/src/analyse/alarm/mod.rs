@@ -21,10 +21,10 @@ use crate::model::{
 };
 
 /// Incidents that go on at once; of more is only told how many there were.
-const INCIDENTS_AT_MOST: usize = 256;
+const INCIDENTS_AT_MOST: usize = 64;
 
 /// Events of all of them that are looked at more closely than to be counted.
-const CLOSELY_AT_MOST: usize = 65_536;
+const CLOSELY_AT_MOST: usize = 4096;
 
 /// Namespaces of which it is remembered what they say of themselves.
 const HOSTS_AT_MOST: usize = 256;
