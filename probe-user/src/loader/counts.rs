@@ -1,6 +1,6 @@
 //! Reads the per-CPU maps that hold the exact counts and adds up their CPUs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use aya::{
     Ebpf,
@@ -12,7 +12,7 @@ use zerocopy::transmute;
 use super::{aged::Aged, looks::Looks, read::ReadError};
 use crate::model::{
     counted::{Totals, add_counts, add_sums},
-    gone::{Gone, NAMESPACES, TOGETHER, fold},
+    gone::{Gone, NAMESPACES, Names, fold},
 };
 
 const KEY: usize = size_of::<CountKey>();
@@ -21,9 +21,6 @@ const SUMS: usize = size_of::<NetnsSums>();
 const SUM_KEY: usize = size_of::<SumKey>();
 const HEALTH: usize = size_of::<Health>();
 const CLIENT: usize = size_of::<ClientKey>();
-
-/// Counts that are kept of listeners that are not known to have closed.
-const FOLDED_AT_MOST: usize = 16_384;
 
 /// The maps of exact counts. Byte arrays, since aya's `Pod` cannot be given to another crate's types.
 pub struct Counts {
@@ -35,8 +32,6 @@ pub struct Counts {
     /// What was taken out of the maps.
     folded: HashMap<CountKey, CountValue>,
     folded_sums: HashMap<u32, [u64; counter::SLOTS]>,
-    /// Who was counted in the generation that was taken out last.
-    newest: HashSet<(u32, u64)>,
     health: PerCpuArray<MapData, [u8; HEALTH]>,
     clients: AyaHashMap<MapData, [u8; CLIENT], [u64; 2]>,
     period: Array<MapData, u64>,
@@ -58,7 +53,6 @@ impl Counts {
             sums,
             folded: HashMap::new(),
             folded_sums: HashMap::new(),
-            newest: HashSet::new(),
             health: map("HEALTH")?.try_into().map_err(bad)?,
             clients: map("CLIENTS")?.try_into().map_err(bad)?,
             period: map("PERIOD")?.try_into().map_err(bad)?,
@@ -67,10 +61,9 @@ impl Counts {
     }
 
     /// Takes everything out of a generation of maps that nothing writes to any more.
-    pub(super) fn fold(&mut self, generation: u32) -> Result<(), ReadError> {
+    pub(super) fn fold(&mut self, generation: u32, newest: &mut Names) -> Result<(), ReadError> {
         let _look = self.looks.begin();
-        let (folded, newest) = (&mut self.folded, &mut self.newest);
-        newest.clear();
+        let folded = &mut self.folded;
         for maps in [&mut self.counts, &mut self.rest] {
             maps.empty(generation, |key, cpus| {
                 let key: CountKey = transmute!(key);
@@ -84,16 +77,9 @@ impl Counts {
         })
     }
 
-    /// Listeners that are not known to have closed, where there are too many to keep, since closings were lost: all that
-    /// were not counted lately.
-    pub fn too_many(&self) -> HashSet<(u32, u64)> {
-        if self.folded.len() <= FOLDED_AT_MOST {
-            return HashSet::new();
-        }
-        let names = self.folded.keys().map(|key| (key.netns, key.listener));
-        let old =
-            names.filter(|name| !matches!(name.1, 0 | TOGETHER) && !self.newest.contains(name));
-        old.collect()
+    /// Whose counts were taken out of the maps, a name for each.
+    pub(super) fn names(&self) -> impl ExactSizeIterator<Item = (u32, u64)> {
+        self.folded.keys().map(|key| (key.netns, key.listener))
     }
 
     /// The namespaces of which something was taken out of the maps.

@@ -68,7 +68,11 @@ use self::{
 use crate::{
     btf::{Btf, BtfError},
     model::{
-        cause::Reasons, counted::Skipped, gone::Gone, hook::HookReport, request::Request,
+        cause::Reasons,
+        counted::Skipped,
+        gone::{Gone, Names, TOGETHER},
+        hook::HookReport,
+        request::Request,
         tier::Tier,
     },
 };
@@ -210,6 +214,9 @@ fn give_back_memory() {
     };
 }
 
+/// Counts and figures that are kept of listeners that are not known to have closed.
+const FOLDED_AT_MOST: usize = 16_384;
+
 /// What became of the maps of counts and figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
@@ -225,6 +232,8 @@ pub struct Probe {
     ring: RingBuf<aya::maps::MapData>,
     counts: Counts,
     generations: Generations,
+    /// To whom something came in the generation that was taken out last.
+    newest: Names,
     skips: Skips,
     /// What listeners go through.
     pub stats: Stats,
@@ -320,6 +329,7 @@ impl Probe {
             ring,
             counts,
             generations,
+            newest: Names::new(),
             skips,
             stats,
             blind,
@@ -379,12 +389,25 @@ impl Probe {
             Turn::Same => Ok(Room::Same),
             Turn::Begun => Ok(Room::Begun),
             Turn::Over(generation) => {
-                self.counts.fold(generation)?;
-                self.stats.fold(generation)?;
+                self.newest.clear();
+                self.counts.fold(generation, &mut self.newest)?;
+                self.stats.fold(generation, &mut self.newest)?;
                 self.generations.emptied();
                 Ok(Room::Emptied)
             }
         }
+    }
+
+    /// Listeners that are not known to have closed, where there are too many to keep, since closings were lost: all to which
+    /// nothing came lately.
+    pub fn too_many(&self) -> Names {
+        let (counts, figures) = (self.counts.names(), self.stats.names());
+        if counts.len() + figures.len() <= FOLDED_AT_MOST {
+            return Names::new();
+        }
+        let is_old =
+            |name: &(u32, u64)| !matches!(name.1, 0 | TOGETHER) && !self.newest.contains(name);
+        counts.chain(figures).filter(is_old).collect()
     }
 
     /// What was taken out of the maps of these is counted together from here on.

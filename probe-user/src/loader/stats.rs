@@ -12,7 +12,7 @@ use zerocopy::{IntoBytes, transmute};
 use super::{aged::Aged, looks::Looks, read::ReadError};
 use crate::model::{
     counted::{Figures, together},
-    gone::{Gone, fold},
+    gone::{Gone, Names, fold},
 };
 
 const KEY: usize = size_of::<StatKey>();
@@ -88,6 +88,11 @@ impl Stats {
         Ok(figures)
     }
 
+    /// Whose figures were taken out of the maps.
+    pub(super) fn names(&self) -> impl ExactSizeIterator<Item = (u32, u64)> {
+        self.folded.keys().map(|key| (key.netns, key.listener))
+    }
+
     /// What was taken out of the maps of these is counted together from here on.
     pub(super) fn forget(&mut self, gone: &Gone) {
         let becomes = |key: &StatKey| gone.figures(key);
@@ -99,11 +104,13 @@ impl Stats {
     }
 
     /// Takes everything out of a generation of maps that nothing writes to any more.
-    pub(super) fn fold(&mut self, generation: u32) -> Result<(), ReadError> {
+    pub(super) fn fold(&mut self, generation: u32, newest: &mut Names) -> Result<(), ReadError> {
         let _look = self.looks.begin();
         let folded = &mut self.folded;
         (self.stats).empty(generation, |key, cpus| {
-            add_stats(folded, transmute!(key), &cpus);
+            let key: StatKey = transmute!(key);
+            newest.insert((key.netns, key.listener));
+            add_stats(folded, key, &cpus);
         })?;
         (self.waits).empty(generation, |key, steps| {
             add_waits(folded, transmute!(key), &steps);

@@ -17,6 +17,9 @@ pub const TOGETHER: u64 = u64::MAX;
 /// The number under which the counts have all namespaces that are told of together. No namespace has it.
 pub const NAMESPACES: u32 = 0;
 
+/// Listeners, by namespace and name (cookie or kernel address).
+pub type Names = HashSet<(u32, u64)>;
+
 /// Who is told of no more one by one.
 #[derive(Debug, Default)]
 pub struct Gone {

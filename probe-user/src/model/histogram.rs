@@ -4,43 +4,42 @@ use probe_common::wait;
 use serde::{Deserialize, Serialize};
 
 /// In the steps of [`wait`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Histogram {
+    /// As far as the last one that is not 0: most listeners have none.
     #[serde(with = "super::steps")]
     steps: Vec<u64>,
     max_ns: u64,
 }
 
-impl Default for Histogram {
-    fn default() -> Self {
-        Self {
-            steps: vec![0; wait::STEPS],
-            max_ns: 0,
-        }
-    }
-}
-
 impl Histogram {
     /// Adds one of so many nanoseconds.
     pub fn add(&mut self, ns: u64) {
-        self.steps[wait::step(ns)] += 1;
+        self.add_to(wait::step(ns), 1);
         self.max_ns = self.max_ns.max(ns);
     }
 
     /// Adds what was counted elsewhere in the same steps, with the longest of them.
     pub fn add_steps(&mut self, steps: impl Iterator<Item = u32>, max_ns: u64) {
-        for (sum, n) in self.steps.iter_mut().zip(steps) {
-            *sum += u64::from(n);
+        for (step, n) in steps.enumerate().filter(|(_, n)| *n > 0) {
+            self.add_to(step, n.into());
         }
         self.max_ns = self.max_ns.max(max_ns);
     }
 
     /// Adds those of another one.
     pub fn join(&mut self, other: &Self) {
-        for (sum, n) in self.steps.iter_mut().zip(&other.steps) {
-            *sum += n;
+        for (step, n) in other.steps.iter().enumerate().filter(|(_, n)| **n > 0) {
+            self.add_to(step, *n);
         }
         self.max_ns = self.max_ns.max(other.max_ns);
+    }
+
+    fn add_to(&mut self, step: usize, n: u64) {
+        if self.steps.len() <= step {
+            self.steps.resize(step + 1, 0);
+        }
+        self.steps[step] += n;
     }
 
     /// Nanoseconds, within a thirtieth up to 137 s; `None` without any.

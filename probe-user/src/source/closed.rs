@@ -3,7 +3,10 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use crate::model::{event::Event, gone::Gone};
+use crate::model::{
+    event::Event,
+    gone::{Gone, Names},
+};
 
 /// So many are told of one by one, the newest.
 const KEPT: usize = 1024;
@@ -55,7 +58,7 @@ impl Closed {
     pub(super) fn turn_ends(
         &mut self,
         missing: &HashSet<u32>,
-        too_many: &HashSet<(u32, u64)>,
+        too_many: &Names,
         is_wanted: impl Fn(u64) -> bool,
         takes_all: bool,
     ) -> Gone {

@@ -186,7 +186,9 @@ impl<'a> HookPipeline<'a> {
         self.show_events();
         self.lines.settle_stories();
         self.lines.sinks.flush();
-        if drained.records >= MANY && self.room_made.elapsed() >= ROOM_EVERY {
+        // Of a watch that ends everything is read already.
+        let goes_on = mono_ns == u64::MAX;
+        if goes_on && drained.records >= MANY && self.room_made.elapsed() >= ROOM_EVERY {
             self.make_room(probe);
         }
         drained
@@ -247,7 +249,7 @@ impl<'a> HookPipeline<'a> {
         let tally = self.tallying();
         let takes_all = !tally.filter.picks_listeners();
         let is_wanted = |name| tally.takes_name(name);
-        let too_many = probe.counts().too_many();
+        let too_many = probe.too_many();
         let gone = closed.turn_ends(&missing, &too_many, is_wanted, takes_all);
         self.closed = closed;
         if gone.is_empty() {
