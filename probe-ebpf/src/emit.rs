@@ -44,20 +44,58 @@ static ANYWHERE: Counts<{ room::ANYWHERE }> = PerCpuHashMap::new();
 
 const BPF_NOEXIST: u64 = 1;
 
-/// Counts an event and returns its count, so that a record that was left out can be noted there.
+/// What is counted of an event.
+#[derive(Clone, Copy)]
+enum What {
+    Happened,
+    Shed,
+    Sampled,
+    /// The first of its client.
+    SampledFirst,
+}
+
+/// Counts an event and returns its count, so that a record that was left out can be noted there; without one see [`without_listener`].
 #[inline(always)]
 fn count(key: &mut CountKey) -> Option<*mut CountValue> {
     key.generation = generation::now();
-    let value = match entry(&COUNTS, key, Of::Counts) {
-        Some(value) => Some(value),
-        None => without_listener(key),
-    };
-    key.generation = 0;
-    if let Some(value) = value {
-        // SAFETY: this CPU's value, which nobody removes while a program may hold it (`generation`).
-        add(unsafe { &raw mut (*value).events }, 1);
+    let value = entry(&COUNTS, key, Of::Counts);
+    match value {
+        Some(value) => add_to(value, What::Happened),
+        None => {
+            note(Noted::CountsFull);
+            without_listener(key, What::Happened);
+        }
     }
+    key.generation = 0;
     value
+}
+
+/// The record of a counted event was left out.
+#[inline(always)]
+fn leave_out(counted: Option<*mut CountValue>, key: &mut CountKey, what: What) {
+    match counted {
+        Some(value) => add_to(value, what),
+        None => {
+            key.generation = generation::now();
+            without_listener(key, what);
+        }
+    }
+}
+
+#[inline(always)]
+fn add_to(value: *mut CountValue, what: What) {
+    // SAFETY: fields of this CPU's value, which nobody removes while a program may hold it (`generation`).
+    unsafe {
+        match what {
+            What::Happened => add(&raw mut (*value).events, 1),
+            What::Shed => add(&raw mut (*value).shed, 1),
+            What::Sampled | What::SampledFirst => {
+                let first = u64::from(matches!(what, What::SampledFirst));
+                add(&raw mut (*value).sampled, 1);
+                add(&raw mut (*value).sampled_clients, first);
+            }
+        }
+    }
 }
 
 #[inline(always)]
@@ -81,18 +119,20 @@ fn entry<const N: usize>(
     counts.get_ptr_mut(key)
 }
 
-/// The listener has no room for a count of its own: what happened is counted all the same.
+/// The listener has no room for a count of its own: what happened is counted all the same. It returns nothing, since an old
+/// verifier would go on with the entry of each of these maps.
 #[inline(never)]
-fn without_listener(key: &CountKey) -> Option<*mut CountValue> {
+fn without_listener(key: &CountKey, what: What) {
     let mut key = *key;
     key.listener = 0;
-    note(Noted::CountsFull);
     if let Some(value) = entry(&REST, &key, Of::Rest) {
-        return Some(value);
+        return add_to(value, what);
     }
     key.netns = 0;
     key.generation = 0;
-    entry(&ANYWHERE, &key, Of::Rest)
+    if let Some(value) = entry(&ANYWHERE, &key, Of::Rest) {
+        add_to(value, what);
+    }
 }
 
 /// The bits of the decisive slots.
@@ -184,23 +224,16 @@ pub(crate) fn emit(detail: &Detail, moved: &[u8; counter::SLOTS]) {
     let verdict = sample::decide(&key, detail);
     if verdict != sample::Verdict::Kept {
         note(Noted::Sampled);
-        if let Some(value) = counted {
-            let first = u64::from(verdict == sample::Verdict::LeftOutFirst);
-            // SAFETY: as in `count`.
-            unsafe {
-                add(&raw mut (*value).sampled, 1);
-                add(&raw mut (*value).sampled_clients, first);
-            }
-        }
-        return;
+        let what = if verdict == sample::Verdict::LeftOutFirst {
+            What::SampledFirst
+        } else {
+            What::Sampled
+        };
+        return leave_out(counted, &mut key, what);
     }
     let Some(mut entry) = EVENTS.reserve(0) else {
         note(Noted::RingFull);
-        if let Some(value) = counted {
-            // SAFETY: as in `count`.
-            add(unsafe { &raw mut (*value).shed }, 1);
-        }
-        return;
+        return leave_out(counted, &mut key, What::Shed);
     };
     // SAFETY: every byte of the record is written below before it is submitted.
     let record = unsafe { &mut *entry.as_mut_ptr() };
@@ -328,25 +361,21 @@ pub(crate) fn of_listener<T: Part>(event: &OfListener, tell: impl FnOnce(&mut T)
     if event.hook != hook::LISTENER_CLOSED && !is_wanted {
         return note(Noted::Filtered);
     }
-    let counted = if is_wanted {
-        count(&mut CountKey {
-            listener: event.counted_by,
-            netns: event.netns,
-            moved: 0,
-            flags: event.flags,
-            reason: 0,
-            hook: event.hook,
-            sock_state: state::LISTEN,
-            generation: 0,
-        })
-    } else {
-        None
+    let mut key = CountKey {
+        listener: event.counted_by,
+        netns: event.netns,
+        moved: 0,
+        flags: event.flags,
+        reason: 0,
+        hook: event.hook,
+        sock_state: state::LISTEN,
+        generation: 0,
     };
+    let counted = if is_wanted { count(&mut key) } else { None };
     let Some(mut entry) = EVENTS.reserve(0) else {
         note(Noted::RingFull);
-        if let Some(value) = counted {
-            // SAFETY: as in `count`.
-            add(unsafe { &raw mut (*value).shed }, 1);
+        if is_wanted {
+            leave_out(counted, &mut key, What::Shed);
         }
         return;
     };
