@@ -29,7 +29,7 @@ use whydrop_tests::interface;
 const LEFT_OUT: [&str; 56] = [
     "attack::",
     "faults::clock::time",
-    "faults::long::namespaces",
+    "faults::long",
     "faults::many",
     "against::",
     "filters::md5",
