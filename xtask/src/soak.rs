@@ -18,7 +18,7 @@ pub(crate) struct Args {
 }
 
 /// What `cargo xtask test` takes for it.
-const IN_TESTS_SECONDS: u64 = 30;
+const IN_TESTS_SECONDS: u64 = 20;
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     if !proc::is_root() {
