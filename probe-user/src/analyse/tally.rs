@@ -208,7 +208,12 @@ impl Tally<'_> {
     /// The listener of a count.
     pub fn listener(&self, key: &CountKey) -> ListenerTally {
         let unknown = || ListenerTally {
-            cookie: key.listener,
+            // Those that are told of together have none.
+            cookie: if key.listener == TOGETHER {
+                0
+            } else {
+                key.listener
+            },
             netns: key.netns,
             addr: None,
             owner: Arc::from([]),
@@ -308,6 +313,28 @@ mod tests {
         assert_eq!(of_kind(Kind::Retransmit), retransmits, "{filter:?}");
         let found: Vec<u64> = figures.listeners.iter().map(|row| row.cookie).collect();
         assert_eq!(found, rows, "{filter:?}");
+    }
+
+    #[test]
+    fn those_that_are_told_of_together_have_counts_and_no_row() {
+        let value = CountValue {
+            events: 4,
+            ..CountValue::default()
+        };
+        let key = overflow(TOGETHER, hook::CONN_REQUEST);
+        let filter = Filter::default();
+        let tally = Tally {
+            filter: &filter,
+            all_events: false,
+            reasons: &Reasons::default(),
+            known: &foldhash::HashMap::default(),
+            shown: &Shown::default(),
+        };
+        let figures = tally.between(&Counts::new(), &HashMap::from([(key, value)]));
+        assert!(figures.listeners.is_empty());
+        assert_eq!(figures.others.counts, figures.counts);
+        assert_eq!(figures.others.counts.values().sum::<u64>(), 4);
+        assert_eq!(tally.listener(&key).cookie, 0);
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl Closed {
         &mut self,
         missing: &HashSet<u32>,
         too_many: &Names,
-        is_wanted: impl Fn(u64) -> bool,
+        is_wanted: impl Fn(u32, u64) -> bool,
         takes_all: bool,
     ) -> Gone {
         let old = self.before_turn.saturating_sub(KEPT);
@@ -68,7 +68,7 @@ impl Closed {
             .listeners
             .drain(..old)
             .chain(too_many.iter().copied())
-            .map(|name| (name, is_wanted(name.1)))
+            .map(|(netns, name)| ((netns, name), is_wanted(netns, name)))
             .collect();
         self.forgotten += listeners.values().filter(|is_wanted| **is_wanted).count() as u64;
         let mut ended: Vec<u32> = self.missing.intersection(missing).copied().collect();
@@ -80,5 +80,66 @@ impl Closed {
             namespaces,
             takes_all,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn closed(n: u64) -> Closed {
+        Closed {
+            listeners: (1..=n).map(|name| (7, name)).collect(),
+            ..Closed::default()
+        }
+    }
+
+    fn ends(closed: &mut Closed, too_many: &Names) -> Gone {
+        let is_wanted = |netns, name| netns == 7 && name % 2 == 0;
+        closed.turn_ends(&HashSet::new(), too_many, is_wanted, true)
+    }
+
+    #[test]
+    fn only_who_closed_before_the_turn_is_forgotten_and_the_newest_are_kept() {
+        let kept = KEPT as u64;
+        let mut all = closed(kept + 10);
+        assert!(
+            ends(&mut all, &Names::new()).is_empty(),
+            "no turn had begun"
+        );
+        all.turn_begins(HashSet::new());
+        all.listeners.push_back((7, 99_999));
+        let gone = ends(&mut all, &Names::new());
+        let mut names: Vec<u64> = gone.listeners.keys().map(|(_, name)| *name).collect();
+        names.sort_unstable();
+        assert_eq!(names, (1..=10).collect::<Vec<u64>>());
+        assert_eq!(all.forgotten, 5, "those that were asked for");
+        assert_eq!(all.listeners.len(), KEPT + 1);
+    }
+
+    #[test]
+    fn those_of_another_namespace_are_not_counted() {
+        let mut none = closed(0);
+        let gone = ends(&mut none, &Names::from([(8, 2), (7, 4)]));
+        assert_eq!(
+            (gone.listeners[&(8, 2)], gone.listeners[&(7, 4)]),
+            (false, true)
+        );
+        assert_eq!(none.forgotten, 1);
+    }
+
+    #[test]
+    fn a_namespace_is_forgotten_that_was_missing_twice() {
+        let mut none = closed(0);
+        let missing: HashSet<u32> = (1..=NAMESPACES_KEPT as u32 + 3).collect();
+        none.turn_begins(missing.clone());
+        let found_again = missing
+            .iter()
+            .copied()
+            .filter(|netns| *netns != 1)
+            .collect();
+        let gone = none.turn_ends(&found_again, &Names::new(), |_, _| true, true);
+        assert_eq!(gone.namespaces.len(), 2);
+        assert!(!gone.namespaces.contains(&1));
     }
 }

@@ -248,7 +248,7 @@ impl<'a> HookPipeline<'a> {
         let mut closed = std::mem::take(&mut self.closed);
         let tally = self.tallying();
         let takes_all = !tally.filter.picks_listeners();
-        let is_wanted = |name| tally.takes_name(name);
+        let is_wanted = |netns, name| tally.filter.takes_netns(netns) && tally.takes_name(name);
         let too_many = probe.too_many();
         let gone = closed.turn_ends(&missing, &too_many, is_wanted, takes_all);
         self.closed = closed;
