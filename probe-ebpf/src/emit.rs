@@ -59,12 +59,11 @@ enum What {
 fn count(key: &mut CountKey) -> Option<*mut CountValue> {
     key.generation = generation::now();
     let value = entry(&COUNTS, key, Of::Counts);
-    match value {
-        Some(value) => add_to(value, What::Happened),
-        None => {
-            note(Noted::CountsFull);
-            without_listener(key, What::Happened);
-        }
+    if let Some(value) = value {
+        add_to(value, What::Happened);
+    } else {
+        note(Noted::CountsFull);
+        without_listener(key, What::Happened);
     }
     key.generation = 0;
     value
@@ -73,12 +72,11 @@ fn count(key: &mut CountKey) -> Option<*mut CountValue> {
 /// The record of a counted event was left out.
 #[inline(always)]
 fn leave_out(counted: Option<*mut CountValue>, key: &mut CountKey, what: What) {
-    match counted {
-        Some(value) => add_to(value, what),
-        None => {
-            key.generation = generation::now();
-            without_listener(key, what);
-        }
+    if let Some(value) = counted {
+        add_to(value, what);
+    } else {
+        key.generation = generation::now();
+        without_listener(key, what);
     }
 }
 
