@@ -99,7 +99,7 @@ fn say_ready(start: &Start) {
 /// The summary goes to standard error: standard output is the command's.
 fn tell(summary: &Summary) {
     let own_netns = crate::host::netns::current().unwrap_or(0);
-    let reporter = Reporter::new(
+    let mut reporter = Reporter::new(
         Format::Text,
         summary.tier,
         own_netns,

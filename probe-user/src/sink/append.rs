@@ -10,6 +10,13 @@ pub(super) fn number(to: &mut String, number: impl itoa::Integer) {
     to.push_str(itoa::Buffer::new().format(number));
 }
 
+/// Six digits, of less than a second.
+pub(super) fn micros(to: &mut String, micros: u32) {
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(1_000_000 + micros).get(1..);
+    to.push_str(digits.unwrap_or_default());
+}
+
 /// Without a prefix, in small letters.
 pub(super) fn hex(to: &mut String, number: u64) {
     let digits = 16 - (number | 1).leading_zeros() / 4;

@@ -16,40 +16,67 @@ use crate::{
     },
     sink::{
         Reporter,
-        append::{address, column, number},
+        append::{address, column, micros, number},
+        same::{Netns, Same, Whose},
     },
 };
 
+/// What the line of the event before was made of, stretch by stretch.
+#[derive(Default)]
+pub(in crate::sink) struct Last {
+    second: Same<u64>,
+    what: Same<(Kind, Option<Stage>)>,
+    target: Same<(&'static str, End)>,
+    whose: Same<(Whose, Netns)>,
+}
+
 pub(super) fn write_event(
-    reporter: &Reporter,
+    reporter: &mut Reporter,
     seen: &Observation,
     to: &mut String,
 ) -> std::fmt::Result {
     let event = &seen.event;
+    let last = &mut reporter.last_text;
     let (from, arrow, target) = ends(event);
-    to.push_str(reporter.clock.at(event.mono_ns).stamp().time_of_day());
-    to.push_str("  ");
-    column(to, 17, |to| to.push_str(event.kind.name()));
-    to.push(' ');
-    column(to, 10, |to| {
-        to.push_str(event.stage.map_or("", Stage::name));
+    let at = reporter.clock.at(event.mono_ns);
+    last.second.append_of(at.seconds(), to, |to| {
+        to.push_str(at.stamp().second_of_day());
     });
-    to.push(' ');
+    micros(to, at.micros());
+    last.what.append_of((event.kind, event.stage), to, |to| {
+        to.push_str("  ");
+        column(to, 17, |to| to.push_str(event.kind.name()));
+        to.push(' ');
+        column(to, 10, |to| {
+            to.push_str(event.stage.map_or("", Stage::name));
+        });
+        to.push(' ');
+    });
     column(to, 21, |to| from.write(to));
-    to.push_str(arrow);
-    column(to, 21, |to| target.write(to));
-    to.push_str("  ");
+    last.target.append_of((arrow, target), to, |to| {
+        to.push_str(arrow);
+        column(to, 21, |to| target.write(to));
+        to.push_str("  ");
+    });
     column(to, 20, |to| write_detail(seen, to));
-    to.push(' ');
-    write_whose(&seen.owner, seen.cgroup.as_deref(), to);
-    if event.netns != reporter.own_netns {
-        write_netns(event.netns, seen.netns_name.as_deref(), to);
-    }
-    to.push('\n');
+    last.whose.append(
+        to,
+        |(whose, netns)| whose.is_of(seen) && netns.is_of(seen),
+        || (Whose::of(seen), Netns::of(seen)),
+        |to| {
+            to.push(' ');
+            write_whose(&seen.owner, seen.cgroup.as_deref(), to);
+            if event.netns != reporter.own_netns {
+                write_netns(event.netns, seen.netns_name.as_deref(), to);
+            }
+            to.push('\n');
+        },
+    );
     Ok(())
 }
 
 /// One end of an attempt.
+#[derive(Clone, Copy, PartialEq)]
 enum End {
     At(SocketAddr),
     Unknown,
