@@ -2,7 +2,7 @@
 //! the machinery of `fmt`, which costs more than all else that an event needs.
 
 use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4},
     ops::Range,
 };
 
@@ -45,6 +45,72 @@ pub(super) fn address(to: &mut String, addr: SocketAddr) {
     }
     to.push(':');
     number(to, addr.port());
+}
+
+/// An IPv4 address and its port have so many characters at most.
+pub(super) const COLUMN: usize = 21;
+
+/// An IPv4 address and port as text, made in one place and then copied: whole, in its parts, or as a column.
+#[repr(align(16))]
+pub(super) struct V4 {
+    bytes: [u8; 32],
+    colon: usize,
+    end: usize,
+}
+
+impl V4 {
+    pub(super) fn of(addr: SocketAddrV4) -> Self {
+        let mut of = Self {
+            bytes: [b' '; 32],
+            colon: 0,
+            end: 0,
+        };
+        for octet in addr.ip().octets() {
+            let at = 4 * usize::from(octet);
+            let digits = OCTETS.as_bytes().get(at + 1..at + 4).unwrap_or_default();
+            let width = octet_width(octet);
+            for digit in digits.iter().take(width) {
+                of.put(*digit);
+            }
+            of.put(b'.');
+        }
+        of.colon = of.end - 1;
+        of.end = of.colon;
+        of.put(b':');
+        let port = u32::from(addr.port());
+        for power in [10_000, 1000, 100, 10] {
+            if port >= power {
+                of.put(b'0' + (port / power % 10) as u8);
+            }
+        }
+        of.put(b'0' + (port % 10) as u8);
+        of
+    }
+
+    fn put(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.end) {
+            *place = byte;
+            self.end += 1;
+        }
+    }
+
+    /// All of it, with spaces behind; to be asked for once.
+    pub(super) fn text(&self) -> &str {
+        // They are digits, dots and a colon.
+        str::from_utf8(&self.bytes).unwrap_or_default()
+    }
+
+    pub(super) fn whole(&self) -> Range<usize> {
+        0..self.end
+    }
+
+    pub(super) fn ip(&self) -> Range<usize> {
+        0..self.colon
+    }
+
+    pub(super) fn port(&self) -> Range<usize> {
+        self.colon + 1..self.end
+    }
 }
 
 /// Where the address itself and the port are in what [`address`] has appended from there on.
@@ -174,6 +240,14 @@ mod tests {
         let (text_of_ip, _) = text[ip.clone()].split_once('%').unwrap_or((&text[ip], ""));
         assert_eq!(text_of_ip, addr.ip().to_string());
         assert_eq!(text[port], addr.port().to_string());
+        if let SocketAddr::V4(v4) = addr {
+            let digits = V4::of(v4);
+            let all = digits.text();
+            assert_eq!(all.trim_end(), text);
+            assert_eq!(all[digits.whole()], text);
+            assert_eq!(all[digits.ip()], v4.ip().to_string());
+            assert_eq!(all[digits.port()], v4.port().to_string());
+        }
     }
 
     #[test]
@@ -187,6 +261,12 @@ mod tests {
         assert_eq!(written("é?"), "|é?  ");
         assert_eq!(written("abcd"), "|abcd");
         assert_eq!(written("abcde"), "|abcde");
+    }
+
+    #[test]
+    fn the_longest_address_is_as_wide_as_its_column() {
+        let longest = V4::of(SocketAddrV4::new(Ipv4Addr::BROADCAST, u16::MAX));
+        assert_eq!(longest.whole(), 0..COLUMN);
     }
 
     proptest! {

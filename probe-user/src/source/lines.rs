@@ -206,13 +206,10 @@ impl<'a> Lines<'a> {
     /// These are told of no more.
     pub fn forget(&mut self, gone: &Gone) {
         self.newest = None;
+        // What was counted of one under its address is forgotten later than the rest.
         let is_gone = |name: u64, tally: &ListenerTally| {
-            let names = [tally.cookie, name];
             gone.namespaces.contains(&tally.netns)
-                || names
-                    .map(|name| (tally.netns, name))
-                    .iter()
-                    .any(|name| gone.listeners.contains_key(name))
+                || gone.listeners.contains_key(&(tally.netns, name))
         };
         self.listeners.retain(|name, tally| !is_gone(*name, tally));
         self.listeners.shrink_to(self.listeners.len() * 2);

@@ -16,7 +16,7 @@ use crate::{
     },
     sink::{
         Reporter,
-        append::{address, column, micros, number},
+        append::{COLUMN, V4, address, column, micros, number},
         same::{Netns, Same, Whose},
     },
 };
@@ -26,7 +26,8 @@ use crate::{
 pub(in crate::sink) struct Last {
     second: Same<u64>,
     what: Same<(Kind, Option<Stage>)>,
-    target: Same<(&'static str, End)>,
+    target: Same<(Arrow, End)>,
+    queue: Same<(Queue, Option<Cause>)>,
     whose: Same<(Whose, Netns)>,
 }
 
@@ -52,13 +53,22 @@ pub(super) fn write_event(
         });
         to.push(' ');
     });
-    column(to, 21, |to| from.write(to));
+    from.column(to);
     last.target.append_of((arrow, target), to, |to| {
-        to.push_str(arrow);
-        column(to, 21, |to| target.write(to));
+        to.push_str(arrow.text());
+        target.column(to);
         to.push_str("  ");
     });
-    column(to, 20, |to| write_detail(seen, to));
+    let write = |to: &mut String| column(to, 20, |to| write_detail(seen, to));
+    match Queue::of_all(event) {
+        Some(queue) => last.queue.append(
+            to,
+            |(last, cause)| *last == queue && *cause == seen.cause,
+            || (queue, seen.cause.clone()),
+            write,
+        ),
+        None => write(to),
+    }
     last.whose.append(
         to,
         |(whose, netns)| whose.is_of(seen) && netns.is_of(seen),
@@ -88,6 +98,14 @@ impl End {
         addr.map_or(Self::Unknown, Self::At)
     }
 
+    fn column(self, to: &mut String) {
+        if let Self::At(SocketAddr::V4(v4)) = self {
+            let text = V4::of(v4);
+            return to.push_str(text.text().get(..COLUMN).unwrap_or_default());
+        }
+        column(to, COLUMN, |to| self.write(to));
+    }
+
     fn write(self, to: &mut String) {
         match self {
             Self::At(addr) => address(to, addr),
@@ -97,21 +115,66 @@ impl End {
     }
 }
 
+/// What stands between the two.
+#[derive(Clone, Copy, PartialEq)]
+enum Arrow {
+    To,
+    Between,
+    Nothing,
+}
+
+impl Arrow {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::To => " → ",
+            Self::Between => " – ",
+            Self::Nothing => "   ",
+        }
+    }
+}
+
+/// How full both queues were.
+#[derive(Clone, Copy, PartialEq)]
+struct Queue {
+    accept: (u32, u32),
+    syn: u32,
+}
+
+impl Queue {
+    /// Of an event of whose details it is all, beside the cause.
+    fn of_all(event: &Event) -> Option<Self> {
+        let is_all = matches!(
+            event.kind,
+            Kind::Overflow | Kind::RequestDrop | Kind::ListenDrop | Kind::CookieSent
+        );
+        let listener = event.listener.filter(|_| is_all && !event.late)?;
+        Some(Self {
+            accept: (listener.accept_queue_len, listener.accept_queue_limit),
+            syn: listener.syn_queue_len,
+        })
+    }
+}
+
 /// The two ends, the client first where it is known.
-fn ends(event: &Event) -> (End, &'static str, End) {
-    const TO: &str = " → ";
+fn ends(event: &Event) -> (End, Arrow, End) {
     if matches!(
         event.kind,
         Kind::ListenerClosed | Kind::NearLimit | Kind::Eased
     ) {
         let listener = event.listener.as_ref();
-        return (End::Absent, "   ", End::of(listener.map(|l| l.addr)));
+        return (
+            End::Absent,
+            Arrow::Nothing,
+            End::of(listener.map(|l| l.addr)),
+        );
     }
     match event.client {
-        Some(client) if Some(client) == event.local => (End::At(client), TO, End::of(event.remote)),
-        Some(client) => (End::At(client), TO, End::of(event.local)),
-        None if event.late => (End::Unknown, TO, End::Unknown),
-        None => (End::of(event.local), " – ", End::of(event.remote)),
+        Some(client) if Some(client) == event.local => {
+            (End::At(client), Arrow::To, End::of(event.remote))
+        }
+        Some(client) => (End::At(client), Arrow::To, End::of(event.local)),
+        None if event.late => (End::Unknown, Arrow::To, End::Unknown),
+        None => (End::of(event.local), Arrow::Between, End::of(event.remote)),
     }
 }
 
