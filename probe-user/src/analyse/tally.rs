@@ -2,7 +2,6 @@
 //! counts of a watch come in, the figures of its summary go out.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
@@ -14,7 +13,7 @@ use crate::{
     filter::Filter,
     model::{
         Causes, Counts, ListenerTally,
-        cause::Reasons,
+        cause::{Cause, Reasons},
         evidence::Evidence,
         gone::{Others, TOGETHER},
         kind::{Kind, Stage},
@@ -38,16 +37,16 @@ pub struct Shown {
 struct Happened {
     kind: Kind,
     stage: Option<Stage>,
-    cause: Option<Cow<'static, str>>,
+    cause: Option<Cause>,
 }
 
 impl Shown {
     /// Counts what was shown.
     pub fn add(&mut self, seen: &Observation) {
         let (kind, stage) = (seen.event.kind, seen.event.stage);
-        let cause = seen.cause.as_ref().map(|cause| &cause.id);
+        let cause = seen.cause.as_ref();
         let is_same = |(one, _): &(Happened, u64)| {
-            (one.kind, one.stage) == (kind, stage) && one.cause.as_ref() == cause
+            (one.kind, one.stage) == (kind, stage) && Cause::is_same(one.cause.as_ref(), cause)
         };
         if !self.all.get(self.newest).is_some_and(is_same) {
             let known = self.all.iter().position(is_same);
@@ -74,7 +73,7 @@ impl Shown {
         let mut causes = Causes::new();
         for (one, n) in &self.all {
             if let Some(cause) = &one.cause {
-                let name = (one.kind, cause.clone().into_owned());
+                let name = (one.kind, cause.id.clone().into_owned());
                 *causes.entry(name).or_default() += n;
             }
         }

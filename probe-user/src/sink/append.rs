@@ -47,6 +47,23 @@ pub(super) fn address(to: &mut String, addr: SocketAddr) {
     number(to, addr.port());
 }
 
+/// Each octet with a dot behind it, and spaces up to four characters.
+const DOTTED: [[u8; 4]; 256] = {
+    let mut all = [[b' '; 4]; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let width = octet_width(octet as u8);
+        let mut nth = 0;
+        while nth < width {
+            all[octet][nth] = OCTETS.as_bytes()[4 * octet + 1 + nth];
+            nth += 1;
+        }
+        all[octet][width] = b'.';
+        octet += 1;
+    }
+    all
+};
+
 /// An IPv4 address and its port have so many characters at most.
 pub(super) const COLUMN: usize = 21;
 
@@ -66,31 +83,31 @@ impl V4 {
             end: 0,
         };
         for octet in addr.ip().octets() {
-            let at = 4 * usize::from(octet);
-            let digits = OCTETS.as_bytes().get(at + 1..at + 4).unwrap_or_default();
-            let width = octet_width(octet);
-            for digit in digits.iter().take(width) {
-                of.put(*digit);
-            }
-            of.put(b'.');
+            of.put(DOTTED[usize::from(octet)], octet_width(octet) + 1);
         }
         of.colon = of.end - 1;
         of.end = of.colon;
-        of.put(b':');
-        let port = u32::from(addr.port());
-        for power in [10_000, 1000, 100, 10] {
-            if port >= power {
-                of.put(b'0' + (port / power % 10) as u8);
-            }
+        let port = addr.port();
+        let digit = |power| b'0' + (port / power % 10) as u8;
+        let [a, b, c, d] = [digit(1000), digit(100), digit(10), digit(1)];
+        of.put(
+            [b':', digit(10_000), b' ', b' '],
+            if port < 10_000 { 1 } else { 2 },
+        );
+        match port {
+            0..10 => of.put([d, b' ', b' ', b' '], 1),
+            10..100 => of.put([c, d, b' ', b' '], 2),
+            100..1000 => of.put([b, c, d, b' '], 3),
+            _ => of.put([a, b, c, d], 4),
         }
-        of.put(b'0' + (port % 10) as u8);
         of
     }
 
-    fn put(&mut self, byte: u8) {
-        if let Some(place) = self.bytes.get_mut(self.end) {
-            *place = byte;
-            self.end += 1;
+    /// So many of four bytes; what is left of them is spaces, or written over.
+    fn put(&mut self, bytes: [u8; 4], width: usize) {
+        if let Some(place) = self.bytes.get_mut(self.end..self.end + 4) {
+            place.copy_from_slice(&bytes);
+            self.end += width;
         }
     }
 

@@ -23,6 +23,7 @@ impl<K> Default for Same<K> {
 impl<K> Same<K> {
     /// Appends it. What it is made of decides alone what `write` appends: `is_last` says whether that is the same as last
     /// time, `of` what it is now.
+    #[inline(always)]
     pub(super) fn append(
         &mut self,
         to: &mut String,
@@ -33,16 +34,22 @@ impl<K> Same<K> {
         if self.of.as_ref().is_some_and(is_last) {
             return to.push_str(&self.text);
         }
+        self.append_anew(to, of(), write);
+    }
+
+    #[cold]
+    fn append_anew(&mut self, to: &mut String, of: K, write: impl FnOnce(&mut String)) {
         let since = to.len();
         write(to);
         self.text.clear();
         self.text.push_str(to.get(since..).unwrap_or_default());
-        self.of = Some(of());
+        self.of = Some(of);
     }
 }
 
 impl<K: Copy + PartialEq> Same<K> {
     /// The same, made of what can be compared.
+    #[inline(always)]
     pub(super) fn append_of(&mut self, of: K, to: &mut String, write: impl FnOnce(&mut String)) {
         self.append(to, |last| *last == of, || of, write);
     }

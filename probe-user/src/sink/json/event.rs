@@ -73,7 +73,10 @@ pub(super) fn write(reporter: &mut Reporter, seen: &Observation, to: &mut String
     member::number(to, r#"Z","mono_ns":"#, event.mono_ns);
     last.what.append(
         to,
-        |(kind, stage, cause)| (*kind, *stage) == (event.kind, event.stage) && *cause == seen.cause,
+        |(kind, stage, cause)| {
+            (*kind, *stage) == (event.kind, event.stage)
+                && Cause::is_same(cause.as_ref(), seen.cause.as_ref())
+        },
         || (event.kind, event.stage, seen.cause.clone()),
         |to| write_what(seen, to),
     );

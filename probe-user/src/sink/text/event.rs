@@ -63,7 +63,7 @@ pub(super) fn write_event(
     match Queue::of_all(event) {
         Some(queue) => last.queue.append(
             to,
-            |(last, cause)| *last == queue && *cause == seen.cause,
+            |(last, cause)| *last == queue && Cause::is_same(cause.as_ref(), seen.cause.as_ref()),
             || (queue, seen.cause.clone()),
             write,
         ),
