@@ -113,8 +113,10 @@ impl<'a> Lines<'a> {
     /// Shows an event, if it is wanted.
     pub fn show(&mut self, seen: &Observation) {
         self.remember_listener(seen);
-        let told = self.stories.take(seen, &self.filter);
-        self.tell_stories(&told);
+        if self.stories.are_wanted() {
+            let told = self.stories.take(seen, &self.filter);
+            self.tell_stories(&told);
+        }
         if !self.filter.takes_observation(seen) {
             return;
         }

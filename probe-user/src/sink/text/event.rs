@@ -26,7 +26,7 @@ use crate::{
 pub(in crate::sink) struct Last {
     second: Same<u64>,
     what: Same<(Kind, Option<Stage>)>,
-    target: Same<(Arrow, End)>,
+    target: Same<(Arrow, Option<SocketAddr>)>,
     queue: Same<(Queue, Option<Cause>)>,
     whose: Same<(Whose, Netns)>,
 }
@@ -54,11 +54,16 @@ pub(super) fn write_event(
         to.push(' ');
     });
     from.column(to);
-    last.target.append_of((arrow, target), to, |to| {
-        to.push_str(arrow.text());
-        target.column(to);
-        to.push_str("  ");
-    });
+    last.target.append(
+        to,
+        |(last_arrow, last)| *last_arrow == arrow && last.as_ref() == target,
+        || (arrow, target.copied()),
+        |to| {
+            to.push_str(arrow.text());
+            End::of(target).column(to);
+            to.push_str("  ");
+        },
+    );
     let write = |to: &mut String| column(to, 20, |to| write_detail(seen, to));
     match Queue::of_all(event) {
         Some(queue) => last.queue.append(
@@ -86,21 +91,20 @@ pub(super) fn write_event(
 }
 
 /// One end of an attempt.
-#[derive(Clone, Copy, PartialEq)]
-enum End {
-    At(SocketAddr),
+enum End<'a> {
+    At(&'a SocketAddr),
     Unknown,
     Absent,
 }
 
-impl End {
-    fn of(addr: Option<SocketAddr>) -> Self {
+impl<'a> End<'a> {
+    fn of(addr: Option<&'a SocketAddr>) -> Self {
         addr.map_or(Self::Unknown, Self::At)
     }
 
     fn column(self, to: &mut String) {
         if let Self::At(SocketAddr::V4(v4)) = self {
-            let text = V4::of(v4);
+            let text = V4::of(*v4);
             return to.push_str(text.text().get(..COLUMN).unwrap_or_default());
         }
         column(to, COLUMN, |to| self.write(to));
@@ -108,7 +112,7 @@ impl End {
 
     fn write(self, to: &mut String) {
         match self {
-            Self::At(addr) => address(to, addr),
+            Self::At(addr) => address(to, *addr),
             Self::Unknown => to.push('?'),
             Self::Absent => {}
         }
@@ -156,25 +160,20 @@ impl Queue {
 }
 
 /// The two ends, the client first where it is known.
-fn ends(event: &Event) -> (End, Arrow, End) {
+fn ends(event: &Event) -> (End<'_>, Arrow, Option<&SocketAddr>) {
     if matches!(
         event.kind,
         Kind::ListenerClosed | Kind::NearLimit | Kind::Eased
     ) {
         let listener = event.listener.as_ref();
-        return (
-            End::Absent,
-            Arrow::Nothing,
-            End::of(listener.map(|l| l.addr)),
-        );
+        return (End::Absent, Arrow::Nothing, listener.map(|l| &l.addr));
     }
-    match event.client {
-        Some(client) if Some(client) == event.local => {
-            (End::At(client), Arrow::To, End::of(event.remote))
-        }
-        Some(client) => (End::At(client), Arrow::To, End::of(event.local)),
-        None if event.late => (End::Unknown, Arrow::To, End::Unknown),
-        None => (End::of(event.local), Arrow::Between, End::of(event.remote)),
+    let (local, remote) = (event.local.as_ref(), event.remote.as_ref());
+    match &event.client {
+        Some(client) if Some(client) == local => (End::At(client), Arrow::To, remote),
+        Some(client) => (End::At(client), Arrow::To, local),
+        None if event.late => (End::Unknown, Arrow::To, None),
+        None => (End::of(local), Arrow::Between, remote),
     }
 }
 
