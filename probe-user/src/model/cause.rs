@@ -24,6 +24,7 @@ impl Cause {
     }
 
     /// Whether two are the same, which are most often the same in memory.
+    #[inline]
     pub fn is_same(one: Option<&Self>, other: Option<&Self>) -> bool {
         let (Some(one), Some(other)) = (one, other) else {
             return one.is_none() && other.is_none();
@@ -33,8 +34,9 @@ impl Cause {
     }
 
     /// Whether this is its name.
+    #[inline]
     pub fn has_id(&self, id: &str) -> bool {
-        std::ptr::eq(&*self.id, id) || self.id == id
+        std::ptr::eq::<str>(self.id.as_ref(), id) || self.id == id
     }
 
     /// It may also be one of those.

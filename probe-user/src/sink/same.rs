@@ -70,7 +70,8 @@ impl Whose {
     }
 
     pub(super) fn is_of(&self, seen: &Observation) -> bool {
-        Arc::ptr_eq(&self.owner, &seen.owner) && is_shared(&self.cgroup, &seen.cgroup)
+        Arc::ptr_eq(&self.owner, &seen.owner)
+            && is_shared(self.cgroup.as_ref(), seen.cgroup.as_ref())
     }
 }
 
@@ -89,10 +90,10 @@ impl Netns {
     }
 
     pub(super) fn is_of(&self, seen: &Observation) -> bool {
-        self.number == seen.event.netns && is_shared(&self.name, &seen.netns_name)
+        self.number == seen.event.netns && is_shared(self.name.as_ref(), seen.netns_name.as_ref())
     }
 }
 
-fn is_shared<T>(one: &Option<Arc<T>>, other: &Option<Arc<T>>) -> bool {
-    one.as_ref().map(Arc::as_ptr) == other.as_ref().map(Arc::as_ptr)
+fn is_shared<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
+    one.map(Arc::as_ptr) == other.map(Arc::as_ptr)
 }
