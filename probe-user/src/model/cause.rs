@@ -24,7 +24,6 @@ impl Cause {
     }
 
     /// Whether two are the same, which are most often the same in memory.
-    #[inline]
     pub fn is_same(one: Option<&Self>, other: Option<&Self>) -> bool {
         let (Some(one), Some(other)) = (one, other) else {
             return one.is_none() && other.is_none();
@@ -34,7 +33,6 @@ impl Cause {
     }
 
     /// Whether this is its name.
-    #[inline]
     pub fn has_id(&self, id: &str) -> bool {
         std::ptr::eq::<str>(self.id.as_ref(), id) || self.id == id
     }

@@ -75,8 +75,8 @@ pub struct Reporter {
     /// Listeners in a table of text.
     top: usize,
     /// What the event before had in its line.
-    last_text: Box<text::Last>,
-    last_json: Box<json::Last>,
+    last_text: text::Last,
+    last_json: json::Last,
 }
 
 impl Reporter {
