@@ -6,8 +6,8 @@ use clap::Parser;
 use whydrop::{
     cli::{Cli, Command, words},
     command::{
-        Failure, check, demo, empty, explain, list, record, replay, run, schema, status, verify,
-        watch, why,
+        Failure, check, demo, empty, explain, list, record, replay, run, schema, serve, status,
+        verify, watch, why,
     },
     host::stack,
     sink::aside,
@@ -53,6 +53,7 @@ fn run_command() -> ExitCode {
         Some(Command::List(args)) => list::run(args),
         Some(Command::Record(args)) => record::run(args),
         Some(Command::Replay(args)) => replay::run(args),
+        Some(Command::Serve(args)) => serve::run(args),
         Some(Command::Schema) => schema::run(),
         None => watch::run(&cli.watch, Conduct::printed(|_| {})).map(drop),
     };

@@ -1,11 +1,15 @@
 //! How another command has a watch conducted: what it is told of, and what else ends it.
 
-use std::{future::Future, pin::Pin};
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use tokio::signal::unix::SignalKind;
 
 use crate::{
-    model::{Line, Start, Summary},
+    model::{Line, Start, Summary, census::Census},
     observe::Looks,
     sink::Sink,
 };
@@ -16,6 +20,18 @@ pub trait Enough {
     fn may_end(&mut self, counted: &Summary) -> bool;
     /// Whether it is, with the kernel's counts beside it; asked only where it may be.
     fn can_end(&mut self, by_now: &Summary) -> bool;
+}
+
+/// Hands out what was counted while the watch goes on. It is called from the loop itself, so it never waits.
+pub trait Service {
+    /// Whether somebody asks for a census.
+    fn poll_asked(&mut self, context: &mut Context<'_>) -> Poll<()>;
+    /// A second is over. Whether a census is wanted for that.
+    fn second(&mut self) -> bool;
+    /// The census, or why there is none.
+    fn take(&mut self, census: Result<Census, String>);
+    /// The watch ends.
+    fn ends(&mut self);
 }
 
 /// Everything but the arguments.
@@ -30,6 +46,8 @@ pub struct Conduct<'a> {
     pub prints: bool,
     /// Whether incidents are told while they go on.
     pub tells_incidents: bool,
+    /// Whoever hands out what was counted meanwhile; such a watch outlives its terminal.
+    pub service: Option<Box<dyn Service + 'a>>,
     /// Ends the watch, as the time that was asked for does.
     pub until: Pin<Box<dyn Future<Output = ()> + 'a>>,
     /// Ends it sooner; on the counters tier nobody is asked.
@@ -50,6 +68,7 @@ impl<'a> Conduct<'a> {
             looks: None,
             prints: true,
             tells_incidents: true,
+            service: None,
             until: Box::pin(std::future::pending()),
             enough: None,
             ends_by_signal: true,

@@ -111,12 +111,17 @@ fn until_its_end<'a>(
         enricher,
     };
     runtime.block_on(async {
-        stop.has_file = args.file().is_some() || args.record.path.is_some();
+        let has_file = args.file().is_some() || args.record.path.is_some();
+        stop.has_file = has_file || conduct.service.is_some();
         stop.end = args.duration.map(|time| tokio::time::Instant::now() + time);
         match probe {
             Some(probe) => {
-                let (ready, looks, enough) = (conduct.ready, conduct.looks, conduct.enough);
-                let watched = ring::watch(parts, probe, &start, stop, ready, looks, enough);
+                let beside = ring::Beside {
+                    looks: conduct.looks,
+                    enough: conduct.enough,
+                    service: conduct.service,
+                };
+                let watched = ring::watch(parts, probe, &start, stop, conduct.ready, beside);
                 watched.await.map_err(Failure::failed)
             }
             None => Ok(counters::watch(parts, &start, stop, conduct.ready).await),
