@@ -198,3 +198,7 @@ fn left(end: Instant) -> io::Result<Duration> {
     }
     Ok(left)
 }
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

@@ -48,10 +48,11 @@ impl Gains {
             if *netns == NAMESPACES {
                 continue;
             }
-            let gain = gain(*n, self.by_netns.get(key));
-            *given.entry(what).or_default() += gain;
             let known = given_netns.get(&(*netns, what)).copied().unwrap_or(0);
-            to.add(*netns, None, what, gain.saturating_sub(known));
+            // Under a number that is another namespace's by now there is less than before, and still something new.
+            let gain = gain(*n, self.by_netns.get(key)).max(known);
+            *given.entry(what).or_default() += gain;
+            to.add(*netns, None, what, gain - known);
         }
         for (what, n) in &now.all {
             let gain = gain(*n, self.all.get(what));

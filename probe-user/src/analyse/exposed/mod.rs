@@ -83,3 +83,6 @@ impl Exposed {
         all
     }
 }
+
+#[cfg(test)]
+mod tests;
