@@ -5,10 +5,12 @@ pub mod words;
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{
-    check::CheckArgs, demo, explain::ExplainArgs, list::ListArgs, record::RecordCommand,
-    replay::ReplayArgs, run::RunArgs, serve::ServeArgs, verify::VerifyArgs, watch::WatchArgs,
-    why::WhyArgs,
+use crate::{
+    command::{
+        check::CheckArgs, demo, explain::ExplainArgs, list::ListArgs, record::RecordCommand,
+        replay::ReplayArgs, run::RunArgs, verify::VerifyArgs, watch::WatchArgs, why::WhyArgs,
+    },
+    serve::ServeArgs,
 };
 
 /// Says when, where and why the kernel drops or refuses TCP connections at a listener

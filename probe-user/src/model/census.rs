@@ -8,6 +8,9 @@ use super::{
     tally::ListenerTally,
 };
 
+/// What happened, where in a handshake, and why.
+pub type What = (Kind, Option<Stage>, Option<String>);
+
 /// How often something happened at one listener since the watch began.
 #[derive(Clone, Debug)]
 pub struct Counted {

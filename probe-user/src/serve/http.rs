@@ -179,8 +179,7 @@ fn header<S: Stream>(stream: &mut S) -> io::Result<Result<Vec<u8>, Reply>> {
 fn is_whole(header: &[u8]) -> bool {
     let has = |end: &[u8]| header.windows(end.len()).any(|it| it == end);
     let first = header.iter().position(|byte| *byte == b'\n');
-    let is_old =
-        first.is_some_and(|end| header[..end].iter().filter(|byte| **byte == b' ').count() < 2);
+    let is_old = first.is_some_and(|end| header[..end].split(|byte| *byte == b' ').count() < 3);
     is_old || has(b"\r\n\r\n") || has(b"\n\n")
 }
 

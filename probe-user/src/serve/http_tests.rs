@@ -1,3 +1,5 @@
+//! Clients that are slow, endless, old or a thousand: the others are served.
+
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
@@ -101,7 +103,7 @@ fn slow_clients_are_let_go_and_a_header_has_an_end() {
         assert!(rest(stream).starts_with("HTTP/1.1 408 "));
     }
     let mut endless = client(address);
-    let some = [b'x'; 64 << 10];
+    let some = vec![b'x'; 64 << 10];
     // Sooner or later it is reset.
     let sent = (0..1600)
         .take_while(|_| endless.write_all(&some).is_ok())

@@ -3,6 +3,7 @@
 
 mod address;
 mod answers;
+mod args;
 mod http;
 mod notify;
 mod service;
@@ -10,6 +11,7 @@ mod textfile;
 
 pub use self::{
     address::{Address, Bound},
+    args::ServeArgs,
     http::serve,
     notify::Notify,
     service::{Daemon, Shared, say_ready},

@@ -21,7 +21,7 @@ fn addr(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
 
-fn start() -> Start {
+pub(in crate::analyse) fn start() -> Start {
     Start {
         tier: Tier::Cgroup,
         hooks: Vec::new(),

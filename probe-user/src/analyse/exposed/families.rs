@@ -239,9 +239,12 @@ pub(super) fn of_the_census(census: &Census, listeners: &Listeners) -> Vec<Famil
     all
 }
 
+/// What the kernel counted, and how much of it no hook saw; `None` where that is not known.
+type Known = Option<(u64, i64)>;
+
 /// A counter that is not known has no sample, nor has a label of which one namespace is not known.
 fn of_the_kernel(rows: &[Row], listeners: &Listeners) -> [Family; 2] {
-    let mut sums: BTreeMap<(Arc<str>, &str), Option<(u64, i64)>> = BTreeMap::new();
+    let mut sums: BTreeMap<(Arc<str>, &str), Known> = BTreeMap::new();
     for row in rows {
         let netns = listeners.label(row.netns);
         if &*netns == OTHER {
@@ -266,7 +269,7 @@ fn of_the_kernel(rows: &[Row], listeners: &Listeners) -> [Family; 2] {
     });
     [
         family(
-            "whydrop_kernel_counter",
+            "whydrop_kernel",
             Metric::Counter,
             "What the kernel's own counter gained since the watch began.",
             counted.collect(),

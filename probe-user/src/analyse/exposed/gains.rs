@@ -5,13 +5,9 @@ use std::collections::HashMap;
 
 use super::listeners::Listeners;
 use crate::model::{
-    census::Counted,
+    census::{Counted, What},
     gone::{NAMESPACES, TOGETHER},
-    kind::{Kind, Stage},
 };
-
-/// What happened, and why.
-pub(super) type What = (Kind, Option<Stage>, Option<String>);
 
 /// What had been counted by the last reading.
 #[derive(Debug, Default)]

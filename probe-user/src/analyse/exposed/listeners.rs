@@ -7,12 +7,11 @@ use std::{
 
 use super::{
     Limits,
-    gains::What,
     identity::{Identity, OTHER, netns_in},
 };
 use crate::model::{
     ListenerStatsRow, NetnsNames, Summary,
-    census::{Census, Counted},
+    census::{Census, Counted, What},
     gone::{NAMESPACES, TOGETHER},
     kind::Kind,
 };

@@ -1,3 +1,5 @@
+//! What is forgotten, folded, renamed and unreadable, without a kernel.
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -12,7 +14,7 @@ use super::{
 use crate::model::{
     Accepted, ListenerStatsRow, Row, Summary,
     census::{Census, Counted},
-    exposition::{Family, Value},
+    exposition::{Family, Metric, Value},
     gone::{NAMESPACES, TOGETHER},
     kind::{Kind, Stage},
     owner::Owner,
@@ -246,10 +248,7 @@ fn what_cannot_be_read_has_no_sample() {
     let mut all = All::default();
     all.take(&census);
     let families = super::families::of_the_census(&census, &all.listeners);
-    assert_eq!(
-        samples(&families, "whydrop_kernel_counter"),
-        [&Value::Count(3)]
-    );
+    assert_eq!(samples(&families, "whydrop_kernel"), [&Value::Count(3)]);
     assert_eq!(
         samples(&families, "whydrop_unattributed"),
         [&Value::Signed(-1)]
@@ -275,4 +274,25 @@ fn accepted_is_told_where_it_is_known_of_every_socket() {
         samples(&families, "whydrop_listener_established"),
         [&Value::Count(5)]
     );
+}
+
+#[test]
+fn the_page_names_every_metric() {
+    let page = include_str!("../../../../docs/serve.md");
+    let census = census(1, Vec::new(), Vec::new());
+    let all = All::default();
+    let mut families = super::families::of_the_watch(&crate::analyse::alarm::tests::start());
+    families.extend(super::families::of_the_census(&census, &all.listeners));
+    families.extend(all.listeners.families());
+    families.extend(super::Incidents::default().families());
+    assert_eq!(families.len(), 25);
+    for family in families {
+        let end = match family.metric {
+            Metric::Counter => "_total",
+            Metric::Info => "_info",
+            Metric::Gauge | Metric::Histogram => "",
+        };
+        let name = format!("`{}{end}`", family.name);
+        assert!(page.contains(&name), "{name}");
+    }
 }

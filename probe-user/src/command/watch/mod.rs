@@ -1,18 +1,17 @@
 //! `whydrop watch`: from the arguments to the summary.
 
-mod args;
 mod ends;
 mod observed;
 mod start;
 
 use tokio::runtime;
 
-pub use self::args::WatchArgs;
 use self::{
     ends::{check, closed, open, prime},
     start::start,
 };
 use super::Failure;
+pub use crate::source::WatchArgs;
 use crate::{
     enrich::Enricher,
     filter::Filter,
