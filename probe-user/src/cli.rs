@@ -1,6 +1,7 @@
 //! The command line. `--help` teaches: what the tool sees, what a line means,
 //! what the exit status says.
 
+pub mod config;
 pub mod words;
 
 use clap::{Parser, Subcommand};
@@ -187,7 +188,8 @@ Exit status: 0 it was ended, 1 something failed, 2 wrong arguments, 3 this kerne
 Examples:
   whydrop serve --metrics              http://127.0.0.1:9435/metrics, /healthz and /readyz
   whydrop serve --metrics unix:/run/whydrop/metrics.sock --record /var/lib/whydrop/ --keep 1G
-  whydrop serve --textfile /var/lib/prometheus/node-exporter";
+  whydrop serve --textfile /var/lib/prometheus/node-exporter
+  whydrop serve --config /etc/whydrop.toml --check-config";
 
 const REPLAY: &str = "\
 Without filters it prints, byte for byte, what was printed live in the same format. It says on standard error what \

@@ -1,6 +1,6 @@
 //! `whydrop serve`: a watch for good that hands out what it counts.
 
-use super::{Failure, watch};
+use super::{Failure, say, watch};
 use crate::{model::tier::Tier, serve::ServeArgs};
 
 /// Serves until a signal.
@@ -9,6 +9,9 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         return Err(Failure::usage(
             "serve needs hooks in the kernel, which the counters tier does not have; leave out --tier",
         ));
+    }
+    if args.check_config {
+        return say("the configuration is right");
     }
     let conduct = args.begin().map_err(Failure::failed)?;
     let watched = watch::run(&args.watch(), conduct);

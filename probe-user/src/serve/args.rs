@@ -16,7 +16,16 @@ use crate::{
 const CLOSED: Duration = Duration::from_mins(5);
 
 #[derive(Args, Clone, Debug)]
+#[command(args_override_self = true)]
 pub struct ServeArgs {
+    /// Take options from this TOML file, each by its long name; those of the command line win
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Say whether the file is right, and do nothing else
+    #[arg(long, requires = "config")]
+    pub check_config: bool,
+
     /// Serve metrics, /healthz and /readyz there: ADDR:PORT or unix:PATH
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:9435")]
     pub metrics: Option<Address>,
