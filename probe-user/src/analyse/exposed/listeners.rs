@@ -23,6 +23,8 @@ pub(super) struct Series {
     pub(super) went: Went,
     /// What is true of it now; `None` where it cannot be found.
     pub(super) now: Option<Now>,
+    /// Some socket of it is not known to be closed.
+    is_open: bool,
     missing_since: Option<u64>,
 }
 
@@ -183,6 +185,7 @@ impl Listeners {
     pub(super) fn add_rows(&mut self, census: &Census) {
         let mut before = std::mem::take(&mut self.rows);
         let mut now: HashMap<Identity, Now> = HashMap::new();
+        let mut open: HashSet<Identity> = HashSet::new();
         let mut given = 0;
         for row in &census.summary.stats {
             let name = (row.netns, row.cookie);
@@ -197,6 +200,9 @@ impl Listeners {
                 .went
                 .add_since(&went, &was, row.accepted.number().is_some());
             self.rows.insert(name, went.or_later(was));
+            if !row.is_closed {
+                open.insert(identity.clone());
+            }
             if let (Some(queued), false) = (row.queued, row.is_closed) {
                 let now = now.entry(identity).or_insert_with(Now::nothing);
                 now.join(row, queued);
@@ -212,6 +218,7 @@ impl Listeners {
         }
         for (identity, series) in &mut self.series {
             series.now = now.get(identity).copied();
+            series.is_open = open.contains(identity);
         }
     }
 
@@ -219,7 +226,7 @@ impl Listeners {
     pub(super) fn age(&mut self, census: &Census, limits: Limits) {
         let mut old = Vec::new();
         for (identity, series) in &mut self.series {
-            if series.now.is_some() || identity.is_other() {
+            if series.is_open || identity.is_other() {
                 series.missing_since = None;
                 continue;
             }

@@ -173,6 +173,22 @@ fn who_closed_long_ago_goes_to_the_others() {
     all.check(&[("other@1", 8)]);
 }
 
+/// Where sockets of other namespaces may not be asked for, nobody is closed for that.
+#[test]
+fn who_cannot_be_looked_at_keeps_its_name() {
+    let mut all = All::default();
+    let unseen = || {
+        vec![ListenerStatsRow {
+            queued: None,
+            ..row(1, 5, 80, 3)
+        }]
+    };
+    for mono_ns in [1, 500] {
+        all.take(&census(mono_ns, vec![overflow(1, 5, 7)], unseen()));
+        all.check(&[("127.0.0.1:80@1", 7)]);
+    }
+}
+
 #[test]
 fn a_restart_at_the_same_address_goes_on() {
     let mut all = All::default();
