@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    net::SocketAddr,
     sync::Arc,
 };
 
@@ -9,11 +10,14 @@ use super::{
     Limits,
     identity::{Identity, OTHER, netns_in},
 };
-use crate::model::{
-    ListenerStatsRow, NetnsNames, Summary,
-    census::{Census, Counted, What},
-    gone::{NAMESPACES, TOGETHER},
-    kind::Kind,
+use crate::{
+    analyse::pressure::is_address,
+    model::{
+        ListenerStatsRow, NetnsNames, Summary,
+        census::{Census, Counted, What},
+        gone::{NAMESPACES, TOGETHER},
+        kind::Kind,
+    },
 };
 
 /// One listener, or all sockets that have the same labels.
@@ -35,6 +39,13 @@ pub(super) struct Went {
     pub(super) accepted: u64,
     pub(super) cookies_sent: u64,
     pub(super) waits: Waits,
+}
+
+/// One socket at the last census.
+#[derive(Debug, Default)]
+struct Last {
+    addr: Option<SocketAddr>,
+    went: Went,
 }
 
 /// Lengths of waits by the bounds of the buckets, how many there were, and their sum in nanoseconds.
@@ -65,7 +76,7 @@ pub(super) struct Listeners {
     /// Whose series a name of the counts or of the figures belongs to.
     of: HashMap<(u32, u64), Identity>,
     /// What each socket had gone through by the last census.
-    rows: HashMap<(u32, u64), Went>,
+    rows: HashMap<(u32, u64), Last>,
     established: u64,
     /// By label and kind: of the namespace as a whole.
     pub(super) refused: BTreeMap<(Arc<str>, Kind), u64>,
@@ -184,6 +195,8 @@ impl Listeners {
     /// What sockets went through since the last census.
     pub(super) fn add_rows(&mut self, census: &Census) {
         let mut before = std::mem::take(&mut self.rows);
+        let rows = census.summary.stats.iter();
+        let names: HashSet<(u32, u64)> = rows.map(|row| (row.netns, row.cookie)).collect();
         let mut now: HashMap<Identity, Now> = HashMap::new();
         let mut open: HashSet<Identity> = HashSet::new();
         let mut given = 0;
@@ -193,13 +206,18 @@ impl Listeners {
                 continue;
             };
             let went = Went::of(row);
-            let was = before.remove(&name).unwrap_or_default();
+            let was = match before.remove(&name) {
+                Some(was) => was.went,
+                None => renamed(&mut before, row, &names),
+            };
             let series = self.series.entry(identity.clone()).or_default();
             given += went.established.saturating_sub(was.established);
             series
                 .went
                 .add_since(&went, &was, row.accepted.number().is_some());
-            self.rows.insert(name, went.or_later(was));
+            let went = went.or_later(was);
+            let addr = row.addr;
+            self.rows.insert(name, Last { addr, went });
             if !row.is_closed {
                 open.insert(identity.clone());
             }
@@ -310,6 +328,25 @@ fn name_in(netns: u32, names: &NetnsNames, rows: &[ListenerStatsRow]) -> Arc<str
     let row = rows.iter().find(|row| row.netns == netns);
     let name = row.and_then(|row| row.netns_name.as_deref());
     super::identity::netns_label(netns, name)
+}
+
+/// What a socket had gone through under its other name: it is known by its kernel address where its cookie is not known,
+/// before somebody asked for it and after it was closed.
+fn renamed(
+    before: &mut HashMap<(u32, u64), Last>,
+    row: &ListenerStatsRow,
+    names: &HashSet<(u32, u64)>,
+) -> Went {
+    let is_it = |(name, last): &(&(u32, u64), &Last)| {
+        name.0 == row.netns
+            && last.addr == row.addr
+            && (is_address(name.1) || is_address(row.cookie))
+            && last.went.established <= row.established
+            && !names.contains(*name)
+    };
+    let found = before.iter().find(is_it).map(|(name, _)| *name);
+    let was = found.and_then(|name| before.remove(&name));
+    was.map_or_else(Went::default, |was| was.went)
 }
 
 fn established_in(summary: &Summary) -> u64 {

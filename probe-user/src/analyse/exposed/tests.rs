@@ -173,6 +173,20 @@ fn who_closed_long_ago_goes_to_the_others() {
     all.check(&[("other@1", 8)]);
 }
 
+/// On kprobes a socket has two names, and one of them comes and goes.
+#[test]
+fn a_socket_that_is_renamed_is_counted_once() {
+    let (cookie, address) = (5, 1 << 63 | 4096);
+    let mut all = All::default();
+    for (mono_ns, (name, established)) in (1..).zip([(address, 3), (cookie, 4), (address, 6)]) {
+        let rows = vec![row(1, name, 80, established)];
+        all.take(&census(mono_ns, Vec::new(), rows));
+    }
+    let series = all.listeners.series.values();
+    let established: u64 = series.map(|one| one.went.established).sum();
+    assert_eq!(established, 6);
+}
+
 /// Where sockets of other namespaces may not be asked for, nobody is closed for that.
 #[test]
 fn who_cannot_be_looked_at_keeps_its_name() {
