@@ -18,6 +18,16 @@ pub trait Enough {
     fn can_end(&mut self, by_now: &Summary) -> bool;
 }
 
+/// Whether the watch takes privileges away once everything is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confine {
+    /// Whoever conducts goes on with them.
+    No,
+    /// It would, but a command is started, whose privileges are its own.
+    Starts,
+    Yes,
+}
+
 /// Everything but the arguments.
 pub struct Conduct<'a> {
     /// Called once everything is attached and the readiness line is on its way.
@@ -28,6 +38,8 @@ pub struct Conduct<'a> {
     pub looks: Option<Looks>,
     /// Whether lines are printed.
     pub prints: bool,
+    /// Whether this process is confined.
+    pub confine: Confine,
     /// Whether incidents are told while they go on.
     pub tells_incidents: bool,
     /// Ends the watch, as the time that was asked for does.
@@ -49,6 +61,7 @@ impl<'a> Conduct<'a> {
             stage: None,
             looks: None,
             prints: true,
+            confine: Confine::Yes,
             tells_incidents: true,
             until: Box::pin(std::future::pending()),
             enough: None,
@@ -62,6 +75,7 @@ impl<'a> Conduct<'a> {
         Self {
             stage: Some(Box::new(stage)),
             prints: false,
+            confine: Confine::No,
             tells_incidents: false,
             ..Self::printed(|_| {})
         }

@@ -12,7 +12,7 @@ struct Room {
 
 /// Whoever hands something on imports what it is handed to: sources import the stages and the sinks that they feed,
 /// stages the verdicts that they end with, and nothing imports where it is called from.
-const ROOMS: [Room; 17] = [
+const ROOMS: [Room; 18] = [
     Room {
         name: "model",
         may_import: &[],
@@ -92,11 +92,16 @@ const ROOMS: [Room; 17] = [
         name: "selftest",
         may_import: &["model", "host", "loader"],
     },
+    // It tries what it takes away, on a thread.
+    Room {
+        name: "sandbox",
+        may_import: &["model", "host::status", "host::threads"],
+    },
     Room {
         name: "command",
         may_import: &[
             "model", "btf", "cause", "decode", "host", "loader", "enrich", "filter", "observe",
-            "diagnose", "analyse", "listing", "explain", "sink", "source", "selftest",
+            "diagnose", "analyse", "listing", "explain", "sink", "source", "selftest", "sandbox",
         ],
     },
 ];

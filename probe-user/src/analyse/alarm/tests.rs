@@ -40,6 +40,7 @@ fn start() -> Start {
         command: Vec::new(),
         asked: Asked::default(),
         observes: true,
+        sandbox: None,
         counts_kernel: true,
         reads_all: true,
     }
