@@ -1,14 +1,16 @@
 //! The one place that reads kernel memory, whatever its type. A field that this
 //! kernel does not have, or that cannot be read, is zero.
 //!
-//! From 6.17 on the verifier lets a program load from any address: what the
-//! kernel function `bpf_rdonly_cast` returns for the type `void` may be loaded
-//! from, and a load that faults yields zero (kernel/bpf/verifier.c:
-//! check_special_kfunc; arch/x86/net/bpf_jit_comp.c:ex_handler_bpf; seen on 6.18
-//! and 7.2, refused on 6.1 and 6.12). That is one instruction and a test of its
-//! address. Elsewhere every read goes through `bpf_probe_read_kernel`, which
-//! takes some 25 ns here. Both work in every program type, so twins (fentry and
-//! kprobe of one function) share one body.
+//! From 6.2 on the verifier lets a program load from any address: what the
+//! kernel function `bpf_rdonly_cast` returns may be loaded from, and a load that
+//! faults yields zero (kernel/bpf/verifier.c: check_special_kfunc;
+//! arch/x86/net/bpf_jit_comp.c:ex_handler_bpf; seen on 6.12, 6.18 and 7.2). From
+//! 6.17 on its type may be `void`; before, it is a struct that is an array of
+//! numbers from its first byte to its last, since within an array of numbers the
+//! verifier takes a load of any size (kernel/bpf/btf.c:btf_struct_walk). That is
+//! one instruction and a test of its address. Elsewhere every read goes through
+//! `bpf_probe_read_kernel`, which takes some 25 ns here. Both work in every
+//! program type, so twins (fentry and kprobe of one function) share one body.
 
 use core::{arch::asm, mem::MaybeUninit};
 
@@ -84,18 +86,19 @@ unsafe fn words<T: Plain>(from: Ptr, to: *mut T, bytes: usize) {
 }
 
 /// Makes an address one that may be loaded from. The loader puts the number of
-/// the kernel's function into the call, and `HAVE_CAST` says that it did: without,
-/// the verifier must never come here.
+/// the kernel's function into the call and the type's into the instruction before
+/// it, and `HAVE_CAST` says that it did: without, the verifier must never come here.
 #[inline(always)]
 pub(crate) fn cast(address: Ptr) -> Ptr {
     let readable: u64;
     // SAFETY: the function returns its first argument; the second is the type's number.
     unsafe {
         asm!(
+            "r2 = 0",
             "call {call}",
             call = const CAST_CALL,
             inlateout("r1") address as u64 => _,
-            inlateout("r2") 0_u64 => _,
+            out("r2") _,
             lateout("r0") readable,
             lateout("r3") _,
             lateout("r4") _,

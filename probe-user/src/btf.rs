@@ -268,6 +268,11 @@ impl Btf {
         self.find(FUNC, name)
     }
 
+    /// The id of the struct of this name.
+    pub fn structure(&self, name: &str) -> Option<u32> {
+        self.find(STRUCT, name)
+    }
+
     /// Whether the kernel has a function of this name.
     pub fn has_function(&self, name: &str) -> bool {
         self.function(name).is_some()

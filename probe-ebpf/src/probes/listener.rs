@@ -44,10 +44,12 @@ fn typed_cookie(sock: Ptr) -> u64 {
 fn enter(which: u8, sock: Ptr, skb: Ptr, cookie: u64, netns: Netns) {
     // A fast-open child is no listener, and it may be handled in process
     // context, where the counters of this CPU are not ours alone.
-    let sock_state = kernel::state_of(sock);
-    if which == hook::CHECK_REQ && sock_state != state::LISTEN && sock_state != state::CLOSE {
-        frame::flush();
-        return;
+    if which == hook::CHECK_REQ {
+        let sock_state = kernel::state_of(sock);
+        if sock_state != state::LISTEN && sock_state != state::CLOSE {
+            frame::flush();
+            return;
+        }
     }
     frame::open(Enter {
         hook: which,

@@ -60,7 +60,7 @@ pub fn run(_: &CheckArgs) -> Result<(), Failure> {
         if loads_anywhere(&btf) {
             "one instruction each".into()
         } else {
-            "a call of bpf_probe_read_kernel each (until 6.17)".into()
+            "a call of bpf_probe_read_kernel each (until 6.2)".into()
         },
     )?;
     say("")?;

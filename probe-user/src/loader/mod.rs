@@ -161,10 +161,10 @@ impl Fitted {
     fn to_this_kernel() -> Result<Self, LoadError> {
         let btf = Btf::of_kernel()?;
         let mut layout = Layout::of(&btf)?;
-        let object = match kfunc::function(&btf) {
-            Some(function) => {
+        let object = match kfunc::cast(&btf) {
+            Some(cast) => {
                 layout.have_cast();
-                kfunc::with_calls(OBJECT, function).into()
+                kfunc::with_calls(OBJECT, cast).into()
             }
             None => OBJECT.into(),
         };

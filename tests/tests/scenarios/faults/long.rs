@@ -33,6 +33,8 @@ fn loopback(netns: &Netns) -> Result<Listener> {
 /// A full queue, and so many SYNs that find it full.
 fn refuses_here(to: SocketAddr, times: u64) -> Result<()> {
     let filling = connect_here(to)?;
+    // While it is still being made, the queue has room for one more.
+    ensure!(filling.outcome()?.is_ok(), "no connection fills the queue");
     for _ in 0..times {
         drop(connect_here(to)?);
     }
