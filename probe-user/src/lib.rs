@@ -26,6 +26,7 @@ pub mod listing;
 pub mod loader;
 pub mod model;
 pub mod observe;
+pub mod sandbox;
 pub mod selftest;
 pub mod serve;
 pub mod sink;

@@ -46,6 +46,7 @@ pub mod refusal;
 pub mod request;
 pub mod rest;
 pub mod rows;
+pub mod sandbox;
 pub mod signals;
 pub mod socket;
 pub mod stall;

@@ -8,6 +8,7 @@ use super::{Address, Bound, Daemon, Notify, Textfile, say_ready, serve};
 use crate::{
     analyse::exposed::Limits,
     model::request::{Request, Words},
+    sandbox,
     sink::{Format, RecordArgs, aside},
     source::{Conduct, WatchArgs},
 };
@@ -45,6 +46,10 @@ pub struct ServeArgs {
     /// Run this command for each line of an incident, which it finds as JSON on its standard input
     #[arg(long, value_name = "COMMAND")]
     pub on_incident: Option<Words>,
+
+    /// What is given up once everything is attached: privileges and system calls that nothing needs any more
+    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
+    pub sandbox: sandbox::Mode,
 
     #[command(flatten)]
     pub request: Request,
@@ -91,6 +96,7 @@ impl ServeArgs {
             format: self.format,
             quiet: true,
             on_incident: self.on_incident.clone(),
+            sandbox: self.sandbox,
             request: self.request.clone(),
             record: self.record.clone(),
             ..WatchArgs::default()

@@ -34,6 +34,16 @@ pub trait Service {
     fn ends(&mut self);
 }
 
+/// Whether the watch takes privileges away once everything is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confine {
+    /// Whoever conducts goes on with them.
+    No,
+    /// It would, but a command is started, whose privileges are its own.
+    Starts,
+    Yes,
+}
+
 /// Everything but the arguments.
 pub struct Conduct<'a> {
     /// Called once everything is attached and the readiness line is on its way.
@@ -44,6 +54,8 @@ pub struct Conduct<'a> {
     pub looks: Option<Looks>,
     /// Whether lines are printed.
     pub prints: bool,
+    /// Whether this process is confined.
+    pub confine: Confine,
     /// Whether incidents are told while they go on.
     pub tells_incidents: bool,
     /// Whoever hands out what was counted meanwhile; such a watch outlives its terminal.
@@ -67,6 +79,7 @@ impl<'a> Conduct<'a> {
             stage: None,
             looks: None,
             prints: true,
+            confine: Confine::Yes,
             tells_incidents: true,
             service: None,
             until: Box::pin(std::future::pending()),
@@ -81,6 +94,7 @@ impl<'a> Conduct<'a> {
         Self {
             stage: Some(Box::new(stage)),
             prints: false,
+            confine: Confine::No,
             tells_incidents: false,
             ..Self::printed(|_| {})
         }

@@ -12,7 +12,7 @@ struct Room {
 
 /// Whoever hands something on imports what it is handed to: sources import the stages and the sinks that they feed,
 /// stages the verdicts that they end with, and nothing imports where it is called from.
-const ROOMS: [Room; 18] = [
+const ROOMS: [Room; 19] = [
     Room {
         name: "model",
         may_import: &[],
@@ -85,7 +85,7 @@ const ROOMS: [Room; 18] = [
         name: "source",
         may_import: &[
             "model", "cause", "decode", "host", "loader", "enrich", "filter", "observe", "analyse",
-            "sink",
+            "sink", "sandbox",
         ],
     },
     Room {
@@ -95,13 +95,19 @@ const ROOMS: [Room; 18] = [
     // It takes part in the loop of a watch, which knows nothing of it.
     Room {
         name: "serve",
-        may_import: &["model", "host", "analyse", "sink", "source"],
+        may_import: &["model", "host", "analyse", "sink", "source", "sandbox"],
+    },
+    // It tries what it takes away, on a thread.
+    Room {
+        name: "sandbox",
+        may_import: &["model", "host::status", "host::threads"],
     },
     Room {
         name: "command",
         may_import: &[
             "model", "btf", "cause", "decode", "host", "loader", "enrich", "filter", "observe",
-            "diagnose", "analyse", "listing", "explain", "sink", "source", "selftest", "serve",
+            "diagnose", "analyse", "listing", "explain", "sink", "source", "selftest", "sandbox",
+            "serve",
         ],
     },
 ];

@@ -40,6 +40,7 @@ pub(in crate::analyse) fn start() -> Start {
         command: Vec::new(),
         asked: Asked::default(),
         observes: true,
+        sandbox: None,
         counts_kernel: true,
         reads_all: true,
     }

@@ -88,8 +88,9 @@ fn until_its_end<'a>(
         self_test,
         &filter,
         (listeners, conduct.looks.is_some()),
+        conduct.confine,
         host,
-    );
+    )?;
     let reasons = probe
         .as_mut()
         .map_or_else(Reasons::default, |probe| std::mem::take(&mut probe.reasons));
