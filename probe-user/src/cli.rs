@@ -1,13 +1,17 @@
 //! The command line. `--help` teaches: what the tool sees, what a line means,
 //! what the exit status says.
 
+pub mod config;
 pub mod words;
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{
-    check::CheckArgs, demo, explain::ExplainArgs, list::ListArgs, record::RecordCommand,
-    replay::ReplayArgs, run::RunArgs, verify::VerifyArgs, watch::WatchArgs, why::WhyArgs,
+use crate::{
+    command::{
+        check::CheckArgs, demo, explain::ExplainArgs, list::ListArgs, record::RecordCommand,
+        replay::ReplayArgs, run::RunArgs, verify::VerifyArgs, watch::WatchArgs, why::WhyArgs,
+    },
+    serve::ServeArgs,
 };
 
 /// Says when, where and why the kernel drops or refuses TCP connections at a listener
@@ -68,6 +72,9 @@ pub enum Command {
     /// Print a recording again: as it was printed live, or a part of it
     #[command(after_help = REPLAY)]
     Replay(ReplayArgs),
+    /// Watch for good: metrics for Prometheus, incidents as lines, a recording, and a word to the service manager
+    #[command(after_help = SERVE)]
+    Serve(Box<ServeArgs>),
     /// Print a JSON Schema of every line and object that whydrop writes
     ///
     /// Draft 2020-12. docs/output.md says what the members mean. Later versions may
@@ -170,6 +177,19 @@ Examples:
   whydrop record -o /var/lib/whydrop/ --rotate 64M --keep 1G --keep-for 7d
   whydrop record -o test.whydrop -- make load-test
   whydrop replay test.whydrop          print what was recorded";
+
+const SERVE: &str = "\
+It watches every namespace and prints incidents as `watch --quiet` does, with a word on standard error each minute. \
+SIGHUP opens files anew, SIGUSR1 prints a summary, SIGTERM ends it with one. Everything counts from its start. \
+docs/serve.md describes the metrics.
+
+Exit status: 0 it was ended, 1 something failed, 2 wrong arguments, 3 this kernel cannot, 4 a capability is missing.
+
+Examples:
+  whydrop serve --metrics              http://127.0.0.1:9435/metrics, /healthz and /readyz
+  whydrop serve --metrics unix:/run/whydrop/metrics.sock --record /var/lib/whydrop/ --keep 1G
+  whydrop serve --textfile /var/lib/prometheus/node-exporter
+  whydrop serve --config /etc/whydrop.toml --check-config";
 
 const REPLAY: &str = "\
 Without filters it prints, byte for byte, what was printed live in the same format. It says on standard error what \

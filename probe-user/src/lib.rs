@@ -6,7 +6,7 @@
 //! those who accept, `source` feeds a watch, `filter` says what is wanted,
 //! `analyse` makes figures, stories, incidents, judgements and signals of it
 //! (pure stages), `diagnose` makes verdicts of signals, `sink` writes. `listing`
-//! judges listeners that stand still, `explain` knows the pages, and `command`
+//! judges listeners that stand still, `serve` hands out what was counted, `explain` knows the pages, and `command`
 //! puts the rooms together.
 
 #[cfg(test)]
@@ -26,6 +26,8 @@ pub mod listing;
 pub mod loader;
 pub mod model;
 pub mod observe;
+pub mod sandbox;
 pub mod selftest;
+pub mod serve;
 pub mod sink;
 pub mod source;

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use whydrop::{
-    cli::{Cli, Command, words},
+    cli::{Cli, Command, config, words},
     command::{
-        Failure, check, demo, empty, explain, list, record, replay, run, schema, status, verify,
-        watch, why,
+        Failure, check, demo, empty, explain, list, record, replay, run, schema, serve, status,
+        verify, watch, why,
     },
     host::stack,
     sink::aside,
@@ -27,8 +27,13 @@ fn main() -> ExitCode {
 /// With a frame of its own, which may be larger than the stack was before.
 #[inline(never)]
 fn run_command() -> ExitCode {
-    let cli = match Cli::try_parse_from(words::in_order(std::env::args_os())) {
-        Ok(cli) => cli,
+    let given = words::in_order(std::env::args_os());
+    let cli = match Cli::try_parse_from(&given).map(|cli| config::read(cli, given)) {
+        Ok(Ok(cli)) => cli,
+        Ok(Err(wrong)) => {
+            aside(wrong);
+            return ExitCode::from(status::USAGE);
+        }
         Err(error) => {
             // Help and version are no failure; a closed pipe is none either.
             let _ = error.print();
@@ -53,6 +58,7 @@ fn run_command() -> ExitCode {
         Some(Command::List(args)) => list::run(args),
         Some(Command::Record(args)) => record::run(args),
         Some(Command::Replay(args)) => replay::run(args),
+        Some(Command::Serve(args)) => serve::run(args),
         Some(Command::Schema) => schema::run(),
         None => watch::run(&cli.watch, Conduct::printed(|_| {})).map(drop),
     };

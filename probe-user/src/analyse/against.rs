@@ -269,6 +269,7 @@ mod tests {
             boot_id: None,
             command: Vec::new(),
             observes: false,
+            sandbox: None,
             counts_kernel: true,
             reads_all: true,
             asked: Asked::default(),

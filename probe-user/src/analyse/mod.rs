@@ -8,6 +8,7 @@ pub mod astray;
 pub mod beside;
 pub mod clients;
 pub mod correlate;
+pub mod exposed;
 pub mod facts;
 mod gone;
 pub mod group;

@@ -11,6 +11,7 @@ mod recorded;
 pub mod replay;
 pub mod run;
 pub mod schema;
+pub mod serve;
 pub mod verify;
 
 pub mod explain;

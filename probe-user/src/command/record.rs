@@ -12,7 +12,7 @@ use crate::{
     host::{clock, origin::origin},
     model::{Line, Start, Summary},
     sink::{Format, RecordArgs, Reporter, aside, plural, whole_aside},
-    source::{Conduct, child::While},
+    source::{Conduct, Confine, child::While},
 };
 
 #[derive(Args, Clone, Debug)]
@@ -45,6 +45,7 @@ pub fn run(args: &RecordCommand) -> Result<(), Failure> {
             Conduct {
                 ready: Box::new(say_ready),
                 tells_incidents: true,
+                confine: Confine::Yes,
                 ..Conduct::silent(|_, _| {})
             },
         )?;
@@ -58,6 +59,7 @@ fn while_it_runs(watch_args: &WatchArgs, command: &[OsString]) -> Result<(), Fai
     let running = While::new(command);
     let conduct = Conduct {
         tells_incidents: true,
+        confine: Confine::Starts,
         ..running.conduct(say_ready, |_, _| {})
     };
     let watched = watch::run(watch_args, conduct);

@@ -11,7 +11,7 @@ use crate::model::hook::HookReport;
 #[derive(Clone, Copy)]
 pub(super) struct Looks {
     /// Whether there are kprobes to keep from running.
-    has_kprobes: bool,
+    pub(super) has_kprobes: bool,
 }
 
 impl Looks {

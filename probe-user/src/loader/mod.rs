@@ -234,6 +234,7 @@ pub struct Probe {
     generations: Generations,
     /// To whom something came in the generation that was taken out last.
     newest: Names,
+    has_kprobes: bool,
     skips: Skips,
     /// What listeners go through.
     pub stats: Stats,
@@ -330,6 +331,7 @@ impl Probe {
             counts,
             generations,
             newest: Names::new(),
+            has_kprobes: looks.has_kprobes,
             skips,
             stats,
             blind,
@@ -424,6 +426,11 @@ impl Probe {
     /// The same, to make room in them.
     pub const fn counts_mut(&mut self) -> &mut Counts {
         &mut self.counts
+    }
+
+    /// Whether looks into maps keep hooks from running, and are made at another priority.
+    pub const fn has_kprobes(&self) -> bool {
+        self.has_kprobes
     }
 
     /// Whether a hook tells of connections that leave an accept queue.

@@ -55,6 +55,27 @@ impl Histogram {
         Some(u64::midpoint(first, end).min(self.max_ns))
     }
 
+    /// How many there are, how many are shorter than `1024 << power` nanoseconds for each of these powers, and the sum
+    /// of all, within a thirtieth.
+    pub fn below(&self, powers: impl Iterator<Item = u32>) -> (Vec<u64>, u64, f64) {
+        let shorter = |power: u32| {
+            let steps = self.steps.iter().enumerate();
+            let within = steps.filter(|(step, _)| wait::bounds(*step).1 <= 1024 << power);
+            within.map(|(_, n)| n).sum()
+        };
+        let middle = |step: usize| {
+            let (first, end) = wait::bounds(step);
+            u64::midpoint(first, end) as f64
+        };
+        let steps = self.steps.iter().enumerate();
+        let sum_ns: f64 = steps.map(|(step, n)| middle(step) * *n as f64).sum();
+        (
+            powers.map(shorter).collect(),
+            self.steps.iter().sum(),
+            sum_ns,
+        )
+    }
+
     /// The longest, in nanoseconds; 0 without any.
     pub const fn max_ns(&self) -> u64 {
         self.max_ns

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{clock::Clock, intern::Name};
+use super::{clock::Clock, intern::Name, sandbox::Sandbox};
 use crate::model::{hook::HookReport, tier::Tier};
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +71,9 @@ pub struct Start {
     /// Whether every namespace that was asked about can be found and read.
     #[serde(default)]
     pub reads_all: bool,
+    /// What this process may still do; `None` where the command ends with its watch, or knew of no sandbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<Sandbox>,
     /// What was asked for.
     #[serde(default)]
     pub asked: Asked,

@@ -9,6 +9,7 @@ mod clients;
 mod incident;
 mod json;
 mod listing;
+mod metrics;
 mod on_incident;
 mod output;
 mod printed;
@@ -26,6 +27,7 @@ mod verify;
 use self::ticket::Ticket;
 pub use self::{
     listing::listing,
+    metrics::Exposition,
     on_incident::OnIncident,
     output::{Output, OutputError, Patient, aside, create, is_standard_output, whole_aside},
     printed::{Lost, Printed},

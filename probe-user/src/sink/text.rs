@@ -37,6 +37,7 @@ use crate::model::{
     name_of,
     netns_name::NetnsName,
     rows::Row,
+    sandbox::Extent,
     story::Story,
     tier::Tier,
 };
@@ -115,6 +116,16 @@ fn write_start(start: &Start, to: &mut String) -> fmt::Result {
             write!(to, ", self-test skipped: {}", Clean(why))?;
         }
         SelfTest::Skipped(_) => {}
+    }
+    if let Some(sandbox) = &start.sandbox {
+        to.push_str(match sandbox.extent {
+            Extent::All => ", sandboxed",
+            Extent::Part => ", sandboxed in part",
+            Extent::Off => ", not sandboxed",
+        });
+        if let Some(lacks) = &sandbox.lacks {
+            write!(to, ": {}", Clean(lacks))?;
+        }
     }
     to.push('\n');
     if !start.blind.is_empty() {

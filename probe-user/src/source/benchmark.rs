@@ -122,6 +122,7 @@ fn start(netns: u32) -> Start {
         boot_id: None,
         command: Vec::new(),
         observes: true,
+        sandbox: None,
         counts_kernel: true,
         reads_all: true,
         asked: Asked::default(),

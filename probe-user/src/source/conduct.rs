@@ -1,11 +1,15 @@
 //! How another command has a watch conducted: what it is told of, and what else ends it.
 
-use std::{future::Future, pin::Pin};
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use tokio::signal::unix::SignalKind;
 
 use crate::{
-    model::{Line, Start, Summary},
+    model::{Line, Start, Summary, census::Census},
     observe::Looks,
     sink::Sink,
 };
@@ -18,6 +22,28 @@ pub trait Enough {
     fn can_end(&mut self, by_now: &Summary) -> bool;
 }
 
+/// Hands out what was counted while the watch goes on. It is called from the loop itself, so it never waits.
+pub trait Service {
+    /// Whether somebody asks for a census.
+    fn poll_asked(&mut self, context: &mut Context<'_>) -> Poll<()>;
+    /// A second is over. Whether a census is wanted for that.
+    fn second(&mut self) -> bool;
+    /// The census, or why there is none.
+    fn take(&mut self, census: Result<Census, String>);
+    /// The watch ends.
+    fn ends(&mut self);
+}
+
+/// Whether the watch takes privileges away once everything is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confine {
+    /// Whoever conducts goes on with them.
+    No,
+    /// It would, but a command is started, whose privileges are its own.
+    Starts,
+    Yes,
+}
+
 /// Everything but the arguments.
 pub struct Conduct<'a> {
     /// Called once everything is attached and the readiness line is on its way.
@@ -28,8 +54,12 @@ pub struct Conduct<'a> {
     pub looks: Option<Looks>,
     /// Whether lines are printed.
     pub prints: bool,
+    /// Whether this process is confined.
+    pub confine: Confine,
     /// Whether incidents are told while they go on.
     pub tells_incidents: bool,
+    /// Whoever hands out what was counted meanwhile; such a watch outlives its terminal.
+    pub service: Option<Box<dyn Service + 'a>>,
     /// Ends the watch, as the time that was asked for does.
     pub until: Pin<Box<dyn Future<Output = ()> + 'a>>,
     /// Ends it sooner; on the counters tier nobody is asked.
@@ -49,7 +79,9 @@ impl<'a> Conduct<'a> {
             stage: None,
             looks: None,
             prints: true,
+            confine: Confine::Yes,
             tells_incidents: true,
+            service: None,
             until: Box::pin(std::future::pending()),
             enough: None,
             ends_by_signal: true,
@@ -62,6 +94,7 @@ impl<'a> Conduct<'a> {
         Self {
             stage: Some(Box::new(stage)),
             prints: false,
+            confine: Confine::No,
             tells_incidents: false,
             ..Self::printed(|_| {})
         }

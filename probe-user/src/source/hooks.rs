@@ -1,6 +1,7 @@
 //! The pipeline of a watch with hooks: ring → decode → filter → enrich →
 //! report, and the counts beside it.
 
+mod census;
 mod end;
 mod figures;
 

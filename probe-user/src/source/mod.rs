@@ -3,6 +3,7 @@
 
 use crate::{enrich::Enricher, filter::Filter, model::request::Request, sink::Sinks};
 
+mod args;
 #[cfg(any(test, feature = "benchmark"))]
 #[doc(hidden)]
 pub mod benchmark;
@@ -23,7 +24,10 @@ pub mod sample;
 pub mod schedule;
 pub mod stop;
 
-pub use self::conduct::{Conduct, Enough};
+pub use self::{
+    args::WatchArgs,
+    conduct::{Conduct, Confine, Enough, Service},
+};
 
 /// What a watch is made of before it begins.
 pub struct Parts<'a> {

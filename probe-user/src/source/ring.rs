@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    Enough, Parts,
+    Enough, Parts, Service,
     coalesce::Round,
     hooks::HookPipeline,
     stop::{Asked, Stop},
@@ -21,6 +21,16 @@ use crate::{
     sink::Sinks,
 };
 
+/// Who takes part beside the ring, each where there is one.
+pub struct Beside<'a> {
+    /// Looks that are lines too.
+    pub looks: Option<Looks>,
+    /// Ends the watch sooner.
+    pub enough: Option<Box<dyn Enough + 'a>>,
+    /// Hands out what was counted.
+    pub service: Option<Box<dyn Service + 'a>>,
+}
+
 /// Watches until the end; an error is a sentence.
 pub async fn watch<'a>(
     parts: Parts<'a>,
@@ -28,9 +38,13 @@ pub async fn watch<'a>(
     start: &Start,
     mut stop: Stop<'_>,
     ready: impl FnOnce(&Start),
-    mut looks: Option<Looks>,
-    mut enough: Option<Box<dyn Enough + '_>>,
+    beside: Beside<'_>,
 ) -> Result<(Summary, Sinks<'a>), String> {
+    let Beside {
+        mut looks,
+        mut enough,
+        mut service,
+    } = beside;
     let mut pipeline = HookPipeline::begin(parts, &mut probe).map_err(|error| error.to_string())?;
     pipeline.tell(&Line::Start(start));
     if stop.came_early() {
@@ -61,6 +75,16 @@ pub async fn watch<'a>(
                 if enough.as_mut().is_some_and(has_enough) {
                     break;
                 }
+                if let Some(service) = &mut service
+                    && service.second()
+                {
+                    pipeline.serve(ring.get_mut(), &mut **service);
+                }
+            }
+            () = asked_of(&mut service) => {
+                if let Some(service) = &mut service {
+                    pipeline.serve(ring.get_mut(), &mut **service);
+                }
             }
             () = until(pipeline.due()) => pipeline.record(),
             () = until(pipeline.figures_due()) => pipeline.hear_figures(ring.get_ref()),
@@ -79,6 +103,9 @@ pub async fn watch<'a>(
                 }
             }
         }
+    }
+    if let Some(service) = &mut service {
+        service.ends();
     }
     let mut probe = ring.into_inner();
     tell_rest(&mut pipeline, looks);
@@ -116,6 +143,14 @@ async fn next_look(looks: &mut Option<Looks>) -> Vec<Observed> {
 async fn until(due: Option<std::time::Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until somebody asks what was counted, for ever where nobody can.
+async fn asked_of(service: &mut Option<Box<dyn Service + '_>>) {
+    match service {
+        Some(service) => std::future::poll_fn(|context| service.poll_asked(context)).await,
         None => std::future::pending().await,
     }
 }

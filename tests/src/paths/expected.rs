@@ -229,7 +229,7 @@ impl Expected {
         self
     }
 
-    pub(super) fn listener_port(&self) -> u16 {
+    pub fn listener_port(&self) -> u16 {
         self.listener.as_ref().map_or(0, Listener::port)
     }
 

@@ -33,6 +33,8 @@ mod resets;
 mod residual;
 mod retransmits;
 mod run;
+mod sandbox;
+mod serve;
 mod servers;
 mod soak;
 mod stories;

@@ -242,4 +242,4 @@ impl Alarms {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -21,7 +21,7 @@ fn addr(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
 
-fn start() -> Start {
+pub(in crate::analyse) fn start() -> Start {
     Start {
         tier: Tier::Cgroup,
         hooks: Vec::new(),
@@ -40,6 +40,7 @@ fn start() -> Start {
         command: Vec::new(),
         asked: Asked::default(),
         observes: true,
+        sandbox: None,
         counts_kernel: true,
         reads_all: true,
     }

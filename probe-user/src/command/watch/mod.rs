@@ -1,18 +1,17 @@
 //! `whydrop watch`: from the arguments to the summary.
 
-mod args;
 mod ends;
 mod observed;
 mod start;
 
 use tokio::runtime;
 
-pub use self::args::WatchArgs;
 use self::{
     ends::{check, closed, open, prime},
     start::start,
 };
 use super::Failure;
+pub use crate::source::WatchArgs;
 use crate::{
     enrich::Enricher,
     filter::Filter,
@@ -89,8 +88,9 @@ fn until_its_end<'a>(
         self_test,
         &filter,
         (listeners, conduct.looks.is_some()),
+        conduct.confine,
         host,
-    );
+    )?;
     let reasons = probe
         .as_mut()
         .map_or_else(Reasons::default, |probe| std::mem::take(&mut probe.reasons));
@@ -111,12 +111,17 @@ fn until_its_end<'a>(
         enricher,
     };
     runtime.block_on(async {
-        stop.has_file = args.file().is_some() || args.record.path.is_some();
+        let has_file = args.file().is_some() || args.record.path.is_some();
+        stop.has_file = has_file || conduct.service.is_some();
         stop.end = args.duration.map(|time| tokio::time::Instant::now() + time);
         match probe {
             Some(probe) => {
-                let (ready, looks, enough) = (conduct.ready, conduct.looks, conduct.enough);
-                let watched = ring::watch(parts, probe, &start, stop, ready, looks, enough);
+                let beside = ring::Beside {
+                    looks: conduct.looks,
+                    enough: conduct.enough,
+                    service: conduct.service,
+                };
+                let watched = ring::watch(parts, probe, &start, stop, conduct.ready, beside);
                 // It is large: it holds all that is known of a watch.
                 Box::pin(watched).await.map_err(Failure::failed)
             }

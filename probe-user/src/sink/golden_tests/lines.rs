@@ -17,6 +17,7 @@ use crate::{
         netns_name::NetnsName,
         observation::{Observation, Snapshot},
         rows::NoKernel,
+        sandbox::{Extent, Sandbox},
         story::{Story, Totals},
         tier::Tier,
     },
@@ -161,6 +162,7 @@ pub(in crate::sink) fn start() -> Start {
         boot_id: Some("12345678-1234-4234-8234-123456789abc".into()),
         command: vec!["whydrop".into(), "--listener".into(), ":8080".into()],
         observes: true,
+        sandbox: None,
         counts_kernel: true,
         reads_all: true,
         asked: Asked {
@@ -179,6 +181,11 @@ fn starts() -> [Start; 2] {
         filters: Vec::new(),
         blind: Vec::new(),
         boot_id: None,
+        sandbox: Some(Sandbox {
+            extent: Extent::Part,
+            capabilities: vec!["CAP_SYS_PTRACE".into()],
+            lacks: Some("thread 7 has no filter".into()),
+        }),
         ..start()
     };
     [start(), little]

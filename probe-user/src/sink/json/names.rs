@@ -3,6 +3,7 @@
 use crate::model::{
     kind::{Kind, Stage},
     outcome::Outcome,
+    sandbox::Extent,
     tier::Tier,
 };
 
@@ -24,6 +25,10 @@ pub(super) fn stages() -> Vec<Option<&'static str>> {
 
 pub(super) fn tiers() -> Vec<&'static str> {
     Tier::ALL.map(Tier::name).into()
+}
+
+pub(super) fn extents() -> Vec<&'static str> {
+    Extent::EVERY.map(Extent::name).into()
 }
 
 pub(super) fn outcomes() -> Vec<&'static str> {

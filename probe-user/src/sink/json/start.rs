@@ -5,7 +5,11 @@ use serde::Serialize;
 
 use super::{head::Head, names};
 use crate::{
-    model::{SelfTest, Start, hook::HookReport},
+    model::{
+        SelfTest, Start,
+        hook::HookReport,
+        sandbox::{Extent, Sandbox},
+    },
     sink::Reporter,
 };
 
@@ -21,6 +25,15 @@ pub(crate) struct StartView<'a> {
     self_test: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     self_test_skipped: Option<&'a str>,
+    /// What is in force of the sandbox, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = names::extents()))]
+    sandbox: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sandbox_lacks: Option<&'a str>,
+    /// Capabilities that are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    capabilities: Option<&'a [String]>,
     namespaces: usize,
     listeners: usize,
     filters: &'a [String],
@@ -65,6 +78,8 @@ impl<'a> StartView<'a> {
             SelfTest::Passed { .. } => ("passed", None),
             SelfTest::Skipped(why) => ("skipped", Some(why.as_str())),
         };
+        let sandbox = start.sandbox.as_ref();
+        let is_in_force = |it: &&Sandbox| it.extent != Extent::Off;
         Self {
             head: Head::of(&reporter.origin),
             ts,
@@ -72,6 +87,11 @@ impl<'a> StartView<'a> {
             hooks: start.hooks.iter().map(Hook::of).collect(),
             self_test,
             self_test_skipped,
+            sandbox: sandbox.map(|it| it.extent.name()),
+            sandbox_lacks: sandbox.and_then(|it| it.lacks.as_deref()),
+            capabilities: sandbox
+                .filter(is_in_force)
+                .map(|it| it.capabilities.as_slice()),
             namespaces: start.namespaces,
             listeners: start.listeners,
             filters: &start.filters,

@@ -60,12 +60,18 @@ impl<'a> HookPipeline<'a> {
 
     /// The same with what the kernel counted, which costs a reading of every namespace.
     fn read_by_now(&mut self, probe: &mut Probe) -> Result<Summary, ReadError> {
+        let last = self.sample_now(probe)?;
+        self.by_now(probe, last)
+    }
+
+    /// The kernel's counters and the hooks' of this moment.
+    pub(super) fn sample_now(&mut self, probe: &mut Probe) -> Result<Sample, ReadError> {
         self.enricher.host.namespaces().refresh();
         let (host, only) = (&mut self.enricher.host, self.lines.filter.netns);
         let (last, _) = sample::take(probe, host, only, Some(&self.reconciler), |_| {})?;
         self.reconciler
             .observe(&last.present, &last.kernel, &last.cookies);
-        self.by_now(probe, last)
+        Ok(last)
     }
 
     /// Tells what the summary would be by now.
@@ -81,7 +87,7 @@ impl<'a> HookPipeline<'a> {
         self.lines.sinks.reopen();
     }
 
-    fn by_now(&mut self, probe: &Probe, last: Sample) -> Result<Summary, ReadError> {
+    pub(super) fn by_now(&mut self, probe: &Probe, last: Sample) -> Result<Summary, ReadError> {
         let mut unread = self.unread.clone();
         unread.namespaces("meanwhile", &last.unread);
         let read = Read {

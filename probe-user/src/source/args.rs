@@ -10,6 +10,7 @@ use clap::Args;
 use crate::{
     filter::{ListenerFilter, Only},
     model::request::{Request, Words, defaults, parse_duration},
+    sandbox,
     sink::{Format, RecordArgs, TOP, is_standard_output},
 };
 
@@ -46,6 +47,10 @@ pub struct WatchArgs {
     /// at most, without a shell (quotes hold words together)
     #[arg(long, value_name = "COMMAND")]
     pub on_incident: Option<Words>,
+
+    /// What is given up once everything is attached: privileges and system calls that nothing needs any more
+    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
+    pub sandbox: sandbox::Mode,
 
     /// Listeners in the tables of the summary, those with the most refusals; 0 for all (JSON has all)
     #[arg(long, value_name = "N", default_value_t = TOP)]

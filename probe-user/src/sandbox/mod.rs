@@ -1,0 +1,71 @@
+//! What this process may still do once everything is attached: a mode and the folders that are written to come in, what is in
+//! force goes out. It takes privileges away from every thread, and never gives one.
+
+mod calls;
+mod capabilities;
+mod threads;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use clap::ValueEnum;
+
+use self::capabilities::Needs;
+use crate::model::sandbox::{Extent, Sandbox};
+
+/// How much of it is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// What this kernel has
+    #[default]
+    Best,
+    /// All of it, or status 3
+    Strict,
+    /// None
+    Off,
+}
+
+impl Mode {
+    /// Where a command is to be started, which would be held with whydrop: nothing is in force. An error is a sentence.
+    pub fn go_without(self, why: &str) -> Result<Sandbox, String> {
+        self.accept(Sandbox::off(why))
+    }
+
+    /// Takes from all threads what nothing needs from here on. An error is a sentence, and what was taken is gone then, too.
+    pub fn begin(self, is_nice: bool, written: &[&Path]) -> Result<Sandbox, String> {
+        if self == Self::Off {
+            return Ok(Sandbox::off("--sandbox off"));
+        }
+        self.accept(confine(&Needs { is_nice, written }))
+    }
+
+    fn accept(self, sandbox: Sandbox) -> Result<Sandbox, String> {
+        match (self, &sandbox.lacks) {
+            (Self::Strict, Some(lacks)) => Err(format!(
+                "--sandbox strict: {lacks}; `--sandbox best` does without"
+            )),
+            _ => Ok(sandbox),
+        }
+    }
+}
+
+/// As much as this kernel has; what it lacks is said.
+fn confine(needs: &Needs<'_>) -> Sandbox {
+    let keep = match capabilities::needed(needs) {
+        Ok(keep) => keep,
+        Err(error) => return Sandbox::off(&format!("what is needed cannot be tried: {error}")),
+    };
+    // Capabilities first: the filter lets no thread be left out of it by a signal.
+    let mut lacks: Vec<String> = threads::reduce_all(keep).err().into_iter().collect();
+    lacks.extend(calls::refuse().err());
+    // Whatever was tried, /proc has the last word.
+    lacks.extend(threads::unconfined(keep).err());
+    let (is_part, lacks) = (!lacks.is_empty(), lacks.join("; "));
+    Sandbox {
+        extent: if is_part { Extent::Part } else { Extent::All },
+        capabilities: capabilities::names(capabilities::held()),
+        lacks: is_part.then_some(lacks),
+    }
+}
