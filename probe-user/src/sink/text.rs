@@ -27,7 +27,7 @@ pub(super) use self::{
     table::Table,
     time::time,
 };
-use super::{Reporter, clients::top_clients};
+use super::{Reporter, aside, clients::top_clients};
 use crate::model::{
     Line, ListenerStatsRow, ListenerTally, Loss, Residual, Sampled, SelfTest, Start, Summary, Tick,
     counts_in_words,
@@ -96,6 +96,18 @@ pub(super) fn write(reporter: &Reporter, mono_ns: u64, line: &Line<'_>, to: &mut
     if !matches!(line, Line::Event(_)) {
         clean_since(to, since);
     }
+}
+
+/// Says what is watched where lines are not printed.
+pub fn say_ready(start: &Start) {
+    aside(format_args!(
+        "watching {} listener{} in {} namespace{}, tier {}",
+        start.listeners,
+        plural(start.listeners),
+        start.namespaces,
+        plural(start.namespaces),
+        start.tier
+    ));
 }
 
 fn write_start(start: &Start, to: &mut String) -> fmt::Result {

@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin};
 use tokio::signal::unix::SignalKind;
 
 use crate::{
-    model::{Line, Start, Summary},
+    model::{Line, Start, Summary, sandbox::Confine},
     observe::Looks,
     sink::Sink,
 };
@@ -16,16 +16,6 @@ pub trait Enough {
     fn may_end(&mut self, counted: &Summary) -> bool;
     /// Whether it is, with the kernel's counts beside it; asked only where it may be.
     fn can_end(&mut self, by_now: &Summary) -> bool;
-}
-
-/// Whether the watch takes privileges away once everything is attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Confine {
-    /// Whoever conducts goes on with them.
-    No,
-    /// It would, but a command is started, whose privileges are its own.
-    Starts,
-    Yes,
 }
 
 /// Everything but the arguments.

@@ -23,7 +23,7 @@ pub mod sample;
 pub mod schedule;
 pub mod stop;
 
-pub use self::conduct::{Conduct, Confine, Enough};
+pub use self::conduct::{Conduct, Enough};
 
 /// What a watch is made of before it begins.
 pub struct Parts<'a> {
