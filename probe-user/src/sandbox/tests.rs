@@ -47,9 +47,10 @@ fn inside() {
         let _ = gone.recv();
         execs()
     });
-    let sandbox = Mode::Best
-        .begin(false, &[])
-        .expect("best is never an error");
+    let sandbox = Mode::Best.begin(Confine::Yes, false, &[]);
+    let sandbox = sandbox
+        .expect("best is never an error")
+        .expect("it is wanted");
     assert_eq!(sandbox.lacks, None);
     assert_eq!(sandbox.extent, Extent::All);
     let bad = -1_i32 as u64;
