@@ -119,15 +119,11 @@ fn of_reset_sent(evidence: &Evidence, reasons: &Reasons) -> Option<Cause> {
         // net/ipv4/tcp_minisocks.c:tcp_check_req: from 6.12 on the kernel calls it `invalid-syn`.
         state::LISTEN if evidence.has(flag::OVERFLOWN) => Some(Cause::certain("abort-on-overflow")),
         // net/mptcp/subflow.c:subflow_v4_route_req: the kernel says so from 6.12 on.
-        state::LISTEN
-            if evidence.has(flag::SYN)
-                && reasons
-                    .of_reset(evidence)
-                    .is_some_and(|reason| reason.starts_with("mptcp")) =>
-        {
-            Some(Cause::certain("mptcp-join"))
-        }
-        state::LISTEN if evidence.has(flag::SYN) => Some(Cause::certain("syn-in-window")),
+        state::LISTEN if evidence.has(flag::SYN) => Some(match reasons.of_reset(evidence) {
+            Some(reason) if reason.starts_with("mptcp") => Cause::certain("mptcp-join"),
+            Some(_) => Cause::certain("syn-in-window"),
+            None => Cause::among("syn-in-window", &["mptcp-join"]),
+        }),
         state::LISTEN => Some(Cause::among(
             "unknown-ack",
             &[
@@ -273,6 +269,7 @@ mod tests {
             reset: HashMap::from([
                 (9, "tcp-abort-on-close".into()),
                 (10, "mptcp-rst-emptcp".into()),
+                (11, "invalid-syn".into()),
             ]),
             ..Reasons::default()
         };
@@ -285,7 +282,9 @@ mod tests {
         let listen = state::LISTEN;
         assert_eq!(reset(flag::ANSWER, listen, 0), case("unknown-ack", 4));
         let of_syn = flag::ANSWER | flag::SYN;
-        assert_eq!(reset(of_syn, listen, 0), case("syn-in-window", 0));
+        // Without a reason of the kernel's it may have been to join a connection.
+        assert_eq!(reset(of_syn, listen, 0), case("syn-in-window", 1));
+        assert_eq!(reset(of_syn, listen, 11), case("syn-in-window", 0));
         assert_eq!(reset(of_syn, listen, 10), case("mptcp-join", 0));
         assert_eq!(
             reset(flag::ANSWER | flag::OVERFLOWN, listen, 0),

@@ -1,6 +1,9 @@
 //! To whom it happened: events come in, client addresses go out, those who were refused most first.
 
-use std::{cmp::Reverse, net::IpAddr};
+use std::{
+    cmp::Reverse,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use foldhash::HashMap;
 
@@ -15,8 +18,8 @@ const NAMED: usize = 5;
 /// Who had a line.
 #[derive(Clone, Debug, Default)]
 pub struct Clients {
-    /// What was refused to each.
-    refused: HashMap<IpAddr, u64>,
+    /// What was refused to each: by its IPv6 address, into which every IPv4 address is mapped.
+    refused: HashMap<u128, u64>,
 }
 
 impl Clients {
@@ -30,7 +33,7 @@ impl Clients {
         let Some(client) = seen.event.client else {
             return;
         };
-        let client = client.ip().to_canonical();
+        let client = bits(client.ip());
         let n = u64::from(is_harm(seen.event.kind));
         if let Some(refused) = self.refused.get_mut(&client) {
             *refused += n;
@@ -53,7 +56,7 @@ impl Clients {
 
     /// All of them, whether anything was refused to them or not.
     pub fn all(&self) -> impl Iterator<Item = IpAddr> {
-        self.refused.keys().copied()
+        self.refused.keys().map(|client| address(*client))
     }
 
     /// Those who were refused most, and how often.
@@ -61,7 +64,7 @@ impl Clients {
         let refused = self.refused.iter().filter(|(_, n)| **n > 0);
         let mut all: Vec<TopClient> = refused
             .map(|(addr, n)| TopClient {
-                addr: *addr,
+                addr: address(*addr),
                 refusals: *n,
             })
             .collect();
@@ -71,7 +74,33 @@ impl Clients {
     }
 }
 
+fn bits(client: IpAddr) -> u128 {
+    match client {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+fn address(bits: u128) -> IpAddr {
+    Ipv6Addr::from_bits(bits).to_canonical()
+}
+
 /// Whether somebody did not get what was asked for.
 const fn is_harm(kind: Kind) -> bool {
     kind.is_refusal() || matches!(kind, Kind::Refused | Kind::PacketDrop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_the_same_whether_it_is_mapped_or_not() {
+        let of = |text: &str| bits(text.parse().expect("an address"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        for text in ["0.0.0.0", "192.0.2.1", "::", "::1", "fd00::192.0.2.1"] {
+            let expect: IpAddr = text.parse().expect("an address");
+            assert_eq!(address(of(text)), expect);
+        }
+    }
 }

@@ -24,9 +24,17 @@ type All = HashMap<StatKey, Figures>;
 /// Closed listeners that are remembered at most, each under two names.
 const CLOSED_AT_MOST: usize = 65_536;
 
-/// How many connections a listener had in its queue when it was closed, by namespace and
-/// cookie (or kernel address).
-type Closed = HashMap<(u32, u64), u32>;
+/// By namespace and name.
+type Closed = HashMap<(u32, u64), Closing>;
+
+/// A listener that was closed.
+#[derive(Clone, Copy, Debug)]
+struct Closing {
+    /// Connections that it had in its queue.
+    queued: u32,
+    /// Of its cookie and its kernel address the one that this is not remembered under; 0 where it has one name.
+    other_name: u64,
+}
 
 /// What is known from before.
 #[derive(Debug)]
@@ -115,8 +123,11 @@ impl Pressure {
             self.closed.clear();
         }
         let queued = event.listener.map_or(0, |l| l.accept_queue_len);
-        for name in [event.cookie, event.sock] {
-            self.closed.insert((event.netns, name), queued);
+        for (name, other_name) in [(event.cookie, event.sock), (event.sock, event.cookie)] {
+            if name != 0 {
+                let closing = Closing { queued, other_name };
+                self.closed.insert((event.netns, name), closing);
+            }
         }
     }
 
@@ -128,14 +139,27 @@ impl Pressure {
         }
         self.told_refused
             .retain(|key, _| gone.figures(key).is_none());
-        for name in gone.listeners.keys() {
-            let queued = self.closed.remove(name).unwrap_or(0);
-            // Each has two names, of which the counts have one.
-            if gone.listeners[name] && !is_address(name.1) {
+        for (name, is_wanted) in &gone.listeners {
+            let queued = self.forget_closing(*name).unwrap_or(0);
+            if *is_wanted {
                 self.reset += u64::from(queued);
             }
         }
         self.closed.shrink_to(self.closed.len() * 2);
+    }
+
+    /// Under both of its names, once: one that has a cookie is forgotten by it, since its address may be another's by now.
+    fn forget_closing(&mut self, (netns, name): (u32, u64)) -> Option<u32> {
+        let Closing { queued, other_name } = *self.closed.get(&(netns, name))?;
+        if is_address(name) && other_name != 0 {
+            return None;
+        }
+        self.closed.remove(&(netns, name));
+        let address = self.closed.get(&(netns, other_name));
+        if address.is_some_and(|closing| closing.other_name == name) {
+            self.closed.remove(&(netns, other_name));
+        }
+        Some(queued)
     }
 
     /// Connections of those that have no row: how many there were, and how many were lost when their listeners were closed.
@@ -227,7 +251,8 @@ impl Pressure {
         filter: &Filter,
     ) -> Vec<ListenerStatsRow> {
         for row in &mut rows {
-            let left = self.closed.get(&(row.netns, row.cookie)).copied();
+            let closing = self.closed.get(&(row.netns, row.cookie));
+            let left = closing.map(|closing| closing.queued);
             if row.queued.is_none() && left.is_some() {
                 row.queued = Some(0);
                 row.is_closed = true;
@@ -337,7 +362,10 @@ impl ListenerStatsRow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Histogram;
+    use crate::model::{
+        Histogram,
+        event::{ListenerAt, What},
+    };
 
     fn check(row: ListenerStatsRow, left: Option<u32>, sees: bool, accepted: Accepted, reset: u64) {
         let mut row = row;
@@ -361,6 +389,55 @@ mod tests {
         // More are queued than came since the start: the rest is from before.
         check(row(Some(12), false), None, false, Accepted::Derived(0), 0);
         check(row(None, false), None, false, Accepted::Unknown, 0);
+    }
+
+    /// A closing with so many in the queue, of a listener with this cookie at this kernel address.
+    fn closing(cookie: u64, sock: u64, queued: u32) -> Event {
+        let listener = ListenerAt {
+            cookie,
+            addr: ([127, 0, 0, 1], 80).into(),
+            accept_queue_len: queued,
+            accept_queue_limit: 8,
+            syn_queue_len: 0,
+            syncookies: 0,
+            max_syn_backlog: 0,
+        };
+        let hook = probe_common::hook::LISTENER_CLOSED;
+        let what = What::Closed(None);
+        let event = Event::of_listener(1, 7, listener, Kind::ListenerClosed, hook, what);
+        Event { sock, ..event }
+    }
+
+    fn gone(names: &[u64]) -> Gone {
+        Gone {
+            listeners: names.iter().map(|name| ((7, *name), true)).collect(),
+            ..Gone::default()
+        }
+    }
+
+    #[test]
+    fn a_closing_is_forgotten_under_both_names_and_counted_once() {
+        const SOCK: u64 = 0xffff_8880_0000_0000;
+        let sees = Sees {
+            accept: false,
+            mptcp: false,
+        };
+        let mut pressure = Pressure::since(All::new(), sees);
+        for cookie in 1..=100 {
+            pressure.closed(&closing(cookie, SOCK + cookie, 2));
+        }
+        // One without a cookie, and one that has had the address of another.
+        pressure.closed(&closing(0, SOCK + 200, 5));
+        pressure.closed(&closing(101, SOCK + 1, 3));
+        let names: Vec<u64> = (1..=100).chain([SOCK + 200]).collect();
+        pressure.forget(&gone(&names));
+        assert_eq!(pressure.reset, 2 * 100 + 5);
+        assert_eq!(pressure.closed.len(), 2, "{:?}", pressure.closed);
+        // Its address alone is not forgotten before it.
+        pressure.forget(&gone(&[SOCK + 1]));
+        assert_eq!(pressure.closed.len(), 2);
+        pressure.forget(&gone(&[101]));
+        assert_eq!((pressure.closed.len(), pressure.reset), (0, 208));
     }
 
     #[test]

@@ -12,8 +12,8 @@ use crate::{
     cause, decode,
     filter::Filter,
     model::{
-        Causes, ListenerTally,
-        cause::Reasons,
+        Causes, Counts, ListenerTally,
+        cause::{Cause, Reasons},
         evidence::Evidence,
         gone::{Others, TOGETHER},
         kind::{Kind, Stage},
@@ -21,26 +21,63 @@ use crate::{
     },
 };
 
-type Counts = HashMap<CountKey, CountValue>;
+type All = HashMap<CountKey, CountValue>;
 
 /// What was shown, where only a look in user space could tell what it was.
 #[derive(Debug, Default)]
 pub struct Shown {
-    kinds: BTreeMap<(Kind, Option<Stage>), u64>,
-    causes: BTreeMap<Kind, BTreeMap<String, u64>>,
+    /// They are few: kinds and causes have names of their own, and the kernel has some hundred reasons.
+    all: Vec<(Happened, u64)>,
+    /// Where the one is that was shown last: the next is most often like it.
+    newest: usize,
+}
+
+/// What is counted together.
+#[derive(Debug)]
+struct Happened {
+    kind: Kind,
+    stage: Option<Stage>,
+    cause: Option<Cause>,
 }
 
 impl Shown {
     /// Counts what was shown.
     pub fn add(&mut self, seen: &Observation) {
-        let event = &seen.event;
-        *self.kinds.entry((event.kind, event.stage)).or_default() += 1;
-        let Some(cause) = &seen.cause else { return };
-        let of_kind = self.causes.entry(event.kind).or_default();
-        match of_kind.get_mut(&*cause.id) {
-            Some(n) => *n += 1,
-            None => drop(of_kind.insert(cause.id.clone().into_owned(), 1)),
+        let (kind, stage) = (seen.event.kind, seen.event.stage);
+        let cause = seen.cause.as_ref();
+        let is_same = |(one, _): &(Happened, u64)| {
+            (one.kind, one.stage) == (kind, stage) && Cause::is_same(one.cause.as_ref(), cause)
+        };
+        if !self.all.get(self.newest).is_some_and(is_same) {
+            let known = self.all.iter().position(is_same);
+            self.newest = known.unwrap_or_else(|| {
+                let cause = cause.cloned();
+                self.all.push((Happened { kind, stage, cause }, 0));
+                self.all.len() - 1
+            });
         }
+        if let Some((_, n)) = self.all.get_mut(self.newest) {
+            *n += 1;
+        }
+    }
+
+    fn kinds(&self) -> Counts {
+        let mut kinds = Counts::new();
+        for (one, n) in &self.all {
+            *kinds.entry((one.kind, one.stage)).or_default() += n;
+        }
+        kinds
+    }
+
+    fn causes(&self) -> Causes {
+        let mut causes = Causes::new();
+        for (one, n) in &self.all {
+            if let Some(cause) = &one.cause {
+                let name = (one.kind, cause.id.clone().into_owned());
+                *causes.entry(name).or_default() += n;
+            }
+        }
+        causes
     }
 }
 
@@ -48,7 +85,7 @@ impl Shown {
 #[derive(Debug, Default)]
 pub struct Figures {
     /// How often what happened, and at which stage.
-    pub counts: BTreeMap<(Kind, Option<Stage>), u64>,
+    pub counts: Counts,
     /// How often for which cause.
     pub causes: Causes,
     /// Of each listener that refused somebody.
@@ -73,7 +110,7 @@ pub struct Tally<'a> {
 
 impl Tally<'_> {
     /// What happened between two readings of the counts.
-    pub fn between(&self, base: &Counts, last: &Counts) -> Figures {
+    pub fn between(&self, base: &All, last: &All) -> Figures {
         let mut figures = Figures::default();
         let mut listeners: HashMap<u64, ListenerTally> = HashMap::new();
         for (key, value) in last {
@@ -132,16 +169,13 @@ impl Tally<'_> {
             matches!(kind, Kind::PacketDrop | Kind::Eased)
                 || self.filter.picks_events() && !kind.is_decision()
         };
-        let kinds = self.shown.kinds.iter().filter(|((k, _), _)| from_shown(*k));
-        for (what, n) in kinds {
-            figures.counts.insert(*what, *n);
-        }
+        let kinds = self.shown.kinds().into_iter();
+        let kinds = kinds.filter(|((kind, _), _)| from_shown(*kind));
+        figures.counts.extend(kinds);
         let by_look = |kind: Kind| kind == Kind::Refused || from_shown(kind);
-        for (kind, causes) in self.shown.causes.iter().filter(|(k, _)| by_look(**k)) {
-            for (id, n) in causes {
-                figures.causes.insert((*kind, id.clone()), *n);
-            }
-        }
+        let causes = self.shown.causes().into_iter();
+        let causes = causes.filter(|((kind, _), _)| by_look(*kind));
+        figures.causes.extend(causes);
         let of_kind = |kind: Kind| figures.counts.iter().filter(move |((k, _), _)| *k == kind);
         let refused: u64 = of_kind(Kind::Refused).map(|(_, n)| n).sum();
         let explained: u64 = figures
@@ -295,7 +329,7 @@ mod tests {
                 .collect(),
             shown: &Shown::default(),
         };
-        tally.between(&Counts::new(), &last)
+        tally.between(&All::new(), &last)
     }
 
     fn check(only: Only, overflows: u64, retransmits: u64, rows: &[u64]) {
@@ -330,7 +364,7 @@ mod tests {
             known: &foldhash::HashMap::default(),
             shown: &Shown::default(),
         };
-        let figures = tally.between(&Counts::new(), &HashMap::from([(key, value)]));
+        let figures = tally.between(&All::new(), &HashMap::from([(key, value)]));
         assert!(figures.listeners.is_empty());
         assert_eq!(figures.others.counts, figures.counts);
         assert_eq!(figures.others.counts.values().sum::<u64>(), 4);

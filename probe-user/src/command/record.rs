@@ -90,7 +90,7 @@ fn while_it_runs(watch_args: &WatchArgs, command: &[OsString]) -> Result<(), Fai
 /// The summary goes to standard error: standard output is the command's.
 fn tell(summary: &Summary) {
     let own_netns = crate::host::netns::current().unwrap_or(0);
-    let reporter = Reporter::new(
+    let mut reporter = Reporter::new(
         Format::Text,
         summary.tier,
         own_netns,

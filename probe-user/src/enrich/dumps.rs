@@ -11,7 +11,7 @@ use foldhash::HashMap;
 use crate::model::socket::ListenerSnapshot;
 
 /// How long one answer serves the events before it.
-const SHARED_FOR: Duration = Duration::from_millis(2);
+pub(super) const SHARED_FOR: Duration = Duration::from_millis(2);
 
 /// Whose dump it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,8 +55,8 @@ impl Key {
 }
 
 pub(super) struct Dump {
-    pub taken: Instant,
-    /// CLOCK_MONOTONIC at the same time.
+    pub fresh_until: Instant,
+    /// CLOCK_MONOTONIC when it was taken.
     pub taken_ns: u64,
     /// Whether every listener is in there that may be meant, and not only the one that was asked for.
     pub is_whole: bool,
@@ -70,7 +70,7 @@ impl Dump {
     }
 
     fn is_fresh(&self, now: Instant) -> bool {
-        now.duration_since(self.taken) < SHARED_FOR
+        now < self.fresh_until
     }
 }
 
@@ -101,7 +101,7 @@ mod tests {
     fn an_answer_serves_what_was_before_it_and_not_for_long() {
         let taken = Instant::now();
         let dump = Dump {
-            taken,
+            fresh_until: taken + SHARED_FOR,
             taken_ns: 1000,
             is_whole: true,
             found: Ok(Vec::new()),

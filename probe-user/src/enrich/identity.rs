@@ -22,8 +22,18 @@ type Key = (u32, Option<u64>);
 pub(super) struct Holders {
     of_sockets: HashMap<Key, Holder>,
     netns_names: HashMap<u32, Option<Arc<NetnsName>>>,
+    /// The event before's: most of a batch are of one socket.
+    newest: Option<Newest>,
 }
 
+struct Newest {
+    netns: u32,
+    socket: Key,
+    holder: Holder,
+    netns_name: Option<Arc<NetnsName>>,
+}
+
+#[derive(Clone)]
 struct Holder {
     owner: Arc<[Owner]>,
     cgroup: Option<Arc<Cgroup>>,
@@ -33,6 +43,7 @@ impl Holders {
     pub(crate) fn clear(&mut self) {
         self.of_sockets.clear();
         self.netns_names.clear();
+        self.newest = None;
     }
 }
 
@@ -40,11 +51,19 @@ impl Enricher {
     /// Adds whose it is.
     pub(super) fn identify(&mut self, seen: &mut Observation, holders: &mut Holders) {
         let netns = seen.event.netns;
+        let id = seen.snapshot.as_ref().ok().and_then(Snapshot::cgroup_id);
+        let inode = inode(seen);
+        if let (Some(newest), Some(inode)) = (&holders.newest, inode)
+            && (newest.netns, newest.socket) == (netns, (inode, id))
+        {
+            seen.netns_name.clone_from(&newest.netns_name);
+            newest.holder.give(seen);
+            return;
+        }
         let name = holders.netns_names.entry(netns);
         let name = name.or_insert_with(|| self.host.netns_name(netns));
         seen.netns_name.clone_from(name);
-        let id = seen.snapshot.as_ref().ok().and_then(Snapshot::cgroup_id);
-        let Some(inode) = inode(seen) else {
+        let Some(inode) = inode else {
             // Nobody has the socket any more; who had it is known already, if at all.
             seen.cgroup = self.host.cgroup(id, &seen.owner);
             return;
@@ -57,7 +76,19 @@ impl Enricher {
             }
             Holder { owner, cgroup }
         });
-        seen.owner = Arc::clone(&holder.owner);
-        seen.cgroup.clone_from(&holder.cgroup);
+        holder.give(seen);
+        holders.newest = Some(Newest {
+            netns,
+            socket: (inode, id),
+            holder: holder.clone(),
+            netns_name: seen.netns_name.clone(),
+        });
+    }
+}
+
+impl Holder {
+    fn give(&self, seen: &mut Observation) {
+        seen.owner = Arc::clone(&self.owner);
+        seen.cgroup.clone_from(&self.cgroup);
     }
 }

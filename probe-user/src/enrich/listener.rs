@@ -6,7 +6,7 @@ use std::{borrow::Cow, net::SocketAddr, time::Instant};
 
 use super::{
     Enricher,
-    dumps::{Dump, Family, Key},
+    dumps::{Dump, Family, Key, SHARED_FOR},
     pick::pick,
 };
 use crate::{
@@ -32,13 +32,18 @@ impl Enricher {
         }
         let key = Key::bound(event.netns, at.addr);
         // Without a cookie the only one at its address is meant.
-        let shared = self.dumps.get(key).is_some_and(|dump| {
+        let dump = self.dumps.get(key).filter(|dump| {
             dump.serves(event.mono_ns, self.now) && (event.cookie != 0 || dump.is_whole)
         });
-        if !shared && !self.ask(key, event.cookie, at.addr) {
-            self.dump(key);
-        }
-        let mut found = self.look(key, event, at);
+        let shared = dump.is_some();
+        let mut found = if let Some(dump) = dump {
+            look_in(dump, event, at)
+        } else {
+            if !self.ask(key, event.cookie, at.addr) {
+                self.dump(key);
+            }
+            self.look(key, event, at)
+        };
         // A listener may be younger than a dump that was made for another one.
         if shared && found.is_err() {
             self.dump(key);
@@ -65,7 +70,7 @@ impl Enricher {
         };
         self.now = taken;
         let dump = Dump {
-            taken,
+            fresh_until: taken + SHARED_FOR,
             taken_ns,
             is_whole: false,
             found: Ok(vec![found]),
@@ -88,7 +93,7 @@ impl Enricher {
             found.map_err(|error| error.to_string())
         });
         let dump = Dump {
-            taken,
+            fresh_until: taken + SHARED_FOR,
             taken_ns,
             is_whole: true,
             found,
@@ -121,11 +126,21 @@ impl Enricher {
         event: &Event,
         at: ListenerAt,
     ) -> Result<ListenerSnapshot, Cow<'static, str>> {
-        match self.dumps.get(key).map(|dump| &dump.found) {
-            Some(Ok(found)) => pick(found, event.cookie, at.addr, event.kind.is_refusal()),
-            Some(Err(why)) => Err(why.clone().into()),
+        match self.dumps.get(key) {
+            Some(dump) => look_in(dump, event, at),
             None => Err("no dump of the listeners".into()),
         }
+    }
+}
+
+fn look_in(
+    dump: &Dump,
+    event: &Event,
+    at: ListenerAt,
+) -> Result<ListenerSnapshot, Cow<'static, str>> {
+    match &dump.found {
+        Ok(found) => pick(found, event.cookie, at.addr, event.kind.is_refusal()),
+        Err(why) => Err(why.clone().into()),
     }
 }
 
@@ -135,7 +150,7 @@ impl Enricher {
     pub fn fix(&mut self, netns: u32, listener: ListenerSnapshot) {
         let key = Key::bound(netns, listener.addr);
         let dump = Dump {
-            taken: Instant::now() + std::time::Duration::from_hours(1),
+            fresh_until: Instant::now() + std::time::Duration::from_hours(1),
             taken_ns: u64::MAX,
             is_whole: true,
             found: Ok(vec![listener]),

@@ -205,7 +205,13 @@ impl Enricher {
     pub fn observe(&mut self, batch: &mut Vec<Observation>) {
         self.now = Instant::now();
         batch.retain_mut(|seen| self.look_up(seen));
-        self.host.learn(batch.iter().filter_map(inode));
+        let mut inodes: Vec<u32> = Vec::new();
+        for inode in batch.iter().filter_map(inode) {
+            if inodes.last() != Some(&inode) {
+                inodes.push(inode);
+            }
+        }
+        self.host.learn(inodes);
         // Most events of a batch are of one socket, and each look is a system call.
         let mut holders = std::mem::take(&mut self.holders);
         for seen in batch {

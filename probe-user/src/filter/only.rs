@@ -73,6 +73,9 @@ impl Only {
 
     /// Whether an observation is one of those.
     pub fn takes(&self, seen: &Observation) -> bool {
+        if self.is_empty() {
+            return true;
+        }
         // Of a refusal for want of a listener, those who had it until a moment ago.
         let owner = match &seen.refusal.closed {
             Some(closed) => &closed.owner,

@@ -412,6 +412,11 @@ impl Probe {
         counts.chain(figures).filter(is_old).collect()
     }
 
+    /// To whom something came in the generation that was taken out last, by the names that the counts have.
+    pub const fn newest(&self) -> &Names {
+        &self.newest
+    }
+
     /// What was taken out of the maps of these is counted together from here on.
     pub fn forget(&mut self, gone: &Gone) {
         self.counts.forget(gone);

@@ -23,6 +23,20 @@ impl Cause {
         Self::among(id, &[])
     }
 
+    /// Whether two are the same, which are most often the same in memory.
+    pub fn is_same(one: Option<&Self>, other: Option<&Self>) -> bool {
+        let (Some(one), Some(other)) = (one, other) else {
+            return one.is_none() && other.is_none();
+        };
+        let is_same_list = std::ptr::eq(one.or, other.or) || one.or == other.or;
+        is_same_list && Self::has_id(one, &other.id)
+    }
+
+    /// Whether this is its name.
+    pub fn has_id(&self, id: &str) -> bool {
+        std::ptr::eq::<str>(self.id.as_ref(), id) || self.id == id
+    }
+
     /// It may also be one of those.
     pub const fn among(id: &'static str, or: &'static [&'static str]) -> Self {
         Self {

@@ -50,6 +50,16 @@ pub struct Utc {
 }
 
 impl Utc {
+    /// Whole seconds since 1970.
+    pub const fn seconds(self) -> u64 {
+        self.seconds
+    }
+
+    /// Microseconds of the second.
+    pub const fn micros(self) -> u32 {
+        self.micros
+    }
+
     /// The same in digits.
     pub fn stamp(self) -> Stamp {
         let (days, second) = (self.seconds / 86_400, self.seconds % 86_400);
@@ -83,6 +93,16 @@ impl Stamp {
     pub fn whole(&self) -> &str {
         // They are digits and punctuation.
         str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// Date and time up to the dot behind the second.
+    pub fn second(&self) -> &str {
+        self.whole().get(..20).unwrap_or_default()
+    }
+
+    /// The same without its date.
+    pub fn second_of_day(&self) -> &str {
+        self.whole().get(11..20).unwrap_or_default()
     }
 
     /// The time without its date.

@@ -1,5 +1,7 @@
 //! What decides what an event is: the same of a record and of a count.
 
+use std::ops::BitOr;
+
 use probe_common::{CountKey, Record};
 
 /// What a record and a count have in common: all that decides what an event is, and why.
@@ -37,7 +39,7 @@ impl From<&Record> for Evidence {
             flags: record.flags,
             sock_state: record.sock_state,
             reason: record.reason,
-            moved: record.moved.iter().enumerate().map(bit).sum(),
+            moved: record.moved.iter().enumerate().map(bit).fold(0, u16::bitor),
         }
     }
 }

@@ -94,6 +94,10 @@ pub fn fold<K: Copy + Eq + Hash, V: Default, S: BuildHasher>(
 pub struct Others {
     /// How many closed and were put together; of those that found no room for counts of their own it is not known.
     pub listeners: u64,
+    /// How many were put together although it is not known that they closed: there were too many, and nothing came to these
+    /// any more.
+    #[serde(default)]
+    pub quiet: u64,
     /// How often what happened, and at which stage.
     #[serde(with = "super::pairs")]
     pub counts: Counts,
@@ -109,7 +113,7 @@ pub struct Others {
 impl Others {
     /// Whether there is anything to tell.
     pub fn is_empty(&self) -> bool {
-        self.listeners == 0 && self.counts.is_empty() && self.established == 0
+        self.listeners + self.quiet == 0 && self.counts.is_empty() && self.established == 0
     }
 }
 

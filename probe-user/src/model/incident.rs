@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    hash::{Hash, Hasher},
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -9,12 +10,24 @@ use std::{
 use super::thread_state::ThreadState;
 
 /// An address and port of a namespace: one listener, or all of an SO_REUSEPORT group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// The inode number of its network namespace.
     pub netns: u32,
     /// The address and port that it is bound to.
     pub addr: SocketAddr,
+}
+
+impl Hash for Place {
+    /// In two words: each event is looked for by its place.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let ip = match self.addr.ip() {
+            IpAddr::V4(v4) => u128::from(v4.to_bits()),
+            IpAddr::V6(v6) => v6.to_bits(),
+        };
+        state.write_u128(ip);
+        state.write_u64(u64::from(self.netns) << 16 | u64::from(self.addr.port()));
+    }
 }
 
 /// Something about one listener, which its cookie names.

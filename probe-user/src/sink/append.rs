@@ -2,12 +2,19 @@
 //! the machinery of `fmt`, which costs more than all else that an event needs.
 
 use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4},
     ops::Range,
 };
 
 pub(super) fn number(to: &mut String, number: impl itoa::Integer) {
     to.push_str(itoa::Buffer::new().format(number));
+}
+
+/// Six digits, of less than a second.
+pub(super) fn micros(to: &mut String, micros: u32) {
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(1_000_000 + micros).get(1..);
+    to.push_str(digits.unwrap_or_default());
 }
 
 /// Without a prefix, in small letters.
@@ -38,6 +45,89 @@ pub(super) fn address(to: &mut String, addr: SocketAddr) {
     }
     to.push(':');
     number(to, addr.port());
+}
+
+/// Each octet with a dot behind it, and spaces up to four characters.
+const DOTTED: [[u8; 4]; 256] = {
+    let mut all = [[b' '; 4]; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let width = octet_width(octet as u8);
+        let mut nth = 0;
+        while nth < width {
+            all[octet][nth] = OCTETS.as_bytes()[4 * octet + 1 + nth];
+            nth += 1;
+        }
+        all[octet][width] = b'.';
+        octet += 1;
+    }
+    all
+};
+
+/// An IPv4 address and its port have so many characters at most.
+pub(super) const COLUMN: usize = 21;
+
+/// An IPv4 address and port as text, made in one place and then copied: whole, in its parts, or as a column.
+#[repr(align(16))]
+pub(super) struct V4 {
+    bytes: [u8; 32],
+    colon: usize,
+    end: usize,
+}
+
+impl V4 {
+    pub(super) fn of(addr: SocketAddrV4) -> Self {
+        let mut of = Self {
+            bytes: [b' '; 32],
+            colon: 0,
+            end: 0,
+        };
+        for octet in addr.ip().octets() {
+            of.put(DOTTED[usize::from(octet)], octet_width(octet) + 1);
+        }
+        of.colon = of.end - 1;
+        of.end = of.colon;
+        let port = addr.port();
+        let digit = |power| b'0' + (port / power % 10) as u8;
+        let [a, b, c, d] = [digit(1000), digit(100), digit(10), digit(1)];
+        of.put(
+            [b':', digit(10_000), b' ', b' '],
+            if port < 10_000 { 1 } else { 2 },
+        );
+        match port {
+            0..10 => of.put([d, b' ', b' ', b' '], 1),
+            10..100 => of.put([c, d, b' ', b' '], 2),
+            100..1000 => of.put([b, c, d, b' '], 3),
+            _ => of.put([a, b, c, d], 4),
+        }
+        of
+    }
+
+    /// So many of four bytes; what is left of them is spaces, or written over.
+    fn put(&mut self, bytes: [u8; 4], width: usize) {
+        if let Some(place) = self.bytes.get_mut(self.end..self.end + 4) {
+            place.copy_from_slice(&bytes);
+            self.end += width;
+        }
+    }
+
+    /// All of it, with spaces behind; to be asked for once.
+    pub(super) fn text(&self) -> &str {
+        // They are digits, dots and a colon.
+        str::from_utf8(&self.bytes).unwrap_or_default()
+    }
+
+    pub(super) fn whole(&self) -> Range<usize> {
+        0..self.end
+    }
+
+    pub(super) fn ip(&self) -> Range<usize> {
+        0..self.colon
+    }
+
+    pub(super) fn port(&self) -> Range<usize> {
+        self.colon + 1..self.end
+    }
 }
 
 /// Where the address itself and the port are in what [`address`] has appended from there on.
@@ -167,6 +257,14 @@ mod tests {
         let (text_of_ip, _) = text[ip.clone()].split_once('%').unwrap_or((&text[ip], ""));
         assert_eq!(text_of_ip, addr.ip().to_string());
         assert_eq!(text[port], addr.port().to_string());
+        if let SocketAddr::V4(v4) = addr {
+            let digits = V4::of(v4);
+            let all = digits.text();
+            assert_eq!(all.trim_end(), text);
+            assert_eq!(all[digits.whole()], text);
+            assert_eq!(all[digits.ip()], v4.ip().to_string());
+            assert_eq!(all[digits.port()], v4.port().to_string());
+        }
     }
 
     #[test]
@@ -180,6 +278,12 @@ mod tests {
         assert_eq!(written("é?"), "|é?  ");
         assert_eq!(written("abcd"), "|abcd");
         assert_eq!(written("abcde"), "|abcde");
+    }
+
+    #[test]
+    fn the_longest_address_is_as_wide_as_its_column() {
+        let longest = V4::of(SocketAddrV4::new(Ipv4Addr::BROADCAST, u16::MAX));
+        assert_eq!(longest.whole(), 0..COLUMN);
     }
 
     proptest! {

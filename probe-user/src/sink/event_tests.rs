@@ -350,7 +350,7 @@ pub(super) fn reporter(format: Format) -> Reporter {
 
 #[test]
 fn every_kind_of_event_comes_back_from_a_recording() {
-    let whole = Reporter {
+    let mut whole = Reporter {
         is_whole: true,
         ..reporter(Format::Json)
     };
@@ -362,5 +362,84 @@ fn every_kind_of_event_comes_back_from_a_recording() {
             panic!("{line} is {back:?}");
         };
         assert_eq!(format!("{back:?}"), format!("{seen:?}"), "{line}");
+    }
+}
+
+/// Variants of an event that differ in one fact each.
+fn alike(seen: &Observation) -> Vec<Observation> {
+    let change = |change: &dyn Fn(&mut Observation)| {
+        let mut other = seen.clone();
+        change(&mut other);
+        other
+    };
+    let name = |name: &str| Some(Arc::new(NetnsName::Given(name.into())));
+    let owner = Owner {
+        pid: 99,
+        comm: "other".into(),
+        exe: None,
+    };
+    let other_cgroup = Cgroup::of("/system.slice/other.service".into());
+    vec![
+        seen.clone(),
+        change(&|seen| seen.event.mono_ns += 1_500_000_000),
+        change(&|seen| seen.event.kind = Kind::CookieSent),
+        change(&|seen| seen.event.stage = Some(Stage::CookieAck)),
+        change(&|seen| seen.cause = Some(Cause::among("a-cause", &["b"]))),
+        change(&|seen| seen.cause = Some(Cause::among("a-cause", &["c"]))),
+        change(&|seen| seen.event.local = Some(([192, 0, 2, 7], 7).into())),
+        change(&|seen| seen.event.remote = Some(([192, 0, 2, 7], 7).into())),
+        change(&|seen| seen.event.client = None),
+        change(&|seen| seen.event.netns += 1),
+        change(&|seen| seen.netns_name = name("one")),
+        change(&|seen| seen.netns_name = name("two")),
+        change(&|seen| seen.owner = Arc::from([owner.clone()])),
+        change(&|seen| seen.cgroup = Some(Arc::new(other_cgroup.clone()))),
+        change(&|seen| seen.shared = !seen.shared),
+        change(&|seen| {
+            if let Some(listener) = &mut seen.event.listener {
+                listener.syn_queue_len += 7;
+            }
+        }),
+        change(&|seen| {
+            if let Ok(Snapshot::Listener(found)) = &mut seen.snapshot {
+                found.accept_queue_len += 7;
+            }
+        }),
+    ]
+}
+
+#[test]
+fn a_line_is_the_same_whatever_was_before_it() {
+    let whole = || Reporter {
+        is_whole: true,
+        ..reporter(Format::Json)
+    };
+    let makers: [&dyn Fn() -> Reporter; 3] = [
+        &|| reporter(Format::Text),
+        &|| reporter(Format::Json),
+        &whole,
+    ];
+    let kinds = every_kind();
+    let beside = kinds.iter().zip(kinds.iter().skip(1));
+    for make in makers {
+        let check = |before: &Observation, seen: &Observation| {
+            let (mut used, mut fresh) = (make(), make());
+            let (mut got, mut expect) = (String::new(), String::new());
+            used.write(0, &Line::Event(before), &mut got);
+            got.clear();
+            used.write(0, &Line::Event(seen), &mut got);
+            fresh.write(0, &Line::Event(seen), &mut expect);
+            assert_eq!(got, expect);
+        };
+        for (before, seen) in beside.clone() {
+            check(before, seen);
+        }
+        for seen in &kinds {
+            let alike = alike(seen);
+            for one in &alike {
+                check(&alike[0], one);
+                check(one, &alike[0]);
+            }
+        }
     }
 }

@@ -30,6 +30,7 @@ pub(super) use self::{
     address::{At, AtOrNull},
     counts::{by_cause, by_kind},
     escaped::{append_json, append_line},
+    event::Last,
     event_schema::EventLine,
     head::Head,
     identity::{NetnsView, Whose, name_and_pid},
@@ -134,11 +135,14 @@ pub(super) enum Object<'a> {
     },
 }
 
-pub(super) fn write(reporter: &Reporter, mono_ns: u64, line: &Line<'_>, to: &mut String) {
+pub(super) fn write(reporter: &mut Reporter, mono_ns: u64, line: &Line<'_>, to: &mut String) {
+    if let Line::Event(seen) = line {
+        return event::write(reporter, seen, to);
+    }
+    let reporter = &*reporter;
     let at = || reporter.clock.at(mono_ns).to_string();
     let object = match line {
         Line::Start(start) => Object::Start(StartView::of(reporter, at(), start)),
-        Line::Event(seen) => return event::write(reporter, seen, to),
         Line::Tick(tick) => Object::Tick(TickView::of(reporter, tick)),
         Line::Loss(loss) => Object::Loss {
             ts: at(),
@@ -168,7 +172,7 @@ pub(super) fn write(reporter: &Reporter, mono_ns: u64, line: &Line<'_>, to: &mut
             ahead_ns: clock.ahead_ns(),
         },
         Line::Ended if reporter.is_whole => Object::Ended { ts: at() },
-        Line::Clock(_) | Line::Ended => return,
+        Line::Event(_) | Line::Clock(_) | Line::Ended => return,
     };
     if reporter.is_whole {
         let item = Item {

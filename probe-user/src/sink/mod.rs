@@ -15,6 +15,7 @@ mod printed;
 pub mod record;
 mod recording;
 mod run;
+mod same;
 mod schema;
 mod sinks;
 mod text;
@@ -73,17 +74,14 @@ pub struct Reporter {
     is_whole: bool,
     /// Listeners in a table of text.
     top: usize,
+    /// What the event before had in its line.
+    last_text: text::Last,
+    last_json: json::Last,
 }
 
 impl Reporter {
     /// In this format, of a watch of this tier on this host.
-    pub const fn new(
-        format: Format,
-        tier: Tier,
-        own_netns: u32,
-        clock: Clock,
-        origin: Origin,
-    ) -> Self {
+    pub fn new(format: Format, tier: Tier, own_netns: u32, clock: Clock, origin: Origin) -> Self {
         Self {
             format,
             clock,
@@ -92,11 +90,13 @@ impl Reporter {
             origin,
             is_whole: false,
             top: TOP,
+            last_text: Default::default(),
+            last_json: Default::default(),
         }
     }
 
     /// With so many listeners in a table of text; 0 for all.
-    pub const fn with_top(mut self, top: usize) -> Self {
+    pub fn with_top(mut self, top: usize) -> Self {
         self.top = match top {
             0 => usize::MAX,
             top => top,
@@ -145,7 +145,7 @@ impl Reporter {
     }
 
     /// Appends the report of a command that was watched.
-    pub fn write_ran(&self, mono_ns: u64, ran: &Ran, to: &mut String) {
+    pub fn write_ran(&mut self, mono_ns: u64, ran: &Ran, to: &mut String) {
         match self.format {
             Format::Text => {
                 let since = to.len();
@@ -160,7 +160,7 @@ impl Reporter {
     }
 
     /// Appends the verdict on a listener.
-    pub fn write_verified(&self, mono_ns: u64, verified: &Verified, to: &mut String) {
+    pub fn write_verified(&mut self, mono_ns: u64, verified: &Verified, to: &mut String) {
         match self.format {
             Format::Text => {
                 let since = to.len();
@@ -175,7 +175,7 @@ impl Reporter {
     }
 
     /// Appends the line, with its newline, to `to`.
-    pub fn write(&self, mono_ns: u64, line: &Line<'_>, to: &mut String) {
+    pub fn write(&mut self, mono_ns: u64, line: &Line<'_>, to: &mut String) {
         match self.format {
             Format::Text => text::write(self, mono_ns, line, to),
             Format::Json => json::write(self, mono_ns, line, to),

@@ -19,14 +19,15 @@ use std::{
     sync::Arc,
 };
 
-use self::{event::write_event, group::write_groups};
 pub(super) use self::{
+    event::Last,
     identity::{holders, name_netns, place, whose, write_netns},
     stats::write_table,
     story::write_totals,
     table::Table,
     time::time,
 };
+use self::{event::write_event, group::write_groups};
 use super::{Reporter, aside, clients::top_clients};
 use crate::model::{
     Line, ListenerStatsRow, ListenerTally, Loss, Residual, Sampled, SelfTest, Start, Summary, Tick,
@@ -75,7 +76,7 @@ pub(super) fn clean_since(to: &mut String, since: usize) {
     }
 }
 
-pub(super) fn write(reporter: &Reporter, mono_ns: u64, line: &Line<'_>, to: &mut String) {
+pub(super) fn write(reporter: &mut Reporter, mono_ns: u64, line: &Line<'_>, to: &mut String) {
     let since = to.len();
     // Writing to a String cannot fail.
     let _ = match line {

@@ -13,7 +13,14 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use probe_common::{CountKey, CountValue, Health};
 
-use super::{Parts, closed::Closed, episodes, lines::Lines, listening, sample, schedule::Schedule};
+use super::{
+    Parts,
+    closed::{Closed, Turned},
+    episodes,
+    lines::Lines,
+    listening, sample,
+    schedule::Schedule,
+};
 use crate::{
     analyse::{
         moved::Moved,
@@ -247,10 +254,14 @@ impl<'a> HookPipeline<'a> {
         let missing = self.missing(probe);
         let mut closed = std::mem::take(&mut self.closed);
         let tally = self.tallying();
-        let takes_all = !tally.filter.picks_listeners();
-        let is_wanted = |netns, name| tally.filter.takes_netns(netns) && tally.takes_name(name);
-        let too_many = probe.too_many();
-        let gone = closed.turn_ends(&missing, &too_many, is_wanted, takes_all);
+        let gone = closed.turn_ends(&Turned {
+            missing: &missing,
+            too_many: &probe.too_many(),
+            newest: probe.newest(),
+            is_wanted: &|netns, name| tally.filter.takes_netns(netns) && tally.takes_name(name),
+            cookie_of: &|name| tally.known.get(&name).map_or(0, |tally| tally.cookie),
+            takes_all: !tally.filter.picks_listeners(),
+        });
         self.closed = closed;
         if gone.is_empty() {
             return;

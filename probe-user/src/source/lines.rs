@@ -1,7 +1,7 @@
 //! From observations to the sinks: what passes the filter is counted as shown and written; stories are told beside it, and
 //! what was lost.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use foldhash::HashMap;
 use probe_common::flag;
@@ -13,8 +13,14 @@ use crate::{
     filter::Filter,
     host::clock::mono_ns,
     model::{
-        Causes, Line, ListenerTally, Loss, event::Event, gone::Gone, kind::Kind,
-        observation::Observation, story::Story,
+        Causes, Line, ListenerTally, Loss,
+        cgroup::Cgroup,
+        event::{Event, ListenerAt},
+        gone::Gone,
+        kind::Kind,
+        observation::Observation,
+        owner::Owner,
+        story::Story,
     },
     observe::STATS,
     sink::Sinks,
@@ -36,7 +42,7 @@ pub struct Lines<'a> {
     pub clients: Clients,
     /// What is known of a listener, under both of the names the counts may know it by.
     pub listeners: HashMap<u64, ListenerTally>,
-    newest: Newest,
+    newest: Option<Newest>,
     tells_incidents: bool,
     /// Incidents that go on.
     pub alarms: Alarms,
@@ -45,11 +51,23 @@ pub struct Lines<'a> {
     told: Loss,
 }
 
-/// The listener that was remembered last: most events of a batch are of one.
-#[derive(Default)]
+/// The listener that was remembered last: most events of a batch are of one, and say the same of it.
 struct Newest {
     names: [u64; 2],
     netns: u32,
+    addr: SocketAddr,
+    owner: Arc<[Owner]>,
+    cgroup: Option<Arc<Cgroup>>,
+}
+
+impl Newest {
+    fn is_of(&self, seen: &Observation, listener: &ListenerAt) -> bool {
+        self.names == [listener.cookie, seen.event.sock]
+            && self.netns == seen.event.netns
+            && self.addr == listener.addr
+            && Arc::ptr_eq(&self.owner, &seen.owner)
+            && is_same(self.cgroup.as_ref(), seen.cgroup.as_ref())
+    }
 }
 
 impl<'a> Lines<'a> {
@@ -63,7 +81,7 @@ impl<'a> Lines<'a> {
             shown: Shown::default(),
             clients: Clients::default(),
             listeners: HashMap::default(),
-            newest: Newest::default(),
+            newest: None,
             tells_incidents: parts.tells_incidents,
             alarms: Alarms::default(),
             loss: Loss::default(),
@@ -95,8 +113,10 @@ impl<'a> Lines<'a> {
     /// Shows an event, if it is wanted.
     pub fn show(&mut self, seen: &Observation) {
         self.remember_listener(seen);
-        let told = self.stories.take(seen, &self.filter);
-        self.tell_stories(&told);
+        if self.stories.are_wanted() {
+            let told = self.stories.take(seen, &self.filter);
+            self.tell_stories(&told);
+        }
         if !self.filter.takes_observation(seen) {
             return;
         }
@@ -145,23 +165,19 @@ impl<'a> Lines<'a> {
         let Some(listener) = seen.event.listener else {
             return;
         };
-        let names = [listener.cookie, seen.event.sock];
-        let (addr, netns) = (Some(listener.addr), seen.event.netns);
-        let is_known = |tally: &ListenerTally| {
-            tally.addr == addr
-                && Arc::ptr_eq(&tally.owner, &seen.owner)
-                && is_same(tally.cgroup.as_ref(), seen.cgroup.as_ref())
-        };
-        if self.newest.names == names
-            && self.newest.netns == netns
-            && names
-                .iter()
-                .filter(|name| **name != 0)
-                .all(|name| self.listeners.get(name).is_some_and(is_known))
-        {
+        let newest = self.newest.as_ref();
+        if newest.is_some_and(|newest| newest.is_of(seen, &listener)) {
             return;
         }
-        self.newest = Newest { names, netns };
+        let names = [listener.cookie, seen.event.sock];
+        let netns = seen.event.netns;
+        self.newest = Some(Newest {
+            names,
+            netns,
+            addr: listener.addr,
+            owner: Arc::clone(&seen.owner),
+            cgroup: seen.cgroup.clone(),
+        });
         for name in names {
             // Without a cookie it has one name only.
             if name == 0 {
@@ -179,7 +195,7 @@ impl<'a> Lines<'a> {
             // The newest is right: a kernel address may be another listener's by now.
             tally.cookie = listener.cookie;
             tally.netns = netns;
-            tally.addr = addr;
+            tally.addr = Some(listener.addr);
             if !seen.owner.is_empty() {
                 tally.owner = Arc::clone(&seen.owner);
             }
@@ -191,14 +207,11 @@ impl<'a> Lines<'a> {
 
     /// These are told of no more.
     pub fn forget(&mut self, gone: &Gone) {
-        self.newest = Newest::default();
+        self.newest = None;
+        // What was counted of one under its address is forgotten later than the rest.
         let is_gone = |name: u64, tally: &ListenerTally| {
-            let names = [tally.cookie, name];
             gone.namespaces.contains(&tally.netns)
-                || names
-                    .map(|name| (tally.netns, name))
-                    .iter()
-                    .any(|name| gone.listeners.contains_key(name))
+                || gone.listeners.contains_key(&(tally.netns, name))
         };
         self.listeners.retain(|name, tally| !is_gone(*name, tally));
         self.listeners.shrink_to(self.listeners.len() * 2);

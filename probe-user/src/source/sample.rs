@@ -13,7 +13,10 @@ use crate::{
         netstat::{self, NetstatError},
     },
     loader::{Probe, ReadError},
-    model::reading::{Reading, Sample},
+    model::{
+        counted::Totals,
+        reading::{Reading, Sample},
+    },
 };
 
 /// Tries to find each namespace still while the hooks see nothing, at least, and for how long it is tried: where others want the
@@ -130,12 +133,12 @@ pub fn cookie_if_needed(
 /// a second look. A try whose reading of the hooks' sums fails is none.
 ///
 /// Where thousands of namespaces never stand still it ends after a while, and says that they move.
-pub fn take(
-    probe: &mut Probe,
+pub fn take<P: Counting>(
+    probe: &mut P,
     host: &mut Host,
     only: Option<u32>,
     against: Option<&Reconciler>,
-    meanwhile: impl Fn(&mut Probe),
+    meanwhile: impl Fn(&mut P),
 ) -> Result<(Sample, u64), ReadError> {
     let mut taking = Taking::begin(host, only, against);
     loop {
@@ -149,6 +152,24 @@ pub fn take(
 }
 
 pub type Sums = HashMap<u32, [u64; counter::SLOTS]>;
+
+/// Whoever counts what the hooks see.
+pub trait Counting {
+    /// How far the counters of each namespace moved inside the hooks.
+    fn sums(&self) -> Result<Sums, ReadError>;
+    /// The same with everything else.
+    fn totals(&self) -> Result<Totals, ReadError>;
+}
+
+impl Counting for Probe {
+    fn sums(&self) -> Result<Sums, ReadError> {
+        self.counts().sums()
+    }
+
+    fn totals(&self) -> Result<Totals, ReadError> {
+        self.counts().totals()
+    }
+}
 
 /// A sample that is being taken.
 struct Taking<'a> {
@@ -191,18 +212,18 @@ impl<'a> Taking<'a> {
     }
 
     /// One try; `None` if it has to be tried again.
-    fn once(
+    fn once<P: Counting>(
         &mut self,
-        probe: &mut Probe,
-        meanwhile: impl Fn(&mut Probe),
+        probe: &mut P,
+        meanwhile: impl Fn(&mut P),
     ) -> Result<Option<(Sample, u64)>, ReadError> {
-        let before = probe.counts().sums()?;
+        let before = probe.sums()?;
         meanwhile(probe);
         self.read(&before);
         // What was under way while the counters were read is in the sums by now.
         std::thread::sleep(UNDER_WAY);
         let is_late = self.is_late();
-        let after = probe.counts().sums()?;
+        let after = probe.sums()?;
         self.due = self.moved(&after);
         if let Some(reconciler) = self.against {
             let differing = reconciler.differing(&self.readings.kernel, &after);
@@ -211,9 +232,9 @@ impl<'a> Taking<'a> {
         if !self.due.is_empty() && !is_late {
             return Ok(None);
         }
-        let totals = probe.counts().totals()?;
+        let totals = probe.totals()?;
         let at_ns = mono_ns();
-        let moved = self.moved(&probe.counts().sums()?);
+        let moved = self.moved(&probe.sums()?);
         let is_good = moved.is_empty() && (self.against.is_some() || self.tries > 1);
         let moving = !moved.is_empty();
         if !is_good && !is_late {
@@ -262,5 +283,68 @@ impl<'a> Taking<'a> {
         let wanted = self.wanted.iter().copied();
         let moved = wanted.filter(|netns| now.get(netns) != self.before.get(netns));
         moved.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, ops::Range};
+
+    use super::*;
+    use crate::host::netns;
+
+    /// Hooks that see something at some of the times when they are asked, and a ring with a record of each.
+    struct Burst {
+        netns: u32,
+        asked: Cell<usize>,
+        busy: Range<usize>,
+        seen: Cell<u64>,
+        ring: Cell<u64>,
+    }
+
+    impl Counting for Burst {
+        fn sums(&self) -> Result<Sums, ReadError> {
+            let nth = self.asked.replace(self.asked.get() + 1);
+            if self.busy.contains(&nth) {
+                self.seen.set(self.seen.get() + 1);
+                self.ring.set(self.ring.get() + 1);
+            }
+            let mut moved = [0; counter::SLOTS];
+            moved[0] = self.seen.get();
+            Ok(Sums::from([(self.netns, moved)]))
+        }
+
+        fn totals(&self) -> Result<Totals, ReadError> {
+            Ok(Totals {
+                sums: self.sums()?,
+                ..Totals::default()
+            })
+        }
+    }
+
+    fn check(netns: u32, busy: Range<usize>) {
+        let mut burst = Burst {
+            netns,
+            asked: Cell::new(0),
+            busy: busy.clone(),
+            seen: Cell::new(0),
+            ring: Cell::new(0),
+        };
+        let empty = |burst: &mut Burst| burst.ring.set(0);
+        let taken = take(&mut burst, &mut Host::new(), Some(netns), None, empty);
+        let (base, _) = taken.expect("a sample");
+        assert!(!base.moving, "{busy:?}");
+        let since = burst.seen.get() - base.totals.sums[&netns][0];
+        assert_eq!(burst.ring.get(), since, "{busy:?}");
+    }
+
+    #[test]
+    fn records_that_are_thrown_away_at_the_start_are_all_in_the_base() {
+        let netns = netns::current().expect("a namespace");
+        for begins in 0..12 {
+            for lasts in [0, 1, 2, 7, 20] {
+                check(netns, begins..begins + lasts);
+            }
+        }
     }
 }

@@ -65,12 +65,12 @@ pub(super) const LINES: [Line; 2] = [
     Line {
         format: "text",
         bench: "Text",
-        instructions: 5250.0,
+        instructions: 2700.0,
     },
     Line {
         format: "json",
         bench: "Json",
-        instructions: 7800.0,
+        instructions: 3550.0,
     },
 ];
 

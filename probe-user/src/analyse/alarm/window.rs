@@ -380,7 +380,7 @@ impl Window {
 
 fn same_cause(one: Option<&Cause>, other: Option<&Cause>) -> bool {
     match (one, other) {
-        (Some(one), Some(other)) => one.id == other.id,
+        (Some(one), Some(other)) => one.has_id(&other.id),
         (one, other) => one.is_none() && other.is_none(),
     }
 }

@@ -86,8 +86,8 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let now = (&report_of.start, &report_of.ran.summary);
     let against = earlier.map(|earlier| earlier.beside_run(now)).transpose()?;
     report_of.ran.against = against;
+    let told = tell(&mut report_of, report);
     let ran = &report_of.ran;
-    let told = tell(&report_of, report);
     let untold = told
         .err()
         .filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
@@ -101,10 +101,9 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     }
 }
 
-fn tell(report: &Report, mut to: Box<dyn Write>) -> io::Result<()> {
+fn tell(report: &mut Report, mut to: Box<dyn Write>) -> io::Result<()> {
     let mut text = String::new();
-    let reporter = &report.reporter;
-    reporter.write_ran(report.told_ns, &report.ran, &mut text);
+    (report.reporter).write_ran(report.told_ns, &report.ran, &mut text);
     to.write_all(text.as_bytes())?;
     to.flush()
 }

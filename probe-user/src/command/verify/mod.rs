@@ -87,7 +87,7 @@ pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
     };
     let Judged {
         mut verified,
-        reporter,
+        mut reporter,
         told_ns,
         start,
         recorded,

@@ -118,7 +118,8 @@ fn until_its_end<'a>(
             Some(probe) => {
                 let (ready, looks, enough) = (conduct.ready, conduct.looks, conduct.enough);
                 let watched = ring::watch(parts, probe, &start, stop, ready, looks, enough);
-                watched.await.map_err(Failure::failed)
+                // It is large: it holds all that is known of a watch.
+                Box::pin(watched).await.map_err(Failure::failed)
             }
             None => Ok(counters::watch(parts, &start, stop, conduct.ready).await),
         }

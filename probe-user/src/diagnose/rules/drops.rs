@@ -195,6 +195,21 @@ fn meaning(cause: &str) -> &'static Meaning {
     known.unwrap_or(&ANY)
 }
 
+/// No memory, or no route. A SYN that has no route is told apart from nothing else that ends it before its request: only ACKs
+/// leave no more than these two.
+pub(super) fn memory_or_route(signals: &Signals) -> Judged {
+    let mut judged = certain_of(signals, Kind::ListenDrop, &["no-memory", "no-route"]);
+    if let (Judged::Yes(confidence, found), 1..) =
+        (&mut judged, signals.of(Kind::ListenDrop, "no-route"))
+    {
+        let says = "of a SYN the kernel does not tell these apart from a security module, from an address that is not unicast, \
+                    and from MP_JOIN of MPTCP";
+        *confidence = Confidence::Likely;
+        found.push(evidence(says.to_owned(), OF_KERNEL));
+    }
+    judged
+}
+
 /// Timestamps that were too old, and of which connection.
 pub(super) fn timestamps(signals: &Signals) -> Judged {
     let mut judged = certain_of(

@@ -461,7 +461,7 @@ pub(crate) const RULES: &[Rule] = &[
         advice: &["look at the kernel's log, free memory, and ip route get CLIENT"],
         overflow: false,
         explains: &[],
-        judge: |signals| certain_of(signals, Kind::ListenDrop, &["no-memory", "no-route"]),
+        judge: drops::memory_or_route,
     },
     Rule {
         id: "path-loss",

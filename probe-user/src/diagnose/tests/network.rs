@@ -339,3 +339,23 @@ fn one_client_in_a_flood() {
     signals.refusals = 1;
     assert_eq!(found(&signals), ["syn-flood"]);
 }
+
+#[test]
+fn a_drop_that_may_have_other_causes_is_not_certain() {
+    let confidence = |causes: &[&str]| {
+        let mut signals = Signals::default();
+        for cause in causes {
+            let name = (Kind::ListenDrop, (*cause).to_owned());
+            signals.causes.insert(name, 20);
+        }
+        let verdicts = diagnose(&signals).verdicts;
+        let confidence: Vec<_> = verdicts.iter().map(|v| (v.id, v.confidence)).collect();
+        assert_eq!(confidence.len(), 1, "{confidence:?}");
+        confidence[0]
+    };
+    let verdict = "memory-or-route";
+    let (certain, likely) = (Confidence::Certain, Confidence::Likely);
+    assert_eq!(confidence(&["no-memory"]), (verdict, certain));
+    assert_eq!(confidence(&["no-route"]), (verdict, likely));
+    assert_eq!(confidence(&["no-memory", "no-route"]), (verdict, likely));
+}

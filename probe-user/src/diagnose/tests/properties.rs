@@ -133,7 +133,8 @@ proptest! {
         let causes_only = Signals { causes: signals.causes, refusals: signals.refusals, ..Signals::default() };
         for verdict in diagnose(&causes_only).verdicts {
             prop_assert!(!rules::explains_overflow(verdict.id), "{}", verdict.id);
-            let is_sure = verdict.confidence == Confidence::Certain || verdict.id == "path-loss";
+            let is_sure = verdict.confidence == Confidence::Certain
+                || matches!(verdict.id, "path-loss" | "memory-or-route");
             prop_assert!(is_sure, "{}", verdict.id);
         }
     }

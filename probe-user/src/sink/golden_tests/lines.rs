@@ -404,6 +404,7 @@ pub(super) fn full() -> Summary {
         listeners: vec![tally(), unknown],
         others: Others {
             listeners: 1500,
+            quiet: 40,
             counts: counts(),
             causes: causes(),
             established: 90_000,

@@ -93,7 +93,7 @@ fn forms() -> [(Reporter, &'static str); 3] {
     ]
 }
 
-fn write(reporter: &Reporter, of: &str, samples: &[Sample]) -> String {
+fn write(reporter: &mut Reporter, of: &str, samples: &[Sample]) -> String {
     let mut text = String::new();
     for sample in samples {
         let line = sample.line();
@@ -107,9 +107,12 @@ fn write(reporter: &Reporter, of: &str, samples: &[Sample]) -> String {
 #[test]
 fn every_kind_of_line_looks_as_it_did() {
     let samples = samples();
-    for (reporter, form) in forms() {
+    for (mut reporter, form) in forms() {
         for kind in KINDS {
-            check(&format!("{kind}.{form}"), &write(&reporter, kind, &samples));
+            check(
+                &format!("{kind}.{form}"),
+                &write(&mut reporter, kind, &samples),
+            );
         }
     }
 }
@@ -117,9 +120,9 @@ fn every_kind_of_line_looks_as_it_did() {
 #[test]
 fn every_kind_of_line_has_a_sample() {
     let samples = samples();
-    let [.., (whole, _)] = forms();
+    let [.., (mut whole, _)] = forms();
     for kind in KINDS {
-        assert_ne!(write(&whole, kind, &samples), "", "no sample of {kind}");
+        assert_ne!(write(&mut whole, kind, &samples), "", "no sample of {kind}");
     }
 }
 
@@ -140,7 +143,7 @@ fn every_line_comes_back_from_a_recording_as_it_was() {
     if are_written_anew() {
         return;
     }
-    let [_, _, (whole, form)] = forms();
+    let [_, _, (mut whole, form)] = forms();
     for kind in KINDS {
         for line in golden(&format!("{kind}.{form}")).lines() {
             let back = crate::source::replay::parse(line.as_bytes())

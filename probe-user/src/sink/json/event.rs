@@ -1,5 +1,7 @@
 //! The line of an event, written as it goes: there may be ten thousand a second.
 
+use std::net::SocketAddr;
+
 use super::{
     identity::{task_view, write_netns, write_whose},
     member::{self, AddressKeys},
@@ -10,12 +12,16 @@ use crate::{
     model::{
         cause::Cause,
         event::{Event, ListenerAt},
-        kind::Kind,
-        observation::Observation,
+        kind::{Kind, Stage},
+        observation::{Observation, Snapshot},
         refusal::Refusal,
         rest::Rest,
     },
-    sink::Reporter,
+    sink::{
+        Reporter,
+        append::micros,
+        same::{Netns, Same, Whose},
+    },
 };
 
 const CLIENT: AddressKeys = AddressKeys {
@@ -43,29 +49,56 @@ const ADDR: AddressKeys = AddressKeys {
     null: r#","addr":null,"ip":null,"port":null"#,
 };
 
-pub(super) fn write(reporter: &Reporter, seen: &Observation, to: &mut String) {
+/// What the line of the event before was made of, stretch by stretch.
+#[derive(Default)]
+pub(in crate::sink) struct Last {
+    second: Same<u64>,
+    what: Same<(Kind, Option<Stage>, Option<Cause>)>,
+    ends: Same<(Option<SocketAddr>, Option<SocketAddr>, Netns)>,
+    listener: Same<Option<ListenerAt>>,
+    snapshot: snapshot::Last,
+    whose: Same<Whose>,
+}
+
+pub(super) fn write(reporter: &mut Reporter, seen: &Observation, to: &mut String) {
     let event = &seen.event;
     let is_whole = reporter.is_whole;
-    to.push_str(r#"{"type":"event","ts":""#);
-    to.push_str(reporter.clock.at(event.mono_ns).stamp().whole());
-    member::number(to, r#"","mono_ns":"#, event.mono_ns);
-    member::name(to, r#","kind":"#, event.kind.name());
-    match event.stage {
-        Some(stage) => member::name(to, r#","stage":"#, stage.name()),
-        None => to.push_str(r#","stage":null"#),
-    }
-    write_cause(seen.cause.as_ref(), to);
+    let last = &mut reporter.last_json;
+    let at = reporter.clock.at(event.mono_ns);
+    last.second.append_of(at.seconds(), to, |to| {
+        to.push_str(r#"{"type":"event","ts":""#);
+        to.push_str(at.stamp().second());
+    });
+    micros(to, at.micros());
+    member::number(to, r#"Z","mono_ns":"#, event.mono_ns);
+    last.what.append(
+        to,
+        |(kind, stage, cause)| {
+            (*kind, *stage) == (event.kind, event.stage)
+                && Cause::is_same(cause.as_ref(), seen.cause.as_ref())
+        },
+        || (event.kind, event.stage, seen.cause.clone()),
+        |to| write_what(seen, to),
+    );
     member::address_or_null(to, &CLIENT, event.client, is_whole);
-    member::address_or_null(to, &LOCAL, event.local, is_whole);
     // The other end, where it is not the client.
-    if let Some(remote) = event.remote
-        && event.remote != event.client
-    {
-        member::address(to, &REMOTE, remote, is_whole);
-    }
-    write_netns(event.netns, seen.netns_name.as_deref(), to);
+    let remote = event.remote.filter(|_| event.remote != event.client);
+    last.ends.append(
+        to,
+        |last| (last.0, last.1) == (event.local, remote) && last.2.is_of(seen),
+        || (event.local, remote, Netns::of(seen)),
+        |to| {
+            member::address_or_null(to, &LOCAL, event.local, is_whole);
+            if let Some(remote) = remote {
+                member::address(to, &REMOTE, remote, is_whole);
+            }
+            write_netns(event.netns, seen.netns_name.as_deref(), to);
+        },
+    );
     member::number(to, r#","cpu":"#, event.cpu);
-    write_listener(event.listener.as_ref(), is_whole, to);
+    last.listener.append_of(event.listener, to, |to| {
+        write_listener(event.listener.as_ref(), is_whole, to);
+    });
     if matches!(event.kind, Kind::Retransmit | Kind::SynackRetransmit) {
         member::number(
             to,
@@ -86,15 +119,38 @@ pub(super) fn write(reporter: &Reporter, seen: &Observation, to: &mut String) {
         r#","late":false"#
     });
     match &seen.snapshot {
-        Ok(found) => snapshot::write(found, event.mono_ns, seen.shared, to),
+        Ok(Snapshot::Listener(found)) => {
+            last.snapshot.write(found, event.mono_ns, seen.shared, to);
+        }
+        Ok(Snapshot::Connection(found)) => {
+            snapshot::write_connection(found, event.mono_ns, to);
+        }
         Err(why) => member::text(to, r#","snapshot":null,"no_snapshot":"#, why),
     }
-    write_whose(&seen.owner, seen.cgroup.as_deref(), to);
-    member::name(to, r#","tier":"#, reporter.tier.name());
+    let tier = reporter.tier.name();
+    last.whose.append(
+        to,
+        |whose| whose.is_of(seen),
+        || Whose::of(seen),
+        |to| {
+            write_whose(&seen.owner, seen.cgroup.as_deref(), to);
+            member::name(to, r#","tier":"#, tier);
+        },
+    );
     if is_whole {
         member::any(to, r#","item":"#, &Rest::of(seen));
     }
     to.push_str("}\n");
+}
+
+/// What happened, where in a handshake, and why.
+fn write_what(seen: &Observation, to: &mut String) {
+    member::name(to, r#","kind":"#, seen.event.kind.name());
+    match seen.event.stage {
+        Some(stage) => member::name(to, r#","stage":"#, stage.name()),
+        None => to.push_str(r#","stage":null"#),
+    }
+    write_cause(seen.cause.as_ref(), to);
 }
 
 fn write_cause(cause: Option<&Cause>, to: &mut String) {

@@ -57,6 +57,19 @@ pub(super) struct AddressKeys {
 /// The parts are copied: an address is made into text once. A recording goes without them: they would be a quarter of it.
 pub(super) fn address(to: &mut String, keys: &AddressKeys, addr: SocketAddr, is_whole: bool) {
     to.push_str(keys.whole);
+    if let SocketAddr::V4(v4) = addr {
+        let digits = append::V4::of(v4);
+        let all = digits.text();
+        let part = |range| all.get(range).unwrap_or_default();
+        to.push_str(part(digits.whole()));
+        if is_whole {
+            return to.push('"');
+        }
+        to.push_str(keys.ip);
+        to.push_str(part(digits.ip()));
+        to.push_str(keys.port);
+        return to.push_str(part(digits.port()));
+    }
     let start = to.len();
     append::address(to, addr);
     if is_whole {

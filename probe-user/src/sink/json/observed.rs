@@ -401,21 +401,21 @@ pub(in crate::sink) mod tests {
 
     #[test]
     fn every_look_comes_back_from_a_recording_and_is_in_no_other_line() {
-        let printed = Reporter::new(
+        let mut printed = Reporter::new(
             Format::Json,
             Tier::Cgroup,
             0,
             Clock::of(0),
             Origin::default(),
         );
-        let text = Reporter::new(
+        let mut text = Reporter::new(
             Format::Text,
             Tier::Cgroup,
             0,
             Clock::of(0),
             Origin::default(),
         );
-        let whole = Reporter {
+        let mut whole = Reporter {
             is_whole: true,
             ..Reporter::new(
                 Format::Json,

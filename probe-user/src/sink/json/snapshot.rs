@@ -1,26 +1,50 @@
 //! The socket of an event as `sock_diag` showed it, as JSON has it.
 
 use super::member;
-use crate::model::{
-    observation::Snapshot,
-    socket::{ConnectionSnapshot, ListenerSnapshot},
+use crate::{
+    model::socket::{ConnectionSnapshot, ListenerSnapshot},
+    sink::{append, same::Same},
 };
 
 /// Where it begins.
 const COOKIE: &str = r#","snapshot":{"cookie":"#;
+const LAG: &str = r#","lag_us":"#;
 
-pub(super) fn write(snapshot: &Snapshot, event_ns: u64, shared: bool, to: &mut String) {
-    let lag_us = (snapshot.taken_mono_ns() as i64 - event_ns as i64) / 1000;
-    match snapshot {
-        Snapshot::Listener(listener) => write_listener(listener, lag_us, shared, to),
-        Snapshot::Connection(connection) => write_connection(connection, lag_us, to),
-    }
-    to.push('}');
+/// How long after the event it was taken.
+const fn lag_us(taken_ns: u64, event_ns: u64) -> i64 {
+    (taken_ns as i64 - event_ns as i64) / 1000
 }
 
-fn write_listener(l: &ListenerSnapshot, lag_us: i64, shared: bool, to: &mut String) {
-    member::cookie(to, COOKIE, l.cookie);
-    member::number(to, r#","lag_us":"#, lag_us);
+/// A listener that the events of a burst have in common.
+#[derive(Default)]
+pub(super) struct Last {
+    cookie: Same<u64>,
+    listener: Same<(ListenerSnapshot, bool)>,
+}
+
+impl Last {
+    pub(super) fn write(
+        &mut self,
+        found: &ListenerSnapshot,
+        event_ns: u64,
+        shared: bool,
+        to: &mut String,
+    ) {
+        self.cookie.append_of(found.cookie, to, |to| {
+            member::cookie(to, COOKIE, found.cookie);
+            to.push_str(LAG);
+        });
+        append::number(to, lag_us(found.taken_mono_ns, event_ns));
+        self.listener.append(
+            to,
+            |(last, was_shared)| (last, *was_shared) == (found, shared),
+            || (found.clone(), shared),
+            |to| write_listener(found, shared, to),
+        );
+    }
+}
+
+fn write_listener(l: &ListenerSnapshot, shared: bool, to: &mut String) {
     to.push_str(if shared {
         r#","shared":true,"state":"LISTEN""#
     } else {
@@ -32,11 +56,12 @@ fn write_listener(l: &ListenerSnapshot, lag_us: i64, shared: bool, to: &mut Stri
     member::number(to, r#","uid":"#, l.uid);
     member::number(to, r#","inode":"#, l.inode);
     member::number_or_null(to, r#","cgroup_id":"#, l.cgroup_id);
+    to.push('}');
 }
 
-fn write_connection(c: &ConnectionSnapshot, lag_us: i64, to: &mut String) {
+pub(super) fn write_connection(c: &ConnectionSnapshot, event_ns: u64, to: &mut String) {
     member::cookie(to, COOKIE, c.cookie);
-    member::number(to, r#","lag_us":"#, lag_us);
+    member::number(to, LAG, lag_us(c.taken_mono_ns, event_ns));
     member::name(to, r#","state":"#, c.state);
     let numbers = [
         (r#","uid":"#, c.uid),
@@ -52,4 +77,5 @@ fn write_connection(c: &ConnectionSnapshot, lag_us: i64, to: &mut String) {
     for (key, number) in numbers {
         member::number_or_null(to, key, number);
     }
+    to.push('}');
 }

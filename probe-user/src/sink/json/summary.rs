@@ -63,6 +63,8 @@ pub(crate) struct SummaryView<'a> {
 struct OthersView<'a> {
     /// Those that closed; of others it is not known how many they are.
     closed: u64,
+    /// Those of which it is not known that they closed: nothing came to them any more.
+    quiet: u64,
     events: BTreeMap<&'a str, u64>,
     causes: BTreeMap<String, u64>,
     established: u64,
@@ -74,6 +76,7 @@ impl<'a> OthersView<'a> {
     fn of(others: &'a Others) -> Option<Self> {
         (!others.is_empty()).then(|| Self {
             closed: others.listeners,
+            quiet: others.quiet,
             events: by_kind(&others.counts),
             causes: by_cause(&others.causes),
             established: others.established,

@@ -16,75 +16,164 @@ use crate::{
     },
     sink::{
         Reporter,
-        append::{address, column, number},
+        append::{COLUMN, V4, address, column, micros, number},
+        same::{Netns, Same, Whose},
     },
 };
 
+/// What the line of the event before was made of, stretch by stretch.
+#[derive(Default)]
+pub(in crate::sink) struct Last {
+    second: Same<u64>,
+    what: Same<(Kind, Option<Stage>)>,
+    target: Same<(Arrow, Option<SocketAddr>)>,
+    queue: Same<(Queue, Option<Cause>)>,
+    whose: Same<(Whose, Netns)>,
+}
+
 pub(super) fn write_event(
-    reporter: &Reporter,
+    reporter: &mut Reporter,
     seen: &Observation,
     to: &mut String,
 ) -> std::fmt::Result {
     let event = &seen.event;
+    let last = &mut reporter.last_text;
     let (from, arrow, target) = ends(event);
-    to.push_str(reporter.clock.at(event.mono_ns).stamp().time_of_day());
-    to.push_str("  ");
-    column(to, 17, |to| to.push_str(event.kind.name()));
-    to.push(' ');
-    column(to, 10, |to| {
-        to.push_str(event.stage.map_or("", Stage::name));
+    let at = reporter.clock.at(event.mono_ns);
+    last.second.append_of(at.seconds(), to, |to| {
+        to.push_str(at.stamp().second_of_day());
     });
-    to.push(' ');
-    column(to, 21, |to| from.write(to));
-    to.push_str(arrow);
-    column(to, 21, |to| target.write(to));
-    to.push_str("  ");
-    column(to, 20, |to| write_detail(seen, to));
-    to.push(' ');
-    write_whose(&seen.owner, seen.cgroup.as_deref(), to);
-    if event.netns != reporter.own_netns {
-        write_netns(event.netns, seen.netns_name.as_deref(), to);
+    micros(to, at.micros());
+    last.what.append_of((event.kind, event.stage), to, |to| {
+        to.push_str("  ");
+        column(to, 17, |to| to.push_str(event.kind.name()));
+        to.push(' ');
+        column(to, 10, |to| {
+            to.push_str(event.stage.map_or("", Stage::name));
+        });
+        to.push(' ');
+    });
+    from.column(to);
+    last.target.append(
+        to,
+        |(last_arrow, last)| *last_arrow == arrow && last.as_ref() == target,
+        || (arrow, target.copied()),
+        |to| {
+            to.push_str(arrow.text());
+            End::of(target).column(to);
+            to.push_str("  ");
+        },
+    );
+    let write = |to: &mut String| column(to, 20, |to| write_detail(seen, to));
+    match Queue::of_all(event) {
+        Some(queue) => last.queue.append(
+            to,
+            |(last, cause)| *last == queue && Cause::is_same(cause.as_ref(), seen.cause.as_ref()),
+            || (queue, seen.cause.clone()),
+            write,
+        ),
+        None => write(to),
     }
-    to.push('\n');
+    last.whose.append(
+        to,
+        |(whose, netns)| whose.is_of(seen) && netns.is_of(seen),
+        || (Whose::of(seen), Netns::of(seen)),
+        |to| {
+            to.push(' ');
+            write_whose(&seen.owner, seen.cgroup.as_deref(), to);
+            if event.netns != reporter.own_netns {
+                write_netns(event.netns, seen.netns_name.as_deref(), to);
+            }
+            to.push('\n');
+        },
+    );
     Ok(())
 }
 
 /// One end of an attempt.
-enum End {
-    At(SocketAddr),
+enum End<'a> {
+    At(&'a SocketAddr),
     Unknown,
     Absent,
 }
 
-impl End {
-    fn of(addr: Option<SocketAddr>) -> Self {
+impl<'a> End<'a> {
+    fn of(addr: Option<&'a SocketAddr>) -> Self {
         addr.map_or(Self::Unknown, Self::At)
+    }
+
+    fn column(self, to: &mut String) {
+        if let Self::At(SocketAddr::V4(v4)) = self {
+            let text = V4::of(*v4);
+            return to.push_str(text.text().get(..COLUMN).unwrap_or_default());
+        }
+        column(to, COLUMN, |to| self.write(to));
     }
 
     fn write(self, to: &mut String) {
         match self {
-            Self::At(addr) => address(to, addr),
+            Self::At(addr) => address(to, *addr),
             Self::Unknown => to.push('?'),
             Self::Absent => {}
         }
     }
 }
 
+/// What stands between the two.
+#[derive(Clone, Copy, PartialEq)]
+enum Arrow {
+    To,
+    Between,
+    Nothing,
+}
+
+impl Arrow {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::To => " → ",
+            Self::Between => " – ",
+            Self::Nothing => "   ",
+        }
+    }
+}
+
+/// How full both queues were.
+#[derive(Clone, Copy, PartialEq)]
+struct Queue {
+    accept: (u32, u32),
+    syn: u32,
+}
+
+impl Queue {
+    /// Of an event of whose details it is all, beside the cause.
+    fn of_all(event: &Event) -> Option<Self> {
+        let is_all = matches!(
+            event.kind,
+            Kind::Overflow | Kind::RequestDrop | Kind::ListenDrop | Kind::CookieSent
+        );
+        let listener = event.listener.filter(|_| is_all && !event.late)?;
+        Some(Self {
+            accept: (listener.accept_queue_len, listener.accept_queue_limit),
+            syn: listener.syn_queue_len,
+        })
+    }
+}
+
 /// The two ends, the client first where it is known.
-fn ends(event: &Event) -> (End, &'static str, End) {
-    const TO: &str = " → ";
+fn ends(event: &Event) -> (End<'_>, Arrow, Option<&SocketAddr>) {
     if matches!(
         event.kind,
         Kind::ListenerClosed | Kind::NearLimit | Kind::Eased
     ) {
         let listener = event.listener.as_ref();
-        return (End::Absent, "   ", End::of(listener.map(|l| l.addr)));
+        return (End::Absent, Arrow::Nothing, listener.map(|l| &l.addr));
     }
-    match event.client {
-        Some(client) if Some(client) == event.local => (End::At(client), TO, End::of(event.remote)),
-        Some(client) => (End::At(client), TO, End::of(event.local)),
-        None if event.late => (End::Unknown, TO, End::Unknown),
-        None => (End::of(event.local), " – ", End::of(event.remote)),
+    let (local, remote) = (event.local.as_ref(), event.remote.as_ref());
+    match &event.client {
+        Some(client) if Some(client) == local => (End::At(client), Arrow::To, remote),
+        Some(client) => (End::At(client), Arrow::To, local),
+        None if event.late => (End::Unknown, Arrow::To, None),
+        None => (End::of(local), Arrow::Between, remote),
     }
 }
 

@@ -30,12 +30,15 @@ pub(super) fn write_others(others: &Others, to: &mut String) -> fmt::Result {
     if others.is_empty() {
         return Ok(());
     }
-    match others.listeners {
-        0 => write!(to, "\nlisteners without a row of their own")?,
-        n => write!(
+    let s = |n: u64| plural(n as usize);
+    match (others.listeners, others.quiet) {
+        (0, 0) => write!(to, "\nlisteners without a row of their own")?,
+        (n, 0) => write!(to, "\n{n} listener{} that closed long ago", s(n))?,
+        (0, m) => write!(to, "\n{m} listener{} to which nothing came lately", s(m))?,
+        (n, m) => write!(
             to,
-            "\n{n} listener{} that closed long ago",
-            plural(n as usize)
+            "\n{n} listener{} that closed long ago, and {m} to which nothing came lately",
+            s(n)
         )?,
     }
     if !others.counts.is_empty() {

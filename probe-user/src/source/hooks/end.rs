@@ -189,6 +189,7 @@ impl<'a> HookPipeline<'a> {
             stats,
             others: Others {
                 listeners: self.closed.forgotten,
+                quiet: self.closed.quiet,
                 established,
                 reset,
                 ..figures.others
