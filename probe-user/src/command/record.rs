@@ -10,9 +10,9 @@ use super::{
 };
 use crate::{
     host::{clock, origin::origin},
-    model::{Line, Start, Summary},
-    sink::{Format, RecordArgs, Reporter, aside, plural, whole_aside},
-    source::{Conduct, Confine, child::While},
+    model::{Line, Summary, sandbox::Confine},
+    sink::{Format, RecordArgs, Reporter, aside, say_ready, whole_aside},
+    source::{Conduct, child::While},
 };
 
 #[derive(Args, Clone, Debug)]
@@ -85,17 +85,6 @@ fn while_it_runs(watch_args: &WatchArgs, command: &[OsString]) -> Result<(), Fai
         status::OK => Ok(()),
         code => Err(Failure::new(code, "")),
     }
-}
-
-fn say_ready(start: &Start) {
-    aside(format_args!(
-        "watching {} listener{} in {} namespace{}, tier {}",
-        start.listeners,
-        plural(start.listeners),
-        start.namespaces,
-        plural(start.namespaces),
-        start.tier
-    ));
 }
 
 /// The summary goes to standard error: standard output is the command's.

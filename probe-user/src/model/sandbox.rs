@@ -2,6 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Whether the watch takes privileges away once everything is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confine {
+    /// Whoever conducts goes on with them.
+    No,
+    /// It would, but a command is started, whose privileges are its own.
+    Starts,
+    Yes,
+}
+
+impl Confine {
+    /// The same, where a command is started too.
+    pub const fn unless(self, starts: bool) -> Self {
+        match self {
+            Self::Yes if starts => Self::Starts,
+            confine => confine,
+        }
+    }
+}
+
 /// How much of the sandbox is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Extent {

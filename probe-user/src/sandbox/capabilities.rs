@@ -42,17 +42,13 @@ pub(super) struct Needs<'a> {
     /// Whether threads take turns with kprobes, for which they change their priority.
     pub is_nice: bool,
     /// Files and folders in which files are made later.
-    pub written: &'a [&'a Path],
+    pub written: &'a [Option<&'a Path>],
 }
 
 /// What is to be kept, as a mask.
 pub(super) fn needed(needs: &Needs<'_>) -> io::Result<u64> {
     let keep = ALWAYS | u64::from(needs.is_nice) << SYS_NICE;
-    let written: Vec<PathBuf> = needs
-        .written
-        .iter()
-        .map(|path| path.to_path_buf())
-        .collect();
+    let written: Vec<PathBuf> = needs.written.iter().flatten().map(PathBuf::from).collect();
     // On a thread that ends with it, so that nobody else is without them if it is not enough.
     let (tell, told) = std::sync::mpsc::sync_channel(1);
     let try_it = move || {

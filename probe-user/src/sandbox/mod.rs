@@ -13,7 +13,7 @@ use std::path::Path;
 use clap::ValueEnum;
 
 use self::capabilities::Needs;
-use crate::model::sandbox::{Extent, Sandbox};
+use crate::model::sandbox::{Confine, Extent, Sandbox};
 
 /// How much of it is wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -28,17 +28,22 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// Where a command is to be started, which would be held with whydrop: nothing is in force. An error is a sentence.
-    pub fn go_without(self, why: &str) -> Result<Sandbox, String> {
-        self.accept(Sandbox::off(why))
-    }
-
-    /// Takes from all threads what nothing needs from here on. An error is a sentence, and what was taken is gone then, too.
-    pub fn begin(self, is_nice: bool, written: &[&Path]) -> Result<Sandbox, String> {
-        if self == Self::Off {
-            return Ok(Sandbox::off("--sandbox off"));
-        }
-        self.accept(confine(&Needs { is_nice, written }))
+    /// Takes from all threads what nothing needs from here on; `None` where whoever conducts goes on with it all. An error is
+    /// a sentence, and what was taken is gone then, too.
+    pub fn begin(
+        self,
+        confine: Confine,
+        is_nice: bool,
+        written: &[Option<&Path>],
+    ) -> Result<Option<Sandbox>, String> {
+        let sandbox = match (confine, self) {
+            (Confine::No, _) => return Ok(None),
+            (Confine::Yes, Self::Off) => Sandbox::off("--sandbox off"),
+            // It would be held with whydrop.
+            (Confine::Starts, _) => Sandbox::off("a command is started"),
+            (Confine::Yes, _) => confine_all(&Needs { is_nice, written }),
+        };
+        self.accept(sandbox).map(Some)
     }
 
     fn accept(self, sandbox: Sandbox) -> Result<Sandbox, String> {
@@ -52,7 +57,7 @@ impl Mode {
 }
 
 /// As much as this kernel has; what it lacks is said.
-fn confine(needs: &Needs<'_>) -> Sandbox {
+fn confine_all(needs: &Needs<'_>) -> Sandbox {
     let keep = match capabilities::needed(needs) {
         Ok(keep) => keep,
         Err(error) => return Sandbox::off(&format!("what is needed cannot be tried: {error}")),

@@ -47,9 +47,10 @@ fn inside() {
         let _ = gone.recv();
         execs()
     });
-    let sandbox = Mode::Best
-        .begin(false, &[])
-        .expect("best is never an error");
+    let sandbox = Mode::Best.begin(Confine::Yes, false, &[]);
+    let sandbox = sandbox
+        .expect("best is never an error")
+        .expect("it is wanted");
     assert_eq!(sandbox.lacks, None);
     assert_eq!(sandbox.extent, Extent::All);
     let bad = -1_i32 as u64;
@@ -119,9 +120,10 @@ fn inside() {
     let earlier = earlier.join().expect("it only tries");
     assert_eq!(earlier.err(), Some(io::ErrorKind::PermissionDenied));
     // And once more is no more.
+    let again = Mode::Strict.begin(Confine::Yes, false, &[]);
     assert_eq!(
-        Mode::Strict.begin(false, &[]).map(|it| it.extent),
-        Ok(Extent::All)
+        again.map(|it| it.map(|it| it.extent)),
+        Ok(Some(Extent::All))
     );
 }
 
@@ -131,11 +133,10 @@ fn is_root() -> bool {
 
 #[test]
 fn strict_takes_no_less() {
-    let why = Mode::Strict.go_without("a command is started");
+    let with = |mode: Mode, confine| mode.begin(confine, false, &[]);
+    let why = with(Mode::Strict, Confine::Yes.unless(true));
     assert!(why.is_err_and(|why| why.contains("a command is started")));
-    let off = Mode::Best.go_without("it").expect("it may go without");
-    assert_eq!(
-        (off.extent, off.lacks.as_deref()),
-        (Extent::Off, Some("it"))
-    );
+    let off = with(Mode::Best, Confine::Starts).map(|it| it.map(|it| it.extent));
+    assert_eq!(off, Ok(Some(Extent::Off)));
+    assert_eq!(with(Mode::Strict, Confine::No), Ok(None));
 }

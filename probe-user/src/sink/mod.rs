@@ -35,7 +35,7 @@ pub use self::{
     recording::{RecordArgs, Recording},
     schema::schema,
     sinks::{Closed, Sinks},
-    text::plural,
+    text::{plural, say_ready},
 };
 use crate::model::{Clock, Line, Origin, Ran, Start, Verified, tier::Tier};
 

@@ -28,7 +28,7 @@ pub(super) use self::{
     time::time,
 };
 use self::{event::write_event, group::write_groups};
-use super::{Reporter, clients::top_clients};
+use super::{Reporter, aside, clients::top_clients};
 use crate::model::{
     Line, ListenerStatsRow, ListenerTally, Loss, Residual, Sampled, SelfTest, Start, Summary, Tick,
     counts_in_words,
@@ -97,6 +97,18 @@ pub(super) fn write(reporter: &mut Reporter, mono_ns: u64, line: &Line<'_>, to: 
     if !matches!(line, Line::Event(_)) {
         clean_since(to, since);
     }
+}
+
+/// Says what is watched where lines are not printed.
+pub fn say_ready(start: &Start) {
+    aside(format_args!(
+        "watching {} listener{} in {} namespace{}, tier {}",
+        start.listeners,
+        plural(start.listeners),
+        start.namespaces,
+        plural(start.namespaces),
+        start.tier
+    ));
 }
 
 fn write_start(start: &Start, to: &mut String) -> fmt::Result {

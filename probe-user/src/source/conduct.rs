@@ -9,7 +9,7 @@ use std::{
 use tokio::signal::unix::SignalKind;
 
 use crate::{
-    model::{Line, Start, Summary, census::Census},
+    model::{Line, Start, Summary, census::Census, sandbox::Confine},
     observe::Looks,
     sink::Sink,
 };
@@ -32,16 +32,6 @@ pub trait Service {
     fn take(&mut self, census: Result<Census, String>);
     /// The watch ends.
     fn ends(&mut self);
-}
-
-/// Whether the watch takes privileges away once everything is attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Confine {
-    /// Whoever conducts goes on with them.
-    No,
-    /// It would, but a command is started, whose privileges are its own.
-    Starts,
-    Yes,
 }
 
 /// Everything but the arguments.

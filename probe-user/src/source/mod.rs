@@ -26,7 +26,7 @@ pub mod stop;
 
 pub use self::{
     args::WatchArgs,
-    conduct::{Conduct, Confine, Enough, Service},
+    conduct::{Conduct, Enough, Service},
 };
 
 /// What a watch is made of before it begins.

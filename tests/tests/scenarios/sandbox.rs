@@ -87,7 +87,7 @@ fn what_starts_a_command_is_not_confined_and_says_so() -> Result<()> {
     let readiness = whydrop.readiness()?;
     ensure!(readiness["sandbox"] == "off", "{readiness}");
     let why = readiness["sandbox_lacks"].as_str().unwrap_or_default();
-    ensure!(why.contains("--on-incident"), "{readiness}");
+    ensure!(why.contains("a command is started"), "{readiness}");
     whydrop.stop()?.ended_well()?;
     let arguments = ["--on-incident", "true", "--sandbox", "strict"];
     let refused = Whydrop::spawn(Watch::new().args(arguments).command()?)?.finish()?;

@@ -21,7 +21,7 @@ use crate::{
         tier::Tier,
     },
     sink::Format,
-    source::{Conduct, Confine},
+    source::Conduct,
 };
 
 /// `listen_backlog` of the demo's listener: room for five.
@@ -62,7 +62,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
             // Its lines are about packets.
             Conduct {
                 tells_incidents: false,
-                confine: Confine::No,
+                confine: crate::model::sandbox::Confine::No,
                 ..Conduct::printed(|_| {
                     let _ = ready.send(());
                 })

@@ -1,7 +1,5 @@
 //! What a watch says of itself when it begins.
 
-use std::path::Path;
-
 use super::WatchArgs;
 use crate::{
     command::{Failure, status},
@@ -13,8 +11,7 @@ use crate::{
         origin::{boot_id, host_name, kernel_release},
     },
     loader::{Probe, reads_every_netns},
-    model::{Asked, SelfTest, Start, sandbox::Sandbox, tier::Tier},
-    source::Confine,
+    model::{Asked, SelfTest, Start, sandbox::Confine, tier::Tier},
 };
 
 /// `listeners`: how many were there; `observes`: whether queues and processes are looked at.
@@ -27,7 +24,10 @@ pub(super) fn start(
     confine: Confine,
     host: &Host,
 ) -> Result<Start, Failure> {
-    let sandbox = confined(args, probe, confine);
+    let confine = confine.unless(args.on_incident.is_some());
+    let has_kprobes = probe.is_some_and(Probe::has_kprobes);
+    let written = [args.file(), args.record.path.as_deref()];
+    let sandbox = args.sandbox.begin(confine, has_kprobes, &written);
     Ok(Start {
         sandbox: sandbox.map_err(|why| Failure::new(status::KERNEL, why))?,
         tier: probe.map_or(Tier::Counters, Probe::tier),
@@ -50,28 +50,4 @@ pub(super) fn start(
         counts_kernel: true,
         reads_all: args.netns != "all" || reads_every_netns(),
     })
-}
-
-/// What this process is left with from here on, if it is to give anything up.
-fn confined(
-    args: &WatchArgs,
-    probe: Option<&Probe>,
-    confine: Confine,
-) -> Result<Option<Sandbox>, String> {
-    let begun = match confine {
-        Confine::No => return Ok(None),
-        Confine::Starts => args.sandbox.go_without("a command is started"),
-        Confine::Yes if args.on_incident.is_some() => {
-            args.sandbox.go_without("--on-incident starts a command")
-        }
-        Confine::Yes => {
-            let written: Vec<&Path> = [args.file(), args.record.path.as_deref()]
-                .into_iter()
-                .flatten()
-                .collect();
-            let has_kprobes = probe.is_some_and(Probe::has_kprobes);
-            args.sandbox.begin(has_kprobes, &written)
-        }
-    };
-    begun.map(Some)
 }
