@@ -106,7 +106,7 @@ fn inside() {
         #[cfg(target_arch = "x86_64")]
         (0x4000_0000 | libc::SYS_bpf, [5, 0, 0, 0, 0], "bpf of x32"),
         #[cfg(target_arch = "x86_64")]
-        (0x4000_0000 | 520, [0; 5], "execve of x32"),
+        (0x4000_0208, [0; 5], "execve of x32"),
     ] {
         assert_eq!(answer(call, arguments), Some(libc::EPERM), "{name}");
     }

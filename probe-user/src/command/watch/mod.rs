@@ -8,13 +8,12 @@ use tokio::runtime;
 
 use self::{
     ends::{check, closed, open, prime},
-    start::start,
+    start::{filter_of, start},
 };
 use super::Failure;
 pub use crate::source::WatchArgs;
 use crate::{
     enrich::Enricher,
-    filter::Filter,
     host::{Host, netns},
     loader::Probe,
     model::{SelfTest, Summary, cause::Reasons, tier::Tier},
@@ -98,8 +97,8 @@ fn until_its_end<'a>(
     let recording = args.record.begin(&start, args.file().is_some())?;
     let reporter = Reporter::of(args.format, &start).with_top(args.top);
     let printed = output.map(|output| Printed::new(reporter, output).quietly(args.quiet));
-    let command = args.on_incident.as_ref();
-    let command = command.map(|words| OnIncident::new(words, &start));
+    let words = args.on_incident.as_ref();
+    let command = words.map(|words| OnIncident::new(words, &start));
     let command = command.transpose().map_err(Failure::failed)?;
     let parts = Parts {
         filter,
@@ -121,20 +120,19 @@ fn until_its_end<'a>(
                     enough: conduct.enough,
                     service: conduct.service,
                 };
-                let watched = ring::watch(parts, probe, &start, stop, conduct.ready, beside);
                 // It is large: it holds all that is known of a watch.
-                Box::pin(watched).await.map_err(Failure::failed)
+                let watched = Box::pin(ring::watch(
+                    parts,
+                    probe,
+                    &start,
+                    stop,
+                    conduct.ready,
+                    beside,
+                ));
+                watched.await.map_err(Failure::failed)
             }
             None => Ok(counters::watch(parts, &start, stop, conduct.ready).await),
         }
-    })
-}
-
-fn filter_of(args: &WatchArgs, host: &Host) -> Result<Filter, Failure> {
-    Ok(Filter {
-        only: args.only.clone(),
-        listeners: args.listeners.clone(),
-        netns: netns_of(&args.netns, host)?,
     })
 }
 

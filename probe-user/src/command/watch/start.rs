@@ -51,3 +51,11 @@ pub(super) fn start(
         reads_all: args.netns != "all" || reads_every_netns(),
     })
 }
+
+pub(super) fn filter_of(args: &WatchArgs, host: &Host) -> Result<Filter, Failure> {
+    Ok(Filter {
+        only: args.only.clone(),
+        listeners: args.listeners.clone(),
+        netns: super::netns_of(&args.netns, host)?,
+    })
+}
