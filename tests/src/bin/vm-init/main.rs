@@ -85,7 +85,7 @@ const LEFT_OUT: [&str; 55] = [
 ];
 
 /// Of the rest, what one tier of a VM is enough for.
-const ONE_TIER: [&str; 13] = [
+const ONE_TIER: [&str; 14] = [
     "record::",
     "kernel::",
     "faults::clock",
@@ -98,6 +98,7 @@ const ONE_TIER: [&str; 13] = [
     "pressure::sound",
     "quiet::",
     "refused::",
+    "sandbox::",
     "wanted::",
 ];
 
