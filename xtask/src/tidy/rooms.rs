@@ -81,6 +81,11 @@ const ROOMS: [Room; 19] = [
             "listing",
         ],
     },
+    // It tries what it takes away, on a thread.
+    Room {
+        name: "sandbox",
+        may_import: &["model", "host::status", "host::threads"],
+    },
     Room {
         name: "source",
         may_import: &[
@@ -96,11 +101,6 @@ const ROOMS: [Room; 19] = [
     Room {
         name: "serve",
         may_import: &["model", "host", "analyse", "sink", "source", "sandbox"],
-    },
-    // It tries what it takes away, on a thread.
-    Room {
-        name: "sandbox",
-        may_import: &["model", "host::status", "host::threads"],
     },
     Room {
         name: "command",
