@@ -21,7 +21,7 @@ use super::{
     preload::{Preload, unload},
     skips,
 };
-use crate::host::cgroup;
+use crate::{host::cgroup, model::PART_OF_THE_HOST};
 
 /// The object on its way into the kernel.
 pub(super) struct Attacher<'scope, 'a> {
@@ -107,9 +107,8 @@ impl Attach for Attacher<'_, '_> {
             CgroupSkbAttachType::Ingress,
             CgroupAttachMode::Single,
         ))?;
-        Ok((!root.whole).then(|| {
-            "this cgroup namespace shows only a part of the host: listeners outside of it are out of sight".into()
-        }))
+        Ok((!root.whole)
+            .then(|| format!("{PART_OF_THE_HOST}: listeners outside of it are out of sight")))
     }
 
     fn raw(&mut self, name: &str, tracepoint: &'static str) -> Result<(), String> {

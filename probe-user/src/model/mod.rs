@@ -85,7 +85,7 @@ pub use self::{
     origin::Origin,
     ran::{Diagnosed, Dropped, Ended, Hurt, Moments, Ran},
     rows::{Residual, Row},
-    start::{Asked, SelfTest, Start},
+    start::{Asked, PART_OF_THE_HOST, SelfTest, Start},
     stats::{Accepted, ListenerStatsRow, Refusals},
     summary::{NetnsNames, Summary},
     tally::{Causes, Counts, ListenerTally, counts_in_words, name_of},

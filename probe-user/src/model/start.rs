@@ -6,6 +6,9 @@ use super::{clock::Clock, intern::Name, sandbox::Sandbox};
 use crate::model::{hook::HookReport, tier::Tier};
 use serde::{Deserialize, Serialize};
 
+/// How a sentence of [`Start::absent`] begins where hooks reach less than the host.
+pub const PART_OF_THE_HOST: &str = "this cgroup namespace shows only a part of the host";
+
 /// What the self-test at start found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SelfTest {

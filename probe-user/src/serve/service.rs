@@ -19,7 +19,7 @@ use super::{
 use crate::{
     analyse::exposed::{Exposed, Limits},
     host::clock::mono_ns,
-    model::{Line, SelfTest, Start, census::Census, exposition::Family},
+    model::{Line, PART_OF_THE_HOST, SelfTest, Start, census::Census, exposition::Family},
     sink::{Sink, aside},
     source::Service,
 };
@@ -82,7 +82,7 @@ fn readiness(start: &Start) -> Result<String, String> {
     if let Some(part) = start
         .absent
         .iter()
-        .find(|one| one.contains("a part of the host"))
+        .find(|one| one.contains(PART_OF_THE_HOST))
     {
         return Err(part.clone());
     }
@@ -273,8 +273,8 @@ impl Service for Daemon {
         drop(state);
         let took = self.wanted_since.take();
         let took = took.map_or(Duration::ZERO, |since| since.elapsed());
-        if let (Ok(families), Some(file)) = (&answer, &self.writing) {
-            file.hand(families.to_vec());
+        if let Some(file) = &self.writing {
+            file.hand(answer.as_ref().ok().map(|families| families.to_vec()));
         }
         self.made = Some((Instant::now(), took, answer));
         self.hand_out();

@@ -2,7 +2,9 @@
 //! a half of it.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::mpsc::{SyncSender, sync_channel},
     thread::JoinHandle,
@@ -24,7 +26,7 @@ pub struct Textfile {
 
 /// The thread that writes, since a disk may be slow.
 pub struct Writing {
-    to: SyncSender<Vec<Family>>,
+    to: SyncSender<Option<Vec<Family>>>,
     thread: JoinHandle<()>,
 }
 
@@ -37,7 +39,7 @@ impl Textfile {
         let file = Self {
             folder: folder.to_owned(),
         };
-        let tried = fs::write(file.beside(), "").and_then(|()| fs::remove_file(file.beside()));
+        let tried = file.make("").and_then(|()| fs::remove_file(file.beside()));
         tried.map_err(|error| {
             format!(
                 "cannot write metrics into {}: {error}; name a folder that exists and is writable",
@@ -53,10 +55,14 @@ impl Textfile {
     /// # Errors
     /// There is none to be had.
     pub fn begin(self) -> Result<Writing, NoThread> {
-        let (to, families) = sync_channel::<Vec<Family>>(1);
+        let (to, families) = sync_channel::<Option<Vec<Family>>>(1);
         let thread = spawn("to write metrics", move || {
             let mut is_failing = false;
             for families in families {
+                let Some(families) = families else {
+                    self.remove();
+                    continue;
+                };
                 let written = self.write(&Exposition::Classic.write(&families));
                 match (written, is_failing) {
                     (Ok(()), false) | (Err(_), true) => {}
@@ -82,8 +88,20 @@ impl Textfile {
         self.folder.join(format!(".{NAME}.{}", std::process::id()))
     }
 
+    /// A new file, through no link that somebody has laid there.
+    fn make(&self, text: &str) -> io::Result<()> {
+        match fs::remove_file(self.beside()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true).mode(0o644);
+        let mut file = options.open(self.beside())?;
+        file.write_all(text.as_bytes())
+    }
+
     fn write(&self, text: &str) -> io::Result<()> {
-        fs::write(self.beside(), text)?;
+        self.make(text)?;
         fs::rename(self.beside(), self.folder.join(NAME))
     }
 
@@ -94,8 +112,9 @@ impl Textfile {
 }
 
 impl Writing {
-    /// Hands it over; where the one before is still being written, it is left out.
-    pub fn hand(&self, families: Vec<Family>) {
+    /// Hands it over; where the one before is still being written, it is left out. Without any the file goes, since old
+    /// numbers look like new ones.
+    pub fn hand(&self, families: Option<Vec<Family>>) {
         let _ = self.to.try_send(families);
     }
 
@@ -116,6 +135,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("whydrop-textfile-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
         let file = Textfile::open(&folder).expect("a writable folder");
+        std::os::unix::fs::symlink("/nowhere/else", file.beside()).expect("a link");
         file.write("a 1\n").expect("written");
         let names = || {
             let all = fs::read_dir(&folder).expect("a folder");
@@ -124,7 +144,8 @@ mod tests {
         };
         assert_eq!(names(), [NAME]);
         let writing = file.begin().expect("a thread");
-        writing.hand(vec![Family {
+        writing.hand(None);
+        writing.hand(Some(vec![Family {
             name: "whydrop_x",
             help: "x.",
             metric: Metric::Gauge,
@@ -133,7 +154,7 @@ mod tests {
                 labels: Vec::new(),
                 value: Value::Count(1),
             }],
-        }]);
+        }]));
         writing.end();
         assert!(names().is_empty(), "old numbers look like new ones");
         fs::remove_dir(&folder).expect("an empty folder");

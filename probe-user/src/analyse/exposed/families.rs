@@ -126,8 +126,8 @@ impl Listeners {
             self.each(|series| has_come(series).then(|| Value::Count(of(series))))
         };
         let accepted = self.each(|series| {
-            let is_known = series.now.is_none_or(|now| now.accepted_is_known);
-            (has_come(series) && is_known).then_some(Value::Count(series.went.accepted))
+            let is_told = has_come(series) && !series.accepted_is_unknown;
+            is_told.then_some(Value::Count(series.went.accepted))
         });
         let waits = self.each(|series| {
             let waits = &series.went.waits;

@@ -27,6 +27,10 @@ pub(super) struct Series {
     pub(super) went: Went,
     /// What is true of it now; `None` where it cannot be found.
     pub(super) now: Option<Now>,
+    /// Of some socket of it nobody knows how many connections were accepted, since its queue could not be read.
+    pub(super) accepted_is_unknown: bool,
+    /// And never will, since that one was closed.
+    accepted_is_lost: bool,
     /// Some socket of it is not known to be closed.
     is_open: bool,
     missing_since: Option<u64>,
@@ -65,8 +69,6 @@ pub(super) struct Now {
     pub(super) queued: u32,
     pub(super) peak: (u32, u32),
     pub(super) syn_peak: u32,
-    /// Of each of its sockets it is known how many were accepted.
-    pub(super) accepted_is_known: bool,
 }
 
 /// All of them.
@@ -199,6 +201,7 @@ impl Listeners {
         let names: HashSet<(u32, u64)> = rows.map(|row| (row.netns, row.cookie)).collect();
         let mut now: HashMap<Identity, Now> = HashMap::new();
         let mut open: HashSet<Identity> = HashSet::new();
+        let mut unknown: HashSet<Identity> = HashSet::new();
         let mut given = 0;
         for row in &census.summary.stats {
             let name = (row.netns, row.cookie);
@@ -212,9 +215,12 @@ impl Listeners {
             };
             let series = self.series.entry(identity.clone()).or_default();
             given += went.established.saturating_sub(was.established);
-            series
-                .went
-                .add_since(&went, &was, row.accepted.number().is_some());
+            let is_known = row.accepted.number().is_some();
+            series.went.add_since(&went, &was, is_known);
+            if !is_known {
+                series.accepted_is_lost |= row.is_closed;
+                unknown.insert(identity.clone());
+            }
             let went = went.or_later(was);
             let addr = row.addr;
             self.rows.insert(name, Last { addr, went });
@@ -237,6 +243,7 @@ impl Listeners {
         for (identity, series) in &mut self.series {
             series.now = now.get(identity).copied();
             series.is_open = open.contains(identity);
+            series.accepted_is_unknown = series.accepted_is_lost || unknown.contains(identity);
         }
     }
 
@@ -397,7 +404,6 @@ impl Now {
             queued: 0,
             peak: (0, 0),
             syn_peak: 0,
-            accepted_is_known: true,
         }
     }
 
@@ -405,6 +411,5 @@ impl Now {
         self.queued = self.queued.max(queued);
         self.peak = self.peak.max(row.accept_queue);
         self.syn_peak = self.syn_peak.max(row.syn_queue.0);
-        self.accepted_is_known &= row.accepted.number().is_some();
     }
 }

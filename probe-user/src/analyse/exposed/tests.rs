@@ -6,11 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Limits,
-    gains::Gains,
-    listeners::{Listeners, Now},
-};
+use super::{Limits, gains::Gains, listeners::Listeners};
 use crate::model::{
     Accepted, ListenerStatsRow, Row, Summary,
     census::{Census, Counted},
@@ -289,21 +285,39 @@ fn what_cannot_be_read_has_no_sample() {
 fn accepted_is_told_where_it_is_known_of_every_socket() {
     let unknown = ListenerStatsRow {
         accepted: Accepted::Unknown,
+        queued: None,
         ..row(1, 6, 80, 2)
     };
     let mut all = All::default();
     all.take(&census(1, Vec::new(), vec![row(1, 5, 80, 3), unknown]));
-    let now: Vec<Option<Now>> = all.listeners.series.values().map(|one| one.now).collect();
-    assert!(
-        now.iter().flatten().all(|now| !now.accepted_is_known),
-        "{now:?}"
-    );
     let families = all.listeners.families();
     assert!(samples(&families, "whydrop_listener_accepted").is_empty());
     assert_eq!(
         samples(&families, "whydrop_listener_established"),
         [&Value::Count(5)]
     );
+}
+
+#[test]
+fn accepted_is_told_again_when_it_is_known_again_and_never_of_one_that_closed_before() {
+    let at = |is_closed: bool, accepted: Accepted| ListenerStatsRow {
+        accepted,
+        is_closed,
+        queued: None,
+        ..row(1, 5, 80, 3)
+    };
+    let told = |rows: &[ListenerStatsRow]| {
+        let mut all = All::default();
+        for (n, row) in rows.iter().enumerate() {
+            all.take(&census(n as u64 + 1, Vec::new(), vec![row.clone()]));
+        }
+        let families = all.listeners.families();
+        samples(&families, "whydrop_listener_accepted").len()
+    };
+    let unread = at(false, Accepted::Unknown);
+    assert_eq!(told(std::slice::from_ref(&unread)), 0);
+    assert_eq!(told(&[unread.clone(), at(false, Accepted::Derived(3))]), 1);
+    assert_eq!(told(&[unread, at(true, Accepted::Unknown)]), 0);
 }
 
 #[test]
